@@ -1,0 +1,26 @@
+import { defineConfig } from "vitest/config"
+
+/**
+ * `pure` needs no privileges and runs anywhere in seconds; `conformance` runs the finished executables
+ * as root against the kernel, and is started by scripts/test, which installs what it needs.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "pure",
+          include: ["{lib,plugins,ipam,build,scripts}/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "conformance",
+          include: ["conformance/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+})
