@@ -1,0 +1,41 @@
+import { CniError, code } from "./errors.ts"
+
+/**
+ * CNI_ARGS (`K=V;K2=V2`) as the plugin knows it: only the keys in `known`.
+ * An unknown key, or a pair without exactly one `=`, is refused with code 4, unless IgnoreUnknown (1 or true) allows unknown keys.
+ */
+export function parseArgs<Key extends string>(text: string, known: readonly Key[]): Partial<Record<Key, string>> {
+  const pairs = text === "" ? [] : text.split(";").map(splitPair)
+  const ignoreUnknown = pairs.filter(([key]) => key === "IgnoreUnknown").map(([, value]) => readIgnoreUnknown(value))
+  const values: Partial<Record<Key, string>> = {}
+  const unknown: string[] = []
+  for (const [key, value] of pairs) {
+    const match = known.find((name) => name === key)
+    if (match) values[match] = value
+    else if (key !== "IgnoreUnknown") unknown.push(`${key}=${value}`)
+  }
+  if (unknown.length > 0 && !ignoreUnknown.at(-1)) {
+    throw new CniError(
+      code.badEnvironment,
+      `invalid CNI_ARGS: unknown args [${unknown.map((pair) => JSON.stringify(pair)).join(" ")}]`,
+      "set IgnoreUnknown=1 in CNI_ARGS to have them ignored",
+    )
+  }
+  return values
+}
+
+function splitPair(pair: string): [string, string] {
+  const parts = pair.split("=")
+  if (parts.length !== 2)
+    throw new CniError(code.badEnvironment, `invalid CNI_ARGS: invalid pair ${JSON.stringify(pair)}`)
+  return [parts[0] ?? "", parts[1] ?? ""]
+}
+
+function readIgnoreUnknown(value: string): boolean {
+  if (/^(1|true)$/i.test(value)) return true
+  if (/^(0|false)$/i.test(value)) return false
+  throw new CniError(
+    code.badEnvironment,
+    `invalid CNI_ARGS: IgnoreUnknown is ${JSON.stringify(value)}, not 0, 1, true or false`,
+  )
+}

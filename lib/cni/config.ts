@@ -1,0 +1,45 @@
+import { IDENTIFIER } from "./environment.ts"
+import { CniError, code } from "./errors.ts"
+import { Fields } from "./fields.ts"
+import { type Json, JsonError, parseJson } from "./json.ts"
+import type { NetworkConfig } from "./plugin.ts"
+import type { Result } from "./result.ts"
+import { readResult } from "./result-read.ts"
+import { matchVersion, type Version } from "./version.ts"
+
+/** A configuration whose version is not yet matched with the plugin's. */
+export type UnmatchedConfig = Omit<NetworkConfig, "cniVersion"> & { readonly cniVersion: string }
+
+/** Decodes stdin: throws code 6 where it is no JSON object, 7 where the network's name is missing or dangerous. */
+export function readConfig(bytes: Uint8Array): UnmatchedConfig {
+  const document = decode(bytes)
+  if (!(document instanceof Map)) {
+    throw new CniError(code.decoding, "cannot decode the network config: it is not a JSON object")
+  }
+  const fields = new Fields(document)
+  const name = fields.string("name") ?? ""
+  if (name === "") throw new CniError(code.invalidConfig, "missing network name", 'the config needs a "name"')
+  if (!IDENTIFIER.test(name)) {
+    throw new CniError(code.invalidConfig, "invalid characters found in network name", name)
+  }
+  return { name, cniVersion: fields.string("cniVersion") ?? "", fields, bytes }
+}
+
+function decode(bytes: Uint8Array): Json {
+  try {
+    return parseJson(new TextDecoder().decode(bytes))
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, "", { cause: error })
+  }
+}
+
+export function matchConfig(config: UnmatchedConfig, supported: readonly Version[]): NetworkConfig {
+  return { ...config, cniVersion: matchVersion(config.cniVersion, supported) }
+}
+
+/** The result of the plugins before this one in the chain, or undefined for the first. */
+export function readPrevResult(config: NetworkConfig): Result | undefined {
+  const value = config.fields.get("prevResult")
+  return value === undefined ? undefined : readResult(value, "prevResult", config.cniVersion)
+}

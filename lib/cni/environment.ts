@@ -1,0 +1,87 @@
+import { CniError, code } from "./errors.ts"
+
+export const commands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const
+export type Command = (typeof commands)[number]
+
+/** The CNI_* variables of one call; what was not given is the empty string. */
+export interface Environment {
+  /** As given: an unknown command is refused only after the configuration was checked. */
+  readonly command: string
+  readonly containerId: string
+  readonly netns: string
+  readonly ifname: string
+  readonly args: string
+  /** The directories of CNI_PATH. */
+  readonly path: readonly string[]
+  /** CNI_NETNS_OVERRIDE: the plugin may work on its own network namespace. */
+  readonly netnsOverride: boolean
+}
+
+interface Variable {
+  readonly name: string
+  readonly requiredBy: readonly string[]
+  readonly validate?: (value: string) => void
+}
+
+/** In the order in which missing ones are reported. */
+const variables: readonly Variable[] = [
+  { name: "CNI_COMMAND", requiredBy: commands },
+  { name: "CNI_CONTAINERID", requiredBy: ["ADD", "DEL", "CHECK"], validate: validateContainerId },
+  { name: "CNI_NETNS", requiredBy: ["ADD", "CHECK"] },
+  { name: "CNI_IFNAME", requiredBy: ["ADD", "DEL", "CHECK"], validate: validateIfname },
+  { name: "CNI_PATH", requiredBy: ["ADD", "DEL", "CHECK", "GC", "STATUS"] },
+]
+
+/** What container ids and network names may look like. Such a text is safe in a path, a rule and a log. */
+export const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+
+/**
+ * Reads the call's variables. Throws code 4 at the first invalid one, or naming all that are missing for the command.
+ * Variables a command does not require are taken as they come.
+ */
+export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
+  const command = env["CNI_COMMAND"] ?? ""
+  const missing: string[] = []
+  for (const { name, requiredBy, validate } of variables) {
+    const required = requiredBy.includes(command) || name === "CNI_COMMAND"
+    const value = env[name] ?? ""
+    if (!required) continue
+    if (value === "") missing.push(name)
+    else validate?.(value)
+  }
+  if (missing.length > 0) {
+    throw new CniError(
+      code.badEnvironment,
+      `required env variables [${missing.join(",")}] missing`,
+      "the runtime sets these for every call; by hand, cnitool does",
+    )
+  }
+  return {
+    command,
+    containerId: env["CNI_CONTAINERID"] ?? "",
+    netns: env["CNI_NETNS"] ?? "",
+    ifname: env["CNI_IFNAME"] ?? "",
+    args: env["CNI_ARGS"] ?? "",
+    path: (env["CNI_PATH"] ?? "").split(":").filter((directory) => directory !== ""),
+    netnsOverride: /^(true|1)$/i.test(env["CNI_NETNS_OVERRIDE"] ?? ""),
+  }
+}
+
+function validateContainerId(id: string): void {
+  if (!IDENTIFIER.test(id)) throw new CniError(code.badEnvironment, "invalid characters in CNI_CONTAINERID", id)
+}
+
+/** The kernel's own rule, dev_valid_name(). */
+function validateIfname(name: string): void {
+  const problem = ifnameProblem(name)
+  if (problem) throw new CniError(code.badEnvironment, `invalid CNI_IFNAME: ${problem}`, name)
+}
+
+/** Why the kernel would refuse an interface of that name, or undefined if it would not. */
+export function ifnameProblem(name: string): string | undefined {
+  if (name === "") return "interface name is empty"
+  if (new TextEncoder().encode(name).length > 15) return "interface name is too long: at most 15 bytes"
+  if (name === "." || name === "..") return "interface name is . or .."
+  if (/[/:\s\u0085]/u.test(name)) return "interface name contains / or : or whitespace"
+  return undefined
+}

@@ -1,0 +1,57 @@
+/**
+ * What the runtime reads in `code`. Below 100 the CNI specification (1.1.0, "Error") gives the meaning,
+ * 8 is the Go library's for a network namespace that cannot serve; from 100 on they are ours.
+ */
+export const code = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  badEnvironment: 4,
+  io: 5,
+  decoding: 6,
+  invalidConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  notAvailable: 50,
+  /** The kernel refused a request. */
+  kernel: 100,
+  /** A file or directory of the node could not be used. */
+  file: 101,
+  /** Something is in the way: an interface, bridge or address that is not ours to change. */
+  conflict: 102,
+  /** No address can be given: range exhausted, or the requested one is taken or out of range. */
+  noAddress: 103,
+  /** CHECK found the attachment changed. */
+  changed: 104,
+  /** A delegated plugin failed without saying why in CNI's terms. */
+  delegate: 105,
+  /** A fault of ours. */
+  internal: 999,
+} as const
+
+/** A failure as the runtime will read it: one document on stdout. */
+export class CniError extends Error {
+  readonly code: number
+  /** What an operator can do next, or more about the cause; may be empty. */
+  readonly details: string
+
+  constructor(code: number, message: string, details = "", options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.details = details
+  }
+}
+
+/** A value in the network configuration that cannot be used. `field` is its path, as in `ipam.ranges[0][1].subnet`. */
+export function invalidConfig(field: string, problem: string, details = ""): CniError {
+  return new CniError(code.invalidConfig, `invalid network config: ${field}: ${problem}`, details)
+}
+
+/** A key this plugin knows and cannot serve. The specification wants key and value named. */
+export function unsupportedField(field: string, value: string, details: string): CniError {
+  return new CniError(code.unsupportedField, `unsupported field: ${field}: ${value}`, details)
+}
+
+/** CHECK's answer when the kernel's state is not what ADD left. */
+export function changed(message: string, details = "run DEL and ADD again to restore the attachment"): CniError {
+  return new CniError(code.changed, message, details)
+}

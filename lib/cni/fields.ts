@@ -1,0 +1,141 @@
+import { type Address, parseAddress } from "../ip/address.ts"
+import { type Prefix, parsePrefix } from "../ip/prefix.ts"
+import { CniError, code, invalidConfig } from "./errors.ts"
+import { type Json, JsonNumber, type JsonObject } from "./json.ts"
+
+/**
+ * Reads one JSON object key by key, the way Go's decoder does: keys match in any case and the last one counts,
+ * null and absent are the same, a value of another type is an error that names its path.
+ */
+export class Fields {
+  /** Where this object stands in the document; empty for the document itself. */
+  readonly path: string
+  readonly #values = new Map<string, Json>()
+
+  constructor(object: JsonObject, path = "") {
+    this.path = path
+    for (const [name, value] of object) {
+      if (value !== null) this.#values.set(name.toLowerCase(), value)
+    }
+  }
+
+  /** The value of `key`, or undefined if it is absent or null. */
+  get(key: string): Json | undefined {
+    return this.#values.get(key.toLowerCase())
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined
+  }
+
+  pathOf(key: string): string {
+    return this.path === "" ? key : `${this.path}.${key}`
+  }
+
+  string(key: string): string | undefined {
+    return this.#read(key, readString)
+  }
+
+  boolean(key: string): boolean | undefined {
+    return this.#read(key, readBoolean)
+  }
+
+  /** A whole number; JavaScript's safe range and `limits` bound it. */
+  integer(key: string, limits: Limits = {}): number | undefined {
+    return this.#read(key, (value, path) => readInteger(value, path, limits))
+  }
+
+  address(key: string): Address | undefined {
+    return this.#read(key, readAddress)
+  }
+
+  prefix(key: string): Prefix | undefined {
+    return this.#read(key, readPrefix)
+  }
+
+  fields(key: string): Fields | undefined {
+    return this.#read(key, readFields)
+  }
+
+  /** Every element of a list through `read`; undefined if there is no list. */
+  list<Item>(key: string, read: Reader<Item>): Item[] | undefined {
+    return this.#read(key, (value, path) => readList(value, path, read))
+  }
+
+  strings(key: string): string[] {
+    return this.list(key, readString) ?? []
+  }
+
+  #read<Value>(key: string, read: Reader<Value>): Value | undefined {
+    const value = this.get(key)
+    return value === undefined ? undefined : read(value, this.pathOf(key))
+  }
+}
+
+/** Turns a value at `path` into what it means, or throws naming the path. */
+export type Reader<Value> = (value: Json, path: string) => Value
+
+export interface Limits {
+  readonly min?: number
+  readonly max?: number
+}
+
+export function readString(value: Json, path: string): string {
+  if (typeof value !== "string") throw wrongType(path, "a string", value)
+  return value
+}
+
+export function readFields(value: Json, path: string): Fields {
+  if (!(value instanceof Map)) throw wrongType(path, "an object", value)
+  return new Fields(value, path)
+}
+
+export function readList<Item>(value: Json, path: string, read: Reader<Item>): Item[] {
+  if (!Array.isArray(value)) throw wrongType(path, "a list", value)
+  return value.map((item, index) => read(item, `${path}[${index}]`))
+}
+
+function readBoolean(value: Json, path: string): boolean {
+  if (typeof value !== "boolean") throw wrongType(path, "true or false", value)
+  return value
+}
+
+export function readInteger(value: Json, path: string, { min, max }: Limits): number {
+  const number = value instanceof JsonNumber && /^-?\d+$/.test(value.text) ? Number(value.text) : Number.NaN
+  if (!Number.isSafeInteger(number)) throw wrongType(path, "a whole number", value)
+  if (number < (min ?? number) || number > (max ?? number)) {
+    throw invalidConfig(path, `${number} is not between ${min ?? "-2^53"} and ${max ?? "2^53"}`)
+  }
+  return number
+}
+
+/** An address; the empty string means none, as it does to Go. */
+export function readAddress(value: Json, path: string): Address | undefined {
+  const text = readString(value, path)
+  const address = parseAddress(text)
+  if (!address && text !== "") throw invalidConfig(path, `${JSON.stringify(text)} is not an IP address`)
+  return address
+}
+
+export function readPrefix(value: Json, path: string): Prefix {
+  const text = readString(value, path)
+  const prefix = parsePrefix(text)
+  if (!prefix) throw invalidConfig(path, `${JSON.stringify(text)} is not an address with a prefix length`)
+  return prefix
+}
+
+function wrongType(path: string, expected: string, value: Json): CniError {
+  return new CniError(code.decoding, `cannot decode ${path}: expected ${expected}, got ${describe(value)}`)
+}
+
+function describe(value: Json): string {
+  if (value === null) return "null"
+  if (value instanceof JsonNumber) return `the number ${shorten(value.text)}`
+  if (Array.isArray(value)) return "a list"
+  if (value instanceof Map) return "an object"
+  return typeof value === "string" ? `the string ${shorten(JSON.stringify(value))}` : String(value)
+}
+
+function shorten(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}...` : text
+}

@@ -1,0 +1,37 @@
+import type { Environment } from "./environment.ts"
+import type { Fields } from "./fields.ts"
+import type { Result } from "./result.ts"
+import type { Version } from "./version.ts"
+
+/**
+ * One CNI plugin. Functions return when their goal is reached and throw otherwise; whatever they throw reaches the runtime
+ * as one error document. They may be called in process by another plugin, so they print nothing and never exit.
+ */
+export interface Plugin {
+  readonly name: string
+  readonly versions: readonly Version[]
+  readonly add: (call: Call) => Result
+  readonly del: (call: Call) => void
+  readonly check: (call: Call) => void
+  readonly gc: (call: Call) => void
+  readonly status: (call: Call) => void
+}
+
+/** What the runtime asks: its environment and the network configuration, both valid as far as the protocol goes. */
+export interface Call {
+  readonly environment: Environment
+  readonly config: NetworkConfig
+  /** The variables as given, for delegates. */
+  readonly variables: Readonly<Record<string, string | undefined>>
+  /** The plugins inside this executable, by name. */
+  readonly siblings: Readonly<Record<string, Plugin>>
+}
+
+export interface NetworkConfig {
+  readonly name: string
+  readonly cniVersion: Version
+  /** Every key of the configuration, those of the plugin among them. */
+  readonly fields: Fields
+  /** stdin, byte for byte. */
+  readonly bytes: Uint8Array
+}

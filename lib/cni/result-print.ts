@@ -1,0 +1,113 @@
+import { formatAddress } from "../ip/address.ts"
+import { formatPrefix } from "../ip/prefix.ts"
+import { CniError, code } from "./errors.ts"
+import { printJson } from "./json.ts"
+import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
+import { atLeast, type Version } from "./version.ts"
+
+/**
+ * The bytes the Go plugins would print for this result in `version`.
+ * Up to 0.4.0 keys come in the order the specification declares them and `dns` always appears; from 1.0.0 on keys are sorted
+ * and an empty `dns` is left out. Throws when `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
+ */
+export function printResult(result: Result, version: Version): string {
+  if (atLeast(version, "1.0.0")) return printJson(sorted(modern(result, version)))
+  return printJson(atLeast(version, "0.3.0") ? modern(result, version) : early(result, version))
+}
+
+type Printed = Record<string, unknown>
+
+function modern({ interfaces, ips, routes, dns }: Result, version: Version): Printed {
+  const is1 = atLeast(version, "1.0.0")
+  return {
+    cniVersion: version,
+    interfaces: orNothing(interfaces.map((link) => printInterface(link, is1))),
+    ips: orNothing(ips.map((ip) => printIp(ip, is1))),
+    routes: orNothing(routes.map(printRoute)),
+    dns: printDns(dns, is1),
+  }
+}
+
+function printInterface(link: Interface, is1: boolean): Printed {
+  const basic = { name: link.name, mac: link.mac || undefined, sandbox: link.sandbox || undefined }
+  if (!is1) return basic
+  return {
+    ...basic,
+    mtu: link.mtu || undefined,
+    socketPath: link.socketPath || undefined,
+    pciID: link.pciID || undefined,
+  }
+}
+
+function printIp(ip: IpConfig, is1: boolean): Printed {
+  return {
+    version: is1 ? undefined : String(ip.address.address.family),
+    interface: ip.interface,
+    address: formatPrefix(ip.address),
+    gateway: ip.gateway && formatAddress(ip.gateway),
+  }
+}
+
+/** The fields of 1.1.0 are printed in every version that has room for routes, as the reference does. */
+function printRoute(route: Route): Printed {
+  return {
+    dst: formatPrefix(route.dst),
+    gw: route.gw && formatAddress(route.gw),
+    mtu: route.mtu || undefined,
+    advmss: route.advmss || undefined,
+    priority: route.priority || undefined,
+    table: route.table,
+    scope: route.scope,
+  }
+}
+
+function printDns({ nameservers, domain, search, options }: Dns, omitEmpty: boolean): Printed | undefined {
+  const empty = nameservers.length + search.length + options.length === 0 && domain === ""
+  if (empty && omitEmpty) return undefined
+  return {
+    nameservers: orNothing(nameservers),
+    domain: domain || undefined,
+    search: orNothing(search),
+    options: orNothing(options),
+  }
+}
+
+/** 0.1.0 and 0.2.0: the first address of each family; routes of a family without address are dropped. */
+function early(result: Result, version: Version): Printed {
+  const [ip4, ip6] = ([4, 6] as const).map((family) => {
+    const ip = result.ips.find(({ address }) => address.address.family === family)
+    if (!ip) return undefined
+    const routes = result.routes.filter(({ dst }) => dst.address.family === family)
+    return {
+      ip: formatPrefix(ip.address),
+      gateway: ip.gateway && formatAddress(ip.gateway),
+      routes: orNothing(routes.map(({ dst, gw }) => ({ dst: formatPrefix(dst), gw: gw && formatAddress(gw) }))),
+    }
+  })
+  if (!ip4 && !ip6) throw noRoomFor(version)
+  return { cniVersion: version, ip4, ip6, dns: printDns(result.dns, false) }
+}
+
+/** Refuses, before anything is done, a result without addresses in a version that cannot express it. */
+export function assertExpressible(version: Version, hasAddresses: boolean): void {
+  if (!hasAddresses && !atLeast(version, "0.3.0")) throw noRoomFor(version)
+}
+
+function noRoomFor(version: Version): CniError {
+  return new CniError(
+    code.incompatibleVersion,
+    `cannot convert: no valid IP addresses, which a result of CNI ${version} needs`,
+    "use cniVersion 0.3.0 or newer for a network without IPAM",
+  )
+}
+
+function orNothing<Item>(list: readonly Item[]): readonly Item[] | undefined {
+  return list.length > 0 ? list : undefined
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (value === null || typeof value !== "object") return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, member]) => [key, sorted(member)]))
+}

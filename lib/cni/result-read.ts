@@ -1,0 +1,118 @@
+import type { Prefix } from "../ip/prefix.ts"
+import { CniError, code } from "./errors.ts"
+import { Fields, readFields, readList } from "./fields.ts"
+import type { Json } from "./json.ts"
+import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
+import { atLeast, type Version, versions } from "./version.ts"
+
+/**
+ * Reads a result printed in `version`, or in the version it names itself, which must be of the same family
+ * (0.1 to 0.2, 0.3 to 0.4, 1.0 to 1.1). Throws naming the path.
+ */
+export function readResult(value: Json, path: string, version: Version): Result {
+  const fields = readFields(value, path)
+  const named = fields.string("cniVersion") ?? version
+  const family = familyOf(version)
+  if (!family.includes(named as Version)) {
+    const supported = family.map((name) => JSON.stringify(name)).join(" ")
+    throw new CniError(
+      code.decoding,
+      `cannot decode ${path}: result type supports [${supported}] but its cniVersion is ${JSON.stringify(named)}`,
+    )
+  }
+  return atLeast(version, "0.3.0") ? readModern(fields) : readEarly(fields)
+}
+
+/** The versions whose results have the same shape as those of `version`. */
+function familyOf(version: Version): Version[] {
+  const bounds: Version[] = ["0.1.0", "0.3.0", "1.0.0"]
+  const start = bounds.findLast((bound) => atLeast(version, bound))
+  return versions.filter((other) => bounds.findLast((bound) => atLeast(other, bound)) === start)
+}
+
+function readModern(fields: Fields): Result {
+  return {
+    interfaces: fields.list("interfaces", readInterface) ?? [],
+    ips: fields.list("ips", readIp) ?? [],
+    routes: fields.list("routes", readRoute) ?? [],
+    dns: readDns(fields),
+  }
+}
+
+function readInterface(value: Json, path: string): Interface {
+  const fields = readFields(value, path)
+  return {
+    name: fields.string("name") ?? "",
+    mac: fields.string("mac") ?? "",
+    mtu: fields.integer("mtu"),
+    sandbox: fields.string("sandbox") ?? "",
+    socketPath: fields.string("socketPath"),
+    pciID: fields.string("pciID"),
+  }
+}
+
+function readIp(value: Json, path: string): IpConfig {
+  const fields = readFields(value, path)
+  return {
+    address: required(fields, "address"),
+    gateway: fields.address("gateway"),
+    interface: fields.integer("interface"),
+  }
+}
+
+export function readRoute(value: Json, path: string): Route {
+  const fields = readFields(value, path)
+  return {
+    dst: required(fields, "dst"),
+    gw: fields.address("gw"),
+    mtu: fields.integer("mtu"),
+    advmss: fields.integer("advmss"),
+    priority: fields.integer("priority"),
+    table: fields.integer("table"),
+    scope: fields.integer("scope"),
+  }
+}
+
+/** `dns` of a result or a configuration. */
+export function readDns(fields: Fields): Dns {
+  const dns = fields.fields("dns") ?? new Fields(new Map(), "dns")
+  return {
+    nameservers: dns.strings("nameservers"),
+    domain: dns.string("domain") ?? "",
+    search: dns.strings("search"),
+    options: dns.strings("options"),
+  }
+}
+
+/** 0.1.0 and 0.2.0: one address per family, each with its routes. */
+function readEarly(fields: Fields): Result {
+  const families = [fields.fields("ip4"), fields.fields("ip6")].filter((family) => family !== undefined)
+  return {
+    interfaces: [],
+    ips: families.map((family) => ({ address: required(family, "ip"), gateway: family.address("gateway") })),
+    routes: families.flatMap((family) => family.list("routes", readRoute) ?? []),
+    dns: readDns(fields),
+  }
+}
+
+function required(fields: Fields, key: string): Prefix {
+  const prefix = fields.prefix(key)
+  if (!prefix) throw new CniError(code.decoding, `cannot decode ${fields.pathOf(key)}: missing`)
+  return prefix
+}
+
+/** The attachments a GC call calls valid: `cni.dev/valid-attachments`; absent means none. */
+export interface ValidAttachment {
+  readonly containerId: string
+  readonly ifname: string
+}
+
+export function readValidAttachments(fields: Fields): ValidAttachment[] {
+  const key = "cni.dev/valid-attachments"
+  const value = fields.get(key)
+  if (value === undefined) return []
+  return readList(value, key, (item, path) => {
+    const attachment = readFields(item, path)
+    return { containerId: attachment.string("containerID") ?? "", ifname: attachment.string("ifname") ?? "" }
+  })
+}

@@ -1,0 +1,139 @@
+/** 4 or 6, as in IPv4 and IPv6. */
+export type Family = 4 | 6
+
+/** One IP address: its family and its value as a number. Immutable. */
+export interface Address {
+  readonly family: Family
+  readonly value: bigint
+}
+
+const MAPPED = 0xffffn << 32n
+const MASK32 = 0xffffffffn
+
+/** The width of an address in bits: 32 or 128. */
+export function bits(family: Family): 32 | 128 {
+  return family === 4 ? 32 : 128
+}
+
+/**
+ * The address that `text` writes, or undefined if it writes none.
+ * Dotted quads have no leading zeros, IPv6 has no zone, and `::ffff:a.b.c.d` is the IPv4 address in it.
+ */
+export function parseAddress(text: string): Address | undefined {
+  if (!text.includes(":")) {
+    const value = parseQuad(text)
+    return value === undefined ? undefined : { family: 4, value }
+  }
+  const value = parseGroups(text)
+  if (value === undefined) return undefined
+  return value >> 32n === MAPPED >> 32n ? { family: 4, value: value & MASK32 } : { family: 6, value }
+}
+
+function parseQuad(text: string): bigint | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
+  if (!match) return undefined
+  let value = 0
+  for (const part of match.slice(1)) {
+    if ((part.length > 1 && part.startsWith("0")) || Number(part) > 255) return undefined
+    value = value * 256 + Number(part)
+  }
+  return BigInt(value)
+}
+
+function parseGroups(text: string): bigint | undefined {
+  const halves = text.split("::")
+  if (halves.length > 2) return undefined
+  const head = groupsOf(halves[0] ?? "", halves.length === 1)
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "", true) : []
+  if (!head || !tail) return undefined
+  const missing = 8 - head.length - tail.length
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined
+  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail]
+  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n)
+}
+
+/** The 16-bit groups of one side of `::`; `last` says that a dotted quad may end it. */
+function groupsOf(text: string, last: boolean): number[] | undefined {
+  if (text === "") return []
+  const groups: number[] = []
+  const parts = text.split(":")
+  for (const [index, part] of parts.entries()) {
+    if (/^[0-9a-fA-F]{1,4}$/.test(part)) {
+      groups.push(Number.parseInt(part, 16))
+      continue
+    }
+    const quad = last && index === parts.length - 1 ? parseQuad(part) : undefined
+    if (quad === undefined) return undefined
+    groups.push(Number(quad >> 16n), Number(quad & 0xffffn))
+  }
+  return groups
+}
+
+/** The one canonical text of an address: dotted quad, or RFC 5952 in lower case. */
+export function formatAddress({ family, value }: Address): string {
+  return family === 4 ? formatQuad(value) : formatGroups(value)
+}
+
+function formatQuad(value: bigint): string {
+  const number = Number(value)
+  return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`
+}
+
+function formatGroups(value: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
+  const { start, length } = longestZeroRun(groups)
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":")
+  return length < 2 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`
+}
+
+function longestZeroRun(groups: number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 }
+  let length = 0
+  for (const [index, group] of groups.entries()) {
+    length = group === 0 ? length + 1 : 0
+    if (length > best.length) best = { start: index - length + 1, length }
+  }
+  return best
+}
+
+/** The address in network byte order: 4 or 16 bytes. */
+export function addressBytes({ family, value }: Address): Uint8Array {
+  const bytes = new Uint8Array(bits(family) / 8)
+  let rest = value
+  for (let at = bytes.length - 1; at >= 0; at--, rest >>= 8n) bytes[at] = Number(rest & 0xffn)
+  return bytes
+}
+
+/** The address that 4 or 16 bytes in network byte order spell; undefined for any other length. */
+export function addressFromBytes(bytes: Uint8Array): Address | undefined {
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined
+  let value = 0n
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte)
+  return { family: bytes.length === 4 ? 4 : 6, value }
+}
+
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.family === b.family && a.value === b.value
+}
+
+/** The address `count` after `address`. */
+export function plus(address: Address, count: bigint): Address {
+  return { family: address.family, value: address.value + count }
+}
+
+/**
+ * Whether other hosts can be reached by it: not loopback, link-local, multicast, unspecified or broadcast.
+ */
+export function isGlobalUnicast({ family, value }: Address): boolean {
+  if (value === 0n) return false
+  if (family === 4) {
+    const top = value >> 24n
+    return top !== 127n && value >> 16n !== 0xa9fen && value >> 28n !== 0xen && value !== MASK32
+  }
+  return value !== 1n && value >> 118n !== 0x3fan && value >> 120n !== 0xffn
+}
+
+/** Whether the address belongs to the host itself: 127.0.0.0/8 or ::1. */
+export function isLoopback({ family, value }: Address): boolean {
+  return family === 4 ? value >> 24n === 127n : value === 1n
+}

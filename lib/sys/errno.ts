@@ -1,0 +1,61 @@
+/** Linux error numbers (asm-generic/errno-base.h, errno.h): those a plugin can meet. */
+const errnos = {
+  EPERM: [1, "operation not permitted"],
+  ENOENT: [2, "no such file or directory"],
+  ESRCH: [3, "no such process"],
+  EINTR: [4, "interrupted system call"],
+  EIO: [5, "input/output error"],
+  ENXIO: [6, "no such device or address"],
+  EBADF: [9, "bad file descriptor"],
+  EAGAIN: [11, "resource temporarily unavailable"],
+  ENOMEM: [12, "out of memory"],
+  EACCES: [13, "permission denied"],
+  EBUSY: [16, "device or resource busy"],
+  EEXIST: [17, "file exists"],
+  EXDEV: [18, "invalid cross-device link"],
+  ENODEV: [19, "no such device"],
+  ENOTDIR: [20, "not a directory"],
+  EISDIR: [21, "is a directory"],
+  EINVAL: [22, "invalid argument"],
+  ENFILE: [23, "too many open files in system"],
+  EMFILE: [24, "too many open files"],
+  ETXTBSY: [26, "text file busy"],
+  EFBIG: [27, "file too large"],
+  ENOSPC: [28, "no space left on device"],
+  EROFS: [30, "read-only file system"],
+  EMLINK: [31, "too many links"],
+  EPIPE: [32, "broken pipe"],
+  ERANGE: [34, "numerical result out of range"],
+  ENAMETOOLONG: [36, "file name too long"],
+  ENOSYS: [38, "function not implemented"],
+  ELOOP: [40, "too many symbolic links"],
+  EOVERFLOW: [75, "value too large for defined data type"],
+  EMSGSIZE: [90, "message too long"],
+  EOPNOTSUPP: [95, "operation not supported"],
+  EPFNOSUPPORT: [96, "protocol family not supported"],
+  EAFNOSUPPORT: [97, "address family not supported by protocol"],
+  EADDRINUSE: [98, "address already in use"],
+  EADDRNOTAVAIL: [99, "cannot assign requested address"],
+  ENETDOWN: [100, "network is down"],
+  ENETUNREACH: [101, "network is unreachable"],
+  ENOBUFS: [105, "no buffer space available"],
+  ETIMEDOUT: [110, "timed out"],
+  EHOSTUNREACH: [113, "no route to host"],
+  EDQUOT: [122, "disk quota exceeded"],
+} as const
+
+/** The name of an error number, such as `EBUSY`; `errno 200` for one not in the table. */
+export type Errno = keyof typeof errnos | `errno ${number}`
+
+export function errnoName(number: number): Errno {
+  for (const [name, [value]] of Object.entries(errnos)) {
+    if (value === number) return name as Errno
+  }
+  return `errno ${number}`
+}
+
+/** `EBUSY (device or resource busy)` */
+export function explain(errno: Errno): string {
+  const known = Object.entries(errnos).find(([name]) => name === errno)
+  return known ? `${errno} (${known[1][1]})` : errno
+}

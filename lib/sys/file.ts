@@ -1,0 +1,222 @@
+import { CString, type Pointer } from "bun:ffi"
+import { call, cString, libc } from "./libc.ts"
+import { failedWith, SystemError } from "./system-error.ts"
+
+// fcntl.h, as on x86-64 and arm64
+const O_RDONLY = 0
+const O_WRONLY = 1
+const O_CREAT = 0o100
+const O_TRUNC = 0o1000
+const O_CLOEXEC = 0o2000000
+const AT_FDCWD = -100
+
+/** An open file descriptor; close it with `using`. */
+export class Descriptor implements Disposable {
+  readonly fd: number
+
+  constructor(fd: number) {
+    this.fd = fd
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.fd)
+  }
+}
+
+export function openRead(path: string): Descriptor {
+  const name = cString(path)
+  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CLOEXEC, 0)))
+}
+
+/** Opens for reading a file that is created empty if it is missing. */
+export function openOrCreate(path: string, mode: number): Descriptor {
+  const name = cString(path)
+  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CREAT | O_CLOEXEC, mode)))
+}
+
+/** Everything from here to the end of the file, or to `limit` bytes where it throws EFBIG. */
+export function readAll(fd: number, what: string, limit = 64 << 20): Uint8Array {
+  let buffer = new Uint8Array(4096)
+  let length = 0
+  for (;;) {
+    const free = buffer.subarray(length)
+    const count = call(`read ${what}`, () => libc.read(fd, free, free.length))
+    if (count === 0) return buffer.subarray(0, length)
+    length += count
+    if (length > limit) throw new SystemError("EFBIG", `read ${what}`)
+    if (length === buffer.length) {
+      const larger = new Uint8Array(buffer.length * 4)
+      larger.set(buffer)
+      buffer = larger
+    }
+  }
+}
+
+/** Writes all of `bytes`, waiting while the other side is slow. */
+export function writeAll(fd: number, bytes: Uint8Array, what: string): void {
+  for (let rest = bytes; rest.length > 0; ) {
+    const part = rest
+    try {
+      rest = part.subarray(call(`write ${what}`, () => libc.write(fd, part, part.length)))
+    } catch (error) {
+      if (!failedWith(error, "EAGAIN")) throw error
+      waitWritable(fd, what)
+    }
+  }
+}
+
+function waitWritable(fd: number, what: string): void {
+  const POLLOUT = 4
+  const entry = new Int32Array([fd, POLLOUT])
+  call(`wait for ${what}`, () => libc.poll(entry, 1, -1))
+}
+
+export function readFile(path: string, limit?: number): Uint8Array {
+  using file = openRead(path)
+  return readAll(file.fd, path, limit)
+}
+
+export function readText(path: string, limit?: number): string {
+  return new TextDecoder().decode(readFile(path, limit))
+}
+
+/** Writes to a file that exists, such as a sysctl, in one write. */
+export function writeExisting(path: string, text: string): void {
+  const name = cString(path)
+  using file = new Descriptor(call(`open ${path}`, () => libc.open(name, O_WRONLY | O_CLOEXEC, 0)))
+  writeAll(file.fd, new TextEncoder().encode(text), path)
+}
+
+/**
+ * Puts `text` under `path` so that even after a power cut the name holds all of it or does not exist (`create`), or holds
+ * the old or the new text (`replace`). `scratch` is a name in the same directory that nobody else uses; a file left there
+ * by a killed process is overwritten. Creating throws EEXIST when the name is taken.
+ */
+export function writeDurably(path: string, scratch: string, text: string, how: "create" | "replace"): void {
+  const from = cString(scratch)
+  const to = cString(path)
+  {
+    const flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+    using file = new Descriptor(call(`create ${scratch}`, () => libc.open(from, flags, 0o600)))
+    writeAll(file.fd, new TextEncoder().encode(text), scratch)
+    call(`write ${scratch}`, () => libc.fdatasync(file.fd))
+  }
+  if (how === "replace") {
+    call(`replace ${path}`, () => libc.rename(from, to))
+    return
+  }
+  try {
+    call(`create ${path}`, () => libc.link(from, to))
+  } finally {
+    libc.unlink(from)
+  }
+}
+
+/** Makes the directory and its missing parents. A directory that exists is fine. */
+export function makeDirectories(path: string, mode: number): void {
+  const name = cString(path)
+  try {
+    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+  } catch (error) {
+    if (failedWith(error, "EEXIST")) return
+    const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0))
+    if (!failedWith(error, "ENOENT") || parent === "") throw error
+    makeDirectories(parent, mode)
+    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+  }
+}
+
+/** Removes the name; false when there was none. */
+export function removeFile(path: string): boolean {
+  const name = cString(path)
+  return unlessMissing(() => call(`remove ${path}`, () => libc.unlink(name))) !== undefined
+}
+
+/** Makes a symbolic link, replacing the one of that name. */
+export function putSymlink(path: string, target: string): void {
+  const name = cString(path)
+  const text = cString(target)
+  removeFile(path)
+  call(`create ${path}`, () => libc.symlink(text, name))
+}
+
+/** What the symbolic link points to, or undefined if there is none. */
+export function readSymlink(path: string): string | undefined {
+  const name = cString(path)
+  const buffer = new Uint8Array(4096)
+  const length = unlessMissing(() => call(`read ${path}`, () => libc.readlink(name, buffer, buffer.length)))
+  return length === undefined ? undefined : new TextDecoder().decode(buffer.subarray(0, length))
+}
+
+/** The value of `action`, or undefined where it fails because a name does not exist. */
+export function unlessMissing<Value>(action: () => Value): Value | undefined {
+  try {
+    return action()
+  } catch (error) {
+    if (failedWith(error, "ENOENT")) return undefined
+    throw error
+  }
+}
+
+/** The names in a directory, in the kernel's order, without `.` and `..`. */
+export function listDirectory(path: string): string[] {
+  const name = cString(path)
+  const NAME_OFFSET = 19 // struct dirent: ino 8, off 8, reclen 2, type 1
+  const stream = libc.opendir(name)
+  if (!stream) throw new SystemError(missingReason(path), `list ${path}`)
+  const names: string[] = []
+  try {
+    for (let entry = libc.readdir(stream); entry; entry = libc.readdir(stream)) {
+      const text = new CString(Number(entry) as Pointer, NAME_OFFSET).toString()
+      if (text !== "." && text !== "..") names.push(text)
+    }
+  } finally {
+    libc.closedir(stream)
+  }
+  return names
+}
+
+function missingReason(path: string): "ENOENT" | "ENOTDIR" {
+  const found = unlessMissing(() => fileStatus(path))
+  return found ? "ENOTDIR" : "ENOENT"
+}
+
+/** What identifies a file and says what it is (statx(2)). */
+export interface FileStatus {
+  readonly device: string
+  readonly inode: bigint
+  /** The S_IF* part of the mode. */
+  readonly type: number
+  readonly size: bigint
+  /** Seconds of the last modification. */
+  readonly modified: bigint
+}
+
+export const S_IFDIR = 0o040000
+export const S_IFREG = 0o100000
+
+export function fileStatus(path: string): FileStatus {
+  const name = cString(path)
+  const STATX_BASIC_STATS = 0x7ff
+  const buffer = new Uint8Array(256)
+  call(`examine ${path}`, () => libc.statx(AT_FDCWD, name, 0, STATX_BASIC_STATS, buffer))
+  const view = new DataView(buffer.buffer)
+  return {
+    device: `${view.getUint32(136, true)}:${view.getUint32(140, true)}`,
+    inode: view.getBigUint64(32, true),
+    type: view.getUint16(28, true) & 0o170000,
+    size: view.getBigUint64(40, true),
+    modified: view.getBigInt64(112, true),
+  }
+}
+
+export function sameFile(a: FileStatus, b: FileStatus): boolean {
+  return a.device === b.device && a.inode === b.inode
+}
+
+/** Sets access and modification time to whole seconds since the epoch. */
+export function setModified(path: string, seconds: bigint): void {
+  const name = cString(path)
+  const times = new BigInt64Array([seconds, 0n, seconds, 0n])
+  call(`set the time of ${path}`, () => libc.utimensat(AT_FDCWD, name, times, 0))
+}

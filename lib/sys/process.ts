@@ -1,0 +1,75 @@
+import { fileStatus, readAll, S_IFREG, sameFile, unlessMissing, writeAll } from "./file.ts"
+import { libc } from "./libc.ts"
+
+/** The name this executable was started under: the name of its hard link. */
+export function programName(): string {
+  const path = process.argv0 || process.execPath
+  return path.slice(path.lastIndexOf("/") + 1)
+}
+
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
+export function readStdin(): Uint8Array {
+  return readAll(0, "stdin")
+}
+
+export function writeStdout(text: string): void {
+  writeAll(1, new TextEncoder().encode(text), "stdout")
+}
+
+/** Best effort: what cannot be written to stderr is lost. */
+export function writeStderr(text: string): void {
+  try {
+    writeAll(2, new TextEncoder().encode(text), "stderr")
+  } catch {}
+}
+
+/** Ends the process at once, without the runtime's own clean-up, which would only cost time. */
+export function exit(status: number): void {
+  libc._exit(status)
+}
+
+/** The first regular file of that name in the directories, or undefined. */
+export function findExecutable(name: string, directories: readonly string[]): string | undefined {
+  return directories.map((directory) => `${directory}/${name}`).find(isRegularFile)
+}
+
+function isRegularFile(path: string): boolean {
+  try {
+    return fileStatus(path).type === S_IFREG
+  } catch {
+    return false
+  }
+}
+
+/** Whether `path` is the very executable that runs now, be it under another name. */
+export function isThisExecutable(path: string): boolean {
+  const other = unlessMissing(() => fileStatus(path))
+  return other !== undefined && sameFile(other, fileStatus("/proc/self/exe"))
+}
+
+/** How a process that was waited for ended. */
+export interface Outcome {
+  readonly exitCode: number
+  readonly stdout: Uint8Array
+  readonly stderr: Uint8Array
+}
+
+/** Tries to start an executable that is being written ("text file busy") before giving up, a second apart. */
+const BUSY_TRIES = 6
+
+/** Runs an executable to its end in this process's namespaces. Throws when it cannot be started. */
+export function runExecutable(path: string, env: Record<string, string | undefined>, stdin: Uint8Array): Outcome {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { exitCode, stdout, stderr } = Bun.spawnSync([path], { env, stdin, stdout: "pipe", stderr: "pipe" })
+      return { exitCode, stdout, stderr }
+    } catch (error) {
+      const busy = error instanceof Error && "code" in error && error.code === "ETXTBSY"
+      if (!busy || attempt === BUSY_TRIES) throw error
+      Bun.sleepSync(1000)
+    }
+  }
+}
