@@ -1,0 +1,114 @@
+import { findExecutable, isThisExecutable, runExecutable } from "../sys/process.ts"
+import { matchConfig } from "./config.ts"
+import type { Command } from "./environment.ts"
+import { CniError, code } from "./errors.ts"
+import { Fields } from "./fields.ts"
+import { type Json, JsonError, parseJson } from "./json.ts"
+import type { Call, Plugin } from "./plugin.ts"
+import { emptyResult, type Result } from "./result.ts"
+import { readResult } from "./result-read.ts"
+
+/** Another plugin that does part of this one's work, usually IPAM: called with the very same configuration. */
+export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: () => void } & {
+  readonly add: () => Result
+}
+
+/**
+ * The plugin called `type` in CNI_PATH. Where that is this very executable under its other name the call stays in this process,
+ * which changes nothing but the time it takes; any other is executed as the specification says.
+ */
+export function findDelegate(call: Call, type: string): Delegate {
+  const path = locate(call, type)
+  const sibling = call.siblings[type]
+  return sibling && isThisExecutable(path) ? inProcess(call, sibling) : executed(call, path)
+}
+
+function locate(call: Call, type: string): string {
+  if (type === "") throw new CniError(code.invalidConfig, "no plugin name provided", 'the config needs "ipam.type"')
+  if (type.includes("/") || type.includes("\0")) {
+    throw new CniError(
+      code.invalidConfig,
+      `invalid plugin name: ${JSON.stringify(type)}`,
+      "a plugin type is a file name",
+    )
+  }
+  const { path } = call.environment
+  const found = findExecutable(type, path)
+  if (found) return found
+  throw new CniError(
+    code.invalidConfig,
+    `failed to find plugin ${JSON.stringify(type)} in path [${path.join(" ")}]`,
+    "install the plugin into a directory of CNI_PATH, or correct the type in the config",
+  )
+}
+
+function inProcess(call: Call, plugin: Plugin): Delegate {
+  const own: Call = { ...call, config: matchConfig(call.config, plugin.versions) }
+  return {
+    add: () => plugin.add(own),
+    del: () => plugin.del(own),
+    check: () => plugin.check(own),
+    gc: () => plugin.gc(own),
+    status: () => plugin.status(own),
+  }
+}
+
+function executed(call: Call, path: string): Delegate {
+  const run = (command: Command) => execute(call, path, command)
+  return {
+    add: () => readDelegateResult(call, path, run("ADD")),
+    del: () => void run("DEL"),
+    check: () => void run("CHECK"),
+    gc: () => void run("GC"),
+    status: () => void run("STATUS"),
+  }
+}
+
+/** stdout of a delegate that succeeded. One that failed speaks through: its code, message and details are kept. */
+function execute(call: Call, path: string, command: Command): string {
+  const { exitCode, stdout, stderr } = runExecutable(
+    path,
+    { ...call.variables, CNI_COMMAND: command },
+    call.config.bytes,
+  )
+  const output = decode(stdout)
+  if (exitCode === 0) return output
+  if (output.trim() === "") {
+    const words = decode(stderr).trim()
+    const problem =
+      words === "" ? "netplugin failed with no error message" : `netplugin failed: ${JSON.stringify(words)}`
+    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, `exit code ${exitCode}`)
+  }
+  throw readDelegateError(path, output)
+}
+
+function readDelegateError(path: string, output: string): CniError {
+  const fields = readObject(path, output)
+  const number = fields.integer("code") ?? 0
+  return new CniError(number, fields.string("msg") ?? "", fields.string("details") ?? "")
+}
+
+/** `null`, as printed by plugins without anything to say, is an empty result. */
+function readDelegateResult(call: Call, path: string, output: string): Result {
+  const value = parseOutput(path, output)
+  return value === null ? emptyResult : readResult(value, `result of ${path}`, call.config.cniVersion)
+}
+
+function readObject(path: string, output: string): Fields {
+  const value = parseOutput(path, output)
+  if (value instanceof Map) return new Fields(value, `answer of ${path}`)
+  throw new CniError(code.delegate, `${path} failed and answered no JSON object`, output.slice(0, 200))
+}
+
+function parseOutput(path: string, output: string): Json {
+  try {
+    return parseJson(output)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw new CniError(code.delegate, `cannot decode the answer of ${path}: ${error.message}`, output.slice(0, 200))
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
+}

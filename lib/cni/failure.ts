@@ -1,0 +1,24 @@
+import { KernelError } from "../netlink/kernel-error.ts"
+import { SystemError } from "../sys/system-error.ts"
+import { CniError, code } from "./errors.ts"
+import { printJson } from "./json.ts"
+
+/** Any failure as the runtime should read it. What nobody foresaw is code 999, without a stack trace. */
+export function toCniError(error: unknown): CniError {
+  if (error instanceof CniError) return error
+  const cause = { cause: error }
+  if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
+  if (error instanceof SystemError) return new CniError(code.file, error.message, "", cause)
+  const message = error instanceof Error ? error.message : String(error)
+  return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)
+}
+
+/** The error document of the specification; `version` is the configuration's, if it got that far. */
+export function printFailure(error: CniError, version: string | undefined): string {
+  return printJson({
+    cniVersion: version,
+    code: error.code,
+    msg: error.message,
+    details: error.details || undefined,
+  })
+}

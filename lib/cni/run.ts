@@ -1,0 +1,129 @@
+import { isOwnNamespace } from "../sys/netns.ts"
+import { environment, exit, readStdin, writeStderr, writeStdout } from "../sys/process.ts"
+import { SystemError } from "../sys/system-error.ts"
+import { matchConfig, readConfig, type UnmatchedConfig } from "./config.ts"
+import { type Environment, readEnvironment } from "./environment.ts"
+import { CniError, code } from "./errors.ts"
+import { printFailure, toCniError } from "./failure.ts"
+import type { Call, Plugin } from "./plugin.ts"
+import { printResult } from "./result-print.ts"
+import { atLeast, latest, type Version } from "./version.ts"
+
+/** Answers the one call this process was started for, then ends the process: 0 for success, 1 after an error. */
+export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
+  let version: string | undefined
+  try {
+    const variables = environment()
+    if (!variables["CNI_COMMAND"]) return introduce(plugin)
+    const asked = readEnvironment(variables)
+    if (asked.command === "VERSION") return finish(`${versionReply(plugin)}\n`)
+    const config = readConfig(readInput())
+    version = config.cniVersion || undefined
+    perform(plugin, asked, config, { variables, siblings })
+  } catch (error) {
+    fail(error, version)
+  }
+}
+
+function finish(output: string): void {
+  writeStdout(output)
+  exit(0)
+}
+
+function fail(error: unknown, version: string | undefined): void {
+  try {
+    writeStdout(printFailure(toCniError(error), version))
+  } catch {
+    writeStderr(`${toCniError(error).message}\n`)
+  }
+  exit(1)
+}
+
+function introduce(plugin: Plugin): void {
+  writeStderr(`CNI ${plugin.name} plugin (cni-ts)\nCNI protocol versions supported: ${plugin.versions.join(", ")}\n`)
+  exit(0)
+}
+
+function versionReply(plugin: Plugin): string {
+  return JSON.stringify({ cniVersion: latest, supportedVersions: plugin.versions })
+}
+
+function readInput(): Uint8Array {
+  try {
+    return readStdin()
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    throw new CniError(code.io, error.message, "the runtime hands the network config over on stdin", { cause: error })
+  }
+}
+
+type Context = Pick<Call, "variables" | "siblings">
+
+/** The rest is the plugin's: the command is one the version allows, and the namespace is not the plugin's own. */
+function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {
+  const { command } = asked
+  if (command === "CHECK") requireVersion(plugin, unmatched.cniVersion, command, "0.4.0")
+  if (command === "GC" || command === "STATUS") requireVersion(plugin, unmatched.cniVersion, command, "1.1.0")
+  const verb = verbOf(command)
+  const call: Call = { ...context, environment: asked, config: matchConfig(unmatched, plugin.versions) }
+  if (verb === "add" || verb === "del") refuseOwnNamespace(asked)
+  if (verb === "add") return deliver(plugin, call)
+  plugin[verb](call)
+  exit(0)
+}
+
+function verbOf(command: string): "add" | "del" | "check" | "gc" | "status" {
+  switch (command) {
+    case "ADD":
+      return "add"
+    case "DEL":
+      return "del"
+    case "CHECK":
+      return "check"
+    case "GC":
+      return "gc"
+    case "STATUS":
+      return "status"
+    default:
+      throw new CniError(
+        code.badEnvironment,
+        `unknown CNI_COMMAND: ${command}`,
+        "known: ADD DEL CHECK GC STATUS VERSION",
+      )
+  }
+}
+
+function requireVersion(plugin: Plugin, config: string, command: string, least: Version): void {
+  if (!atLeast(config, least)) {
+    throw new CniError(
+      code.incompatibleVersion,
+      `config version does not allow ${command}`,
+      `${command} came with CNI ${least}, the config says ${JSON.stringify(config || "0.1.0")}`,
+    )
+  }
+  if (!plugin.versions.some((version) => atLeast(version, config as Version))) {
+    throw new CniError(code.incompatibleVersion, `plugin version does not allow ${command}`)
+  }
+}
+
+/** Checked before anything is done; the Go library notices only after its ADD has changed the node and printed a result. */
+function refuseOwnNamespace({ netns, netnsOverride }: Environment): void {
+  if (netns === "" || netnsOverride || !isOwnNamespace(netns)) return
+  throw new CniError(
+    code.invalidNetns,
+    "plugin's netns and netns from CNI_NETNS should not be the same",
+    `${netns} is the network namespace the plugin runs in; CNI_NETNS_OVERRIDE=1 allows that`,
+  )
+}
+
+/** An ADD whose result cannot be handed over is taken back: the runtime will believe that it failed. */
+function deliver(plugin: Plugin, call: Call): void {
+  const result = plugin.add(call)
+  try {
+    writeStdout(printResult(result, call.config.cniVersion))
+  } catch (error) {
+    plugin.del(call)
+    throw error
+  }
+  exit(0)
+}
