@@ -11,23 +11,29 @@ import { atLeast, latest, type Version } from "./version.ts"
 
 /** Answers the one call this process was started for, then ends the process: 0 for success, 1 after an error. */
 export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
+  const variables = environment()
   let version: string | undefined
   try {
-    const variables = environment()
-    if (!variables["CNI_COMMAND"]) return introduce(plugin)
-    const asked = readEnvironment(variables)
-    if (asked.command === "VERSION") return finish(`${versionReply(plugin)}\n`)
-    const config = readConfig(readInput())
-    version = config.cniVersion || undefined
-    perform(plugin, asked, config, { variables, siblings })
+    if (!variables["CNI_COMMAND"]) introduce(plugin)
+    else
+      answer(plugin, { variables, siblings }, (read) => {
+        version = read
+      })
+    exit(0)
   } catch (error) {
     fail(error, version)
   }
 }
 
-function finish(output: string): void {
-  writeStdout(output)
-  exit(0)
+type Context = Pick<Call, "variables" | "siblings">
+
+/** `onVersion` hears the configuration's version as soon as it is known, for the error document. */
+function answer(plugin: Plugin, context: Context, onVersion: (version: string | undefined) => void): void {
+  const asked = readEnvironment(context.variables)
+  if (asked.command === "VERSION") return writeStdout(`${versionReply(plugin)}\n`)
+  const config = readConfig(readInput())
+  onVersion(config.cniVersion || undefined)
+  perform(plugin, asked, config, context)
 }
 
 function fail(error: unknown, version: string | undefined): void {
@@ -57,8 +63,6 @@ function readInput(): Uint8Array {
   }
 }
 
-type Context = Pick<Call, "variables" | "siblings">
-
 /** The rest is the plugin's: the command is one the version allows, and the namespace is not the plugin's own. */
 function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {
   const { command } = asked
@@ -67,9 +71,8 @@ function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig,
   const verb = verbOf(command)
   const call: Call = { ...context, environment: asked, config: matchConfig(unmatched, plugin.versions) }
   if (verb === "add" || verb === "del") refuseOwnNamespace(asked)
-  if (verb === "add") return deliver(plugin, call)
-  plugin[verb](call)
-  exit(0)
+  if (verb === "add") deliver(plugin, call)
+  else plugin[verb](call)
 }
 
 function verbOf(command: string): "add" | "del" | "check" | "gc" | "status" {
@@ -125,5 +128,4 @@ function deliver(plugin: Plugin, call: Call): void {
     plugin.del(call)
     throw error
   }
-  exit(0)
 }
