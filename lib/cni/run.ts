@@ -12,28 +12,21 @@ import { atLeast, latest, type Version } from "./version.ts"
 /** Answers the one call this process was started for, then ends the process: 0 for success, 1 after an error. */
 export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
   const variables = environment()
-  let version: string | undefined
+  let config: UnmatchedConfig | undefined
   try {
-    if (!variables["CNI_COMMAND"]) introduce(plugin)
-    else
-      answer(plugin, { variables, siblings }, (read) => {
-        version = read
-      })
+    const asked = variables["CNI_COMMAND"] ? readEnvironment(variables) : undefined
+    if (!asked) {
+      introduce(plugin)
+    } else if (asked.command === "VERSION") {
+      writeStdout(`${versionReply(plugin)}\n`)
+    } else {
+      config = readConfig(readInput())
+      perform(plugin, asked, config, { variables, siblings })
+    }
     exit(0)
   } catch (error) {
-    fail(error, version)
+    fail(error, config?.cniVersion || undefined)
   }
-}
-
-type Context = Pick<Call, "variables" | "siblings">
-
-/** `onVersion` hears the configuration's version as soon as it is known, for the error document. */
-function answer(plugin: Plugin, context: Context, onVersion: (version: string | undefined) => void): void {
-  const asked = readEnvironment(context.variables)
-  if (asked.command === "VERSION") return writeStdout(`${versionReply(plugin)}\n`)
-  const config = readConfig(readInput())
-  onVersion(config.cniVersion || undefined)
-  perform(plugin, asked, config, context)
 }
 
 function fail(error: unknown, version: string | undefined): void {
@@ -62,6 +55,8 @@ function readInput(): Uint8Array {
     throw new CniError(code.io, error.message, "the runtime hands the network config over on stdin", { cause: error })
   }
 }
+
+type Context = Pick<Call, "variables" | "siblings">
 
 /** The rest is the plugin's: the command is one the version allows, and the namespace is not the plugin's own. */
 function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {
