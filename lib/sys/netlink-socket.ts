@@ -50,9 +50,9 @@ export class NetlinkSocket implements Disposable {
     )
   }
 
-  /** Bounds every later `receive`. Fractions of a second count. */
+  /** Bounds every later `receive`, in seconds; not 0, which would mean for ever. */
   limitWait(seconds: number): void {
-    const time = new BigInt64Array([BigInt(Math.trunc(seconds)), BigInt(Math.trunc((seconds % 1) * 1e6))])
+    const time = new BigInt64Array([BigInt(Math.trunc(seconds)), BigInt(Math.ceil((seconds % 1) * 1e6))])
     call("bound the wait for the kernel", () =>
       libc.setsockopt(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(time.buffer), 16),
     )
@@ -79,6 +79,20 @@ export class NetlinkSocket implements Disposable {
       )
     } catch (error) {
       if (failedWith(error, "EAGAIN")) throw new SystemError("ETIMEDOUT", "receive from the kernel")
+      throw error
+    }
+  }
+
+  /** Waits for any announcement, or for one that was missed; false when `seconds` pass without. */
+  waitForEvent(seconds: number): boolean {
+    if (seconds <= 0) return false
+    this.limitWait(seconds)
+    try {
+      this.receive()
+      return true
+    } catch (error) {
+      if (failedWith(error, "ENOBUFS")) return true
+      if (failedWith(error, "ETIMEDOUT")) return false
       throw error
     }
   }

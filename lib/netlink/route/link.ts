@@ -183,12 +183,11 @@ export function createBridge(kernel: Conversation, { name, mac, mtu, vlanFilteri
   create(kernel, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
-/** A veth pair to be made in one request: the host's end, and the pod's end already in its namespace. */
+/** A veth pair to be made in one request, its peer already in the namespace where it is to live. */
 export interface NewVeth {
   readonly host: VethEnd & { readonly master?: number | undefined }
-  readonly pod: VethEnd
-  /** An open file descriptor of the pod's network namespace. */
-  readonly namespace: number
+  /** `namespace` is an open file descriptor of a network namespace; absent: the host's own. */
+  readonly peer: VethEnd & { readonly namespace?: number | undefined }
 }
 
 export interface VethEnd {
@@ -198,16 +197,16 @@ export interface VethEnd {
 }
 
 /** Makes a veth pair, both ends down. Throws EEXIST if either name is taken. */
-export function createVeth(kernel: Conversation, { host, pod, namespace }: NewVeth): void {
-  const peer = new Writer()
-  const { name, mac, mtu } = pod
-  link.write(writeHeader(peer, {}), { name, mac, mtu: mtu || undefined, namespace })
-  create(kernel, `create veth pair ${host.name} and ${pod.name}`, {
+export function createVeth(kernel: Conversation, { host, peer }: NewVeth): void {
+  const { name, mac, mtu, namespace } = peer
+  const peerMessage = new Writer()
+  link.write(writeHeader(peerMessage, {}), { name, mac, mtu: mtu || undefined, namespace })
+  create(kernel, `create veth pair ${host.name} and ${name}`, {
     name: host.name,
     mac: host.mac,
     mtu: host.mtu || undefined,
     master: host.master,
-    info: { kind: "veth", data: encode(vethData, { peer: peer.bytes }) },
+    info: { kind: "veth", data: encode(vethData, { peer: peerMessage.bytes }) },
   })
 }
 

@@ -2,6 +2,7 @@ import { type Address, bits, type Family } from "../../ip/address.ts"
 import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
 import { AF, afOf, RTM } from "./rtm.ts"
 
@@ -79,18 +80,27 @@ export function addRoute(kernel: Conversation, index: number, route: LinkRoute):
 
 /** The routes of a family in one table; only those out of one link if it is given. */
 export function listRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
-  const { messages } = kernel.dump({
-    asked: `list IPv${family} routes`,
-    type: RTM.GETROUTE,
-    write(writer) {
-      writer.u8(afOf(family)).u8(0).u8(0).u8(0).u32(0).u32(0)
-      attributes.write(writer, { oif: index, table })
-    },
-  })
-  const routes = messages.filter(({ type }) => type === RTM.NEWROUTE).map(decodeRoute)
+  const routes = dumpRoutes(kernel, family, table, index)
   return routes.filter(
     (route) => route.table === table && (index === undefined || route.hops.some((hop) => hop.index === index)),
   )
+}
+
+function dumpRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
+  try {
+    const { messages } = kernel.dump({
+      asked: `list IPv${family} routes`,
+      type: RTM.GETROUTE,
+      write(writer) {
+        writer.u8(afOf(family)).u8(0).u8(0).u8(0).u32(0).u32(0)
+        attributes.write(writer, { oif: index, table })
+      },
+    })
+    return messages.filter(({ type }) => type === RTM.NEWROUTE).map(decodeRoute)
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return [] // no such table
+    throw error
+  }
 }
 
 /** The route an RTM_NEWROUTE describes. */

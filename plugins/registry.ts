@@ -1,0 +1,6 @@
+import type { Plugin } from "../lib/cni/plugin.ts"
+import { bridge } from "./bridge/plugin.ts"
+import { loopback } from "./loopback/plugin.ts"
+
+/** Every plugin of the executable, by the name of its hard link. */
+export const plugins: Readonly<Record<string, Plugin>> = { bridge, loopback }
