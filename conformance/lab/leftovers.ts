@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { output } from "./run.ts"
 
 /** What a test run must leave as it found it, in the machine's own namespaces. */
@@ -20,18 +21,23 @@ let before: Machine | undefined
 export function setup(): void {
   Object.assign(process.env, { CNITS_RUN: RUN })
   before = readMachine()
+  process.once("exit", removeStray) // when interrupted, there is no teardown
 }
 
-/** Fails the run if it left anything behind; named namespaces are removed all the same. */
+/** Fails the run if it left anything behind. */
 export function teardown(): void {
   if (!before) return
   // The first `ip netns add` on a machine makes its directory a mount point.
   if (!before.mounts.some(isNamedMount) && list(NAMED).length === 0) output(["umount", NAMED])
   const after = readMachine()
-  const stray = list(NAMED).filter((name) => name.startsWith(`cnits-${RUN}-`))
-  for (const name of stray) output(["ip", "netns", "del", name])
   const changes = compare(before, after)
   if (changes.length > 0) throw new Error(`the tests changed this machine:\n${changes.join("\n")}`)
+}
+
+function removeStray(): void {
+  const stray = (name: string) => name.startsWith(`cnits-${RUN}-`)
+  for (const name of list(NAMED).filter(stray)) output(["ip", "netns", "del", name])
+  for (const name of list(tmpdir()).filter(stray)) rmSync(join(tmpdir(), name), { recursive: true })
 }
 
 function readMachine(): Machine {
