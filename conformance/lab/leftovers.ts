@@ -21,7 +21,8 @@ let before: Machine | undefined
 export function setup(): void {
   Object.assign(process.env, { CNITS_RUN: RUN })
   before = readMachine()
-  process.once("exit", removeStray) // when interrupted, there is no teardown
+  // An interrupted run has no teardown, and the exit listener of Vitest ends the process before later ones.
+  process.prependOnceListener("exit", removeStray)
 }
 
 /** Fails the run if it left anything behind. */
