@@ -47,7 +47,8 @@ function joinInterrupted(lines: readonly string[]): SystemCall[] {
   }
   return begun.map(({ pid, name, text }) => {
     const end = text.lastIndexOf(" = ")
-    const args = (end < 0 ? text.replace(UNFINISHED, "") : text.slice(0, end)).trimEnd().replace(/\)$/, "")
+    const whole = end < 0 ? text : text.slice(0, end)
+    const args = whole.replace(/ *(<unfinished \.\.\.>)? *\)? *$/, "")
     return { pid, name, args, result: end < 0 ? "?" : text.slice(end + 3) }
   })
 }
