@@ -63,12 +63,12 @@ export class Namespace {
 
   /** `ip -j ARGS` here, parsed: `node.ip("-d", "link", "show", "cni0")`. */
   ip(...args: string[]): Described[] {
-    return parseList(output(["ip", "-j", "-n", this.name, ...args]))
+    return parseList(output(this.inside(["ip", "-j", ...args])))
   }
 
   /** `bridge -d -j ARGS` here, parsed. */
   bridge(...args: string[]): Described[] {
-    return parseList(output(["bridge", "-d", "-j", "-n", this.name, ...args]))
+    return parseList(output(this.inside(["bridge", "-d", "-j", ...args])))
   }
 
   /** The link of that name, in detail; undefined if there is none. */
