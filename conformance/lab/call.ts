@@ -17,6 +17,8 @@ export interface Call {
   /** Laid over the environment that follows from the above; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
   readonly implementation?: Implementation | undefined
+  /** Puts `<node.dir>/var-lib` in the place of /var/lib: for defaults such as host-local's data directory. */
+  readonly ownVarLib?: boolean | undefined
 }
 
 interface PodLike {

@@ -36,8 +36,6 @@ export function cnitoolEnvironment(call: CnitoolCall, networks: string): Record<
   }
 }
 
-/** Runs cnitool with `varLib` in the place of /var/lib, seen by it and the plugins it starts only. */
-export function cnitoolProgram(call: CnitoolCall, varLib: string): string[] {
-  const mount = 'mount --bind "$0" /var/lib && exec "$@"'
-  return ["unshare", "-m", "sh", "-c", mount, varLib, CNITOOL, call.command, call.network.name, call.netns.path]
+export function cnitoolProgram(call: CnitoolCall): string[] {
+  return [CNITOOL, call.command, call.network.name, call.netns.path]
 }

@@ -101,6 +101,17 @@ describe("a call", () => {
     expect(outcome.result?.supportedVersions).toContain("1.1.0")
   })
 
+  test("can be given a /var/lib of the node's own", () => {
+    using node = new Node()
+    const config = { cniVersion: "1.0.0", name: "lab", ipam: { type: "host-local", subnet: "10.244.1.0/24" } }
+    const call = { netns: node.pod(), config, ownVarLib: true, implementation } as const
+    expect(node.call("host-local", { command: "ADD", ...call }).exitCode).toBe(0)
+    const leases = join(node.dir, "var-lib/cni/networks/lab")
+    expect(readdirSync(leases).sort()).toEqual(["10.244.1.2", "last_reserved_ip.0", "lock"])
+    expect(node.call("host-local", { command: "DEL", ...call }).exitCode).toBe(0)
+    expect(readdirSync(leases)).not.toContain("10.244.1.2")
+  })
+
   test("may overlap with others", async () => {
     using node = new Node()
     const config = bridged(node)

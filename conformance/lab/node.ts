@@ -76,7 +76,7 @@ export class Node extends Namespace {
     const networks = join(this.dir, "net.d")
     mkdirSync(networks, { recursive: true })
     writeFileSync(join(networks, `${call.network.name}.conflist`), JSON.stringify(call.network))
-    const program = cnitoolProgram(call, join(this.dir, "var-lib"))
+    const program = this.#withOwnVarLib(cnitoolProgram(call))
     return run(this.inside(program), { env: cnitoolEnvironment(call, networks) })
   }
 
@@ -92,6 +92,13 @@ export class Node extends Namespace {
   }
 
   #command(plugin: string, call: Call): string[] {
-    return this.inside([join(binDirectory(call.implementation), plugin)])
+    const program = [join(binDirectory(call.implementation), plugin)]
+    return this.inside(call.ownVarLib ? this.#withOwnVarLib(program) : program)
+  }
+
+  /** Only the program and what it starts see the other /var/lib. */
+  #withOwnVarLib(argv: readonly string[]): string[] {
+    const mount = 'mount --bind "$0" /var/lib && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", mount, join(this.dir, "var-lib"), ...argv]
   }
 }
