@@ -2,11 +2,13 @@ import { CString, type Pointer } from "bun:ffi"
 import { call, cString, libc } from "./libc.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
-// fcntl.h, as on x86-64 and arm64
+// fcntl.h; the same on x86-64 and arm64 unless said
 const O_RDONLY = 0
 const O_WRONLY = 1
 const O_CREAT = 0o100
-const O_TRUNC = 0o1000
+const O_EXCL = 0o200
+const O_NONBLOCK = 0o4000
+const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000
 const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
 
@@ -28,10 +30,10 @@ export function openRead(path: string): Descriptor {
   return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CLOEXEC, 0)))
 }
 
-/** Opens for reading a file that is created empty if it is missing. */
+/** Opens for reading a file that is created empty if it is missing. Does not wait, even where it is a named pipe. */
 export function openOrCreate(path: string, mode: number): Descriptor {
   const name = cString(path)
-  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CREAT | O_CLOEXEC, mode)))
+  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, mode)))
 }
 
 /** Everything from here to the end of the file, or to `limit` bytes where it throws EFBIG. */
@@ -88,27 +90,54 @@ export function writeExisting(path: string, text: string): void {
 }
 
 /**
- * Puts `text` under `path` so that even after a power cut the name holds all of it or does not exist (`create`), or holds
- * the old or the new text (`replace`). `scratch` is a name in the same directory that nobody else uses; a file left there
- * by a killed process is overwritten. Creating throws EEXIST when the name is taken.
+ * Makes a new file of mode 0600 that holds `text`, on the disk before this returns if `synced`. What bears the name
+ * already, such as the leftover of a killed process, loses it first and is not written to: it may have other names.
  */
-export function writeDurably(path: string, scratch: string, text: string, how: "create" | "replace"): void {
-  const from = cString(scratch)
-  const to = cString(path)
-  {
-    const flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
-    using file = new Descriptor(call(`create ${scratch}`, () => libc.open(from, flags, 0o600)))
-    writeAll(file.fd, new TextEncoder().encode(text), scratch)
-    call(`write ${scratch}`, () => libc.fdatasync(file.fd))
-  }
-  if (how === "replace") {
-    call(`replace ${path}`, () => libc.rename(from, to))
-    return
+export function writeNew(path: string, text: string, { synced }: { synced: boolean }): void {
+  const name = cString(path)
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+  const create = () => call(`create ${path}`, () => libc.open(name, flags, 0o600))
+  const replace = () => {
+    removeFile(path)
+    return create()
   }
   try {
-    call(`create ${path}`, () => libc.link(from, to))
-  } finally {
-    libc.unlink(from)
+    using file = new Descriptor(unlessExisting(create) ?? replace())
+    writeAll(file.fd, new TextEncoder().encode(text), path)
+    if (synced) call(`write ${path}`, () => libc.fdatasync(file.fd))
+  } catch (error) {
+    libc.unlink(name)
+    throw error
+  }
+}
+
+/** Gives a file a second name; false when that name is taken. */
+export function linkFile(path: string, newName: string): boolean {
+  const from = cString(path)
+  const to = cString(newName)
+  return unlessExisting(() => call(`create ${newName}`, () => libc.link(from, to))) !== undefined
+}
+
+/** Gives a file another name, taking it from the file that had it. */
+export function renameFile(path: string, newName: string): void {
+  const from = cString(path)
+  const to = cString(newName)
+  call(`replace ${newName}`, () => libc.rename(from, to))
+}
+
+/**
+ * The text of the regular file of that very name; undefined if there is none, or something else bears the name:
+ * a symbolic link, a directory, a device, a file that cannot be read or is longer than `limit` bytes. Never waits.
+ */
+export function readRegular(path: string, limit: number): string | undefined {
+  const name = cString(path)
+  const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+  try {
+    using file = new Descriptor(call(`open ${path}`, () => libc.open(name, flags, 0)))
+    return new TextDecoder().decode(readAll(file.fd, path, limit))
+  } catch (error) {
+    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EFBIG")) return undefined
+    throw error
   }
 }
 
@@ -136,8 +165,10 @@ export function removeFile(path: string): boolean {
 export function putSymlink(path: string, target: string): void {
   const name = cString(path)
   const text = cString(target)
+  const create = () => call(`create ${path}`, () => libc.symlink(text, name))
+  if (unlessExisting(create) !== undefined) return
   removeFile(path)
-  call(`create ${path}`, () => libc.symlink(text, name))
+  create()
 }
 
 /** What the symbolic link points to, or undefined if there is none. */
@@ -154,6 +185,16 @@ export function unlessMissing<Value>(action: () => Value): Value | undefined {
     return action()
   } catch (error) {
     if (failedWith(error, "ENOENT")) return undefined
+    throw error
+  }
+}
+
+/** The value of `action`, or undefined where it fails because a name is taken. */
+function unlessExisting<Value>(action: () => Value): Value | undefined {
+  try {
+    return action()
+  } catch (error) {
+    if (failedWith(error, "EEXIST")) return undefined
     throw error
   }
 }
@@ -219,4 +260,16 @@ export function setModified(path: string, seconds: bigint): void {
   const name = cString(path)
   const times = new BigInt64Array([seconds, 0n, seconds, 0n])
   call(`set the time of ${path}`, () => libc.utimensat(AT_FDCWD, name, times, 0))
+}
+
+/** Why nothing can be written to the file system that holds `path`: it is read-only or full. Undefined if it is neither. */
+export function writeObstacle(path: string): "EROFS" | "ENOSPC" | undefined {
+  const ST_RDONLY = 1n
+  const name = cString(path)
+  const words = new BigUint64Array(15) // struct statfs of 64-bit machines
+  call(`examine ${path}`, () => libc.statfs(name, words))
+  const [, , blocks, freeBlocks, , files, freeFiles, , , , flags] = words
+  if ((flags ?? 0n) & ST_RDONLY) return "EROFS"
+  // Some file systems count neither blocks nor files.
+  return (blocks && freeBlocks === 0n) || (files && freeFiles === 0n) ? "ENOSPC" : undefined
 }

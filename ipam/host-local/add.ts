@@ -1,0 +1,98 @@
+import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { type Dns, type IpConfig, noDns, type Result } from "../../lib/cni/result.ts"
+import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
+import { fileStatus, readText, S_IFREG } from "../../lib/sys/file.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
+import { allocate, type Candidate } from "./allocate.ts"
+import { type HostLocalConfig, readHostLocal } from "./config.ts"
+import { type LeaseStore, leaseDirectory, openLeases } from "./lease-store.ts"
+import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
+import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
+import { assignRequested } from "./requested.ts"
+import { parseResolvConf } from "./resolv-conf.ts"
+
+/** Leases one address of each range set for the attachment, or leaves the leases as they were. */
+export function add({ environment, config }: Call): Result {
+  const network = readHostLocal(config, environment.args)
+  const requested = assignRequested(network.sets, network.requested)
+  const dns = network.resolvConf === undefined ? noDns : readDns(network.resolvConf)
+  const owner = ownerOf(environment)
+
+  using leases = openLeases(network.place)
+  const held = [...leases.addressesOf(owner), ...leases.addressesOf(legacyOwnerOf(environment))]
+  const given = network.sets.map((set, index) => {
+    const wanted = requested[index]
+    return explained(index, () => {
+      if (wanted) return takeRequested(leases, set, wanted, owner)
+      refuseSecond(set, held, environment.containerId, network)
+      return takeNext(leases, set, index, owner, network)
+    })
+  })
+  for (const [index, { address }] of given.entries()) leases.setLastReserved(index, address)
+  leases.keep(owner)
+  return { interfaces: [], ips: given.map(describe), routes: network.routes, dns }
+}
+
+function readDns(path: string): Dns {
+  const MAX_BYTES = 1 << 20
+  try {
+    if (fileStatus(path).type === S_IFREG) return parseResolvConf(readText(path, MAX_BYTES))
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    throw new CniError(code.file, error.message, "ipam.resolvConf names this file", { cause: error })
+  }
+  throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
+}
+
+function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, owner: Owner): Candidate {
+  const text = formatAddress(address)
+  const range = rangeOf(set, address)
+  if (!range) throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`)
+  if (sameAddress(address, range.gateway)) {
+    throw new CniError(code.noAddress, `requested ip ${text} is subnet's gateway`, "request another address")
+  }
+  if (leases.take(address, owner)) return { address, range }
+  throw new CniError(
+    code.noAddress,
+    `requested IP address ${text} is not available in range set ${formatSet(set)}`,
+    "it is leased to another container, or to this one: run DEL for it first",
+  )
+}
+
+/** An attachment has one address of each set. The Go plugin asks this only where no address is requested. */
+function refuseSecond(set: RangeSet, held: readonly Address[], containerId: string, { place }: HostLocalConfig): void {
+  const address = held.find((lease) => rangeOf(set, lease))
+  if (!address) return
+  const text = formatAddress(address)
+  throw new CniError(
+    code.conflict,
+    `${text} has been allocated to ${containerId}, duplicate allocation is not allowed`,
+    `run DEL for this container and interface first; the lease is ${leaseDirectory(place)}/${text}`,
+  )
+}
+
+function takeNext(leases: LeaseStore, set: RangeSet, index: number, owner: Owner, { place }: HostLocalConfig) {
+  const next = allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
+  if (next) return next
+  throw new CniError(
+    code.noAddress,
+    `no IP addresses available in range set: ${formatSet(set)}`,
+    `enlarge the range, or free the leases in ${leaseDirectory(place)} whose containers are gone (GC does)`,
+  )
+}
+
+/** Says which range set could not be served. */
+function explained(index: number, attempt: () => Candidate): Candidate {
+  try {
+    return attempt()
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    const message = `failed to allocate for range ${index}: ${error.message}`
+    throw new CniError(error.code, message, error.details, { cause: error })
+  }
+}
+
+function describe({ address, range }: Candidate): IpConfig {
+  return { address: { address, length: range.subnet.length }, gateway: range.gateway }
+}

@@ -1,0 +1,56 @@
+import { type Address, plus, sameAddress } from "../../lib/ip/address.ts"
+import { type LeaseRange, type RangeSet, rangeOf } from "./range-set.ts"
+
+/** An address with the range it comes from. */
+export interface Candidate {
+  readonly address: Address
+  readonly range: LeaseRange
+}
+
+/**
+ * Every address of the set that may be leased, each once, round robin: from the one after `last`, if `last` lies in
+ * the set, else from the set's first. A range's own gateway is left out; another range's is not, as in the Go plugin.
+ */
+export function* candidates(set: RangeSet, last: Address | undefined): Generator<Candidate> {
+  for (const { range, first, count } of stretches(set, last)) {
+    for (let step = 0n; step < count; step++) {
+      const address = plus(first, step)
+      if (!sameAddress(address, range.gateway)) yield { address, range }
+    }
+  }
+}
+
+/** The first candidate that `take` accepts, or undefined when it accepts none. */
+export function allocate(
+  set: RangeSet,
+  last: Address | undefined,
+  take: (address: Address) => boolean,
+): Candidate | undefined {
+  for (const candidate of candidates(set, last)) {
+    if (take(candidate.address)) return candidate
+  }
+  return undefined
+}
+
+interface Stretch {
+  readonly range: LeaseRange
+  readonly first: Address
+  readonly count: bigint
+}
+
+/** The set's addresses in the order of the walk: the range that holds `last` is cut in two around it. */
+function stretches(set: RangeSet, last: Address | undefined): Stretch[] {
+  const current = last && rangeOf(set, last)
+  if (!last || !current) return set.map((range) => stretch(range, range.first, range.last))
+  const at = set.indexOf(current)
+  const others = [...set.slice(at + 1), ...set.slice(0, at)]
+  return [
+    stretch(current, plus(last, 1n), current.last),
+    ...others.map((range) => stretch(range, range.first, range.last)),
+    stretch(current, current.first, last),
+  ]
+}
+
+function stretch(range: LeaseRange, first: Address, last: Address): Stretch {
+  return { range, first, count: last.value - first.value + 1n }
+}

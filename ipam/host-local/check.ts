@@ -1,0 +1,27 @@
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { changed } from "../../lib/cni/errors.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
+import { readHostLocal } from "./config.ts"
+import { openExistingLeases } from "./lease-store.ts"
+import { legacyOwnerOf, ownerOf } from "./owner.ts"
+import { rangeOf } from "./range-set.ts"
+
+/**
+ * Fails unless the attachment holds a lease, and every address of its result that lies in our ranges. The Go plugin looks
+ * for any lease only. Addresses of other ranges may be another plugin's.
+ */
+export function check({ environment, config }: Call): void {
+  const { place, sets } = readHostLocal(config, environment.args)
+  const given = readPrevResult(config)?.ips.map(({ address }) => address.address) ?? []
+  const ours = given.filter((address) => sets.some((set) => rangeOf(set, address)))
+
+  using leases = openExistingLeases(place)
+  const own = leases?.addressesOf(ownerOf(environment)) ?? []
+  const held: readonly Address[] = own.length > 0 ? own : (leases?.addressesOf(legacyOwnerOf(environment)) ?? [])
+  if (held.length === 0) {
+    throw changed(`host-local: Failed to find address added by container ${environment.containerId}`)
+  }
+  const lost = ours.find((address) => !held.some((lease) => sameAddress(lease, address)))
+  if (lost) throw changed(`host-local: ${formatAddress(lost)} is not leased to container ${environment.containerId}`)
+}

@@ -1,0 +1,102 @@
+import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
+import type { Fields } from "../../lib/cni/fields.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Route } from "../../lib/cni/result.ts"
+import { readRoute } from "../../lib/cni/result-read.ts"
+import { atLeast } from "../../lib/cni/version.ts"
+import type { Address } from "../../lib/ip/address.ts"
+import { type RangeSet, rangeFrom, readRangeSet, setsOverlap } from "./range-set.ts"
+import { readRequested } from "./requested.ts"
+
+const DEFAULT_DATA_DIR = "/var/lib/cni/networks"
+
+/** Where a network's leases are kept. */
+export interface LeasePlace {
+  readonly dataDir: string
+  readonly network: string
+}
+
+export interface HostLocalConfig {
+  readonly place: LeasePlace
+  /** One address is leased from each. The position names the set in its `last_reserved_ip` file. */
+  readonly sets: readonly RangeSet[]
+  readonly routes: readonly Route[]
+  /** The file that the result's `dns` is read from, if any. */
+  readonly resolvConf: string | undefined
+  readonly requested: readonly Address[]
+}
+
+/** What ADD, CHECK and STATUS need: the whole configuration, valid in every part. `args` is CNI_ARGS. */
+export function readHostLocal(config: NetworkConfig, args: string): HostLocalConfig {
+  const ipam = readIpam(config.fields)
+  const requested = readRequested(config.fields, args)
+  const sets = readSets(config.fields, ipam)
+  requireExpressible(sets, config)
+  return {
+    place: readPlace(config),
+    sets,
+    routes: ipam.list("routes", readRoute) ?? [],
+    resolvConf: readPath(ipam, "resolvConf"),
+    requested,
+  }
+}
+
+/** What DEL and GC need. They free leases even where ranges or arguments have become invalid since ADD. */
+export function readPlace(config: NetworkConfig): LeasePlace {
+  const dataDir = readPath(readIpam(config.fields), "dataDir") ?? DEFAULT_DATA_DIR
+  return { dataDir, network: config.name }
+}
+
+function readIpam(fields: Fields): Fields {
+  const ipam = fields.fields("ipam")
+  if (!ipam) {
+    throw new CniError(code.invalidConfig, "IPAM config missing 'ipam' key", 'the config needs an "ipam" object')
+  }
+  return ipam
+}
+
+/** An absolute path; the empty one counts as absent. */
+function readPath(fields: Fields, key: string): string | undefined {
+  const path = fields.string(key) || undefined
+  if (path?.includes("\0")) throw invalidConfig(fields.pathOf(key), `${JSON.stringify(path)} holds a NUL byte`)
+  if (path?.startsWith("/") === false) {
+    throw invalidConfig(
+      fields.pathOf(key),
+      `${JSON.stringify(path)} is not an absolute path`,
+      "the plugin's working directory is the runtime's: write the whole path",
+    )
+  }
+  return path
+}
+
+/** The runtime's sets, then the single range of older configurations, then `ranges`. */
+function readSets(fields: Fields, ipam: Fields): RangeSet[] {
+  const fromRuntime = fields.fields("runtimeConfig")?.list("ipRanges", readRangeSet) ?? []
+  const legacy: RangeSet[] = ipam.has("subnet") ? [[rangeFrom(ipam)]] : []
+  const sets = [...fromRuntime, ...legacy, ...(ipam.list("ranges", readRangeSet) ?? [])]
+  if (sets.length === 0) {
+    throw new CniError(code.invalidConfig, "no IP ranges specified", "the config needs ipam.ranges or ipam.subnet")
+  }
+  for (const [index, set] of sets.entries()) {
+    const other = sets.findIndex((later, at) => at > index && setsOverlap(set, later))
+    if (other > 0) {
+      throw new CniError(
+        code.invalidConfig,
+        `range set ${index} overlaps with ${other}`,
+        "sets are counted from 0: runtimeConfig.ipRanges, then ipam.subnet, then ipam.ranges",
+      )
+    }
+  }
+  return sets
+}
+
+/** Results before 0.3.0 have room for one address of each family. */
+function requireExpressible(sets: readonly RangeSet[], { cniVersion }: NetworkConfig): void {
+  const count = (family: number) => sets.filter(([range]) => range.first.family === family).length
+  if (atLeast(cniVersion, "0.3.0") || (count(4) <= 1 && count(6) <= 1)) return
+  throw new CniError(
+    code.invalidConfig,
+    `CNI version ${cniVersion} does not support more than 1 address per family`,
+    "use cniVersion 0.3.0 or newer, or fewer range sets",
+  )
+}

@@ -1,0 +1,236 @@
+import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
+import {
+  type Descriptor,
+  linkFile,
+  listDirectory,
+  makeDirectories,
+  readRegular,
+  removeFile,
+  renameFile,
+  unlessMissing,
+  writeNew,
+} from "../../lib/sys/file.ts"
+import { lockFile } from "../../lib/sys/lock.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
+import type { LeasePlace } from "./config.ts"
+import { LeaseIndex } from "./lease-index.ts"
+import { type Owner, readOwner } from "./owner.ts"
+
+/** Never an address; a leftover is removed before it is used again. Below the lock there is one process at a time. */
+const SCRATCH = ".lease.tmp"
+
+/** Far above any container id that fits into an environment variable. */
+const MAX_LEASE_BYTES = 1 << 20
+
+/** How many taken addresses are tried one by one before the directory is listed. */
+const PATIENCE = 16
+
+export function leaseDirectory({ dataDir, network }: LeasePlace): string {
+  return `${dataDir}/${network}`
+}
+
+/** The network's leases, locked until closed. The directory is made if it is missing. */
+export function openLeases(place: LeasePlace): LeaseStore {
+  const existing = openExistingLeases(place)
+  if (existing) return existing
+  const directory = leaseDirectory(place)
+  makeDirectories(directory, 0o755)
+  return new LeaseStore(place, lockIn(directory))
+}
+
+/** As openLeases, but undefined where there is no directory, and so no lease. */
+export function openExistingLeases(place: LeasePlace): LeaseStore | undefined {
+  const lock = unlessMissing(() => lockIn(leaseDirectory(place)))
+  return lock && new LeaseStore(place, lock)
+}
+
+function lockIn(directory: string): Descriptor {
+  return lockFile(`${directory}/lock`, 0o750)
+}
+
+/**
+ * The leases of one network, in the files of the Go plugin: one file per address, its name the address, its content the
+ * owner. A lease file comes into being complete and on the disk, under the name that makes it a lease (EEXIST: taken).
+ * The directory itself is not synced: after a power cut the pods are gone too, and so may be their leases.
+ *
+ * Every change ends with closing, which marks the index as current again; until then it counts as outdated, so that what
+ * a killed process left half done is found by the next one.
+ */
+export class LeaseStore implements Disposable {
+  readonly #directory: string
+  readonly #lock: Descriptor
+  readonly #index: LeaseIndex
+  /** Every lease, if they had to be read. */
+  #leases: Map<Owner, Address[]> | undefined
+  /** Every name in the directory, if they had to be listed. */
+  #names: Set<string> | undefined
+  #refusals = 0
+  /** What the scratch file holds, while there is one. */
+  #scratch: string | undefined
+  /** Taken and not yet kept. */
+  #taken: Address[] = []
+  #touched = false
+  /** Whether the index agrees with the lease files. */
+  #indexed = true
+
+  constructor(place: LeasePlace, lock: Descriptor) {
+    this.#directory = leaseDirectory(place)
+    this.#lock = lock
+    this.#index = new LeaseIndex(`${place.dataDir}/.cni-ts/${place.network}`)
+    try {
+      if (!this.#index.isCurrent(this.#directory)) this.#readAll()
+    } catch (error) {
+      lock[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /** The addresses whose lease files name exactly this owner. */
+  addressesOf(owner: Owner): readonly Address[] {
+    if (!this.#leases) {
+      const addresses = this.#index.get(owner)
+      if (addresses?.every((address) => this.#ownerOf(formatAddress(address)) === owner)) return addresses
+    }
+    return this.all().get(owner) ?? []
+  }
+
+  /** Every lease, read from the lease files. */
+  all(): ReadonlyMap<Owner, readonly Address[]> {
+    return this.#leases ?? this.#readAll()
+  }
+
+  /** Leases the address, or answers false when it is taken. It is given back on closing unless kept. */
+  take(address: Address, owner: Owner): boolean {
+    const name = formatAddress(address)
+    if (this.#names?.has(name)) return false
+    this.#touched = true
+    this.#writeScratch(owner, { synced: true }) // one file for all leases of an ADD, under several names: synced once
+    if (linkFile(this.#path(SCRATCH), this.#path(name))) {
+      this.#taken.push(address)
+      return true
+    }
+    if (++this.#refusals > PATIENCE) this.#names ??= new Set(listDirectory(this.#directory))
+    return false
+  }
+
+  /** Makes what was taken the owner's, beside what it had. */
+  keep(owner: Owner): void {
+    const taken = this.#taken
+    this.#taken = []
+    const others = this.addressesOf(owner).filter((held) => !taken.some((address) => sameAddress(address, held)))
+    const addresses = [...others, ...taken]
+    this.#leases?.set(owner, addresses)
+    this.#tryIndexing(() => this.#index.put(owner, addresses))
+  }
+
+  /** Frees everything the owner holds; answers whether it held anything. */
+  free(owner: Owner): boolean {
+    const addresses = this.addressesOf(owner)
+    if (addresses.length === 0) return false
+    this.#touched = true
+    for (const address of addresses) removeFile(this.#path(formatAddress(address)))
+    this.#leases?.delete(owner)
+    this.#tryIndexing(() => this.#index.remove(owner))
+    return true
+  }
+
+  /** The address leased last from the set, a hint where to look next; undefined if none or none that makes sense. */
+  lastReserved(set: number): Address | undefined {
+    return readLastReserved(this.#directory, set)
+  }
+
+  /** Not synced: an old hint, or none, does no harm. */
+  setLastReserved(set: number, address: Address): void {
+    this.#touched = true
+    this.#writeScratch(formatAddress(address), { synced: false })
+    renameFile(this.#path(SCRATCH), this.#path(lastReservedName(set)))
+    this.#scratch = undefined
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      for (const address of this.#taken) removeFile(this.#path(formatAddress(address)))
+      this.#removeScratch()
+      if (this.#touched && this.#indexed) this.#index.mark(this.#directory)
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+    } finally {
+      this.#lock[Symbol.dispose]()
+    }
+  }
+
+  /**
+   * Reads every lease, and brings the index up to date with what others did. Only files that bear an address are looked at.
+   * One that a crash left empty is removed. One that says anything else is somebody's reservation.
+   */
+  #readAll(): ReadonlyMap<Owner, readonly Address[]> {
+    this.#touched = true
+    const leases = new Map<Owner, Address[]>()
+    for (const name of listDirectory(this.#directory)) {
+      const address = leaseName(name)
+      const content = address && readRegular(this.#path(name), MAX_LEASE_BYTES)
+      if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
+      if (!address || content === undefined) continue
+      const owner = readOwner(content)
+      if (owner === undefined) this.#tryRemoving(name)
+      else leases.set(owner, [...(leases.get(owner) ?? []), address])
+    }
+    this.#leases = leases
+    this.#tryIndexing(() => this.#index.replace(leases))
+    return leases
+  }
+
+  #ownerOf(name: string): Owner | undefined {
+    return readOwner(readRegular(this.#path(name), MAX_LEASE_BYTES) ?? "")
+  }
+
+  /** Leases matter, their index does not: where it cannot be written, the next process reads them all again. */
+  #tryIndexing(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+      this.#indexed = false
+    }
+  }
+
+  /** A full or read-only disk must not keep anybody from reading the leases. */
+  #tryRemoving(name: string): void {
+    try {
+      removeFile(this.#path(name))
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+    }
+  }
+
+  #writeScratch(text: string, how: { synced: boolean }): void {
+    if (this.#scratch === text) return
+    this.#removeScratch()
+    writeNew(this.#path(SCRATCH), text, how)
+    this.#scratch = text
+  }
+
+  #removeScratch(): void {
+    if (this.#scratch !== undefined) removeFile(this.#path(SCRATCH))
+    this.#scratch = undefined
+  }
+
+  #path(name: string): string {
+    return `${this.#directory}/${name}`
+  }
+}
+
+export function readLastReserved(directory: string, set: number): Address | undefined {
+  const text = readRegular(`${directory}/${lastReservedName(set)}`, MAX_LEASE_BYTES)
+  return text === undefined ? undefined : parseAddress(text)
+}
+
+function lastReservedName(set: number): string {
+  return `last_reserved_ip.${set}`
+}
+
+/** The address a file of that name would lease: the one canonical text of each. */
+function leaseName(name: string): Address | undefined {
+  const address = parseAddress(name)
+  return address && formatAddress(address) === name ? address : undefined
+}

@@ -1,0 +1,93 @@
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import { type Fields, readFields, readList } from "../../lib/cni/fields.ts"
+import type { Json } from "../../lib/cni/json.ts"
+import { type Address, bits, formatAddress, plus } from "../../lib/ip/address.ts"
+import { contains, formatPrefix, hasHostBits, lastOf, networkOf, type Prefix } from "../../lib/ip/prefix.ts"
+import { type AddressRange, formatRange, inRange, rangesOverlap } from "../../lib/ip/range.ts"
+
+/** A span of one subnet from which addresses are leased, and the gateway that comes with them. */
+export interface LeaseRange extends AddressRange {
+  readonly subnet: Prefix
+  readonly gateway: Address
+}
+
+/** Ranges of one family that together provide one address of an attachment. Never empty, never overlapping. */
+export type RangeSet = readonly [LeaseRange, ...LeaseRange[]]
+
+/** The range of the set that holds the address. */
+export function rangeOf(set: RangeSet, address: Address): LeaseRange | undefined {
+  return set.find((range) => inRange(range, address))
+}
+
+export function formatSet(set: RangeSet): string {
+  return set.map(formatRange).join(",")
+}
+
+export function setsOverlap(a: RangeSet, b: RangeSet): boolean {
+  return a.some((range) => b.some((other) => rangesOverlap(range, other)))
+}
+
+/** A list of ranges as written at `path`. Throws code 6 or 7 naming the path. */
+export function readRangeSet(value: Json, path: string): RangeSet {
+  const [head, ...rest] = readList(value, path, readRange)
+  if (!head) throw invalidConfig(path, "empty range set", "give it a range, or leave it out")
+  return checkedSet([head, ...rest], path)
+}
+
+function checkedSet(set: RangeSet, path: string): RangeSet {
+  for (const [index, range] of set.entries()) {
+    if (range.first.family !== set[0].first.family) {
+      throw invalidConfig(path, "mixed address families", "put IPv4 and IPv6 ranges into range sets of their own")
+    }
+    const other = set.slice(0, index).find((earlier) => rangesOverlap(earlier, range))
+    if (other) throw invalidConfig(path, `subnets ${formatRange(other)} and ${formatRange(range)} overlap`)
+  }
+  return set
+}
+
+function readRange(value: Json, path: string): LeaseRange {
+  return rangeFrom(readFields(value, path))
+}
+
+/** The range that `subnet`, `rangeStart`, `rangeEnd` and `gateway` of an object describe. */
+export function rangeFrom(fields: Fields): LeaseRange {
+  const subnet = readSubnet(fields)
+  const afterNetwork = plus(subnet.address, 1n)
+  const start = fields.address("rangeStart")
+  const end = fields.address("rangeEnd")
+  const first = start ?? afterNetwork
+  const last = end ?? lastLeasable(subnet)
+  const outside = (name: string, address: Address) =>
+    `${name} ${formatAddress(address)} not in network ${formatPrefix(subnet)}`
+  if (!contains(subnet, first) || (start && first.value > last.value)) {
+    const details = `${fields.pathOf("rangeEnd")} is ${formatAddress(last)}; the start must not lie behind it`
+    throw invalidConfig(fields.pathOf("rangeStart"), outside("RangeStart", first), details)
+  }
+  if (!contains(subnet, last) || first.value > last.value) {
+    const details = `the range starts at ${formatAddress(first)}; the end must not lie before it`
+    throw invalidConfig(fields.pathOf("rangeEnd"), outside("RangeEnd", last), details)
+  }
+  return { subnet, first, last, gateway: fields.address("gateway") ?? afterNetwork }
+}
+
+function readSubnet(fields: Fields): Prefix {
+  const path = fields.pathOf("subnet")
+  const subnet = fields.prefix("subnet")
+  if (!subnet) throw invalidConfig(path, "missing: IP <nil> not v4 nor v6", "every range needs a subnet")
+  if (subnet.length > bits(subnet.address.family) - 2) {
+    throw invalidConfig(path, `Network ${formatPrefix(subnet)} too small to allocate from`)
+  }
+  if (hasHostBits(subnet)) {
+    const network = formatAddress(networkOf(subnet).address)
+    throw invalidConfig(
+      path,
+      `Network has host bits set. For a subnet mask of length ${subnet.length} the network address is ${network}`,
+    )
+  }
+  return subnet
+}
+
+/** IPv4 leaves the broadcast address out, IPv6 has none. */
+function lastLeasable(subnet: Prefix): Address {
+  return plus(lastOf(subnet), subnet.address.family === 4 ? -1n : 0n)
+}

@@ -1,0 +1,58 @@
+import { CniError, code } from "../../lib/cni/errors.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { type Address, formatAddress } from "../../lib/ip/address.ts"
+import { fileStatus, listDirectory, S_IFDIR, unlessMissing, writeObstacle } from "../../lib/sys/file.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
+import { allocate } from "./allocate.ts"
+import { readHostLocal } from "./config.ts"
+import { leaseDirectory, readLastReserved } from "./lease-store.ts"
+import { formatSet } from "./range-set.ts"
+
+/** Fails with code 50 when the next ADD would: a range set has no free address, or leases cannot be written. Changes nothing. */
+export function status({ environment, config }: Call): void {
+  const { place, sets } = readHostLocal(config, environment.args)
+  const directory = leaseDirectory(place)
+  if (!isWritable(directory)) return
+  const isFree = freeIn(directory)
+  for (const [index, set] of sets.entries()) {
+    if (allocate(set, readLastReserved(directory, index), isFree)) continue
+    throw unavailable(
+      `no IP addresses available in range set: ${formatSet(set)}`,
+      `enlarge the range, or free the leases in ${directory} whose containers are gone (GC does)`,
+    )
+  }
+}
+
+/** Throws if leases cannot be written; false if there is no directory yet, and so no lease. */
+function isWritable(directory: string): boolean {
+  try {
+    const existing = nearestExisting(directory)
+    if (fileStatus(existing).type !== S_IFDIR) throw new SystemError("ENOTDIR", `use ${existing}`)
+    const obstacle = writeObstacle(existing)
+    if (obstacle) throw new SystemError(obstacle, `write to ${existing}`)
+    return existing === directory
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    throw unavailable(error.message, "host-local needs a writable directory for its leases: see ipam.dataDir")
+  }
+}
+
+function nearestExisting(path: string): string {
+  if (path === "" || unlessMissing(() => fileStatus(path))) return path || "/"
+  return nearestExisting(path.slice(0, Math.max(path.lastIndexOf("/"), 0)))
+}
+
+/** Looks at one name; if that is taken, lists them all instead of asking for one after the other. */
+function freeIn(directory: string): (address: Address) => boolean {
+  let names: Set<string> | undefined
+  return (address) => {
+    const name = formatAddress(address)
+    if (!names && !unlessMissing(() => fileStatus(`${directory}/${name}`))) return true
+    names ??= new Set(listDirectory(directory))
+    return !names.has(name)
+  }
+}
+
+function unavailable(message: string, details: string): CniError {
+  return new CniError(code.notAvailable, message, details)
+}
