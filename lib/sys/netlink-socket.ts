@@ -1,5 +1,5 @@
 import { Descriptor } from "./file.ts"
-import { call, libc } from "./libc.ts"
+import { call, checked, libc } from "./libc.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
 const AF_NETLINK = 16
@@ -34,7 +34,7 @@ export class NetlinkSocket implements Disposable {
 
   constructor(protocol: number) {
     this.#file = new Descriptor(
-      call("open a netlink socket", () => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+      checked("open a netlink socket", libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
     )
     this.#option(SOL_NETLINK, NETLINK_EXT_ACK, 1)
     this.#option(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -45,21 +45,20 @@ export class NetlinkSocket implements Disposable {
   /** From now on messages of this group (RTNLGRP_*) arrive too. */
   join(group: number): void {
     const value = new Int32Array([group])
-    call("listen for kernel events", () =>
-      libc.setsockopt(this.#file.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4),
-    )
+    checked("listen for kernel events", libc.setsockopt(this.#file.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4))
   }
 
   /** Bounds every later `receive`, in seconds; not 0, which would mean for ever. */
   limitWait(seconds: number): void {
     const time = new BigInt64Array([BigInt(Math.trunc(seconds)), BigInt(Math.ceil((seconds % 1) * 1e6))])
-    call("bound the wait for the kernel", () =>
+    checked(
+      "bound the wait for the kernel",
       libc.setsockopt(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(time.buffer), 16),
     )
   }
 
   send(message: Uint8Array): void {
-    call("send to the kernel", () => libc.send(this.#file.fd, message, message.length, 0))
+    checked("send to the kernel", libc.send(this.#file.fd, message, message.length, 0))
   }
 
   /** The next datagram from the kernel itself; the bytes are valid until the next call. Throws SystemError ETIMEDOUT. */

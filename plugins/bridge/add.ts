@@ -14,7 +14,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
-import { type Attachment, attach, clearTheWay } from "./attach.ts"
+import { type Attachment, attach } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, takeAddresses } from "./layer3.ts"
 import { ownerOf } from "./owner.ts"
@@ -30,10 +30,9 @@ export function add(call: Call): Result {
   using pod = openPod(call.environment.netns)
   using undo = new Undo()
 
-  clearTheWay(host, pod, owner)
-  const layer3 = ipam && takeAddresses(ipam, config, undo)
   const bridge = prepareBridge(host, config, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
+  const layer3 = ipam && takeAddresses(ipam, config, undo)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
@@ -41,7 +40,7 @@ export function add(call: Call): Result {
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
   undo.keep()
-  return describe(call, { bridge: readLink(host.kernel, bridge.index) ?? bridge, attachment, gateway, layer3, config })
+  return describe(call, { bridge: settled(host, bridge, config), attachment, gateway, layer3, config })
 }
 
 function prepareBridge(host: NetworkStack, config: BridgeConfig, undo: Undo): Link {
@@ -53,6 +52,11 @@ function prepareBridge(host: NetworkStack, config: BridgeConfig, undo: Undo): Li
   })
   if (created) undo.add(() => removeUnusedBridge(host.kernel, link.index))
   return link
+}
+
+/** The bridge as it is now: one that is no gateway, and was made by others, may take its MAC from its ports. */
+function settled(host: NetworkStack, bridge: Link, config: BridgeConfig): Link {
+  return config.isGateway ? bridge : (readLink(host.kernel, bridge.index) ?? bridge)
 }
 
 interface PodWish {
