@@ -122,7 +122,7 @@ describe("a stale neighbour entry on the bridge", () => {
       ranges: [[{ subnet: "10.244.1.0/24" }], [{ subnet: V6, rangeEnd: "fd00:10:244:1::2" }]],
     })
     const second = node.pod()
-    network.connect(second, { config: { ipam }, args: address.includes(":") ? "" : `IP=${address}` })
+    network.connect(second, { config: { ipam }, args: address.includes(":") ? "" : `IgnoreUnknown=1;IP=${address}` })
     expect(second.addresses("eth0")).toContain(`${address}/${address.includes(":") ? 64 : 24}`)
     expect(node.pings(address)).toBe(true)
   })

@@ -72,7 +72,7 @@ test("disableContainerInterface leaves the pod's end down, and ADD does not wait
   const [network, pod] = [new Network(node, { disableContainerInterface: true }), node.pod()]
   const result = network.connect(pod)
   expect(pod.link("eth0")?.flags).not.toContain("UP")
-  expect(port(node).state).toBe("disabled")
+  expect(port(node)["state"]).toBe("disabled")
   expect(network.check(pod, result).exitCode).toBe(0)
   expect(network.del(pod).exitCode).toBe(0)
   expect(pod.link("eth0")).toBeUndefined()

@@ -54,22 +54,6 @@ test("isolated pods reach their gateway and not each other", () => {
   expect([one.pings("10.244.1.1"), one.pings("10.244.1.3")]).toEqual([true, false])
 })
 
-test("a pod reaches itself through the bridge with hairpinMode", () => {
-  using node = new Node()
-  for (const hairpinMode of [true, false]) {
-    const pod = node.pod()
-    const network = new Network(node, { hairpinMode })
-    network.connect(pod)
-    const { ifname } = port(node)
-    const received = () => Number(output(node.inside(["cat", `/sys/class/net/${ifname}/statistics/tx_packets`])))
-    pod.ip("addr", "add", "10.9.0.1/24", "dev", "eth0")
-    const before = received()
-    pod.run("ping", "-c", "3", "-i", "0.01", "-W", "1", "-b", "10.9.0.255")
-    expect(received() > before, `hairpinMode ${hairpinMode}`).toBe(hairpinMode)
-    network.del(pod)
-  }
-})
-
 test("promiscMode sets the flag on a new bridge and on an existing one; without it nothing is switched off", () => {
   using node = new Node()
   const flags = () => node.link("cni0")?.flags
@@ -90,16 +74,28 @@ describe("the pod's MAC address", () => {
   test.each<[string, string, { args?: string; config?: Config }]>([
     ["from CNI_ARGS", args, { args: `IgnoreUnknown=1;MAC=${args}` }],
     ["from args.cni before CNI_ARGS", cni, { args: `MAC=${args}`, config: fromCni }],
-    ["from runtimeConfig before both", runtime, {
-      args: `MAC=${args}`,
-      config: { ...fromCni, runtimeConfig: { mac: runtime } },
-    }],
-    ["from RuntimeConfig, spelled with a capital", runtime, {
-      args: `MAC=${args}`,
-      config: { ...fromCni, RuntimeConfig: { mac: runtime } },
-    }],
+    [
+      "from runtimeConfig before both",
+      runtime,
+      {
+        args: `MAC=${args}`,
+        config: { ...fromCni, runtimeConfig: { mac: runtime } },
+      },
+    ],
+    [
+      "from RuntimeConfig, spelled with a capital",
+      runtime,
+      {
+        args: `MAC=${args}`,
+        config: { ...fromCni, RuntimeConfig: { mac: runtime } },
+      },
+    ],
     ["not from an empty one", args, { args: `MAC=${args}`, config: { runtimeConfig: { mac: "" } } }],
-    ["written in capitals and dashes", "02:00:00:00:ab:cd", { config: { runtimeConfig: { mac: "02-00-00-00-AB-CD" } } }],
+    [
+      "written in capitals and dashes",
+      "02:00:00:00:ab:cd",
+      { config: { runtimeConfig: { mac: "02-00-00-00-AB-CD" } } },
+    ],
   ])("is taken %s", (_, expected, more) => {
     using node = new Node()
     const pod = node.pod()
