@@ -1,6 +1,6 @@
 import { type Address, plus } from "../../lib/ip/address.ts"
 import { localMac } from "../../lib/ip/mac.ts"
-import { defaultPrefix, lastOf, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
+import { defaultPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
 import { trySysctl } from "../../lib/net/stack.ts"
 import { Conversation } from "../../lib/netlink/conversation.ts"
 import { decodeMessages, NLMSG_ERROR, refusalIn } from "../../lib/netlink/message.ts"
@@ -30,9 +30,9 @@ export class Floor {
   constructor(subnets: readonly string[]) {
     this.#name = `floor-${subnets.length === 1 ? "4" : "6"}`
     this.#subnets = subnets.flatMap((subnet) => parsePrefix(subnet) ?? [])
-    createBridge(this.#host, { name: this.#name, mac: localMac(randomBytes(6)), mtu: MTU, vlanFiltering: false })
+    createBridge(this.#host, { name: this.#name, mac: localMac(randomBytes(6)), vlanFiltering: false })
     this.#bridge = expectLink(this.#host, this.#name)
-    changeLink(this.#host, this.#bridge.index, this.#name, { up: true })
+    changeLink(this.#host, this.#bridge.index, this.#name, { up: true, mtu: MTU })
   }
 
   /** The milliseconds it takes to connect the pod. */
@@ -50,7 +50,7 @@ export class Floor {
   }
 
   #connect(pod: Pod, offset: bigint): void {
-    using namespace = NetworkNamespace.open(pod.namespace.path)
+    using namespace = new NetworkNamespace(pod.namespace.path)
     using inPod = namespace.inside(() => new NetlinkSocket(NETLINK_ROUTE))
     const name = vethName(pod)
     createVeth(this.#host, {
@@ -66,8 +66,7 @@ export class Floor {
   #configure(kernel: Conversation, index: number, offset: bigint): void {
     for (const { address, length } of this.#subnets) {
       const prefix = { address: plus(address, offset), length }
-      const broadcast = address.family === 4 ? lastOf(prefix) : undefined
-      addAddress(kernel, { index, link: "eth0", prefix, broadcast, skipDetection: address.family === 6 })
+      addAddress(kernel, { index, link: "eth0", prefix, skipDetection: address.family === 6 })
     }
     changeLink(kernel, index, "eth0", { up: true })
     for (const { address } of this.#subnets) {

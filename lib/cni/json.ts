@@ -19,7 +19,7 @@ const MAX_DEPTH = 10_000
 
 /** Finds every document with an odd number, and a few without, such as one with the string `see 1.5`. */
 const MAY_BE_ODD = /[[:,\s]-?(?:\d+[.eE]|\d{16})/
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\s*:)/g
 
 /** Parses one JSON document (RFC 8259); of a key given twice the last one counts. Throws JsonError. */
 export function parseJson(text: string): Json {
