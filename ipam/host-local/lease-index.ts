@@ -51,22 +51,32 @@ export class LeaseIndex {
     removeFile(this.#pathOf(owner))
   }
 
-  /** Makes the index say this and nothing else. */
-  replace(leases: ReadonlyMap<Owner, readonly Address[]>): void {
+  /**
+   * Makes the index say this and nothing else, or comes nearer to that: answers whether it does. After tens of thousands
+   * of changes behind its back it takes several calls to catch up, so that none of them takes long.
+   */
+  replace(leases: ReadonlyMap<Owner, readonly Address[]>): boolean {
     makeDirectories(this.#path, 0o700)
     const stale = new Set(listDirectory(this.#path))
+    let changes = 0
     for (const [owner, addresses] of leases) {
       const name = entryName(owner)
       const known = stale.delete(name) && readSymlink(`${this.#path}/${name}`) === entryOf(addresses)
-      if (!known) this.put(owner, addresses)
+      if (!known && ++changes <= MAX_CHANGES) this.put(owner, addresses)
     }
-    for (const name of stale) removeFile(`${this.#path}/${name}`)
+    for (const name of stale) {
+      if (++changes <= MAX_CHANGES) removeFile(`${this.#path}/${name}`)
+    }
+    return changes <= MAX_CHANGES
   }
 
   #pathOf(owner: Owner): string {
     return `${this.#path}/${entryName(owner)}`
   }
 }
+
+/** About a tenth of a second of work. */
+const MAX_CHANGES = 4096
 
 /** From April 1974 to July 1978: a clock that was never set is in 1970. */
 const MARKS = 1 << 27

@@ -172,11 +172,15 @@ export class LeaseStore implements Disposable {
       if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
       if (!address || content === undefined) continue
       const owner = readOwner(content)
-      if (owner === undefined) this.#tryRemoving(name)
-      else leases.set(owner, [...(leases.get(owner) ?? []), address])
+      const held = owner && leases.get(owner)
+      if (held) held.push(address)
+      else if (owner) leases.set(owner, [address])
+      else this.#tryRemoving(name)
     }
     this.#leases = leases
-    this.#tryIndexing(() => this.#index.replace(leases))
+    this.#tryIndexing(() => {
+      this.#indexed &&= this.#index.replace(leases)
+    })
     return leases
   }
 
