@@ -6,6 +6,8 @@ import { defineConfig } from "vitest/config"
  */
 export default defineConfig({
   test: {
+    maxWorkers: 2,
+    minWorkers: 1,
     projects: [
       {
         test: {
@@ -17,6 +19,7 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
+          globalSetup: ["conformance/lab/leftovers.ts"],
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },

@@ -1,3 +1,4 @@
+import { Conflict } from "../net/conflict.ts"
 import { KernelError } from "../netlink/kernel-error.ts"
 import { SystemError } from "../sys/system-error.ts"
 import { CniError, code } from "./errors.ts"
@@ -8,6 +9,7 @@ export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error
   const cause = { cause: error }
   if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
+  if (error instanceof Conflict) return new CniError(code.conflict, error.message, error.advice, cause)
   if (error instanceof SystemError) return new CniError(code.file, error.message, "", cause)
   const message = error instanceof Error ? error.message : String(error)
   return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)

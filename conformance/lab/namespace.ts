@@ -1,0 +1,112 @@
+import { type Finished, output, run } from "./run.ts"
+
+/** What `ip -j` and `bridge -j` print about a link, address or route: the keys tests look at. */
+export interface Described {
+  readonly [key: string]: unknown
+  readonly ifindex?: number
+  readonly ifname?: string
+  readonly link_index?: number
+  readonly mtu?: number
+  readonly flags?: readonly string[]
+  readonly operstate?: string
+  readonly address?: string
+  readonly master?: string
+  readonly promiscuity?: number
+  readonly linkinfo?: {
+    readonly info_kind?: string
+    readonly info_data?: Readonly<Record<string, unknown>>
+    readonly info_slave_kind?: string
+    readonly info_slave_data?: Readonly<Record<string, unknown>>
+  }
+  readonly addr_info?: readonly Address[]
+  readonly dst?: string
+  readonly gateway?: string
+  readonly dev?: string
+  readonly prefsrc?: string
+  readonly protocol?: string
+  readonly scope?: string
+  readonly metric?: number
+}
+
+export interface Address {
+  readonly [key: string]: unknown
+  readonly family: string
+  readonly local: string
+  readonly prefixlen: number
+  readonly scope: string
+  readonly tentative?: boolean
+}
+
+/**
+ * A named network namespace that lives until it is disposed. Its methods look through the machine's own
+ * tools, so that what a plugin did is never judged by the plugin's code.
+ */
+export class Namespace {
+  readonly name: string
+  readonly path: string
+
+  constructor(name: string) {
+    output(["ip", "netns", "add", name])
+    this.name = name
+    this.path = `/run/netns/${name}`
+  }
+
+  /** The argument vector that runs `argv` here; unlike `ip netns exec` it leaves the mounts alone. */
+  inside(argv: readonly string[]): string[] {
+    return ["nsenter", `--net=${this.path}`, "--", ...argv]
+  }
+
+  /** Runs a program here, with this process's environment. */
+  run(...argv: string[]): Finished {
+    return run(this.inside(argv))
+  }
+
+  /** `ip -j ARGS` here, parsed: `node.ip("-d", "link", "show", "cni0")`. */
+  ip(...args: string[]): Described[] {
+    return parseList(output(this.inside(["ip", "-j", ...args])))
+  }
+
+  /** `bridge -d -j ARGS` here, parsed. */
+  bridge(...args: string[]): Described[] {
+    return parseList(output(this.inside(["bridge", "-d", "-j", ...args])))
+  }
+
+  /** The link of that name, in detail; undefined if there is none. */
+  link(name: string): Described | undefined {
+    return this.ip("-d", "link", "show").find((link) => link.ifname === name)
+  }
+
+  /** The addresses of a link as `10.244.1.2/24`, IPv6 link-local ones left out. */
+  addresses(name: string): string[] {
+    const link = this.ip("addr", "show").find((candidate) => candidate.ifname === name)
+    const global = link?.addr_info?.filter((address) => !address.local.startsWith("fe80:"))
+    return global?.map((address) => `${address.local}/${address.prefixlen}`) ?? []
+  }
+
+  /** Whether one echo request is answered within two seconds. */
+  pings(address: string): boolean {
+    return this.run("ping", "-n", "-q", "-c", "1", "-W", "2", address).exitCode === 0
+  }
+
+  /** A value below /proc/sys, read or written: `sysctl("net/ipv4/ip_forward", "0")`. */
+  sysctl(name: string, value?: string): string {
+    const file = `/proc/sys/${name}`
+    if (value !== undefined) output(this.inside(["tee", file]), { stdin: value })
+    return output(this.inside(["cat", file])).trim()
+  }
+
+  /** Process ids running here. */
+  processes(): number[] {
+    return output(["ip", "netns", "pids", this.name]).split("\n").filter(Boolean).map(Number)
+  }
+
+  [Symbol.dispose](): void {
+    output(["ip", "netns", "del", this.name])
+  }
+}
+
+/** Some versions print nothing for an empty list, and `{}` for an entry that was filtered out. */
+function parseList(text: string): Described[] {
+  const list: Described[] = text.trim() === "" ? [] : JSON.parse(text)
+  return list.filter((entry) => Object.keys(entry).length > 0)
+}

@@ -1,0 +1,48 @@
+import { bits, sameAddress } from "../ip/address.ts"
+import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
+import type { NetworkStack } from "../net/stack.ts"
+import { listAddresses } from "../netlink/route/address.ts"
+import { type Route as KernelRoute, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
+import { changed } from "./errors.ts"
+import type { Result, Route } from "./result.ts"
+
+/** The pod's interface, and where it stands in the result's list. */
+export interface CheckedInterface {
+  readonly index: number
+  readonly name: string
+  readonly position: number
+}
+
+/** Every address the result gives to the interface is on it, and its network is reached through it. */
+export function checkAddresses(pod: NetworkStack, { index, name, position }: CheckedInterface, result: Result): void {
+  const expected = result.ips.filter((ip) => ip.interface === undefined || ip.interface === position)
+  if (expected.length === 0) return
+  const present = listAddresses(pod.kernel, index)
+  for (const { address } of expected) {
+    if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
+      throw changed(`address ${formatPrefix(address)} is missing on ${name}`)
+    }
+    const { family } = address.address
+    if (address.length === bits(family)) continue // a single address has no network to be reached
+    const network = networkOf(address)
+    if (!listRoutes(pod.kernel, family, RT_TABLE_MAIN).some(({ dst }) => samePrefix(dst, network))) {
+      throw changed(`route to ${formatPrefix(network)} of ${name} is missing`)
+    }
+  }
+}
+
+/** Every route of the result exists in its table. Of default routes only the destination counts: later plugins may redirect them. */
+export function checkRoutes(pod: NetworkStack, { name }: CheckedInterface, result: Result): void {
+  for (const route of result.routes) {
+    const present = listRoutes(pod.kernel, route.dst.address.family, route.table || RT_TABLE_MAIN)
+    if (!present.some((candidate) => serves(candidate, route))) {
+      throw changed(`route ${formatPrefix(route.dst)} of ${name} is missing or goes another way`)
+    }
+  }
+}
+
+function serves(present: KernelRoute, { dst, gw }: Route): boolean {
+  if (!samePrefix(present.dst, dst)) return false
+  if (isDefault(dst) || !gw) return true
+  return present.hops.some(({ gateway }) => gateway && sameAddress(gateway, gw))
+}

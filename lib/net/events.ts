@@ -1,0 +1,46 @@
+import { listAddresses } from "../netlink/route/address.ts"
+import { type Link, type Operstate, readLink } from "../netlink/route/link.ts"
+import { RTNLGRP } from "../netlink/route/rtm.ts"
+import { Conflict } from "./conflict.ts"
+import type { NetworkStack } from "./stack.ts"
+
+/** How long the kernel may take to bring a port up or to end duplicate address detection, in seconds. */
+const PATIENCE = 5
+
+/** The link once traffic passes through it (operstate up). Throws Conflict when that takes longer than five seconds. */
+export function waitUntilUp(stack: NetworkStack, index: number): Link {
+  let state: Operstate = "notpresent"
+  const up = waitFor(stack, RTNLGRP.LINK, () => {
+    const link = readLink(stack.kernel, index)
+    state = link?.operstate ?? "notpresent"
+    return state === "up" ? link : undefined
+  })
+  if (up) return up
+  throw new Conflict(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")
+}
+
+/** Returns once no address of the link waits for duplicate address detection. Throws Conflict if one is a duplicate. */
+export function waitForDetection(stack: NetworkStack, index: number, name: string): void {
+  const done = waitFor(stack, RTNLGRP.IPV6_IFADDR, () => {
+    const addresses = listAddresses(stack.kernel, index)
+    if (addresses.some(({ duplicate }) => duplicate)) {
+      throw new Conflict(`IPv6 duplicate address detection failed on ${name}`, "another host has this address")
+    }
+    return addresses.some(({ tentative }) => tentative) ? undefined : true
+  })
+  if (!done && readLink(stack.kernel, index)?.operstate === "up") {
+    throw new Conflict(`IPv6 addresses of ${name} are still tentative after ${PATIENCE} seconds`, "try again")
+  }
+}
+
+/** What `read` finds, now or after one of the kernel's announcements to `group`; undefined when the patience ends. */
+function waitFor<Value>(stack: NetworkStack, group: number, read: () => Value | undefined): Value | undefined {
+  const found = read()
+  if (found !== undefined) return found
+  using events = stack.listen(group)
+  const deadline = performance.now() + PATIENCE * 1000
+  for (;;) {
+    const value = read()
+    if (value !== undefined || !events.waitForEvent((deadline - performance.now()) / 1000)) return value
+  }
+}

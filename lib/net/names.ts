@@ -1,0 +1,49 @@
+import { sha512Hex } from "../sys/digest.ts"
+
+/** Who an interface belongs to: CNI's key for everything a plugin makes. */
+export interface Owner {
+  readonly network: string
+  readonly containerId: string
+  readonly ifname: string
+}
+
+const PREFIX = "veth"
+const NETWORK_DIGITS = 4
+const ATTACHMENT_DIGITS = 7
+
+/**
+ * The host-side veth of an attachment, computed from its owner alone, so that any later call finds it without the pod's namespace:
+ * `veth`, four base-32 digits of the network and seven of the attachment, together the 15 bytes the kernel allows.
+ */
+export function hostVethName({ network, containerId, ifname }: Owner): string {
+  return networkVethPrefix(network) + digits(`${network}\n${containerId}\n${ifname}`, ATTACHMENT_DIGITS)
+}
+
+/** What the names of all host-side veths of a network start with. */
+export function networkVethPrefix(network: string): string {
+  return PREFIX + digits(network, NETWORK_DIGITS)
+}
+
+/** The name of the bridge's end of a gateway interface, `cni0.100`. */
+export function gatewayPortName(gateway: string): string {
+  return PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
+}
+
+function digits(text: string, count: number): string {
+  const value = BigInt(`0x${sha512Hex(text).slice(0, 32)}`)
+  return value.toString(32).padStart(26, "0").slice(-count)
+}
+
+/** IFALIASZ less the final NUL. */
+const ALIAS_BYTES = 255
+
+/**
+ * The alias that ADD's last step puts on the host-side veth, for people (`ip link`) and as the mark of a finished attachment:
+ * a veth without it is what a killed ADD left.
+ */
+export function ownerAlias({ network, containerId, ifname }: Owner): string {
+  const alias = `cni-ts ${network} ${containerId} ${ifname}`
+  return new TextEncoder().encode(alias).length <= ALIAS_BYTES
+    ? alias
+    : `cni-ts sha512 ${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
+}

@@ -1,0 +1,60 @@
+import type { Address, Family } from "../ip/address.ts"
+import { lastOf, type Prefix } from "../ip/prefix.ts"
+import { addAddress } from "../netlink/route/address.ts"
+import { changeLink } from "../netlink/route/link.ts"
+import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
+import { waitForDetection } from "./events.ts"
+import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "./stack.ts"
+
+/** The pod's end of a link, and what it is to get. */
+export interface PodInterface {
+  readonly index: number
+  readonly name: string
+  readonly addresses: readonly { readonly prefix: Prefix; readonly gateway?: Address | undefined }[]
+  /** A route without gateway goes by the first gateway of its family, or on-link if there is none. */
+  readonly routes: readonly LinkRoute[]
+  /** Ask the neighbours whether they have our IPv6 addresses, and wait for the answer. */
+  readonly detectDuplicates: boolean
+}
+
+/**
+ * Gives the interface its addresses, sets it up and adds its routes. The kernel announces the IPv4 addresses as the link comes up,
+ * so that neighbours forget who had them before.
+ */
+export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
+  const { index, name, addresses, detectDuplicates } = wish
+  const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
+  pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
+  for (const { prefix } of addresses) {
+    const skipDetection = prefix.address.family === 6 && !detectDuplicates
+    addAddress(pod.kernel, { index, link: name, prefix, broadcast: broadcastOf(prefix), skipDetection })
+  }
+  changeLink(pod.kernel, index, name, { up: true })
+  if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
+  addRoutes(pod, wish)
+}
+
+function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolean): void {
+  trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
+  if (detectDuplicates) trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
+  trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1")
+  if (!hasIPv6) return
+  for (const link of ["lo", name]) {
+    const disabled = `net/ipv6/conf/${link}/disable_ipv6`
+    if (readSysctl(disabled) !== "0") writeSysctl(disabled, "0")
+  }
+  writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
+  trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
+}
+
+/** IPv4 networks of more than two addresses have one. */
+function broadcastOf(prefix: Prefix): Address | undefined {
+  return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
+}
+
+function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {
+  const gatewayOf = (family: Family) => addresses.find(({ gateway }) => gateway?.family === family)?.gateway
+  for (const route of routes) {
+    addRoute(pod.kernel, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
+  }
+}

@@ -1,0 +1,63 @@
+import { Conversation } from "../netlink/conversation.ts"
+import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
+import { NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
+import { NetworkNamespace } from "../sys/netns.ts"
+
+/** One network namespace's network stack: its links, addresses and routes through `kernel`, and its sysctls. */
+export class NetworkStack implements Disposable {
+  /** Undefined for the namespace this process runs in. */
+  readonly namespace: NetworkNamespace | undefined
+  readonly kernel: Conversation
+
+  private constructor(namespace: NetworkNamespace | undefined) {
+    this.namespace = namespace
+    this.kernel = new Conversation(this.inside(() => new NetlinkSocket(NETLINK_ROUTE)))
+  }
+
+  /** The node's own stack. */
+  static host(): NetworkStack {
+    return new NetworkStack(undefined)
+  }
+
+  /** A pod's stack. Throws SystemError where `path` is missing or no network namespace. */
+  static pod(path: string): NetworkStack {
+    return new NetworkStack(NetworkNamespace.open(path))
+  }
+
+  /** Runs `body` where files below /proc/sys/net and new sockets are this stack's. It must not wait. */
+  inside<Value>(body: () => Value): Value {
+    return this.namespace ? this.namespace.inside(body) : body()
+  }
+
+  /** A socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
+  listen(group: number): NetlinkSocket {
+    const socket = this.inside(() => new NetlinkSocket(NETLINK_ROUTE))
+    socket.join(group)
+    return socket
+  }
+
+  [Symbol.dispose](): void {
+    this.kernel[Symbol.dispose]()
+    this.namespace?.[Symbol.dispose]()
+  }
+}
+
+/**
+ * Sets `net/...` of the stack that `body` of NetworkStack.inside() belongs to. Throws SystemError, ENOENT where the kernel has no
+ * such setting, as without IPv6.
+ */
+export function writeSysctl(name: string, value: string): void {
+  writeExisting(`/proc/sys/${name}`, value)
+}
+
+/** As writeSysctl, where it does not matter if the kernel lacks the setting or will not have it changed. */
+export function trySysctl(name: string, value: string): void {
+  try {
+    writeSysctl(name, value)
+  } catch {}
+}
+
+/** The setting's value, or undefined where the kernel has none. */
+export function readSysctl(name: string): string | undefined {
+  return unlessMissing(() => readText(`/proc/sys/${name}`).trim())
+}

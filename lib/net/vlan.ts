@@ -1,0 +1,73 @@
+import { localMac } from "../ip/mac.ts"
+import type { Conversation } from "../netlink/conversation.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
+import {
+  addPortVlans,
+  changeLink,
+  createVeth,
+  type Link,
+  type PortVlan,
+  readLink,
+  readPortVlans,
+  removePortVlans,
+} from "../netlink/route/link.ts"
+import { randomBytes } from "../sys/digest.ts"
+import { Conflict } from "./conflict.ts"
+import { gatewayPortName } from "./names.ts"
+import { type NetworkStack, trySysctl } from "./stack.ts"
+
+/** The VLANs of a bridge port: its own untagged one, and those it carries tagged. */
+export interface PortVlans {
+  /** 0 is none. */
+  readonly vlan: number
+  readonly trunk: readonly number[]
+  /** Keep what the bridge gave the port when it was attached, usually VLAN 1. */
+  readonly keepDefault: boolean
+}
+
+/** Makes the port carry exactly these VLANs, and what it had before with `keepDefault`. */
+export function setPortVlans(kernel: Conversation, port: number, { vlan, trunk, keepDefault }: PortVlans): void {
+  if (vlan === 0 && trunk.length === 0) return
+  if (!keepDefault) {
+    const present = readPortVlans(kernel, port)
+    if (present.length > 0) removePortVlans(kernel, port, present)
+  }
+  const native: PortVlan = { id: vlan || 1, pvid: true, untagged: true }
+  const tagged = trunk.map((id) => ({ id, pvid: false, untagged: false }))
+  addPortVlans(kernel, port, [...tagged, native])
+}
+
+/**
+ * The interface `<bridge>.<vlan>`, up, through which the host itself takes part in one VLAN of a bridge: a veth whose other end
+ * is a port of the bridge. Made if it is missing; never removed.
+ */
+export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: number, keepDefault: boolean): Link {
+  const { kernel } = host
+  const name = `${bridge.name}.${vlan}`
+  const link = readLink(kernel, name) ?? createGatewayInterface(kernel, bridge, name)
+  const port = link?.kind === "veth" ? readLink(kernel, link.peer) : undefined
+  if (!link || port?.master !== bridge.index) {
+    throw new Conflict(
+      `${JSON.stringify(name)} already exists but does not lead to bridge ${bridge.name}`,
+      "remove that interface, or use another bridge or VLAN",
+    )
+  }
+  if (!readPortVlans(kernel, port.index).some(({ id, pvid }) => id === vlan && pvid)) {
+    setPortVlans(kernel, port.index, { vlan, trunk: [], keepDefault })
+  }
+  for (const end of [port, link].filter(({ up }) => !up)) {
+    trySysctl(`net/ipv6/conf/${end.name}/accept_ra`, "0")
+    changeLink(kernel, end.index, end.name, { up: true })
+  }
+  return link
+}
+
+function createGatewayInterface(kernel: Conversation, bridge: Link, name: string): Link | undefined {
+  const end = (endName: string) => ({ name: endName, mac: localMac(randomBytes(6)), mtu: bridge.mtu })
+  try {
+    createVeth(kernel, { host: { ...end(gatewayPortName(name)), master: bridge.index }, peer: end(name) })
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error // made by another ADD at the same moment
+  }
+  return readLink(kernel, name)
+}

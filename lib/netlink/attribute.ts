@@ -1,0 +1,163 @@
+import { type Address, addressBytes, addressFromBytes } from "../ip/address.ts"
+import { Writer } from "./writer.ts"
+
+/** What the kernel sent does not hold together at byte `offset`. */
+export class WireError extends Error {
+  readonly offset: number
+  constructor(problem: string, offset: number) {
+    super(`malformed netlink message: ${problem} at byte ${offset}`)
+    this.offset = offset
+  }
+}
+
+const HEADER = 4 // struct nlattr: length, type
+const NESTED = 0x8000
+const TYPE_MASK = 0x3fff
+
+/** Walks the attributes in `bytes`; throws at the first one that does not fit. */
+export function* attributes(bytes: Uint8Array): Generator<{ type: number; payload: Uint8Array }> {
+  const view = viewOf(bytes)
+  for (let at = 0; at + HEADER <= bytes.length; ) {
+    const length = view.getUint16(at, true) // counts the header, not the padding
+    if (length < HEADER || at + length > bytes.length) throw new WireError(`attribute of length ${length}`, at)
+    yield { type: view.getUint16(at + 2, true) & TYPE_MASK, payload: bytes.subarray(at + HEADER, at + length) }
+    at += (length + 3) & ~3
+  }
+}
+
+/** How one attribute's payload is written and read. */
+export interface Kind<Value> {
+  readonly write: (writer: Writer, value: Value) => void
+  readonly read: (payload: Uint8Array) => Value
+  readonly nested?: true
+  /** The attribute may come any number of times; its value is the list. */
+  readonly repeated?: true
+}
+
+interface AnyKind {
+  readonly write: (writer: Writer, value: never) => void
+  readonly read: (payload: Uint8Array) => unknown
+  readonly nested?: true
+  readonly repeated?: true
+}
+
+type Table = Readonly<Record<string, readonly [type: number, kind: AnyKind]>>
+
+type ValueOf<K> = K extends Kind<infer Value> ? Value : never
+
+/** The values of an attribute set; absent ones are left out, which is not the same as zero. */
+export type Values<T extends Table> = {
+  readonly [Name in keyof T]?: T[Name][1] extends { repeated: true }
+    ? readonly ValueOf<T[Name][1]>[] | undefined
+    : ValueOf<T[Name][1]> | undefined
+}
+
+export interface AttributeSet<T extends Table> {
+  /** Appends the attributes in the order of `values`. */
+  readonly write: (writer: Writer, values: Values<T>) => void
+  /** Reads those in the table and skips what it does not know. */
+  readonly read: (bytes: Uint8Array) => Values<T>
+}
+
+/** Codec and type of a set of attributes, from one table of names, the kernel's numbers and kinds. */
+export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
+  const byType = new Map(Object.entries(table).map(([name, [type, kind]]) => [type, { name, kind }]))
+  return {
+    write(writer, values) {
+      for (const [name, value] of Object.entries(values)) {
+        const entry = table[name]
+        if (entry === undefined || value === undefined) continue
+        const [type, kind] = entry
+        for (const item of kind.repeated ? (value as unknown[]) : [value]) writeAttribute(writer, type, kind, item)
+      }
+    },
+    read(bytes) {
+      const values: Record<string, unknown> = {}
+      for (const { type, payload } of attributes(bytes)) {
+        const entry = byType.get(type)
+        if (!entry) continue
+        const { name, kind } = entry
+        const value = kind.read(payload)
+        values[name] = kind.repeated ? [...((values[name] as unknown[] | undefined) ?? []), value] : value
+      }
+      return values as Values<T>
+    },
+  }
+}
+
+function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
+  const at = writer.length
+  writer.u16(0).u16(kind.nested ? type | NESTED : type)
+  kind.write(writer, value as never)
+  writer.patch16(at, writer.length - at)
+  writer.align()
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** The payload as a view of at least `size` bytes; the kernel may append, never shorten. */
+function sized(payload: Uint8Array, size: number): DataView {
+  if (payload.length < size) throw new WireError(`${payload.length} bytes where ${size} are due`, payload.byteOffset)
+  return viewOf(payload)
+}
+
+export const u8: Kind<number> = {
+  write: (writer, value) => void writer.u8(value),
+  read: (payload) => sized(payload, 1).getUint8(0),
+}
+
+export const u16: Kind<number> = {
+  write: (writer, value) => void writer.u16(value),
+  read: (payload) => sized(payload, 2).getUint16(0, true),
+}
+
+export const u32: Kind<number> = {
+  write: (writer, value) => void writer.u32(value),
+  read: (payload) => sized(payload, 4).getUint32(0, true),
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Text that ends at its first NUL. */
+export const text: Kind<string> = {
+  write: (writer, value) => void writer.raw(encoder.encode(value)).u8(0),
+  read(payload) {
+    const end = payload.indexOf(0)
+    return decoder.decode(end < 0 ? payload : payload.subarray(0, end))
+  },
+}
+
+/** Bytes as they are; what is read is a copy that outlives the message. */
+export const bytes: Kind<Uint8Array> = {
+  write: (writer, value) => void writer.raw(value),
+  read: (payload) => payload.slice(),
+}
+
+export const address: Kind<Address> = {
+  write: (writer, value) => void writer.raw(addressBytes(value)),
+  read(payload) {
+    const value = addressFromBytes(payload)
+    if (!value) throw new WireError(`address of ${payload.length} bytes`, payload.byteOffset)
+    return value
+  },
+}
+
+/** Attributes within an attribute. */
+export function nested<T extends Table>(set: AttributeSet<T>): Kind<Values<T>> & { nested: true } {
+  return { write: set.write, read: set.read, nested: true }
+}
+
+/** An attribute that may come several times. */
+export function repeated<Value>(kind: Kind<Value>): Kind<Value> & { repeated: true } {
+  return { ...kind, repeated: true }
+}
+
+/** The attributes of `values` alone, as the payload of another attribute. */
+export function encode<T extends Table>(set: AttributeSet<T>, values: Values<T>): Uint8Array {
+  const writer = new Writer()
+  set.write(writer, values)
+  return writer.bytes
+}

@@ -1,0 +1,83 @@
+import { errnoName } from "../sys/errno.ts"
+import { attributeSet, text, WireError } from "./attribute.ts"
+import { KernelError } from "./kernel-error.ts"
+import { Writer } from "./writer.ts"
+
+/** One netlink message without its header. */
+export interface Message {
+  readonly type: number
+  readonly flags: number
+  readonly sequence: number
+  readonly payload: Uint8Array
+}
+
+// linux/netlink.h
+export const NLM_F_REQUEST = 0x1
+export const NLM_F_ACK = 0x4
+export const NLM_F_DUMP_INTR = 0x10
+export const NLM_F_EXCL = 0x200
+export const NLM_F_DUMP = 0x300
+export const NLM_F_CREATE = 0x400
+export const NLMSG_ERROR = 2
+export const NLMSG_DONE = 3
+const NLM_F_CAPPED = 0x100
+const NLM_F_ACK_TLVS = 0x200
+
+const HEADER = 16 // struct nlmsghdr: length, type, flags, sequence, port
+
+export interface Outgoing {
+  readonly type: number
+  readonly flags: number
+  readonly sequence: number
+}
+
+/** One message with the body that `write` appends. The port is left to the kernel. */
+export function encodeMessage({ type, flags, sequence }: Outgoing, write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer()
+  writer.u32(0).u16(type).u16(flags).u32(sequence).u32(0)
+  write(writer)
+  writer.patch32(0, writer.length)
+  return writer.bytes
+}
+
+/** The messages of one datagram. Throws WireError where a length does not fit. */
+export function decodeMessages(datagram: Uint8Array): Message[] {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
+  const messages: Message[] = []
+  for (let at = 0; at < datagram.length; ) {
+    if (at + HEADER > datagram.length) throw new WireError("message header cut short", at)
+    const length = view.getUint32(at, true)
+    if (length < HEADER || at + length > datagram.length) throw new WireError(`message of length ${length}`, at)
+    messages.push({
+      type: view.getUint16(at + 4, true),
+      flags: view.getUint16(at + 6, true),
+      sequence: view.getUint32(at + 8, true),
+      payload: datagram.subarray(at + HEADER, at + length),
+    })
+    at += (length + 3) & ~3
+  }
+  return messages
+}
+
+/** NLMSGERR_ATTR_*: what the kernel adds to an error when extended acknowledgements are on. */
+const extendedAck = attributeSet({ words: [1, text] })
+
+/** The refusal in an NLMSG_ERROR or NLMSG_DONE, or undefined when it is an acknowledgement. */
+export function refusalIn({ type, flags, payload }: Message, asked: string): KernelError | undefined {
+  if (payload.length < 4) {
+    if (type === NLMSG_DONE) return undefined
+    throw new WireError("error without a number", payload.byteOffset)
+  }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const errno = -view.getInt32(0, true)
+  if (errno <= 0) return undefined
+  const words = flags & NLM_F_ACK_TLVS ? extendedAck.read(payload.subarray(wordsAt(type, flags, view))).words : ""
+  return new KernelError(errnoName(errno), asked, words)
+}
+
+/** Behind the number stands the refused message: its header alone when capped, nothing in a NLMSG_DONE. */
+function wordsAt(type: number, flags: number, view: DataView): number {
+  if (type === NLMSG_DONE) return 4
+  if (flags & NLM_F_CAPPED || view.byteLength < 4 + HEADER) return Math.min(4 + HEADER, view.byteLength)
+  return Math.min(4 + ((view.getUint32(4, true) + 3) & ~3), view.byteLength)
+}

@@ -1,0 +1,96 @@
+import type { Address } from "../../ip/address.ts"
+import type { Prefix } from "../../ip/prefix.ts"
+import { address, attributeSet, u32, WireError } from "../attribute.ts"
+import type { Conversation } from "../conversation.ts"
+import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { afOf, RTM } from "./rtm.ts"
+
+/** IFA_* from linux/if_addr.h. */
+const attributes = attributeSet({
+  address: [1, address],
+  local: [2, address],
+  broadcast: [4, address],
+  flags: [8, u32],
+})
+
+const IFA_F_NODAD = 0x02
+const IFA_F_DADFAILED = 0x08
+const IFA_F_TENTATIVE = 0x40
+const HEADER = 8 // struct ifaddrmsg: family, prefix length, flags, scope, index
+
+/** An address on a link. */
+export interface LinkAddress {
+  readonly prefix: Prefix
+  readonly index: number
+  /** Duplicate address detection has not ended: it cannot be used yet. */
+  readonly tentative: boolean
+  readonly duplicate: boolean
+}
+
+export interface NewAddress {
+  readonly index: number
+  /** For the error. */
+  readonly link: string
+  readonly prefix: Prefix
+  readonly broadcast?: Address | undefined
+  /** IPv6: usable at once, without asking the neighbours whether they have it. */
+  readonly skipDetection?: boolean
+}
+
+/** Puts an address on a link. Throws EEXIST if it is there. */
+export function addAddress(kernel: Conversation, { index, link, prefix, broadcast, skipDetection }: NewAddress): void {
+  kernel.perform({
+    asked: `add an address to ${link}`,
+    type: RTM.NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    write(writer) {
+      writer.u8(afOf(prefix.address.family)).u8(prefix.length).u8(0).u8(0).u32(index)
+      attributes.write(writer, {
+        local: prefix.address,
+        address: prefix.address,
+        broadcast,
+        flags: skipDetection ? IFA_F_NODAD : undefined,
+      })
+    },
+  })
+}
+
+export function removeAddress(kernel: Conversation, index: number, link: string, prefix: Prefix): void {
+  kernel.perform({
+    asked: `remove an address from ${link}`,
+    type: RTM.DELADDR,
+    write(writer) {
+      writer.u8(afOf(prefix.address.family)).u8(prefix.length).u8(0).u8(0).u32(index)
+      attributes.write(writer, { local: prefix.address, address: prefix.address })
+    },
+  })
+}
+
+/** The addresses of one link, of both families. */
+export function listAddresses(kernel: Conversation, index: number): LinkAddress[] {
+  const { messages } = kernel.dump({
+    asked: `list addresses of link ${index}`,
+    type: RTM.GETADDR,
+    write: (writer) => void writer.u32(0).u32(index),
+  })
+  return messages
+    .filter(({ type }) => type === RTM.NEWADDR)
+    .map(decodeAddress)
+    .filter((found) => found.index === index)
+}
+
+/** The address an RTM_NEWADDR describes. */
+export function decodeAddress({ payload }: Message): LinkAddress {
+  if (payload.length < HEADER) throw new WireError("address message cut short", 0)
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const values = attributes.read(payload.subarray(HEADER))
+  const own = values.local ?? values.address // IPv6 has no IFA_LOCAL; with IPv4 IFA_ADDRESS may be a peer's
+  if (!own) throw new WireError("address message without an address", HEADER)
+  const flags = values.flags ?? view.getUint8(2)
+  return {
+    prefix: { address: own, length: view.getUint8(1) },
+    index: view.getUint32(4, true),
+    tentative: (flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_DADFAILED) === 0,
+    duplicate: (flags & IFA_F_DADFAILED) !== 0,
+  }
+}

@@ -1,0 +1,343 @@
+import {
+  type AttributeSet,
+  attributeSet,
+  bytes,
+  encode,
+  nested,
+  repeated,
+  text,
+  u8,
+  u16,
+  u32,
+  type Values,
+  WireError,
+} from "../attribute.ts"
+import type { Conversation } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { Writer } from "../writer.ts"
+import { AF, RTM } from "./rtm.ts"
+
+/** IFLA_BR_*: a bridge's own settings. */
+const bridgeData = attributeSet({ vlanFiltering: [7, u8], defaultPvid: [39, u16] })
+
+/** IFLA_BRPORT_*: a link's settings as a port of a bridge. */
+const portData = attributeSet({ state: [1, u8], hairpin: [4, u8], isolated: [33, u8] })
+
+/** VETH_INFO_PEER: the other end, a link message of its own. */
+const vethData = attributeSet({ peer: [1, bytes] })
+
+/** IFLA_INFO_*: what kind of link it is, and the kind's settings, whose meaning depends on it. */
+const linkInfo = attributeSet({ kind: [1, text], data: [2, bytes], portKind: [4, text], portData: [5, bytes] })
+
+/** IFLA_BRIDGE_*: struct bridge_vlan_info is flags and id, 16 bits each. */
+const bridgeSpec = attributeSet({ flags: [0, u16], vlan: [2, repeated(bytes)] })
+
+/** IFLA_* from linux/if_link.h: those these plugins read or set. */
+const link = attributeSet({
+  mac: [1, bytes],
+  name: [3, text],
+  mtu: [4, u32],
+  peer: [5, u32],
+  master: [10, u32],
+  operstate: [16, u8],
+  info: [18, nested(linkInfo)],
+  alias: [20, text],
+  namespace: [28, u32],
+  extendedMask: [29, u32],
+  promiscuity: [30, u32],
+})
+
+const bridgeLink = attributeSet({ name: [3, text], master: [10, u32], spec: [26, nested(bridgeSpec)], mask: [29, u32] })
+
+const IFF_UP = 0x1
+const IFF_PROMISC = 0x100
+const RTEXT_FILTER_BRVLAN = 2
+const RTEXT_FILTER_SKIP_STATS = 8
+
+/** IF_OPER_* (RFC 2863); the index is the kernel's number. */
+const operstates = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"] as const
+export type Operstate = (typeof operstates)[number]
+
+/** A network interface as the kernel describes it. */
+export interface Link {
+  readonly index: number
+  readonly name: string
+  readonly mac: Uint8Array
+  readonly mtu: number
+  readonly up: boolean
+  readonly operstate: Operstate
+  /** How many users asked for promiscuous mode, and whether the administrator did. */
+  readonly promiscuity: number
+  readonly promiscuous: boolean
+  /** `veth`, `bridge`, ...; empty for hardware. */
+  readonly kind: string
+  readonly alias: string
+  /** The bridge it is a port of; 0 if it is none. */
+  readonly master: number
+  /** A veth's other end: its index in the namespace it lives in. 0 if there is none. */
+  readonly peer: number
+  /** Set for a bridge. */
+  readonly vlanFiltering: boolean | undefined
+  readonly defaultVlan: number | undefined
+  /** Set for a port of a bridge. */
+  readonly port: { readonly hairpin: boolean; readonly isolated: boolean } | undefined
+}
+
+/** Which link: by index, or by name. */
+export type LinkKey = number | string
+
+interface Header {
+  readonly family?: number
+  readonly index?: number
+  readonly flags?: number
+  readonly change?: number
+}
+
+/** struct ifinfomsg */
+function writeHeader(writer: Writer, { family = AF.UNSPEC, index = 0, flags = 0, change = 0 }: Header): Writer {
+  return writer.u8(family).u8(0).u16(0).u32(index).u32(flags).u32(change)
+}
+
+const HEADER = 16
+
+function keyOf(key: LinkKey): { index?: number; name?: string } {
+  return typeof key === "number" ? { index: key } : { name: key }
+}
+
+/** The link, or undefined if there is none. */
+export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
+  const { index, name } = keyOf(key)
+  try {
+    const message = kernel.ask({
+      asked: `read link ${key}`,
+      type: RTM.GETLINK,
+      write: (writer) =>
+        link.write(writeHeader(writer, index === undefined ? {} : { index }), {
+          name,
+          extendedMask: RTEXT_FILTER_SKIP_STATS,
+        }),
+    })
+    return decodeLink(message)
+  } catch (error) {
+    if (refusedWith(error, "ENODEV")) return undefined
+    throw error
+  }
+}
+
+/** All links, or the ports of one bridge. */
+export function listLinks(kernel: Conversation, filter: { master?: number } = {}): Link[] {
+  const { messages } = kernel.dump({
+    asked: "list links",
+    type: RTM.GETLINK,
+    write: (writer) =>
+      link.write(writeHeader(writer, {}), { master: filter.master, extendedMask: RTEXT_FILTER_SKIP_STATS }),
+  })
+  return messages.filter(({ type }) => type === RTM.NEWLINK).map(decodeLink)
+}
+
+/** The link an RTM_NEWLINK describes. */
+export function decodeLink({ payload }: Message): Link {
+  if (payload.length < HEADER) throw new WireError("link message cut short", 0)
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const flags = view.getUint32(8, true)
+  const values = link.read(payload.subarray(HEADER))
+  const { kind = "", data, portKind, portData: port } = values.info ?? {}
+  const bridge = kind === "bridge" && data ? bridgeData.read(data) : undefined
+  return {
+    index: view.getInt32(4, true),
+    name: values.name ?? "",
+    mac: values.mac ?? new Uint8Array(),
+    mtu: values.mtu ?? 0,
+    up: (flags & IFF_UP) !== 0,
+    operstate: operstates[values.operstate ?? 0] ?? "unknown",
+    promiscuity: values.promiscuity ?? 0,
+    promiscuous: (flags & IFF_PROMISC) !== 0,
+    kind,
+    alias: values.alias ?? "",
+    master: values.master ?? 0,
+    peer: values.peer ?? 0,
+    vlanFiltering: bridge && bridge.vlanFiltering === 1,
+    defaultVlan: bridge?.defaultPvid,
+    port: portKind === "bridge" && port ? decodePort(port) : undefined,
+  }
+}
+
+function decodePort(payload: Uint8Array): Link["port"] {
+  const { hairpin = 0, isolated = 0 } = portData.read(payload)
+  return { hairpin: hairpin === 1, isolated: isolated === 1 }
+}
+
+/** A bridge to be made. It keeps the MAC it is given, whatever ports come and go. */
+export interface NewBridge {
+  readonly name: string
+  readonly mac: Uint8Array
+  /** 0 leaves the choice to the kernel. */
+  readonly mtu: number
+  readonly vlanFiltering: boolean
+}
+
+/** Makes a bridge. Throws EEXIST if the name is taken. */
+export function createBridge(kernel: Conversation, { name, mac, mtu, vlanFiltering }: NewBridge): void {
+  const data = vlanFiltering ? encode(bridgeData, { vlanFiltering: 1 }) : undefined
+  create(kernel, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
+}
+
+/** A veth pair to be made in one request, its peer already in the namespace where it is to live. */
+export interface NewVeth {
+  readonly host: VethEnd & { readonly master?: number | undefined }
+  /** `namespace` is an open file descriptor of a network namespace; absent: the host's own. */
+  readonly peer: VethEnd & { readonly namespace?: number | undefined }
+}
+
+export interface VethEnd {
+  readonly name: string
+  readonly mac: Uint8Array
+  readonly mtu: number
+}
+
+/** Makes a veth pair, both ends down. Throws EEXIST if either name is taken. */
+export function createVeth(kernel: Conversation, { host, peer }: NewVeth): void {
+  const { name, mac, mtu, namespace } = peer
+  const peerMessage = new Writer()
+  link.write(writeHeader(peerMessage, {}), { name, mac, mtu: mtu || undefined, namespace })
+  create(kernel, `create veth pair ${host.name} and ${name}`, {
+    name: host.name,
+    mac: host.mac,
+    mtu: host.mtu || undefined,
+    master: host.master,
+    info: { kind: "veth", data: encode(vethData, { peer: peerMessage.bytes }) },
+  })
+}
+
+type LinkValues = typeof link extends AttributeSet<infer T> ? Values<T> : never
+
+function create(kernel: Conversation, asked: string, values: LinkValues): void {
+  kernel.perform({
+    asked,
+    type: RTM.NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    write: (writer) => link.write(writeHeader(writer, {}), values),
+  })
+}
+
+/** What can be changed of a link; absent leaves it as it is. */
+export interface LinkChange {
+  readonly up?: boolean
+  readonly promiscuous?: boolean
+  readonly mtu?: number
+  readonly mac?: Uint8Array
+  readonly alias?: string
+  readonly vlanFiltering?: boolean
+  readonly hairpin?: boolean
+  readonly isolated?: boolean
+}
+
+/** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
+export function changeLink(kernel: Conversation, index: number, name: string, change: LinkChange): void {
+  const { mtu, mac, alias } = change
+  kernel.perform({
+    asked: `change link ${name} (${describeChange(change)})`,
+    type: RTM.NEWLINK,
+    write: (writer) =>
+      link.write(writeHeader(writer, { index, ...flagsOf(change) }), { mtu, mac, alias, info: infoOf(change) }),
+  })
+}
+
+function flagsOf({ up, promiscuous }: LinkChange): { flags: number; change: number } {
+  const wanted = [
+    { flag: IFF_UP, on: up },
+    { flag: IFF_PROMISC, on: promiscuous },
+  ]
+  const sum = (flags: { flag: number }[]) => flags.reduce((all, { flag }) => all | flag, 0)
+  return { flags: sum(wanted.filter(({ on }) => on)), change: sum(wanted.filter(({ on }) => on !== undefined)) }
+}
+
+function infoOf({ vlanFiltering, hairpin, isolated }: LinkChange): LinkValues["info"] {
+  if (vlanFiltering !== undefined) {
+    return { kind: "bridge", data: encode(bridgeData, { vlanFiltering: Number(vlanFiltering) }) }
+  }
+  if (hairpin === undefined && isolated === undefined) return undefined
+  const port = { hairpin: numberOf(hairpin), isolated: numberOf(isolated) }
+  return { portKind: "bridge", portData: encode(portData, port) }
+}
+
+function numberOf(flag: boolean | undefined): number | undefined {
+  return flag === undefined ? undefined : Number(flag)
+}
+
+function describeChange(change: LinkChange): string {
+  return Object.keys(change).join(", ")
+}
+
+/** Deletes a link, and with a veth its other end. False if there was none. */
+export function removeLink(kernel: Conversation, key: LinkKey): boolean {
+  const { index, name } = keyOf(key)
+  try {
+    kernel.perform({
+      asked: `delete link ${key}`,
+      type: RTM.DELLINK,
+      write: (writer) => link.write(writeHeader(writer, index === undefined ? {} : { index }), { name }),
+    })
+    return true
+  } catch (error) {
+    if (refusedWith(error, "ENODEV")) return false
+    throw error
+  }
+}
+
+/** One VLAN on a bridge port. */
+export interface PortVlan {
+  readonly id: number
+  readonly pvid: boolean
+  readonly untagged: boolean
+}
+
+const BRIDGE_FLAGS_MASTER = 1
+const VLAN_PVID = 2
+const VLAN_UNTAGGED = 4
+
+/** Adds VLANs to a bridge port in one request. */
+export function addPortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
+  changePortVlans(kernel, RTM.SETLINK, port, vlans)
+}
+
+export function removePortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
+  changePortVlans(kernel, RTM.DELLINK, port, vlans)
+}
+
+function changePortVlans(kernel: Conversation, type: number, port: number, vlans: readonly PortVlan[]): void {
+  const verb = type === RTM.SETLINK ? "add" : "remove"
+  kernel.perform({
+    asked: `${verb} VLAN ${vlans.map(({ id }) => id).join(", ")} of bridge port ${port}`,
+    type,
+    write: (writer) =>
+      bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE, index: port }), {
+        spec: { flags: BRIDGE_FLAGS_MASTER, vlan: vlans.map(encodeVlan) },
+      }),
+  })
+}
+
+function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
+  return new Writer().u16((pvid ? VLAN_PVID : 0) | (untagged ? VLAN_UNTAGGED : 0)).u16(id).bytes
+}
+
+/** The VLANs on a bridge port. The kernel has no question for one port: this reads all. */
+export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
+  const { messages } = kernel.dump({
+    asked: `list VLANs of bridge port ${port}`,
+    type: RTM.GETLINK,
+    write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),
+  })
+  const ours = messages.find(
+    ({ payload }) => new DataView(payload.buffer, payload.byteOffset).getInt32(4, true) === port,
+  )
+  return ours ? (bridgeLink.read(ours.payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan) : []
+}
+
+function decodeVlan(payload: Uint8Array): PortVlan {
+  if (payload.length < 4) throw new WireError("VLAN of less than 4 bytes", payload.byteOffset)
+  const view = new DataView(payload.buffer, payload.byteOffset)
+  const flags = view.getUint16(0, true)
+  return { id: view.getUint16(2, true), pvid: (flags & VLAN_PVID) !== 0, untagged: (flags & VLAN_UNTAGGED) !== 0 }
+}

@@ -1,0 +1,24 @@
+import { type Address, formatAddress } from "../../ip/address.ts"
+import { address, attributeSet } from "../attribute.ts"
+import type { Conversation } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { afOf, RTM } from "./rtm.ts"
+
+/** NDA_* from linux/neighbour.h. */
+const attributes = attributeSet({ destination: [1, address] })
+
+/** Forgets which MAC address `neighbour` had behind a link. Not knowing it is fine. */
+export function forgetNeighbour(kernel: Conversation, index: number, neighbour: Address): void {
+  try {
+    kernel.perform({
+      asked: `forget the neighbour ${formatAddress(neighbour)}`,
+      type: RTM.DELNEIGH,
+      write(writer) {
+        writer.u8(afOf(neighbour.family)).u8(0).u16(0).u32(index).u16(0).u8(0).u8(0) // struct ndmsg
+        attributes.write(writer, { destination: neighbour })
+      },
+    })
+  } catch (error) {
+    if (!refusedWith(error, "ENOENT")) throw error
+  }
+}

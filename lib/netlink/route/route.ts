@@ -1,0 +1,132 @@
+import { type Address, bits, type Family } from "../../ip/address.ts"
+import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
+import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
+import type { Conversation } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { type Message, NLM_F_CREATE } from "../message.ts"
+import { AF, afOf, RTM } from "./rtm.ts"
+
+/** RTAX_*: per-route limits. */
+const metrics = attributeSet({ mtu: [2, u32], advmss: [8, u32] })
+
+/** RTA_* from linux/rtnetlink.h. */
+const attributes = attributeSet({
+  dst: [1, address],
+  oif: [4, u32],
+  gateway: [5, address],
+  priority: [6, u32],
+  metrics: [8, nested(metrics)],
+  multipath: [9, bytes],
+  table: [15, u32],
+})
+
+/** RTA_* of one next hop of a multipath route. */
+const hopAttributes = attributeSet({ gateway: [5, address] })
+
+export const RT_TABLE_MAIN = 254
+const RTPROT_BOOT = 3
+const RTN_UNICAST = 1
+const HEADER = 12 // struct rtmsg
+
+/** A route out of one link. */
+export interface LinkRoute {
+  readonly dst: Prefix
+  readonly gateway?: Address | undefined
+  readonly priority?: number | undefined
+  readonly mtu?: number | undefined
+  readonly advmss?: number | undefined
+  /** Absent: the main table. */
+  readonly table?: number | undefined
+  /** RT_SCOPE_*; absent: global. */
+  readonly scope?: number | undefined
+}
+
+/** One way a packet may take. */
+export interface NextHop {
+  readonly index: number
+  readonly gateway?: Address | undefined
+}
+
+/** A route as the kernel has it: with several hops if it is multipath. */
+export interface Route {
+  readonly dst: Prefix
+  readonly table: number
+  readonly priority: number
+  readonly hops: readonly NextHop[]
+}
+
+/** Adds a route. The same destination by another gateway may exist; an exact duplicate throws EEXIST. */
+export function addRoute(kernel: Conversation, index: number, route: LinkRoute): void {
+  const { dst, gateway, priority, mtu, advmss, table = RT_TABLE_MAIN, scope = 0 } = route
+  kernel.perform({
+    asked: `add route ${formatPrefix(dst)}`,
+    type: RTM.NEWROUTE,
+    flags: NLM_F_CREATE,
+    write(writer) {
+      const byte = table < 256 ? table : 0
+      writer.u8(afOf(dst.address.family)).u8(dst.length).u8(0).u8(0)
+      writer.u8(byte).u8(RTPROT_BOOT).u8(scope).u8(RTN_UNICAST).u32(0)
+      attributes.write(writer, {
+        dst: dst.address,
+        oif: index,
+        gateway,
+        priority: priority || undefined,
+        metrics: mtu || advmss ? { mtu: mtu || undefined, advmss: advmss || undefined } : undefined,
+        table,
+      })
+    },
+  })
+}
+
+/** The routes of a family in one table; only those out of one link if it is given. */
+export function listRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
+  const routes = dumpRoutes(kernel, family, table, index)
+  return routes.filter(
+    (route) => route.table === table && (index === undefined || route.hops.some((hop) => hop.index === index)),
+  )
+}
+
+function dumpRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
+  try {
+    const { messages } = kernel.dump({
+      asked: `list IPv${family} routes`,
+      type: RTM.GETROUTE,
+      write(writer) {
+        writer.u8(afOf(family)).u8(0).u8(0).u8(0).u32(0).u32(0)
+        attributes.write(writer, { oif: index, table })
+      },
+    })
+    return messages.filter(({ type }) => type === RTM.NEWROUTE).map(decodeRoute)
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return [] // no such table
+    throw error
+  }
+}
+
+/** The route an RTM_NEWROUTE describes. */
+export function decodeRoute({ payload }: Message): Route {
+  if (payload.length < HEADER) throw new WireError("route message cut short", 0)
+  const family: Family = payload[0] === AF.INET ? 4 : 6
+  const values = attributes.read(payload.subarray(HEADER))
+  const hops = values.multipath ? decodeHops(values.multipath) : [{ index: values.oif ?? 0, gateway: values.gateway }]
+  return {
+    dst: { address: values.dst ?? { family, value: 0n }, length: Math.min(payload[1] ?? 0, bits(family)) },
+    table: values.table ?? payload[4] ?? 0,
+    priority: values.priority ?? 0,
+    hops,
+  }
+}
+
+/** struct rtnexthop: length 2, flags 1, hops 1, index 4, then attributes. */
+function decodeHops(payload: Uint8Array): NextHop[] {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const hops: NextHop[] = []
+  for (let at = 0; at + 8 <= payload.length; ) {
+    const length = view.getUint16(at, true)
+    if (length < 8 || at + length > payload.length) throw new WireError(`next hop of length ${length}`, at)
+    const { gateway } = hopAttributes.read(payload.subarray(at + 8, at + length))
+    hops.push({ index: view.getInt32(at + 4, true), gateway })
+    at += (length + 3) & ~3
+  }
+  return hops
+}

@@ -1,0 +1,26 @@
+/** RTM_* from linux/rtnetlink.h. */
+export const RTM = {
+  NEWLINK: 16,
+  DELLINK: 17,
+  GETLINK: 18,
+  SETLINK: 19,
+  NEWADDR: 20,
+  DELADDR: 21,
+  GETADDR: 22,
+  NEWROUTE: 24,
+  DELROUTE: 25,
+  GETROUTE: 26,
+  NEWNEIGH: 28,
+  DELNEIGH: 29,
+  GETNEIGH: 30,
+} as const
+
+/** RTNLGRP_*: multicast groups that announce changes. */
+export const RTNLGRP = { LINK: 1, IPV6_IFADDR: 9 } as const
+
+/** Address families as the kernel counts them; AF_BRIDGE selects a bridge port's own settings. */
+export const AF = { UNSPEC: 0, INET: 2, BRIDGE: 7, INET6: 10 } as const
+
+export function afOf(family: 4 | 6): number {
+  return family === 4 ? AF.INET : AF.INET6
+}

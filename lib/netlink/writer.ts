@@ -1,0 +1,71 @@
+/** A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. */
+export class Writer {
+  #bytes = new Uint8Array(512)
+  #view = new DataView(this.#bytes.buffer)
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** A view of what was written; valid until the next write. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  u8(value: number): this {
+    this.#view.setUint8(this.#claim(1), value)
+    return this
+  }
+
+  u16(value: number): this {
+    this.#view.setUint16(this.#claim(2), value, true)
+    return this
+  }
+
+  /** Network byte order. */
+  be16(value: number): this {
+    this.#view.setUint16(this.#claim(2), value, false)
+    return this
+  }
+
+  u32(value: number): this {
+    this.#view.setUint32(this.#claim(4), value, true)
+    return this
+  }
+
+  raw(bytes: Uint8Array): this {
+    const at = this.#claim(bytes.length)
+    this.#bytes.set(bytes, at)
+    return this
+  }
+
+  /** Zeros up to the next multiple of four, where netlink starts everything. */
+  align(): this {
+    this.#claim(-this.#length & 3)
+    return this
+  }
+
+  /** Overwrites a 16-bit number written earlier, such as a length now known. */
+  patch16(at: number, value: number): void {
+    this.#view.setUint16(at, value, true)
+  }
+
+  patch32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true)
+  }
+
+  #claim(count: number): number {
+    const at = this.#length
+    this.#length += count
+    if (this.#length > this.#bytes.length) this.#grow()
+    return at
+  }
+
+  #grow(): void {
+    const larger = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length))
+    larger.set(this.#bytes)
+    this.#bytes = larger
+    this.#view = new DataView(larger.buffer)
+  }
+}

@@ -1,0 +1,107 @@
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { openPod } from "../../lib/cni/netns.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
+import { assertExpressible } from "../../lib/cni/result-print.ts"
+import { formatMac } from "../../lib/ip/mac.ts"
+import { ensureBridge, ensureGatewayAddresses, removeUnusedBridge } from "../../lib/net/bridge.ts"
+import { waitUntilUp } from "../../lib/net/events.ts"
+import { enableForwarding } from "../../lib/net/forwarding.ts"
+import { ownerAlias } from "../../lib/net/names.ts"
+import { configurePodInterface } from "../../lib/net/pod-interface.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { Undo } from "../../lib/net/undo.ts"
+import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
+import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
+import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
+import { type Attachment, attach, clearTheWay } from "./attach.ts"
+import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
+import { type Layer3, takeAddresses } from "./layer3.ts"
+import { ownerOf } from "./owner.ts"
+
+/** Connects one pod to the bridge, or leaves the node as it was. */
+export function add(call: Call): Result {
+  const config = readBridgeConfig(call.config)
+  const mac = readRequestedMac(call)
+  assertExpressible(call.config.cniVersion, config.ipamType !== "")
+  const ipam = config.ipamType === "" ? undefined : findDelegate(call, config.ipamType)
+  const owner = ownerOf(call)
+  using host = NetworkStack.host()
+  using pod = openPod(call.environment.netns)
+  using undo = new Undo()
+
+  clearTheWay(host, pod, owner)
+  const layer3 = ipam && takeAddresses(ipam, config, undo)
+  const bridge = prepareBridge(host, config, undo)
+  const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
+  if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
+  else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
+  const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
+  if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
+  changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
+
+  undo.keep()
+  return describe(call, { bridge: readLink(host.kernel, bridge.index) ?? bridge, attachment, gateway, layer3, config })
+}
+
+function prepareBridge(host: NetworkStack, config: BridgeConfig, undo: Undo): Link {
+  const { link, created } = ensureBridge(host, {
+    name: config.bridge,
+    mtu: config.mtu,
+    promiscuous: config.promiscMode,
+    vlanFiltering: config.vlan !== 0 || config.vlanTrunk !== undefined,
+  })
+  if (created) undo.add(() => removeUnusedBridge(host.kernel, link.index))
+  return link
+}
+
+interface PodWish {
+  readonly config: BridgeConfig
+  readonly layer3: Layer3
+  readonly ifname: string
+}
+
+function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer3, ifname }: PodWish): void {
+  configurePodInterface(pod, {
+    index: attachment.pod.index,
+    name: ifname,
+    addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
+    routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
+    detectDuplicates: config.enableDad,
+  })
+}
+
+/**
+ * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses and lets the node forward their packets. Whoever had the
+ * pod's addresses before is forgotten. Returns the VLAN's interface if there is one.
+ */
+function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, layer3: Layer3): Link | undefined {
+  if (!config.isGateway) return undefined
+  const { vlan, preserveDefaultVlan, forceAddress } = config
+  const inVlan = vlan === 0 ? undefined : ensureGatewayInterface(host, bridge, vlan, preserveDefaultVlan)
+  const link = inVlan ?? bridge
+  ensureGatewayAddresses(host, link, layer3.gateways, forceAddress)
+  for (const { address } of layer3.gateways) enableForwarding(address.family)
+  for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
+  return inVlan
+}
+
+interface Outcome {
+  readonly bridge: Link
+  readonly attachment: Attachment
+  readonly gateway: Link | undefined
+  readonly layer3: Layer3 | undefined
+  readonly config: BridgeConfig
+}
+
+function describe(call: Call, { bridge, attachment, gateway, layer3, config }: Outcome): Result {
+  const { ifname, netns } = call.environment
+  const onHost = ({ name, mac }: Pick<Link, "name" | "mac">): Interface => ({ name, mac: formatMac(mac), sandbox: "" })
+  const inPod: Interface = { name: ifname, mac: formatMac(attachment.pod.mac), sandbox: netns }
+  return {
+    interfaces: [onHost(bridge), onHost(attachment.host), inPod, ...(gateway ? [onHost(gateway)] : [])],
+    ips: layer3?.ips ?? [],
+    routes: layer3?.routes ?? [],
+    dns: config.dns ?? layer3?.dns ?? noDns,
+  }
+}

@@ -1,0 +1,108 @@
+import { checkAddresses, checkRoutes } from "../../lib/cni/check-pod.ts"
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { openPod } from "../../lib/cni/netns.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import type { Interface, Result } from "../../lib/cni/result.ts"
+import { formatMac } from "../../lib/ip/mac.ts"
+import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
+import { readBridge } from "../../lib/net/bridge.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { listAddresses } from "../../lib/netlink/route/address.ts"
+import { type Link, readLink, readPortVlans } from "../../lib/netlink/route/link.ts"
+import { type BridgeConfig, readBridgeConfig } from "./config.ts"
+import { planGateways } from "./layer3.ts"
+
+/** Returns if everything ADD made for this attachment is as ADD left it; throws naming the first difference. */
+export function check(call: Call): void {
+  const config = readBridgeConfig(call.config)
+  using host = NetworkStack.host()
+  using pod = openPod(call.environment.netns)
+  if (config.ipamType !== "") findDelegate(call, config.ipamType).check()
+  const result = readPrevResult(call.config)
+  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+
+  const bridge = checkBridge(host, config, result)
+  const inPod = checkPodInterface(pod, call, result)
+  checkHostVeth(host, { bridge, inPod, config, result })
+  if (config.isGateway) checkGateway(host, bridge, config, result)
+  const attachment = { index: inPod.index, name: inPod.name, position: positionInPod(call, result) }
+  checkAddresses(pod, attachment, result)
+  checkRoutes(pod, attachment, result)
+}
+
+function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: Result): Link {
+  const listed = interfaces.find(({ name, sandbox }) => name === config.bridge && sandbox === "")
+  if (!listed)
+    throw changed(`bridge ${config.bridge} is not in prevResult`, "is this the config that ADD was called with?")
+  const link = readBridge(host.kernel, config.bridge)
+  if (!link) throw changed(`bridge ${config.bridge} is gone`)
+  compareMac(link, listed)
+  if (config.promiscMode && !link.promiscuous) throw changed(`bridge ${config.bridge} is not in promiscuous mode`)
+  return link
+}
+
+function positionInPod({ environment }: Call, { interfaces }: Result): number {
+  return interfaces.findIndex(({ name, sandbox }) => name === environment.ifname && sandbox === environment.netns)
+}
+
+function checkPodInterface(pod: NetworkStack, call: Call, result: Result): Link {
+  const { ifname, netns } = call.environment
+  const listed = result.interfaces[positionInPod(call, result)]
+  if (!listed) throw changed(`interface ${ifname} of ${netns} is not in prevResult`)
+  const link = readLink(pod.kernel, ifname)
+  if (!link) throw changed(`interface ${ifname} is gone from ${netns}`)
+  if (link.kind !== "veth") throw changed(`interface ${ifname} is not a veth but ${link.kind || "hardware"}`)
+  compareMac(link, listed)
+  return link
+}
+
+interface VethCheck {
+  readonly bridge: Link
+  readonly inPod: Link
+  readonly config: BridgeConfig
+  readonly result: Result
+}
+
+/** The other end is a port of the bridge, with the settings asked for. Its name may be the Go plugin's, so it is found by its peer. */
+function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: VethCheck): void {
+  const veth = readLink(host.kernel, inPod.peer)
+  const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
+  if (veth?.kind !== "veth" || veth.peer !== inPod.index || !listed) {
+    throw changed(`the host end of ${inPod.name} is not the one in prevResult`)
+  }
+  compareMac(veth, listed)
+  if (veth.master !== bridge.index) throw changed(`${veth.name} is not attached to bridge ${bridge.name}`)
+  if (veth.port?.hairpin !== config.hairpinMode)
+    throw changed(`hairpin mode of ${veth.name} is not ${config.hairpinMode}`)
+  if (veth.port.isolated !== config.portIsolation)
+    throw changed(`isolation of ${veth.name} is not ${config.portIsolation}`)
+  checkVlans(host, veth, config)
+}
+
+function checkVlans(host: NetworkStack, veth: Link, { vlan, vlanTrunk = [] }: BridgeConfig): void {
+  const wanted = vlan === 0 ? vlanTrunk : [vlan, ...vlanTrunk]
+  if (wanted.length === 0) return
+  const present = readPortVlans(host.kernel, veth.index)
+  const missing = wanted.filter((id) => !present.some((port) => port.id === id))
+  if (missing.length > 0) throw changed(`VLAN ${missing.join(", ")} is missing on ${veth.name}`)
+}
+
+function checkGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, result: Result): void {
+  const link = config.vlan === 0 ? bridge : readLink(host.kernel, `${bridge.name}.${config.vlan}`)
+  if (!link) throw changed(`interface ${bridge.name}.${config.vlan} is gone`)
+  const present = listAddresses(host.kernel, link.index)
+  for (const gateway of planGateways(result, config).gateways) {
+    if (!present.some(({ prefix }) => samePrefix(prefix, gateway))) {
+      throw changed(`gateway address ${formatPrefix(gateway)} is missing on ${link.name}`)
+    }
+  }
+}
+
+function compareMac(link: Link, listed: Interface): void {
+  const mac = formatMac(link.mac)
+  if (listed.mac !== "" && listed.mac.toLowerCase() !== mac) {
+    throw changed(`MAC address of ${link.name} is ${mac}, not ${listed.mac}`)
+  }
+}

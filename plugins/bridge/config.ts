@@ -1,0 +1,158 @@
+import { parseArgs } from "../../lib/cni/args.ts"
+import { ifnameProblem } from "../../lib/cni/environment.ts"
+import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
+import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
+import type { Json } from "../../lib/cni/json.ts"
+import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Dns } from "../../lib/cni/result.ts"
+import { readDns } from "../../lib/cni/result-read.ts"
+import { type Mac, parseMac } from "../../lib/ip/mac.ts"
+
+/** What the network's administrator asks of `bridge`, with its defaults filled in and its values checked. */
+export interface BridgeConfig {
+  readonly bridge: string
+  readonly isGateway: boolean
+  readonly isDefaultGateway: boolean
+  readonly forceAddress: boolean
+  /** 0: the default route's MTU for a bridge to be made, the bridge's MTU for the veths. */
+  readonly mtu: number
+  readonly hairpinMode: boolean
+  readonly promiscMode: boolean
+  /** 0: no VLAN. */
+  readonly vlan: number
+  /** The VLANs carried tagged, ascending; undefined without the key, which differs from an empty list. */
+  readonly vlanTrunk: readonly number[] | undefined
+  readonly preserveDefaultVlan: boolean
+  readonly enableDad: boolean
+  readonly disableContainerInterface: boolean
+  readonly portIsolation: boolean
+  /** Empty: a network without addresses (layer 2 only). */
+  readonly ipamType: string
+  /** The configuration's own DNS settings, which replace those of IPAM as a whole. */
+  readonly dns: Dns | undefined
+}
+
+const DEFAULT_BRIDGE = "cni0"
+const MAX_VLAN = 4094
+
+/** Reads and checks the configuration for the commands that need all of it. */
+export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
+  refuseUnsupported(fields)
+  const flag = (key: string) => fields.boolean(key) ?? false
+  const isDefaultGateway = flag("isDefaultGateway")
+  const config: BridgeConfig = {
+    bridge: readBridgeName(fields),
+    isGateway: flag("isGateway") || isDefaultGateway,
+    isDefaultGateway,
+    forceAddress: flag("forceAddress"),
+    mtu: fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0,
+    hairpinMode: flag("hairpinMode"),
+    promiscMode: flag("promiscMode"),
+    vlan: readVlan(fields),
+    vlanTrunk: readTrunk(fields),
+    preserveDefaultVlan: flag("preserveDefaultVlan"),
+    enableDad: flag("enabledad"),
+    disableContainerInterface: flag("disableContainerInterface"),
+    portIsolation: flag("portIsolation"),
+    ipamType: readIpamType(fields),
+    dns: readOwnDns(fields),
+  }
+  refuseContradictions(config)
+  return config
+}
+
+/** `bridge`, checked as far as DEL and GC need it. */
+export function readBridgeName(fields: Fields): string {
+  const name = fields.string("bridge") || DEFAULT_BRIDGE
+  const problem = ifnameProblem(name)
+  if (problem) throw invalidConfig("bridge", `${problem}: ${JSON.stringify(name)}`)
+  return name
+}
+
+export function readIpamType(fields: Fields): string {
+  return fields.fields("ipam")?.string("type") ?? ""
+}
+
+function refuseUnsupported(fields: Fields): void {
+  const instead = "remove the key; traffic of the pods then leaves the node with the pods' own addresses"
+  if (fields.boolean("ipMasq")) throw unsupportedField("ipMasq", "true", instead)
+  if (fields.boolean("macspoofchk")) throw unsupportedField("macspoofchk", "true", "remove the key")
+}
+
+function refuseContradictions(config: BridgeConfig): void {
+  if (config.hairpinMode && config.promiscMode) {
+    throw invalidConfig("hairpinMode", "cannot set hairpin mode and promiscuous mode at the same time", "choose one")
+  }
+  if (config.disableContainerInterface && config.ipamType !== "") {
+    throw invalidConfig(
+      "disableContainerInterface",
+      "cannot use IPAM when DisableContainerInterface flag is set",
+      'remove "ipam" or "disableContainerInterface"',
+    )
+  }
+}
+
+function readVlan(fields: Fields): number {
+  const vlan = fields.integer("vlan") ?? 0
+  if (vlan < 0 || vlan > MAX_VLAN) {
+    throw invalidConfig("vlan", `invalid VLAN ID ${vlan} (must be between 0 and ${MAX_VLAN})`)
+  }
+  return vlan
+}
+
+function readTrunk(fields: Fields): number[] | undefined {
+  const entries = fields.list("vlanTrunk", readTrunkEntry)
+  return entries && [...new Set(entries.flat())].sort((a, b) => a - b)
+}
+
+/** `{minID, maxID}`, `{id}`, or both. */
+function readTrunkEntry(value: Json, path: string): number[] {
+  const entry = readFields(value, path)
+  const [min, max, id] = ["minID", "maxID", "id"].map((key) => readTrunkId(entry, key))
+  if (min === undefined && max !== undefined) {
+    throw invalidConfig(`${path}.minID`, "minID and maxID should be configured simultaneously, minID is missing")
+  }
+  if (max === undefined && min !== undefined) {
+    throw invalidConfig(`${path}.maxID`, "minID and maxID should be configured simultaneously, maxID is missing")
+  }
+  const range = min === undefined || max === undefined ? [] : expand(min, max, path)
+  return id === undefined ? range : [...range, id]
+}
+
+function readTrunkId(entry: Fields, key: string): number | undefined {
+  const value = entry.get(key)
+  if (value === undefined) return undefined
+  const path = entry.pathOf(key)
+  const id = readInteger(value, path, {})
+  if (id < 1 || id > MAX_VLAN) {
+    throw invalidConfig(path, `incorrect trunk ${key} parameter ${id} (must be between 1 and ${MAX_VLAN})`)
+  }
+  return id
+}
+
+function expand(min: number, max: number, path: string): number[] {
+  if (min > max) throw invalidConfig(path, "minID is greater than maxID in trunk parameter")
+  return Array.from({ length: max - min + 1 }, (_, index) => min + index)
+}
+
+/** Any key under `dns` makes it count, even an empty list. */
+function readOwnDns(fields: Fields): Dns | undefined {
+  const dns = fields.fields("dns")
+  const given = dns && ["nameservers", "domain", "search", "options"].some((key) => dns.has(key))
+  return given ? readDns(fields) : undefined
+}
+
+/** The MAC address asked for the pod's interface: runtimeConfig before args.cni before CNI_ARGS. */
+export function readRequestedMac({ environment, config }: Call): Mac | undefined {
+  const { fields } = config
+  const candidates: [string, string | undefined][] = [
+    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
+    ["args.cni.mac", fields.fields("args")?.fields("cni")?.string("mac")],
+    ["CNI_ARGS MAC", parseArgs(environment.args, ["MAC"]).MAC],
+  ]
+  const [name, text] = candidates.find(([, value]) => value) ?? []
+  if (!name || !text) return undefined
+  const mac = parseMac(text)
+  if (!mac) throw invalidConfig(name, `${JSON.stringify(text)} is not a MAC address`)
+  return mac
+}

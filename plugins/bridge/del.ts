@@ -1,0 +1,26 @@
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { openPodIfPresent } from "../../lib/cni/netns.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { hostVethName } from "../../lib/net/names.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { removeLink } from "../../lib/netlink/route/link.ts"
+import { readIpamType } from "./config.ts"
+import { ownerOf } from "./owner.ts"
+
+/**
+ * Removes the attachment, whoever made it and whatever is left of it. It needs neither the namespace nor a previous result, and only as
+ * much of the configuration as names the IPAM plugin: a config that would fail ADD must not keep a pod from being cleaned up.
+ * The addresses are released last, so that nobody gets them while this pod may still use them.
+ */
+export function del(call: Call): void {
+  const ipamType = readIpamType(call.config.fields)
+  removeVeth(call)
+  if (ipamType !== "") findDelegate(call, ipamType).del()
+}
+
+function removeVeth(call: Call): void {
+  using pod = openPodIfPresent(call.environment.netns)
+  if (pod && removeLink(pod.kernel, call.environment.ifname)) return
+  using host = NetworkStack.host()
+  removeLink(host.kernel, hostVethName(ownerOf(call)))
+}

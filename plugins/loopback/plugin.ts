@@ -1,0 +1,63 @@
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { CniError, changed, code } from "../../lib/cni/errors.ts"
+import { openPod, openPodIfPresent } from "../../lib/cni/netns.ts"
+import type { Call, Plugin } from "../../lib/cni/plugin.ts"
+import { emptyResult, type IpConfig, type Result } from "../../lib/cni/result.ts"
+import { versions } from "../../lib/cni/version.ts"
+import { type Family, isLoopback } from "../../lib/ip/address.ts"
+import { formatMac } from "../../lib/ip/mac.ts"
+import { formatPrefix, type Prefix } from "../../lib/ip/prefix.ts"
+import { Conflict } from "../../lib/net/conflict.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
+import { listAddresses } from "../../lib/netlink/route/address.ts"
+import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
+
+/** Brings a pod's `lo` up. CNI_IFNAME and CNI_ARGS do not matter to it. */
+export const loopback: Plugin = { name: "loopback", versions, add, del, check, gc: nothing, status: nothing }
+
+function add(call: Call): Result {
+  const { netns } = call.environment
+  const previous = readPrevResult(call.config)
+  using pod = openPod(netns)
+  const lo = readLoopback(pod)
+  changeLink(pod.kernel, lo.index, lo.name, { up: true })
+  const addresses = listAddresses(pod.kernel, lo.index).map(({ prefix }) => prefix)
+  const foreign = addresses.find(({ address }) => !isLoopback(address))
+  if (foreign) {
+    throw new CniError(
+      code.conflict,
+      `loopback interface found with non-loopback address ${JSON.stringify(formatPrefix(foreign))}`,
+      "remove that address from lo in the pod's network namespace",
+    )
+  }
+  if (previous) return previous
+  const inPod = { name: lo.name, mac: formatMac(lo.mac), sandbox: netns }
+  const ips = ([4, 6] as const).flatMap((family) => firstOf(addresses, family))
+  return { ...emptyResult, interfaces: [inPod], ips }
+}
+
+function firstOf(addresses: readonly Prefix[], family: Family): IpConfig[] {
+  const address = addresses.find((prefix) => prefix.address.family === family)
+  return address ? [{ address, interface: 0 }] : []
+}
+
+function del(call: Call): void {
+  using pod = openPodIfPresent(call.environment.netns)
+  if (!pod) return
+  const lo = readLoopback(pod)
+  changeLink(pod.kernel, lo.index, lo.name, { up: false })
+}
+
+function check(call: Call): void {
+  using pod = openPod(call.environment.netns)
+  if (!readLoopback(pod).up) throw changed("loopback interface is down", "set lo up in the pod, or make the pod anew")
+}
+
+function readLoopback(pod: NetworkStack): Link {
+  const lo = readLink(pod.kernel, "lo")
+  if (!lo) throw new Conflict("the pod has no interface called lo", "somebody renamed it")
+  return lo
+}
+
+/** It leaves nothing behind that could be stale, and can always serve. */
+function nothing(): void {}

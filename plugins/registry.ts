@@ -1,0 +1,7 @@
+import { hostLocal } from "../ipam/host-local/plugin.ts"
+import type { Plugin } from "../lib/cni/plugin.ts"
+import { bridge } from "./bridge/plugin.ts"
+import { loopback } from "./loopback/plugin.ts"
+
+/** Every plugin of the executable, by the name of its hard link. */
+export const plugins: Readonly<Record<string, Plugin>> = { bridge, "host-local": hostLocal, loopback }
