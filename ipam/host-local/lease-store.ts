@@ -120,7 +120,7 @@ export class LeaseStore implements Disposable {
     const others = this.addressesOf(owner).filter((held) => !taken.some((address) => sameAddress(address, held)))
     const addresses = [...others, ...taken]
     this.#leases?.set(owner, addresses)
-    this.#tryIndexing(() => this.#index.put(owner, addresses))
+    this.#tryIndexing(() => this.#index.set(owner, addresses))
   }
 
   /** Frees everything the owner holds; answers whether it held anything. */
@@ -130,7 +130,7 @@ export class LeaseStore implements Disposable {
     this.#touched = true
     for (const address of addresses) removeFile(this.#path(formatAddress(address)))
     this.#leases?.delete(owner)
-    this.#tryIndexing(() => this.#index.remove(owner))
+    this.#tryIndexing(() => this.#index.set(owner, []))
     return true
   }
 
@@ -178,9 +178,7 @@ export class LeaseStore implements Disposable {
       else this.#tryRemoving(name)
     }
     this.#leases = leases
-    this.#tryIndexing(() => {
-      this.#indexed &&= this.#index.replace(leases)
-    })
+    this.#tryIndexing(() => this.#index.replace(leases))
     return leases
   }
 

@@ -132,15 +132,16 @@ export function renameFile(path: string, newName: string): void {
 
 /**
  * The text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
- * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits.
+ * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits. `usual` is a size that
+ * most files stay below: those cost one read.
  */
-export function readRegular(path: string, limit: number): string | undefined {
+export function readRegular(path: string, limit: number, usual = 512): string | undefined {
   const name = cString(path)
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
   try {
     using file = new Descriptor(call(`open ${path}`, () => libc.open(name, flags, 0)))
     let length = 0
-    for (let buffer = new Uint8Array(512); length <= limit; buffer = enlarged(buffer)) {
+    for (let buffer = new Uint8Array(usual); length <= limit; buffer = enlarged(buffer)) {
       const free = buffer.subarray(length)
       length += call(`read ${path}`, () => libc.read(file.fd, free, free.length))
       if (length < buffer.length) return decoder.decode(buffer.subarray(0, length)) // a short read ends a regular file
@@ -170,27 +171,6 @@ export function makeDirectories(path: string, mode: number): void {
 export function removeFile(path: string): boolean {
   const name = cString(path)
   return unlessMissing(() => call(`remove ${path}`, () => libc.unlink(name))) !== undefined
-}
-
-/** Makes a symbolic link, replacing the one of that name. */
-export function putSymlink(path: string, target: string): void {
-  const name = cString(path)
-  const text = cString(target)
-  const create = () => call(`create ${path}`, () => libc.symlink(text, name))
-  if (unlessExisting(create) !== undefined) return
-  removeFile(path)
-  create()
-}
-
-/** What the symbolic link points to, or undefined if there is none. */
-export function readSymlink(path: string): string | undefined {
-  const name = cString(path)
-  for (let buffer = new Uint8Array(256); ; buffer = enlarged(buffer)) {
-    const target = buffer
-    const length = unlessMissing(() => call(`read ${path}`, () => libc.readlink(name, target, target.length)))
-    if (length === undefined) return undefined
-    if (length < target.length) return decoder.decode(target.subarray(0, length))
-  }
 }
 
 /** The value of `action`, or undefined where it fails because a name does not exist. */
