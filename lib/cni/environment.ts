@@ -71,17 +71,20 @@ function validateContainerId(id: string): void {
   if (!IDENTIFIER.test(id)) throw new CniError(code.badEnvironment, "invalid characters in CNI_CONTAINERID", id)
 }
 
-/** The kernel's own rule, dev_valid_name(). */
 function validateIfname(name: string): void {
   const problem = ifnameProblem(name)
   if (problem) throw new CniError(code.badEnvironment, `invalid CNI_IFNAME: ${problem}`, name)
 }
 
-/** Why the kernel would refuse an interface of that name, or undefined if it would not. */
+/**
+ * Why no interface can have that name, or undefined if one can: the kernel's dev_valid_name(), stricter about white space
+ * and about `%`, for the kernel makes an eth0 when asked for an `eth%d`.
+ */
 export function ifnameProblem(name: string): string | undefined {
   if (name === "") return "interface name is empty"
   if (new TextEncoder().encode(name).length > 15) return "interface name is too long: at most 15 bytes"
   if (name === "." || name === "..") return "interface name is . or .."
   if (/[/:\s\u0085]/u.test(name)) return "interface name contains / or : or whitespace"
+  if (name.includes("%")) return "interface name contains %"
   return undefined
 }

@@ -14,14 +14,12 @@ export class Fields {
 
   constructor(object: JsonObject, path = "") {
     this.path = path
-    for (const [name, value] of object) {
-      if (value !== null) this.#values.set(name.toLowerCase(), value)
-    }
+    for (const [name, value] of object) this.#values.set(name.toLowerCase(), value)
   }
 
   /** The value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
-    return this.#values.get(key.toLowerCase())
+    return this.#values.get(key.toLowerCase()) ?? undefined
   }
 
   has(key: string): boolean {
@@ -100,11 +98,12 @@ function readBoolean(value: Json, path: string): boolean {
   return value
 }
 
-export function readInteger(value: Json, path: string, { min, max }: Limits): number {
-  const number = value instanceof JsonNumber && /^-?\d+$/.test(value.text) ? Number(value.text) : Number.NaN
-  if (!Number.isSafeInteger(number)) throw wrongType(path, "a whole number", value)
-  if (number < (min ?? number) || number > (max ?? number)) {
-    throw invalidConfig(path, `${number} is not between ${min ?? "-2^53"} and ${max ?? "2^53"}`)
+export function readInteger(value: Json, path: string, limits: Limits): number {
+  if (!(value instanceof JsonNumber && /^-?\d+$/.test(value.text))) throw wrongType(path, "a whole number", value)
+  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = limits
+  const number = Number(value.text)
+  if (number < min || number > max) {
+    throw invalidConfig(path, `${shorten(value.text)} is not between ${min} and ${max}`)
   }
   return number
 }
@@ -113,14 +112,14 @@ export function readInteger(value: Json, path: string, { min, max }: Limits): nu
 export function readAddress(value: Json, path: string): Address | undefined {
   const text = readString(value, path)
   const address = parseAddress(text)
-  if (!address && text !== "") throw invalidConfig(path, `${JSON.stringify(text)} is not an IP address`)
+  if (!address && text !== "") throw invalidConfig(path, `${shorten(JSON.stringify(text))} is not an IP address`)
   return address
 }
 
 export function readPrefix(value: Json, path: string): Prefix {
   const text = readString(value, path)
   const prefix = parsePrefix(text)
-  if (!prefix) throw invalidConfig(path, `${JSON.stringify(text)} is not an address with a prefix length`)
+  if (!prefix) throw invalidConfig(path, `${shorten(JSON.stringify(text))} is not an address with a prefix length`)
   return prefix
 }
 

@@ -25,6 +25,7 @@ const MAX_DEPTH = 500
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const SPACE = /[ \t\n\r]*/y
 const PLAIN = /[^"\\\u0000-\u001f]*/y
+const LONE_SURROGATE = /\p{Surrogate}/gu
 const ESCAPES: Record<string, string> = {
   '"': '"',
   "\\": "\\",
@@ -36,7 +37,10 @@ const ESCAPES: Record<string, string> = {
   t: "\t",
 }
 
-/** Parses one JSON document (RFC 8259); of a key given twice the last one counts. Throws JsonError. */
+/**
+ * Parses one JSON document (RFC 8259); of a key given twice the last one counts, and half a surrogate pair becomes U+FFFD,
+ * so that every string has UTF-8. Throws JsonError.
+ */
 export function parseJson(text: string): Json {
   const parser = new Parser(text)
   const value = parser.value(0)
@@ -111,7 +115,7 @@ class Parser {
     while (this.#text[this.#at] === "\\") string += this.#escape() + this.#match(PLAIN)
     if (this.#text[this.#at] !== '"') throw this.#unexpected()
     this.#at++
-    return string
+    return string.replace(LONE_SURROGATE, "\ufffd")
   }
 
   #escape(): string {

@@ -1,6 +1,6 @@
 import type { Prefix } from "../ip/prefix.ts"
-import { CniError, code } from "./errors.ts"
-import { Fields, readFields, readList } from "./fields.ts"
+import { CniError, code, invalidConfig } from "./errors.ts"
+import { Fields, readFields } from "./fields.ts"
 import type { Json } from "./json.ts"
 import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
 import { atLeast, type Version, versions } from "./version.ts"
@@ -11,7 +11,7 @@ import { atLeast, type Version, versions } from "./version.ts"
  */
 export function readResult(value: Json, path: string, version: Version): Result {
   const fields = readFields(value, path)
-  const named = fields.string("cniVersion") ?? version
+  const named = fields.string("cniVersion") || version
   const family = familyOf(version)
   if (!family.includes(named as Version)) {
     const supported = family.map((name) => JSON.stringify(name)).join(" ")
@@ -21,6 +21,12 @@ export function readResult(value: Json, path: string, version: Version): Result 
     )
   }
   return atLeast(version, "0.3.0") ? readModern(fields) : readEarly(fields)
+}
+
+/** Reads a delegate's result, which may come in any version whatever the config's; one that names none is in `version`. */
+export function readDelegatedResult(value: Json, path: string, version: Version): Result {
+  const named = readFields(value, path).string("cniVersion")
+  return readResult(value, path, versions.find((known) => known === named) ?? version)
 }
 
 /** The versions whose results have the same shape as those of `version`. */
@@ -101,18 +107,26 @@ function required(fields: Fields, key: string): Prefix {
   return prefix
 }
 
-/** The attachments a GC call calls valid: `cni.dev/valid-attachments`; absent means none. */
+/** What a GC call names valid in `cni.dev/valid-attachments`. */
 export interface ValidAttachment {
   readonly containerId: string
   readonly ifname: string
 }
 
+/**
+ * The attachments that must survive a GC call; no list means none. An entry without container id or interface name is refused,
+ * for to overlook it would take a live container's network away.
+ */
 export function readValidAttachments(fields: Fields): ValidAttachment[] {
-  const key = "cni.dev/valid-attachments"
-  const value = fields.get(key)
-  if (value === undefined) return []
-  return readList(value, key, (item, path) => {
+  const read = (item: Json, path: string) => {
     const attachment = readFields(item, path)
-    return { containerId: attachment.string("containerID") ?? "", ifname: attachment.string("ifname") ?? "" }
-  })
+    return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
+  }
+  return fields.list("cni.dev/valid-attachments", read) ?? []
+}
+
+function named(fields: Fields, key: string): string {
+  const name = fields.string(key)
+  if (!name) throw invalidConfig(fields.pathOf(key), "missing")
+  return name
 }

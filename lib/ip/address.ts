@@ -116,9 +116,9 @@ export function sameAddress(a: Address, b: Address): boolean {
   return a.family === b.family && a.value === b.value
 }
 
-/** The address `count` after `address`. */
-export function plus(address: Address, count: bigint): Address {
-  return { family: address.family, value: address.value + count }
+/** The address `count` after `address`; after the last one of its family comes the first. */
+export function plus({ family, value }: Address, count: bigint): Address {
+  return { family, value: BigInt.asUintN(bits(family), value + count) }
 }
 
 /**

@@ -11,7 +11,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf("/")
   const address = slash < 0 ? undefined : parseAddress(text.slice(0, slash))
   const digits = text.slice(slash + 1)
-  if (!address || !/^\d{1,3}$/.test(digits)) return undefined
+  if (!address || !/^\d+$/.test(digits)) return undefined
   const mapped = address.family === 4 && text.includes(":")
   const length = Number(digits)
   return mapped || length > bits(address.family) ? undefined : { address, length }
