@@ -1,12 +1,14 @@
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
 import {
   type Descriptor,
+  fileStatus,
   linkFile,
   listDirectory,
   makeDirectories,
   readRegular,
   removeFile,
   renameFile,
+  S_IFREG,
   unlessMissing,
   writeNew,
 } from "../../lib/sys/file.ts"
@@ -175,7 +177,7 @@ export class LeaseStore implements Disposable {
       const held = owner && leases.get(owner)
       if (held) held.push(address)
       else if (owner) leases.set(owner, [address])
-      else this.#tryRemoving(name)
+      else if (this.#isRegular(name)) this.#tryRemoving(name)
     }
     this.#leases = leases
     this.#tryIndexing(() => this.#index.replace(leases))
@@ -184,6 +186,10 @@ export class LeaseStore implements Disposable {
 
   #ownerOf(name: string): Owner | undefined {
     return readOwner(readRegular(this.#path(name), MAX_LEASE_BYTES) ?? "")
+  }
+
+  #isRegular(name: string): boolean {
+    return fileStatus(this.#path(name)).type === S_IFREG
   }
 
   /** Leases matter, their index does not: where it cannot be written, the next process reads them all again. */

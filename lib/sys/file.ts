@@ -153,17 +153,17 @@ export function readRegular(path: string, limit: number, usual = 512): string | 
   }
 }
 
-/** Makes the directory and its missing parents. A directory that exists is fine. */
+/** Makes the directory and its missing parents. Whatever exists is fine, also when others make it at the same time. */
 export function makeDirectories(path: string, mode: number): void {
   const name = cString(path)
+  const make = () => unlessExisting(() => call(`create directory ${path}`, () => libc.mkdir(name, mode)))
   try {
-    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+    make()
   } catch (error) {
-    if (failedWith(error, "EEXIST")) return
     const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0))
     if (!failedWith(error, "ENOENT") || parent === "") throw error
     makeDirectories(parent, mode)
-    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+    make()
   }
 }
 
