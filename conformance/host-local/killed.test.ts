@@ -6,28 +6,32 @@ import { output, run } from "../lab/run.ts"
 import { type Asked, implementations, Network } from "./network.ts"
 
 /** Every system call that changes a file, a directory or a lock. */
-const CHANGES = "flock,mkdir,link,linkat,unlink,unlinkat,rename,renameat,utimensat,fdatasync"
+const CHANGES = ["flock", "mkdir", "write", "fdatasync", "link", "unlink", "rename", "utimensat"]
 const dual = { ranges: [[{ subnet: "10.1.2.0/24" }], [{ subnet: "fd00::/64" }]] }
 
-/** Runs the call with SIGKILL as the answer to its nth change; true if it got that far. */
-function killedAt(nth: number, node: Node, call: Call): boolean {
+/** Runs the call with SIGKILL in the place of its nth change of one kind; true if it got that far. */
+function killedAt(change: string, nth: number, node: Node, call: Call): boolean {
   const program = `${binDirectory()}/host-local`
-  const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `inject=${CHANGES}:signal=SIGKILL:when=${nth}`]
+  const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `inject=${change}:signal=SIGKILL:when=${nth}`]
   // The shell survives its child and says how it ended: 137 for SIGKILL.
   const argv = node.inside(["sh", "-c", '"$@"; echo "ended $?" >&2', "sh", ...strace, program])
   const { stderr } = run(argv, { env: environment(call), stdin: stdin(call) })
   return stderr.includes("ended 137")
 }
 
-/** Makes a network, kills a call at one change after the other, and looks at what `judge` finds each time. */
-function killEverywhere(prepare: (network: Network) => Call, judge: (network: Network, step: number) => void): number {
-  for (let step = 1; ; step++) {
-    using node = new Node()
-    const network = new Network(node, dual)
-    const call = prepare(network)
-    if (!killedAt(step, node, call)) return step - 1
-    judge(network, step)
+/** Makes a network, kills a call at one change after the other, and judges what is left each time. Counts the kills. */
+function killEverywhere(prepare: (network: Network) => Call, judge: (network: Network) => void): number {
+  let kills = 0
+  for (const change of CHANGES) {
+    for (let nth = 1; ; nth++) {
+      using node = new Node()
+      const network = new Network(node, dual)
+      if (!killedAt(change, nth, node, prepare(network))) break
+      judge(network)
+      kills++
+    }
   }
+  return kills
 }
 
 /** Nothing is leased but what is said, and nothing else lies about. */
