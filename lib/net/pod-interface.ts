@@ -1,5 +1,5 @@
 import type { Address, Family } from "../ip/address.ts"
-import { lastOf, type Prefix } from "../ip/prefix.ts"
+import type { Prefix } from "../ip/prefix.ts"
 import { addAddress } from "../netlink/route/address.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
@@ -27,7 +27,7 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
   for (const { prefix } of addresses) {
     const skipDetection = prefix.address.family === 6 && !detectDuplicates
-    addAddress(pod.kernel, { index, link: name, prefix, broadcast: broadcastOf(prefix), skipDetection })
+    addAddress(pod.kernel, { index, link: name, prefix, skipDetection })
   }
   changeLink(pod.kernel, index, name, { up: true })
   if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
@@ -45,11 +45,6 @@ function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolea
   }
   writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
   trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
-}
-
-/** IPv4 networks of more than two addresses have one. */
-function broadcastOf(prefix: Prefix): Address | undefined {
-  return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
 }
 
 function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {

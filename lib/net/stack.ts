@@ -21,7 +21,13 @@ export class NetworkStack implements Disposable {
 
   /** A pod's stack. Throws SystemError where `path` is missing or no network namespace. */
   static pod(path: string): NetworkStack {
-    return new NetworkStack(NetworkNamespace.open(path))
+    const namespace = new NetworkNamespace(path)
+    try {
+      return new NetworkStack(namespace)
+    } catch (error) {
+      namespace[Symbol.dispose]()
+      throw error
+    }
   }
 
   /** Runs `body` where files below /proc/sys/net and new sockets are this stack's. It must not wait. */

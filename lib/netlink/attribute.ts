@@ -15,12 +15,12 @@ const NESTED = 0x8000
 const TYPE_MASK = 0x3fff
 
 /** Walks the attributes in `bytes`; throws at the first one that does not fit. */
-export function* attributes(bytes: Uint8Array): Generator<{ type: number; payload: Uint8Array }> {
+export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
   const view = viewOf(bytes)
   for (let at = 0; at + HEADER <= bytes.length; ) {
     const length = view.getUint16(at, true) // counts the header, not the padding
     if (length < HEADER || at + length > bytes.length) throw new WireError(`attribute of length ${length}`, at)
-    yield { type: view.getUint16(at + 2, true) & TYPE_MASK, payload: bytes.subarray(at + HEADER, at + length) }
+    visit(view.getUint16(at + 2, true) & TYPE_MASK, at + HEADER, at + length)
     at += (length + 3) & ~3
   }
 }
@@ -61,28 +61,52 @@ export interface AttributeSet<T extends Table> {
 
 /** Codec and type of a set of attributes, from one table of names, the kernel's numbers and kinds. */
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
-  const byType = new Map(Object.entries(table).map(([name, [type, kind]]) => [type, { name, kind }]))
+  /** Name and kind by number, made when a message is first read: a process reads few of the sets it knows. */
+  let byType: (Entry | undefined)[] | undefined
   return {
     write(writer, values) {
-      for (const [name, value] of Object.entries(values)) {
+      for (const name in values) {
         const entry = table[name]
-        if (entry === undefined || value === undefined) continue
-        const [type, kind] = entry
-        for (const item of kind.repeated ? (value as unknown[]) : [value]) writeAttribute(writer, type, kind, item)
+        const value: unknown = values[name]
+        if (entry !== undefined && value !== undefined) writeAttributes(writer, entry[0], entry[1], value)
       }
     },
     read(bytes) {
+      byType ??= indexByType(table)
+      const entries = byType
       const values: Record<string, unknown> = {}
-      for (const { type, payload } of attributes(bytes)) {
-        const entry = byType.get(type)
-        if (!entry) continue
-        const { name, kind } = entry
-        const value = kind.read(payload)
-        values[name] = kind.repeated ? [...((values[name] as unknown[] | undefined) ?? []), value] : value
-      }
+      eachAttribute(bytes, (type, start, end) => {
+        const entry = entries[type]
+        if (!entry) return
+        const value = entry.kind.read(bytes.subarray(start, end))
+        values[entry.name] = entry.kind.repeated ? appended(values[entry.name], value) : value
+      })
       return values as Values<T>
     },
   }
+}
+
+interface Entry {
+  readonly name: string
+  readonly kind: AnyKind
+}
+
+function indexByType(table: Table): (Entry | undefined)[] {
+  const entries: (Entry | undefined)[] = []
+  for (const name in table) {
+    const entry = table[name]
+    if (entry) entries[entry[0]] = { name, kind: entry[1] }
+  }
+  return entries
+}
+
+function appended(list: unknown, value: unknown): unknown[] {
+  return Array.isArray(list) ? [...list, value] : [value]
+}
+
+function writeAttributes(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
+  if (kind.repeated) for (const item of value as unknown[]) writeAttribute(writer, type, kind, item)
+  else writeAttribute(writer, type, kind, value)
 }
 
 function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unknown): void {

@@ -42,9 +42,15 @@ function lastErrno(): Errno {
 }
 
 /**
- * Makes a system call that answers -1 on failure, again when a signal interrupted it. `asked` completes the sentence
- * "cannot ..." of the SystemError it throws.
+ * A system call's answer; where it is -1, throws a SystemError whose sentence "cannot ..." `asked` completes.
+ * `asked` comes first so that it is made before the call: nothing may come between the call and reading errno.
  */
+export function checked(asked: string, answer: number | bigint): number {
+  if (Number(answer) === -1) throw new SystemError(lastErrno(), asked)
+  return Number(answer)
+}
+
+/** As `checked`, for a call that waits and may be interrupted by a signal: it is made again. */
 export function call(asked: string, attempt: () => number | bigint): number {
   for (;;) {
     const answer = Number(attempt())

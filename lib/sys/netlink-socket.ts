@@ -1,5 +1,5 @@
 import { Descriptor } from "./file.ts"
-import { call, libc } from "./libc.ts"
+import { call, checked, libc } from "./libc.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
 const AF_NETLINK = 16
@@ -15,6 +15,9 @@ const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 
 export const NETLINK_ROUTE = 0
+
+/** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
+const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
 
 /** The kernel answers within the send; a wait this long means that something is badly wrong. Seconds. */
 const PATIENCE = 30
@@ -34,7 +37,7 @@ export class NetlinkSocket implements Disposable {
 
   constructor(protocol: number) {
     this.#file = new Descriptor(
-      call("open a netlink socket", () => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+      checked("open a netlink socket", libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
     )
     this.#option(SOL_NETLINK, NETLINK_EXT_ACK, 1)
     this.#option(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -44,22 +47,23 @@ export class NetlinkSocket implements Disposable {
 
   /** From now on messages of this group (RTNLGRP_*) arrive too. */
   join(group: number): void {
+    this.send(NOTHING) // gives the socket a port: the kernel announces nothing to sockets that have none
     const value = new Int32Array([group])
-    call("listen for kernel events", () =>
-      libc.setsockopt(this.#file.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4),
-    )
+    checked("listen for kernel events", libc.setsockopt(this.#file.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4))
   }
 
-  /** Bounds every later `receive`, in seconds; not 0, which would mean for ever. */
+  /** Bounds every later `receive`, in seconds. */
   limitWait(seconds: number): void {
-    const time = new BigInt64Array([BigInt(Math.trunc(seconds)), BigInt(Math.ceil((seconds % 1) * 1e6))])
-    call("bound the wait for the kernel", () =>
+    const microseconds = BigInt(Math.max(1, Math.trunc(seconds * 1e6)))
+    const time = new BigInt64Array([microseconds / 1_000_000n, microseconds % 1_000_000n])
+    checked(
+      "bound the wait for the kernel",
       libc.setsockopt(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(time.buffer), 16),
     )
   }
 
   send(message: Uint8Array): void {
-    call("send to the kernel", () => libc.send(this.#file.fd, message, message.length, 0))
+    checked("send to the kernel", libc.send(this.#file.fd, message, message.length, 0))
   }
 
   /** The next datagram from the kernel itself; the bytes are valid until the next call. Throws SystemError ETIMEDOUT. */

@@ -1,5 +1,5 @@
 import { type Descriptor, fileStatus, openRead, sameFile } from "./file.ts"
-import { call, libc } from "./libc.ts"
+import { checked, libc } from "./libc.ts"
 
 const CLONE_NEWNET = 0x40000000
 const OWN = "/proc/self/ns/net"
@@ -8,22 +8,13 @@ const OWN = "/proc/self/ns/net"
 export class NetworkNamespace implements Disposable {
   readonly path: string
   readonly #file: Descriptor
+  readonly #home: Descriptor
 
-  private constructor(path: string, file: Descriptor) {
+  /** Throws SystemError, ENOENT when there is no such path. Whether it is a network namespace shows when it is entered. */
+  constructor(path: string) {
     this.path = path
-    this.#file = file
-  }
-
-  /** Throws SystemError: ENOENT when there is no such path, EINVAL when it is no network namespace. */
-  static open(path: string): NetworkNamespace {
-    const namespace = new NetworkNamespace(path, openRead(path))
-    try {
-      namespace.inside(() => undefined)
-    } catch (error) {
-      namespace[Symbol.dispose]()
-      throw error
-    }
-    return namespace
+    this.#file = openRead(path)
+    this.#home = openRead(OWN)
   }
 
   get fd(): number {
@@ -32,20 +23,21 @@ export class NetworkNamespace implements Disposable {
 
   /**
    * Runs `body` in this namespace and comes back whatever it does. Only what `body` opens and writes belongs there:
-   * it must not wait, and must not start threads or processes, which would stay behind.
+   * it must not wait, and must not start threads or processes, which would stay behind. Throws SystemError EINVAL where the
+   * path is no network namespace.
    */
   inside<Value>(body: () => Value): Value {
-    using home = openRead(OWN)
-    call(`enter network namespace ${this.path}`, () => libc.setns(this.#file.fd, CLONE_NEWNET))
+    checked(`enter network namespace ${this.path}`, libc.setns(this.#file.fd, CLONE_NEWNET))
     try {
       return body()
     } finally {
-      call("return to the host's network namespace", () => libc.setns(home.fd, CLONE_NEWNET))
+      checked("return to the host's network namespace", libc.setns(this.#home.fd, CLONE_NEWNET))
     }
   }
 
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]()
+    this.#home[Symbol.dispose]()
   }
 }
 

@@ -4,7 +4,13 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
 import { assertExpressible } from "../../lib/cni/result-print.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
-import { ensureBridge, ensureGatewayAddresses, removeUnusedBridge } from "../../lib/net/bridge.ts"
+import {
+  adaptBridge,
+  type BridgeWish,
+  ensureBridge,
+  planGatewayAddresses,
+  putGatewayAddresses,
+} from "../../lib/net/bridge.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { enableForwarding } from "../../lib/net/forwarding.ts"
 import { ownerAlias } from "../../lib/net/names.ts"
@@ -14,7 +20,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
-import { type Attachment, attach, clearTheWay } from "./attach.ts"
+import { type Attachment, attach } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, takeAddresses } from "./layer3.ts"
 import { ownerOf } from "./owner.ts"
@@ -30,13 +36,14 @@ export function add(call: Call): Result {
   using pod = openPod(call.environment.netns)
   using undo = new Undo()
 
-  clearTheWay(host, pod, owner)
-  const layer3 = ipam && takeAddresses(ipam, config, undo)
-  const bridge = prepareBridge(host, config, undo)
+  const wish = bridgeWish(config)
+  const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
+  const layer3 = ipam && takeAddresses(ipam, config, undo)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
+  adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
@@ -44,15 +51,8 @@ export function add(call: Call): Result {
   return describe(call, { bridge: readLink(host.kernel, bridge.index) ?? bridge, attachment, gateway, layer3, config })
 }
 
-function prepareBridge(host: NetworkStack, config: BridgeConfig, undo: Undo): Link {
-  const { link, created } = ensureBridge(host, {
-    name: config.bridge,
-    mtu: config.mtu,
-    promiscuous: config.promiscMode,
-    vlanFiltering: config.vlan !== 0 || config.vlanTrunk !== undefined,
-  })
-  if (created) undo.add(() => removeUnusedBridge(host.kernel, link.index))
-  return link
+function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {
+  return { name: bridge, mtu, promiscuous: promiscMode, vlanFiltering: vlan !== 0 || vlanTrunk !== undefined }
 }
 
 interface PodWish {
@@ -80,8 +80,9 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const { vlan, preserveDefaultVlan, forceAddress } = config
   const inVlan = vlan === 0 ? undefined : ensureGatewayInterface(host, bridge, vlan, preserveDefaultVlan)
   const link = inVlan ?? bridge
-  ensureGatewayAddresses(host, link, layer3.gateways, forceAddress)
+  const plan = planGatewayAddresses(host, link, layer3.gateways, forceAddress)
   for (const { address } of layer3.gateways) enableForwarding(address.family)
+  putGatewayAddresses(host, plan)
   for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
   return inVlan
 }

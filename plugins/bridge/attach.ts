@@ -4,7 +4,8 @@ import { hostVethName, type Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { setPortVlans } from "../../lib/net/vlan.ts"
-import { changeLink, createVeth, type Link, readLink, removeLink } from "../../lib/netlink/route/link.ts"
+import { refusedWith } from "../../lib/netlink/kernel-error.ts"
+import { changeLink, createVeth, type Link, type NewVeth, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import type { BridgeConfig } from "./config.ts"
 
@@ -14,23 +15,28 @@ export interface Attachment {
   readonly pod: { readonly index: number; readonly mac: Mac }
 }
 
-/**
- * Makes sure that the attachment does not exist yet: throws Conflict if it does, and removes what a killed ADD left of it, which is
- * a veth without the alias that ADD sets last.
- */
-export function clearTheWay(host: NetworkStack, pod: NetworkStack, owner: Owner): void {
-  const veth = readLink(host.kernel, hostVethName(owner))
-  if (veth?.alias === "") removeLink(host.kernel, veth.index)
-  const taken = readLink(pod.kernel, owner.ifname)
-  if (taken) throw exists(`interface ${JSON.stringify(owner.ifname)} already exists in the pod`)
-  if (veth && veth.alias !== "") throw exists(`host interface ${veth.name} already exists (${veth.alias})`)
+/** Makes the veth pair, in place of what a killed ADD left: a veth without the alias that ADD sets last. */
+function createOrReplace({ kernel }: NetworkStack, wish: NewVeth): void {
+  try {
+    createVeth(kernel, wish)
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+    const present = readLink(kernel, wish.host.name)
+    if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
+    if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
+    removeLink(kernel, present.index)
+    createVeth(kernel, wish)
+  }
 }
 
 function exists(message: string): Conflict {
   return new Conflict(message, "a pod is attached once per network and interface name: DEL the attachment first")
 }
 
-/** Makes the veth pair, its host end a port of the bridge with the port's settings, up; the pod's end stays down. */
+/**
+ * Makes the veth pair, its host end a port of the bridge with the port's settings, up; the pod's end stays down.
+ * Throws Conflict where the pod is attached already.
+ */
 export function attach(
   hosts: { readonly host: NetworkStack; readonly pod: NetworkStack; readonly undo: Undo },
   bridge: Link,
@@ -41,7 +47,7 @@ export function attach(
   const name = hostVethName(wish.owner)
   const mtu = config.mtu || bridge.mtu
   const podMac = wish.mac ?? localMac(randomBytes(6))
-  createVeth(host.kernel, {
+  createOrReplace(host, {
     host: { name, mac: localMac(randomBytes(6)), mtu, master: bridge.index },
     peer: { name: wish.owner.ifname, mac: podMac, mtu, namespace: pod.namespace?.fd },
   })

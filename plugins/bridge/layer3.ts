@@ -19,8 +19,8 @@ export interface Layer3 {
 export const POD_INTERFACE = 2
 
 /**
- * Takes addresses from IPAM. The pod has no such interface: what IPAM may still hold for this attachment is left from an ADD that
- * was killed, so where IPAM refuses, that is released and IPAM asked once more.
+ * Takes addresses from IPAM. The pod's interface was made just now: what IPAM may still hold for this attachment is left from an ADD
+ * that was killed, so where IPAM refuses, that is released and IPAM asked once more.
  */
 export function takeAddresses(ipam: Delegate, config: BridgeConfig, undo: Undo): Layer3 {
   const result = addOrReplace(ipam)

@@ -1,5 +1,5 @@
 import type { Address } from "../../ip/address.ts"
-import type { Prefix } from "../../ip/prefix.ts"
+import { lastOf, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
@@ -32,13 +32,12 @@ export interface NewAddress {
   /** For the error. */
   readonly link: string
   readonly prefix: Prefix
-  readonly broadcast?: Address | undefined
   /** IPv6: usable at once, without asking the neighbours whether they have it. */
   readonly skipDetection?: boolean
 }
 
-/** Puts an address on a link. Throws EEXIST if it is there. */
-export function addAddress(kernel: Conversation, { index, link, prefix, broadcast, skipDetection }: NewAddress): void {
+/** Puts an address on a link, with the broadcast address of its network. Throws EEXIST if it is there. */
+export function addAddress(kernel: Conversation, { index, link, prefix, skipDetection }: NewAddress): void {
   kernel.perform({
     asked: `add an address to ${link}`,
     type: RTM.NEWADDR,
@@ -48,11 +47,16 @@ export function addAddress(kernel: Conversation, { index, link, prefix, broadcas
       attributes.write(writer, {
         local: prefix.address,
         address: prefix.address,
-        broadcast,
+        broadcast: broadcastOf(prefix),
         flags: skipDetection ? IFA_F_NODAD : undefined,
       })
     },
   })
+}
+
+/** IPv4 networks of more than two addresses have one. */
+function broadcastOf(prefix: Prefix): Address | undefined {
+  return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
 }
 
 export function removeAddress(kernel: Conversation, index: number, link: string, prefix: Prefix): void {
