@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest"
 import { Fields } from "../../lib/cni/fields.ts"
-import { parseJson } from "../../lib/cni/json.ts"
+import { isObject, parseJson } from "../../lib/cni/json.ts"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { readRangeSet } from "./range-set.ts"
 import { assignRequested, readRequested } from "./requested.ts"
 
 function requested(document: object, args = ""): string[] {
   const object = parseJson(JSON.stringify(document))
-  if (!(object instanceof Map)) throw new Error("not an object")
+  if (!isObject(object)) throw new Error("not an object")
   return readRequested(new Fields(object), args).map(formatAddress)
 }
 
