@@ -27,7 +27,8 @@ function branch(payload: Uint8Array, shape: Shape | undefined): Branch {
     const [length, type] = [low + 256 * high, typeLow + 256 * (typeHigh & 0x3f)]
     const value = branch(rest.subarray(4, length), nested[type])
     const before = tree[type]
-    tree[type] = before === undefined ? value : [before, value].flat()
+    if (Array.isArray(before)) before.push(value)
+    else tree[type] = before === undefined ? value : [before, value]
     rest = rest.subarray(4 * Math.ceil(length / 4))
   }
   return tree

@@ -64,16 +64,21 @@ export function addRoute(kernel: Conversation, index: number, route: LinkRoute):
     type: RTM.NEWROUTE,
     flags: NLM_F_CREATE,
     write(writer) {
-      const byte = table < 256 ? table : 0
+      const small = table < 256 // one byte of the header has room for it
       writer.u8(afOf(dst.address.family)).u8(dst.length).u8(0).u8(0)
-      writer.u8(byte).u8(RTPROT_BOOT).u8(scope).u8(RTN_UNICAST).u32(0)
+      writer
+        .u8(small ? table : 0)
+        .u8(RTPROT_BOOT)
+        .u8(scope)
+        .u8(RTN_UNICAST)
+        .u32(0)
       attributes.write(writer, {
         dst: dst.address,
         oif: index,
         gateway,
         priority: priority || undefined,
         metrics: mtu || advmss ? { mtu: mtu || undefined, advmss: advmss || undefined } : undefined,
-        table,
+        table: small ? undefined : table,
       })
     },
   })
