@@ -21,7 +21,7 @@ export interface NodeSnapshot extends NamespaceSnapshot {
 /**
  * Everything that "the node exactly as it was" means, to be compared with toEqual. Left out is what the kernel
  * changes by itself or later: counters, timers, lifetimes, carrier and its consequences (operational state,
- * IPv6 link-local addresses and routes).
+ * IPv6 link-local addresses and routes) and what a bridge can offload, which follows its ports.
  */
 export function snapshot(node: Node): NodeSnapshot {
   return {
@@ -44,7 +44,8 @@ export function snapshotNamespace(namespace: Namespace): NamespaceSnapshot {
   }
 }
 
-const VOLATILE_KEY = /_timer$|_life_time$|^(operstate|tentative|expires|handle|packets|bytes|metainfo|cache)$/
+const VOLATILE_KEY =
+  /_timer$|_life_time$|^(operstate|tentative|expires|handle|packets|bytes|metainfo|cache|tso_max_size)$/
 const VOLATILE_FLAG = new Set(["NO-CARRIER", "LOWER_UP", "linkdown"])
 
 function steady(value: unknown): unknown {

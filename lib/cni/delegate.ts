@@ -3,7 +3,7 @@ import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code } from "./errors.ts"
 import { Fields } from "./fields.ts"
-import { type Json, JsonError, parseJson } from "./json.ts"
+import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
 import { emptyResult, type Result } from "./result.ts"
 import { readResult } from "./result-read.ts"
@@ -96,7 +96,7 @@ function readDelegateResult(call: Call, path: string, output: string): Result {
 
 function readObject(path: string, output: string): Fields {
   const value = parseOutput(path, output)
-  if (value instanceof Map) return new Fields(value, `answer of ${path}`)
+  if (isObject(value)) return new Fields(value, `answer of ${path}`)
   throw new CniError(code.delegate, `${path} failed and answered no JSON object`, output.slice(0, 200))
 }
 

@@ -16,6 +16,7 @@ import { listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { randomBytes } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
+import type { Undo } from "./undo.ts"
 
 /** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
 export interface BridgeWish {
@@ -25,26 +26,36 @@ export interface BridgeWish {
   readonly vlanFiltering: boolean
 }
 
-export interface EnsuredBridge {
-  readonly link: Link
-  /** It did not exist before. */
-  readonly created: boolean
-}
-
 /**
- * The bridge, up and as wished, made if it is missing. Others may be making it at the same moment.
- * Throws Conflict when the name belongs to something else.
+ * The bridge, up; made as wished if it is missing. One that exists has its other settings until adaptBridge.
+ * Others may be making it at the same moment. Throws Conflict when the name belongs to something else.
  */
-export function ensureBridge(host: NetworkStack, wish: BridgeWish): EnsuredBridge {
+export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
   const created = !existing && tryCreate(kernel, wish)
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
-  trySysctl(`net/ipv6/conf/${wish.name}/accept_ra`, "0")
-  const change = missing(link, wish)
+  const change = created ? { up: true, ...chosenMtu(kernel, wish) } : link.up ? undefined : { up: true }
+  if (created) undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
+  else if (change)
+    undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
+  if (change) changeLink(kernel, link.index, link.name, change)
+  return { ...link, ...change }
+}
+
+/**
+ * Gives an existing bridge the settings wished for that it lacks. This is not undone: as soon as it is done other pods may rely on it,
+ * so it belongs after everything that may fail.
+ */
+export function adaptBridge({ kernel }: NetworkStack, link: Link, wish: BridgeWish): void {
+  trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, "0")
+  const change: LinkChange = {
+    ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
+    ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
+    ...(wish.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
+  }
   if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
-  return { link: { ...link, mtu: change.mtu ?? link.mtu }, created }
 }
 
 /** The bridge of that name, or undefined. Throws Conflict when the name belongs to something else. */
@@ -59,10 +70,9 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
   return link
 }
 
-function tryCreate(kernel: Conversation, { name, mtu, vlanFiltering }: BridgeWish): boolean {
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): boolean {
   try {
-    const mac = localMac(randomBytes(6))
-    createBridge(kernel, { name, mac, mtu: mtu || uplinkMtu(kernel), vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
@@ -70,13 +80,14 @@ function tryCreate(kernel: Conversation, { name, mtu, vlanFiltering }: BridgeWis
   }
 }
 
-function missing(link: Link, wish: BridgeWish): LinkChange {
-  return {
-    ...(link.up ? {} : { up: true }),
-    ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
-    ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
-    ...(wish.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
-  }
+function chosenMtu(kernel: Conversation, wish: BridgeWish): LinkChange {
+  const mtu = wish.mtu || uplinkMtu(kernel)
+  return mtu > 0 ? { mtu } : {}
+}
+
+/** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
+function unlessUsed(kernel: Conversation, bridge: Link, step: () => void): void {
+  if (listLinks(kernel, { master: bridge.index }).length === 0) step()
 }
 
 /** The MTU of the interface the node's default route leaves by, or 0 if it has none. */
@@ -90,37 +101,37 @@ function uplinkMtu(kernel: Conversation): number {
   return index === undefined ? 0 : (readLink(kernel, index)?.mtu ?? 0)
 }
 
-/** Takes back a bridge that a failed ADD made, unless somebody uses it by now. */
-export function removeUnusedBridge(kernel: Conversation, index: number): void {
-  if (listLinks(kernel, { master: index }).length === 0) removeLink(kernel, index)
+/** What has to happen to a link's addresses before it is the gateway. */
+export interface GatewayPlan {
+  readonly link: Link
+  readonly remove: readonly Prefix[]
+  readonly add: readonly Prefix[]
 }
 
 /**
- * Puts the gateways' addresses on the bridge (or on the interface that stands for it in a VLAN), usable at once, and fixes the
- * bridge's MAC, which would otherwise follow its ports. Any other IPv4 address, or an IPv6 address of an overlapping network,
- * is in the way: it is removed with `force`, else Conflict is thrown before anything is changed.
+ * What it takes for the bridge (or the interface that stands for it in a VLAN) to have the gateways' addresses. Any other IPv4 address,
+ * or an IPv6 address of an overlapping network, is in the way: it will be removed with `force`, else Conflict is thrown.
  */
-export function ensureGatewayAddresses(
-  host: NetworkStack,
+export function planGatewayAddresses(
+  { kernel }: NetworkStack,
   link: Link,
   gateways: readonly Prefix[],
   force: boolean,
-): void {
-  const { kernel } = host
+): GatewayPlan {
   const present = listAddresses(kernel, link.index).map(({ prefix }) => prefix)
-  const missing = gateways.filter((gateway) => !present.some((prefix) => samePrefix(prefix, gateway)))
-  if (missing.length === 0) return
-  for (const gateway of missing) {
+  const add = gateways.filter((gateway) => !present.some((prefix) => samePrefix(prefix, gateway)))
+  for (const gateway of force ? [] : add) {
     const conflict = [...present, ...gateways].find((other) => inTheWay(other, gateway))
-    if (conflict && !force) throw occupied(link.name, gateway, conflict)
+    if (conflict) throw occupied(link.name, gateway, conflict)
   }
-  for (const gateway of missing) {
-    for (const prefix of present.filter((other) => inTheWay(other, gateway))) {
-      removeAddress(kernel, link.index, link.name, prefix)
-    }
-    addGateway(kernel, link, gateway)
-  }
-  const mac = readLink(kernel, link.index)?.mac
+  return { link, add, remove: present.filter((other) => add.some((gateway) => inTheWay(other, gateway))) }
+}
+
+/** Carries the plan out: the addresses are usable at once, and the link's MAC is fixed, which may otherwise follow its ports. */
+export function putGatewayAddresses({ kernel }: NetworkStack, { link, remove, add }: GatewayPlan): void {
+  for (const prefix of remove) removeAddress(kernel, link.index, link.name, prefix)
+  for (const gateway of add) addGateway(kernel, link, gateway)
+  const mac = add.length > 0 && readLink(kernel, link.index)?.mac
   if (mac) changeLink(kernel, link.index, link.name, { mac })
 }
 

@@ -16,6 +16,9 @@ const NETLINK_GET_STRICT_CHK = 12
 
 export const NETLINK_ROUTE = 0
 
+/** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
+const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
+
 /** The kernel answers within the send; a wait this long means that something is badly wrong. Seconds. */
 const PATIENCE = 30
 
@@ -44,13 +47,15 @@ export class NetlinkSocket implements Disposable {
 
   /** From now on messages of this group (RTNLGRP_*) arrive too. */
   join(group: number): void {
+    this.send(NOTHING) // gives the socket a port: the kernel announces nothing to sockets that have none
     const value = new Int32Array([group])
     checked("listen for kernel events", libc.setsockopt(this.#file.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4))
   }
 
-  /** Bounds every later `receive`, in seconds; not 0, which would mean for ever. */
+  /** Bounds every later `receive`, in seconds. */
   limitWait(seconds: number): void {
-    const time = new BigInt64Array([BigInt(Math.trunc(seconds)), BigInt(Math.ceil((seconds % 1) * 1e6))])
+    const microseconds = BigInt(Math.max(1, Math.trunc(seconds * 1e6)))
+    const time = new BigInt64Array([microseconds / 1_000_000n, microseconds % 1_000_000n])
     checked(
       "bound the wait for the kernel",
       libc.setsockopt(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(time.buffer), 16),

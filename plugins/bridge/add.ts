@@ -4,7 +4,13 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
 import { assertExpressible } from "../../lib/cni/result-print.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
-import { ensureBridge, ensureGatewayAddresses, removeUnusedBridge } from "../../lib/net/bridge.ts"
+import {
+  adaptBridge,
+  type BridgeWish,
+  ensureBridge,
+  planGatewayAddresses,
+  putGatewayAddresses,
+} from "../../lib/net/bridge.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { enableForwarding } from "../../lib/net/forwarding.ts"
 import { ownerAlias } from "../../lib/net/names.ts"
@@ -30,33 +36,23 @@ export function add(call: Call): Result {
   using pod = openPod(call.environment.netns)
   using undo = new Undo()
 
-  const bridge = prepareBridge(host, config, undo)
+  const wish = bridgeWish(config)
+  const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
   const layer3 = ipam && takeAddresses(ipam, config, undo)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
+  adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
   undo.keep()
-  return describe(call, { bridge: settled(host, bridge, config), attachment, gateway, layer3, config })
+  return describe(call, { bridge: readLink(host.kernel, bridge.index) ?? bridge, attachment, gateway, layer3, config })
 }
 
-function prepareBridge(host: NetworkStack, config: BridgeConfig, undo: Undo): Link {
-  const { link, created } = ensureBridge(host, {
-    name: config.bridge,
-    mtu: config.mtu,
-    promiscuous: config.promiscMode,
-    vlanFiltering: config.vlan !== 0 || config.vlanTrunk !== undefined,
-  })
-  if (created) undo.add(() => removeUnusedBridge(host.kernel, link.index))
-  return link
-}
-
-/** The bridge as it is now: one that is no gateway, and was made by others, may take its MAC from its ports. */
-function settled(host: NetworkStack, bridge: Link, config: BridgeConfig): Link {
-  return config.isGateway ? bridge : (readLink(host.kernel, bridge.index) ?? bridge)
+function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {
+  return { name: bridge, mtu, promiscuous: promiscMode, vlanFiltering: vlan !== 0 || vlanTrunk !== undefined }
 }
 
 interface PodWish {
@@ -84,8 +80,9 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const { vlan, preserveDefaultVlan, forceAddress } = config
   const inVlan = vlan === 0 ? undefined : ensureGatewayInterface(host, bridge, vlan, preserveDefaultVlan)
   const link = inVlan ?? bridge
-  ensureGatewayAddresses(host, link, layer3.gateways, forceAddress)
+  const plan = planGatewayAddresses(host, link, layer3.gateways, forceAddress)
   for (const { address } of layer3.gateways) enableForwarding(address.family)
+  putGatewayAddresses(host, plan)
   for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
   return inVlan
 }
