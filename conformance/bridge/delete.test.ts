@@ -3,8 +3,7 @@ import { join } from "node:path"
 import { afterAll, beforeEach, describe, expect, test } from "vitest"
 import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
-import { snapshot } from "../lab/snapshot.ts"
-import { DUAL, hostLocal, leases, Network, ports } from "./network.ts"
+import { DUAL, hostLocal, leases, Network, ports, settled } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "", stderr: "" }
 
@@ -93,10 +92,10 @@ describe("DEL removes the veth and the lease", () => {
 
 test("DEL of what was never added succeeds and makes nothing", () => {
   using node = new Node()
-  const [pod, before] = [node.pod(), snapshot(node)]
+  const [pod, before] = [node.pod(), settled(node)]
   expect(new Network(node).del(pod)).toMatchObject(QUIET)
   expect(new Network(node, { ipam: hostLocal(node) }).ask("DEL", "")).toMatchObject(QUIET)
-  expect({ ...snapshot(node), files: {} }).toEqual({ ...before, files: {} })
+  expect(settled(node)).toEqual(before)
   expect(existsSync(join(node.dir, "ipam/net/10.244.1.2"))).toBe(false)
 })
 
