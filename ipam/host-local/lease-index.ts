@@ -81,8 +81,12 @@ export class LeaseIndex {
 
   #write(bucket: string, text: string): void {
     this.#read = undefined
-    writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
-    renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+    if (text === emptyBucket) {
+      removeFile(`${this.#path}/${bucket}`)
+    } else {
+      writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
+      renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+    }
     this.#read = { bucket, text }
   }
 }
