@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
-import { snapshot } from "../lab/snapshot.ts"
-import { DUAL, hostLocal, leases, Network, ports, V6 } from "./network.ts"
+import { DUAL, hostLocal, leases, Network, ports, settled, V6 } from "./network.ts"
 
 test("IPv4 and IPv6 packets are forwarded, each only where a pod has such an address", () => {
   using node = new Node()
@@ -56,13 +55,13 @@ describe("an address on the bridge already", () => {
     using node = new Node()
     addBridge(node, present)
     const network = new Network(node, { isGateway: true, ipam: hostLocal(node, [subnet]) })
-    const [pod, before] = [node.pod(), snapshot(node)]
+    const [pod, before] = [node.pod(), settled(node)]
     const outcome = network.add(pod)
     const gateway = subnet.replace(/0\/24$|\/64$/, (end) => (end === "/64" ? "1/64" : "1/24"))
     const msg = `"cni0" already has an IP address different from ${gateway}`
     expect(outcome).toMatchObject({ exitCode: 1, error: { code: 102, msg } })
     expect(outcome.error?.details).toContain(`it has ${present}; remove that address, or set "forceAddress": true`)
-    expect({ ...snapshot(node), files: {} }).toEqual({ ...before, files: {} })
+    expect(settled(node)).toEqual(before)
     expect(leases(node)).toEqual([])
   })
 
@@ -102,9 +101,9 @@ describe("an address on the bridge already", () => {
 test("two IPv4 ranges would need two gateways on one bridge: an error, and nothing is left behind", () => {
   using node = new Node()
   const network = new Network(node, { isGateway: true, ipam: hostLocal(node, ["10.1.0.0/24", "10.2.0.0/24"]) })
-  const [pod, before] = [node.pod(), snapshot(node)]
+  const [pod, before] = [node.pod(), settled(node)]
   expect(network.add(pod)).toMatchObject({ exitCode: 1, error: { code: 102 } })
-  expect({ ...snapshot(node), files: {} }).toEqual({ ...before, files: {} })
+  expect(settled(node)).toEqual(before)
   expect([leases(node), ports(node)]).toEqual([[], []])
 })
 

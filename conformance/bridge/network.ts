@@ -1,9 +1,11 @@
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import type { Call, Outcome, Result } from "../lab/call.ts"
-import type { Implementation } from "../lab/executables.ts"
+import { type Call, environment, type Outcome, outcome, type Result, stdin } from "../lab/call.ts"
+import { binDirectory, type Implementation } from "../lab/executables.ts"
 import type { Described } from "../lab/namespace.ts"
 import type { Node, Pod } from "../lab/node.ts"
+import { run } from "../lab/run.ts"
+import { type NodeSnapshot, snapshot } from "../lab/snapshot.ts"
 
 export type Config = Readonly<Record<string, unknown>>
 
@@ -92,4 +94,21 @@ export function routes(pod: Pod, family: "-4" | "-6", ...more: string[]): string
     .ip(family, "route", "show", ...more)
     .filter(({ protocol }) => protocol !== "kernel")
     .map(({ dst, gateway }) => (gateway === undefined ? `${dst}` : `${dst} via ${gateway}`))
+}
+
+const TURN = /^ipam(\/(\.cni-ts(\/.*)?|net|net\/(lock|last_reserved_ip\.\d+)))?$/
+
+/** The node as a snapshot shows it, but for the files in which host-local remembers whose turn it is. */
+export function settled(node: Node): NodeSnapshot {
+  const { files, ...rest } = snapshot(node)
+  return { ...rest, files: Object.fromEntries(Object.entries(files).filter(([path]) => !TURN.test(path))) }
+}
+
+/** As `network.ask("ADD", pod)`, where `directory` cannot be written to. */
+export function addReadOnly(network: Network, netns: Pod, directory: string): Outcome {
+  const call = { command: "ADD", netns, config: network.config }
+  const script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+  const program = `${binDirectory(network.implementation)}/bridge`
+  const argv = network.node.inside(["unshare", "-m", "sh", "-c", script, directory, program])
+  return outcome(run(argv, { env: environment(call), stdin: stdin(call) }))
 }

@@ -20,14 +20,14 @@ export function readConfig(bytes: Uint8Array): UnmatchedConfig {
   const name = fields.string("name") ?? ""
   if (name === "") throw new CniError(code.invalidConfig, "missing network name", 'the config needs a "name"')
   if (!IDENTIFIER.test(name)) {
-    throw new CniError(code.invalidConfig, "invalid characters found in network name", name)
+    throw new CniError(code.invalidConfig, "invalid characters found in network name", name.slice(0, 200))
   }
   return { name, cniVersion: fields.string("cniVersion") ?? "", fields, bytes }
 }
 
 function decode(bytes: Uint8Array): Json {
   try {
-    return parseJson(new TextDecoder().decode(bytes))
+    return parseJson(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, "", { cause: error })

@@ -101,6 +101,17 @@ describe("Fields", () => {
     expect(fieldsOf("{}").has("__proto__")).toBe(false)
   })
 
+  it.each([
+    [String.raw`"\ud800"`, "\ufffd"],
+    [String.raw`"\udc00x"`, "\ufffdx"],
+    [String.raw`"\ud83d\ud83d\ude00"`, "\ufffd😀"],
+    [String.raw`"\ude00\ud83d"`, "\ufffd\ufffd"],
+    [String.raw`"\ud83d\ude00"`, "😀"],
+  ])("reads half a surrogate pair in %s as U+FFFD, as Go does", (text, string) => {
+    expect(one(text).string("key")).toBe(string)
+    expect(one(`[${text}]`).strings("key")).toEqual([string])
+  })
+
   it("keeps the exact keys of free-form maps", () => {
     const sysctl = fieldsOf('{"sysctl":{"net.ipv4.conf.Eth0.forwarding":"1"}}').get("sysctl")
     expect(sysctl).toEqual({ "net.ipv4.conf.Eth0.forwarding": "1" })

@@ -164,6 +164,13 @@ describe("parseJson", () => {
   })
 })
 
+describe("a text that nobody closes", () => {
+  it.each(['{"a":1.5,"b":"', '{"a":1.5,"b":"x'])("is refused in time that grows with its length: %s", (start) => {
+    expect(() => parseJson(start + '\\"'.repeat(50_000))).toThrow(JsonError)
+    expect(() => parseJson(`${start}\\\n${'\\"'.repeat(50_000)}`)).toThrow(JsonError)
+  })
+})
+
 describe("printJson", () => {
   // Every expectation here is what Go's json.MarshalIndent(value, "", "    ") printed.
   it("escapes what could end a script, as Go does", () => {

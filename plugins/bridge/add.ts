@@ -45,10 +45,11 @@ export function add(call: Call): Result {
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
+  const settled = readLink(host.kernel, bridge.index) ?? bridge
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
   undo.keep()
-  return describe(call, { bridge: readLink(host.kernel, bridge.index) ?? bridge, attachment, gateway, layer3, config })
+  return describe(call, { bridge: settled, attachment, gateway, layer3, config })
 }
 
 function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import type { Delegate } from "../../lib/cni/delegate.ts"
-import { CniError } from "../../lib/cni/errors.ts"
+import { CniError, code } from "../../lib/cni/errors.ts"
 import { emptyResult, type IpConfig, type Result, type Route } from "../../lib/cni/result.ts"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
@@ -151,18 +151,26 @@ describe("taking addresses", () => {
     expect(asked).toEqual(["add", "del"])
   })
 
-  test("releases what a killed ADD may have left and asks once more where IPAM refuses", () => {
-    const { ipam, asked } = ipamOf(new Error("duplicate allocation"), result)
+  const leftover = new CniError(code.conflict, "10.1.2.3 has been allocated to c1, duplicate allocation is not allowed")
+
+  test("releases the leases that a killed ADD left and asks once more", () => {
+    const { ipam, asked } = ipamOf(leftover, result)
     takeAddresses(ipam, config, new Undo())
     expect(asked).toEqual(["add", "del", "add"])
   })
 
   test("passes on the second refusal, with nothing to give back", () => {
-    const { ipam, asked } = ipamOf(new Error("first"), new Error("range is full"))
+    const { ipam, asked } = ipamOf(leftover, new Error("range is full"))
     const undo = new Undo()
     expect(() => takeAddresses(ipam, config, undo)).toThrow("range is full")
     undo[Symbol.dispose]()
     expect(asked).toEqual(["add", "del", "add"])
+  })
+
+  test("asks once where IPAM refuses for any other reason", () => {
+    const { ipam, asked } = ipamOf(new CniError(code.noAddress, "range is full"))
+    expect(() => takeAddresses(ipam, config, new Undo())).toThrow("range is full")
+    expect(asked).toEqual(["add"])
   })
 
   test("refuses an answer without any, and gives back what IPAM may have taken", () => {

@@ -20,20 +20,27 @@ function add(call: Call): Result {
   const previous = readPrevResult(call.config)
   using pod = openPod(netns)
   const lo = readLoopback(pod)
+  refuseForeignAddress(readAddresses(pod, lo))
   changeLink(pod.kernel, lo.index, lo.name, { up: true })
-  const addresses = listAddresses(pod.kernel, lo.index).map(({ prefix }) => prefix)
-  const foreign = addresses.find(({ address }) => !isLoopback(address))
-  if (foreign) {
-    throw new CniError(
-      code.conflict,
-      `loopback interface found with non-loopback address ${JSON.stringify(formatPrefix(foreign))}`,
-      "remove that address from lo in the pod's network namespace",
-    )
-  }
   if (previous) return previous
   const inPod = { name: lo.name, mac: formatMac(lo.mac), sandbox: netns }
+  const addresses = readAddresses(pod, lo) // the kernel adds its own as lo comes up
   const ips = ([4, 6] as const).flatMap((family) => firstOf(addresses, family))
   return { ...emptyResult, interfaces: [inPod], ips }
+}
+
+function readAddresses(pod: NetworkStack, lo: Link): Prefix[] {
+  return listAddresses(pod.kernel, lo.index).map(({ prefix }) => prefix)
+}
+
+function refuseForeignAddress(addresses: readonly Prefix[]): void {
+  const foreign = addresses.find(({ address }) => !isLoopback(address))
+  if (!foreign) return
+  throw new CniError(
+    code.conflict,
+    `loopback interface found with non-loopback address ${JSON.stringify(formatPrefix(foreign))}`,
+    "remove that address from lo in the pod's network namespace",
+  )
 }
 
 function firstOf(addresses: readonly Prefix[], family: Family): IpConfig[] {
