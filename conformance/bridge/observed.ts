@@ -47,7 +47,8 @@ function general(value: Described): Described {
 
 function generalValue(value: unknown): unknown {
   if (typeof value === "string") return MAC.test(value) ? "MAC" : value.replace(VETH, "VETH")
-  if (Array.isArray(value)) return value.filter((entry) => !LATE_FLAGS.has(entry) && !isLinkLocal(entry)).map(generalValue)
+  if (Array.isArray(value))
+    return value.filter((entry) => !LATE_FLAGS.has(entry) && !isLinkLocal(entry)).map(generalValue)
   if (typeof value !== "object" || value === null) return value
   const kept = Object.entries(value).filter(([key]) => !ACCIDENTAL.test(key))
   return Object.fromEntries(kept.map(([key, inner]) => [key, generalValue(inner)]))
