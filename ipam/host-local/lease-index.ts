@@ -1,31 +1,40 @@
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
-import { sha512Hex } from "../../lib/sys/digest.ts"
+import type { Address } from "../../lib/ip/address.ts"
 import {
   fileStatus,
   listDirectory,
   makeDirectories,
-  putSymlink,
-  readSymlink,
+  readRegular,
   removeFile,
+  renameFile,
   setModified,
+  writeNew,
 } from "../../lib/sys/file.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
+import { bucketOf, emptyBucket, isWhole, printBuckets, readLine, withLine } from "./index-bucket.ts"
 import type { Owner } from "./owner.ts"
 
+const SCRATCH = "scratch"
+const MAX_BUCKET_BYTES = 64 << 20
+const USUAL_BUCKET_BYTES = 64 << 10
+
 /**
- * Who holds which addresses, so that finding an attachment's leases does not mean reading everybody's: a directory with one
- * symbolic link per owner, `3f2a...:eth0 -> 10.1.2.3 fd00::3`. The Go plugin does not know it and changes leases without
- * it. Any such change touches the lease directory's modification time, which is how the index knows that it is outdated:
- * it is current as long as both directories bear the same mark, a random time of the 1970s that no clock would give.
+ * Who holds which addresses, so that finding an attachment's leases does not mean reading everybody's: files in a directory
+ * that the Go plugin does not know, one for each of 256 parts of all owners. It changes leases without them. Any such
+ * change touches the lease directory's modification time, which is how the index knows that it is outdated: it is
+ * current as long as both directories bear the same mark, a random time of the 1970s that no clock would give.
+ *
+ * Nothing here is synced: data that a power cut lost shows as a part that is not whole.
  */
 export class LeaseIndex {
   readonly #path: string
+  /** The part read last, which is the only one an attachment needs. */
+  #read: { readonly bucket: string; readonly text: string } | undefined
 
   constructor(path: string) {
     this.#path = path
   }
 
-  /** Whether nobody has changed the lease directory, or this index, since both were marked. */
+  /** Whether nobody has changed the lease directory, or this one, since both were marked. */
   isCurrent(leaseDirectory: string): boolean {
     const mark = unlessUnusable(() => fileStatus(this.#path).modified)
     return mark !== undefined && isMark(mark) && mark === fileStatus(leaseDirectory).modified
@@ -38,33 +47,43 @@ export class LeaseIndex {
     setModified(leaseDirectory, mark)
   }
 
-  /** The owner's addresses; undefined where the entry makes no sense. */
+  /** The owner's addresses; undefined where the index is damaged. */
   get(owner: Owner): Address[] | undefined {
-    return unlessUnusable(() => readEntry(readSymlink(this.#pathOf(owner))))
+    const text = this.#text(bucketOf(owner))
+    return isWhole(text) ? readLine(text, owner) : undefined
   }
 
-  put(owner: Owner, addresses: readonly Address[]): void {
-    putSymlink(this.#pathOf(owner), entryOf(addresses))
-  }
-
-  remove(owner: Owner): void {
-    removeFile(this.#pathOf(owner))
+  /** Notes that these are the owner's addresses, and no others. */
+  set(owner: Owner, addresses: readonly Address[]): void {
+    const bucket = bucketOf(owner)
+    this.#write(bucket, withLine(this.#text(bucket), owner, addresses))
   }
 
   /** Makes the index say this and nothing else. */
   replace(leases: ReadonlyMap<Owner, readonly Address[]>): void {
     makeDirectories(this.#path, 0o700)
-    const stale = new Set(listDirectory(this.#path))
-    for (const [owner, addresses] of leases) {
-      const name = entryName(owner)
-      const known = stale.delete(name) && readSymlink(`${this.#path}/${name}`) === entryOf(addresses)
-      if (!known) this.put(owner, addresses)
+    const buckets = printBuckets(leases)
+    for (const name of listDirectory(this.#path)) {
+      if (!buckets.has(name)) removeFile(`${this.#path}/${name}`)
     }
-    for (const name of stale) removeFile(`${this.#path}/${name}`)
+    for (const [bucket, text] of buckets) {
+      if (this.#text(bucket) !== text) this.#write(bucket, text)
+    }
   }
 
-  #pathOf(owner: Owner): string {
-    return `${this.#path}/${entryName(owner)}`
+  #text(bucket: string): string {
+    if (this.#read?.bucket !== bucket) {
+      const text = readRegular(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES, USUAL_BUCKET_BYTES) ?? emptyBucket
+      this.#read = { bucket, text }
+    }
+    return this.#read.text
+  }
+
+  #write(bucket: string, text: string): void {
+    this.#read = undefined
+    writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
+    renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+    this.#read = { bucket, text }
   }
 }
 
@@ -86,19 +105,4 @@ function unlessUnusable<Value>(action: () => Value): Value | undefined {
     if (error instanceof SystemError) return undefined
     throw error
   }
-}
-
-/** Readable where it can be. Container ids have no length limit, file names do. */
-function entryName(owner: Owner): string {
-  const readable = /^[a-zA-Z0-9][\w.-]*(\r\n[^/:\s]{1,15})?$/.test(owner) && owner.length <= 200
-  return readable ? owner.replace("\r\n", ":") : `#${sha512Hex(owner)}`
-}
-
-function entryOf(addresses: readonly Address[]): string {
-  return addresses.map(formatAddress).sort().join(" ")
-}
-
-function readEntry(text: string | undefined): Address[] | undefined {
-  const addresses = text === undefined ? [] : text.split(" ").map(parseAddress)
-  return addresses.every((address) => address !== undefined) ? addresses : undefined
 }

@@ -1,12 +1,14 @@
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
 import {
   type Descriptor,
+  fileStatus,
   linkFile,
   listDirectory,
   makeDirectories,
   readRegular,
   removeFile,
   renameFile,
+  S_IFREG,
   unlessMissing,
   writeNew,
 } from "../../lib/sys/file.ts"
@@ -120,7 +122,7 @@ export class LeaseStore implements Disposable {
     const others = this.addressesOf(owner).filter((held) => !taken.some((address) => sameAddress(address, held)))
     const addresses = [...others, ...taken]
     this.#leases?.set(owner, addresses)
-    this.#tryIndexing(() => this.#index.put(owner, addresses))
+    this.#tryIndexing(() => this.#index.set(owner, addresses))
   }
 
   /** Frees everything the owner holds; answers whether it held anything. */
@@ -130,7 +132,7 @@ export class LeaseStore implements Disposable {
     this.#touched = true
     for (const address of addresses) removeFile(this.#path(formatAddress(address)))
     this.#leases?.delete(owner)
-    this.#tryIndexing(() => this.#index.remove(owner))
+    this.#tryIndexing(() => this.#index.set(owner, []))
     return true
   }
 
@@ -172,8 +174,10 @@ export class LeaseStore implements Disposable {
       if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
       if (!address || content === undefined) continue
       const owner = readOwner(content)
-      if (owner === undefined) this.#tryRemoving(name)
-      else leases.set(owner, [...(leases.get(owner) ?? []), address])
+      const held = owner && leases.get(owner)
+      if (held) held.push(address)
+      else if (owner) leases.set(owner, [address])
+      else if (this.#isRegular(name)) this.#tryRemoving(name)
     }
     this.#leases = leases
     this.#tryIndexing(() => this.#index.replace(leases))
@@ -182,6 +186,10 @@ export class LeaseStore implements Disposable {
 
   #ownerOf(name: string): Owner | undefined {
     return readOwner(readRegular(this.#path(name), MAX_LEASE_BYTES) ?? "")
+  }
+
+  #isRegular(name: string): boolean {
+    return fileStatus(this.#path(name)).type === S_IFREG
   }
 
   /** Leases matter, their index does not: where it cannot be written, the next process reads them all again. */

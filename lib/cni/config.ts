@@ -1,7 +1,7 @@
 import { IDENTIFIER } from "./environment.ts"
 import { CniError, code } from "./errors.ts"
 import { Fields } from "./fields.ts"
-import { type Json, JsonError, parseJson } from "./json.ts"
+import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { NetworkConfig } from "./plugin.ts"
 import type { Result } from "./result.ts"
 import { readResult } from "./result-read.ts"
@@ -13,21 +13,21 @@ export type UnmatchedConfig = Omit<NetworkConfig, "cniVersion"> & { readonly cni
 /** Decodes stdin: throws code 6 where it is no JSON object, 7 where the network's name is missing or dangerous. */
 export function readConfig(bytes: Uint8Array): UnmatchedConfig {
   const document = decode(bytes)
-  if (!(document instanceof Map)) {
+  if (!isObject(document)) {
     throw new CniError(code.decoding, "cannot decode the network config: it is not a JSON object")
   }
   const fields = new Fields(document)
   const name = fields.string("name") ?? ""
   if (name === "") throw new CniError(code.invalidConfig, "missing network name", 'the config needs a "name"')
   if (!IDENTIFIER.test(name)) {
-    throw new CniError(code.invalidConfig, "invalid characters found in network name", name)
+    throw new CniError(code.invalidConfig, "invalid characters found in network name", name.slice(0, 200))
   }
   return { name, cniVersion: fields.string("cniVersion") ?? "", fields, bytes }
 }
 
 function decode(bytes: Uint8Array): Json {
   try {
-    return parseJson(new TextDecoder().decode(bytes))
+    return parseJson(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, "", { cause: error })

@@ -3,10 +3,10 @@ import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code } from "./errors.ts"
 import { Fields } from "./fields.ts"
-import { type Json, JsonError, parseJson } from "./json.ts"
+import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
 import { emptyResult, type Result } from "./result.ts"
-import { readResult } from "./result-read.ts"
+import { readDelegatedResult } from "./result-read.ts"
 
 /** Another plugin that does part of this one's work, usually IPAM: called with the very same configuration. */
 export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: () => void } & {
@@ -91,12 +91,12 @@ function readDelegateError(path: string, output: string): CniError {
 /** `null`, as printed by plugins without anything to say, is an empty result. */
 function readDelegateResult(call: Call, path: string, output: string): Result {
   const value = parseOutput(path, output)
-  return value === null ? emptyResult : readResult(value, `result of ${path}`, call.config.cniVersion)
+  return value === null ? emptyResult : readDelegatedResult(value, `result of ${path}`, call.config.cniVersion)
 }
 
 function readObject(path: string, output: string): Fields {
   const value = parseOutput(path, output)
-  if (value instanceof Map) return new Fields(value, `answer of ${path}`)
+  if (isObject(value)) return new Fields(value, `answer of ${path}`)
   throw new CniError(code.delegate, `${path} failed and answered no JSON object`, output.slice(0, 200))
 }
 

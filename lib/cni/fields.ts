@@ -1,7 +1,7 @@
 import { type Address, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
-import { type Json, JsonNumber, type JsonObject } from "./json.ts"
+import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
 
 /**
  * Reads one JSON object key by key, the way Go's decoder does: keys match in any case and the last one counts,
@@ -14,7 +14,7 @@ export class Fields {
 
   constructor(object: JsonObject, path = "") {
     this.path = path
-    for (const [name, value] of object) this.#values.set(name.toLowerCase(), value)
+    for (const name in object) this.#values.set(name.toLowerCase(), object[name] ?? null)
   }
 
   /** The value of `key`, or undefined if it is absent or null. */
@@ -78,13 +78,14 @@ export interface Limits {
   readonly max?: number
 }
 
+/** Half a surrogate pair is read as U+FFFD, as Go does: strict readers of our results would refuse it. */
 export function readString(value: Json, path: string): string {
-  if (typeof value !== "string") throw wrongType(path, "a string", value)
-  return value
+  if (typeof value !== "string" || oddNumber(value) !== undefined) throw wrongType(path, "a string", value)
+  return value.replace(/\p{Surrogate}/gu, "\ufffd")
 }
 
 export function readFields(value: Json, path: string): Fields {
-  if (!(value instanceof Map)) throw wrongType(path, "an object", value)
+  if (!isObject(value)) throw wrongType(path, "an object", value)
   return new Fields(value, path)
 }
 
@@ -99,12 +100,12 @@ function readBoolean(value: Json, path: string): boolean {
 }
 
 export function readInteger(value: Json, path: string, limits: Limits): number {
-  if (!(value instanceof JsonNumber && /^-?\d+$/.test(value.text))) throw wrongType(path, "a whole number", value)
+  const digits = oddNumber(value) ?? String(value)
+  const whole = typeof value === "number" || (oddNumber(value) !== undefined && /^-?\d+$/.test(digits))
+  if (!whole) throw wrongType(path, "a whole number", value)
   const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = limits
-  const number = Number(value.text)
-  if (number < min || number > max) {
-    throw invalidConfig(path, `${shorten(value.text)} is not between ${min} and ${max}`)
-  }
+  const number = Number(digits)
+  if (number < min || number > max) throw invalidConfig(path, `${shorten(digits)} is not between ${min} and ${max}`)
   return number
 }
 
@@ -129,9 +130,10 @@ function wrongType(path: string, expected: string, value: Json): CniError {
 
 function describe(value: Json): string {
   if (value === null) return "null"
-  if (value instanceof JsonNumber) return `the number ${shorten(value.text)}`
   if (Array.isArray(value)) return "a list"
-  if (value instanceof Map) return "an object"
+  if (isObject(value)) return "an object"
+  const number = typeof value === "number" ? String(value) : oddNumber(value)
+  if (number !== undefined) return `the number ${shorten(number)}`
   return typeof value === "string" ? `the string ${shorten(JSON.stringify(value))}` : String(value)
 }
 

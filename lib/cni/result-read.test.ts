@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Fields } from "./fields.ts"
-import { type Json, parseJson } from "./json.ts"
+import { type Json, type JsonObject, parseJson } from "./json.ts"
 import type { Result } from "./result.ts"
 import { printResult } from "./result-print.ts"
 import { readDelegatedResult, readResult, readValidAttachments } from "./result-read.ts"
@@ -267,7 +267,7 @@ describe("readDelegatedResult", () => {
 })
 
 describe("readValidAttachments", () => {
-  const attachments = (text: string) => readValidAttachments(new Fields(parseJson(text) as Map<string, Json>))
+  const attachments = (text: string) => readValidAttachments(new Fields(parseJson(text) as JsonObject))
 
   it("reads the list that libcni sends", () => {
     const sent = '[{"containerID":"c1","ifname":"eth0"},{"containerID":"c2","ifname":"net1"}]'

@@ -81,7 +81,7 @@ export function readRoute(value: Json, path: string): Route {
 
 /** `dns` of a result or a configuration. */
 export function readDns(fields: Fields): Dns {
-  const dns = fields.fields("dns") ?? new Fields(new Map(), "dns")
+  const dns = fields.fields("dns") ?? new Fields({}, "dns")
   return {
     nameservers: dns.strings("nameservers"),
     domain: dns.string("domain") ?? "",

@@ -6,6 +6,7 @@ import { type Environment, readEnvironment } from "./environment.ts"
 import { CniError, code } from "./errors.ts"
 import { printFailure, toCniError } from "./failure.ts"
 import type { Call, Plugin } from "./plugin.ts"
+import { release } from "./release.ts"
 import { printResult } from "./result-print.ts"
 import { atLeast, latest, type Version } from "./version.ts"
 
@@ -39,8 +40,9 @@ function fail(error: unknown, version: string | undefined): void {
 }
 
 function introduce(plugin: Plugin): void {
-  writeStderr(`CNI ${plugin.name} plugin (cni-ts)\nCNI protocol versions supported: ${plugin.versions.join(", ")}\n`)
-  exit(0)
+  writeStderr(
+    `CNI ${plugin.name} plugin cni-ts v${release}\nCNI protocol versions supported: ${plugin.versions.join(", ")}\n`,
+  )
 }
 
 function versionReply(plugin: Plugin): string {

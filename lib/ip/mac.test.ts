@@ -13,9 +13,12 @@ describe("parseMac", () => {
     )
   })
 
-  it.each(["c2:b0:57:49:47:f1", "C2:B0:57:49:47:F1", "c2-b0-57-49-47-f1", "c2b0.5749.47f1"])("reads %s", (text) => {
-    expect(parseMac(text)).toEqual(Uint8Array.of(0xc2, 0xb0, 0x57, 0x49, 0x47, 0xf1))
-  })
+  it.each(["c2:b0:57:49:47:f1", "C2:B0:57:49:47:F1", "c2-b0-57-49-47-f1", "c2b0.5749.47f1", "C2B0.5749.47F1"])(
+    "reads %s",
+    (text) => {
+      expect(parseMac(text)).toEqual(Uint8Array.of(0xc2, 0xb0, 0x57, 0x49, 0x47, 0xf1))
+    },
+  )
 
   it.each([
     "",

@@ -1,7 +1,7 @@
 import { type Address, addressBytes, addressFromBytes } from "../ip/address.ts"
 import { Writer } from "./writer.ts"
 
-/** What the kernel sent does not hold together at byte `offset`. */
+/** What the kernel sent does not hold together at byte `offset` of the buffer it came in. */
 export class WireError extends Error {
   readonly offset: number
   constructor(problem: string, offset: number) {
@@ -14,12 +14,14 @@ const HEADER = 4 // struct nlattr: length, type
 const NESTED = 0x8000
 const TYPE_MASK = 0x3fff
 
-/** Walks the attributes in `bytes`; throws at the first one that does not fit. */
-export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
+/** Visits the attributes in `bytes` by number and bounds of the payload; throws WireError at the first one that does not fit. */
+function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
   const view = viewOf(bytes)
   for (let at = 0; at + HEADER <= bytes.length; ) {
     const length = view.getUint16(at, true) // counts the header, not the padding
-    if (length < HEADER || at + length > bytes.length) throw new WireError(`attribute of length ${length}`, at)
+    if (length < HEADER || at + length > bytes.length) {
+      throw new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
+    }
     visit(view.getUint16(at + 2, true) & TYPE_MASK, at + HEADER, at + length)
     at += (length + 3) & ~3
   }
@@ -79,7 +81,10 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
         const entry = entries[type]
         if (!entry) return
         const value = entry.kind.read(bytes.subarray(start, end))
-        values[entry.name] = entry.kind.repeated ? appended(values[entry.name], value) : value
+        const list = values[entry.name]
+        if (!entry.kind.repeated) values[entry.name] = value
+        else if (Array.isArray(list)) list.push(value)
+        else values[entry.name] = [value]
       })
       return values as Values<T>
     },
@@ -100,10 +105,6 @@ function indexByType(table: Table): (Entry | undefined)[] {
   return entries
 }
 
-function appended(list: unknown, value: unknown): unknown[] {
-  return Array.isArray(list) ? [...list, value] : [value]
-}
-
 function writeAttributes(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
   if (kind.repeated) for (const item of value as unknown[]) writeAttribute(writer, type, kind, item)
   else writeAttribute(writer, type, kind, value)
@@ -113,7 +114,9 @@ function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unkn
   const at = writer.length
   writer.u16(0).u16(kind.nested ? type | NESTED : type)
   kind.write(writer, value as never)
-  writer.patch16(at, writer.length - at)
+  const length = writer.length - at
+  if (length > 0xffff) throw new RangeError(`attribute ${type} of ${length} bytes: its length does not fit 16 bits`)
+  writer.patch16(at, length)
   writer.align()
 }
 
@@ -143,7 +146,7 @@ export const u32: Kind<number> = {
 }
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** Text that ends at its first NUL. */
 export const text: Kind<string> = {

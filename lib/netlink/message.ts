@@ -45,9 +45,10 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
   const messages: Message[] = []
   for (let at = 0; at < datagram.length; ) {
-    if (at + HEADER > datagram.length) throw new WireError("message header cut short", at)
+    if (at + HEADER > datagram.length) throw new WireError("message header cut short", datagram.byteOffset + at)
     const length = view.getUint32(at, true)
-    if (length < HEADER || at + length > datagram.length) throw new WireError(`message of length ${length}`, at)
+    if (length < HEADER || at + length > datagram.length)
+      throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
     messages.push({
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
@@ -71,13 +72,18 @@ export function refusalIn({ type, flags, payload }: Message, asked: string): Ker
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const errno = -view.getInt32(0, true)
   if (errno <= 0) return undefined
-  const words = flags & NLM_F_ACK_TLVS ? extendedAck.read(payload.subarray(wordsAt(type, flags, view))).words : ""
+  const words = flags & NLM_F_ACK_TLVS ? extendedAck.read(payload.subarray(wordsAt({ type, flags }, view))).words : ""
   return new KernelError(errnoName(errno), asked, words)
 }
 
 /** Behind the number stands the refused message: its header alone when capped, nothing in a NLMSG_DONE. */
-function wordsAt(type: number, flags: number, view: DataView): number {
+function wordsAt({ type, flags }: Pick<Message, "type" | "flags">, view: DataView): number {
   if (type === NLMSG_DONE) return 4
-  if (flags & NLM_F_CAPPED || view.byteLength < 4 + HEADER) return Math.min(4 + HEADER, view.byteLength)
-  return Math.min(4 + ((view.getUint32(4, true) + 3) & ~3), view.byteLength)
+  if (view.byteLength < 4 + HEADER) throw new WireError("refused message cut short", view.byteOffset + 4)
+  if (flags & NLM_F_CAPPED) return 4 + HEADER
+  const length = view.getUint32(4, true)
+  if (length < HEADER || 4 + length > view.byteLength) {
+    throw new WireError(`refused message of length ${length}`, view.byteOffset + 4)
+  }
+  return 4 + ((length + 3) & ~3)
 }

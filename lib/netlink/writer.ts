@@ -14,23 +14,20 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#claim(1), value)
+    const at = this.#claim(1) // may replace the view
+    this.#view.setUint8(at, value)
     return this
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#claim(2), value, true)
-    return this
-  }
-
-  /** Network byte order. */
-  be16(value: number): this {
-    this.#view.setUint16(this.#claim(2), value, false)
+    const at = this.#claim(2) // may replace the view
+    this.#view.setUint16(at, value, true)
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#claim(4), value, true)
+    const at = this.#claim(4) // may replace the view
+    this.#view.setUint32(at, value, true)
     return this
   }
 

@@ -12,6 +12,9 @@ const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000
 const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
 
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
 /** An open file descriptor; close it with `using`. */
 export class Descriptor implements Disposable {
   readonly fd: number
@@ -46,12 +49,14 @@ export function readAll(fd: number, what: string, limit = 64 << 20): Uint8Array 
     if (count === 0) return buffer.subarray(0, length)
     length += count
     if (length > limit) throw new SystemError("EFBIG", `read ${what}`)
-    if (length === buffer.length) {
-      const larger = new Uint8Array(buffer.length * 4)
-      larger.set(buffer)
-      buffer = larger
-    }
+    if (length === buffer.length) buffer = enlarged(buffer)
   }
+}
+
+function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(buffer.length * 4)
+  larger.set(buffer)
+  return larger
 }
 
 /** Writes all of `bytes`, waiting while the other side is slow. */
@@ -79,14 +84,14 @@ export function readFile(path: string, limit?: number): Uint8Array {
 }
 
 export function readText(path: string, limit?: number): string {
-  return new TextDecoder().decode(readFile(path, limit))
+  return decoder.decode(readFile(path, limit))
 }
 
 /** Writes to a file that exists, such as a sysctl, in one write. */
 export function writeExisting(path: string, text: string): void {
   const name = cString(path)
   using file = new Descriptor(call(`open ${path}`, () => libc.open(name, O_WRONLY | O_CLOEXEC, 0)))
-  writeAll(file.fd, new TextEncoder().encode(text), path)
+  writeAll(file.fd, encoder.encode(text), path)
 }
 
 /**
@@ -103,7 +108,7 @@ export function writeNew(path: string, text: string, { synced }: { synced: boole
   }
   try {
     using file = new Descriptor(unlessExisting(create) ?? replace())
-    writeAll(file.fd, new TextEncoder().encode(text), path)
+    writeAll(file.fd, encoder.encode(text), path)
     if (synced) call(`write ${path}`, () => libc.fdatasync(file.fd))
   } catch (error) {
     libc.unlink(name)
@@ -126,32 +131,39 @@ export function renameFile(path: string, newName: string): void {
 }
 
 /**
- * The text of the regular file of that very name; undefined if there is none, or something else bears the name:
- * a symbolic link, a directory, a device, a file that cannot be read or is longer than `limit` bytes. Never waits.
+ * The text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
+ * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits. `usual` is a size that
+ * most files stay below: those cost one read.
  */
-export function readRegular(path: string, limit: number): string | undefined {
+export function readRegular(path: string, limit: number, usual = 512): string | undefined {
   const name = cString(path)
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
   try {
     using file = new Descriptor(call(`open ${path}`, () => libc.open(name, flags, 0)))
-    return new TextDecoder().decode(readAll(file.fd, path, limit))
+    let length = 0
+    for (let buffer = new Uint8Array(usual); length <= limit; buffer = enlarged(buffer)) {
+      const free = buffer.subarray(length)
+      length += call(`read ${path}`, () => libc.read(file.fd, free, free.length))
+      if (length < buffer.length) return decoder.decode(buffer.subarray(0, length)) // a short read ends a regular file
+    }
+    return undefined
   } catch (error) {
-    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EFBIG")) return undefined
+    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EAGAIN")) return undefined
     throw error
   }
 }
 
-/** Makes the directory and its missing parents. A directory that exists is fine. */
+/** Makes the directory and its missing parents. Whatever exists is fine, also when others make it at the same time. */
 export function makeDirectories(path: string, mode: number): void {
   const name = cString(path)
+  const make = () => unlessExisting(() => call(`create directory ${path}`, () => libc.mkdir(name, mode)))
   try {
-    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+    make()
   } catch (error) {
-    if (failedWith(error, "EEXIST")) return
     const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0))
     if (!failedWith(error, "ENOENT") || parent === "") throw error
     makeDirectories(parent, mode)
-    call(`create directory ${path}`, () => libc.mkdir(name, mode))
+    make()
   }
 }
 
@@ -159,24 +171,6 @@ export function makeDirectories(path: string, mode: number): void {
 export function removeFile(path: string): boolean {
   const name = cString(path)
   return unlessMissing(() => call(`remove ${path}`, () => libc.unlink(name))) !== undefined
-}
-
-/** Makes a symbolic link, replacing the one of that name. */
-export function putSymlink(path: string, target: string): void {
-  const name = cString(path)
-  const text = cString(target)
-  const create = () => call(`create ${path}`, () => libc.symlink(text, name))
-  if (unlessExisting(create) !== undefined) return
-  removeFile(path)
-  create()
-}
-
-/** What the symbolic link points to, or undefined if there is none. */
-export function readSymlink(path: string): string | undefined {
-  const name = cString(path)
-  const buffer = new Uint8Array(4096)
-  const length = unlessMissing(() => call(`read ${path}`, () => libc.readlink(name, buffer, buffer.length)))
-  return length === undefined ? undefined : new TextDecoder().decode(buffer.subarray(0, length))
 }
 
 /** The value of `action`, or undefined where it fails because a name does not exist. */

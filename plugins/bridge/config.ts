@@ -135,10 +135,10 @@ function expand(min: number, max: number, path: string): number[] {
   return Array.from({ length: max - min + 1 }, (_, index) => min + index)
 }
 
-/** Any key under `dns` makes it count, even an empty list. */
+/** Any list under `dns` makes it count, even an empty one; a domain only if there is one. */
 function readOwnDns(fields: Fields): Dns | undefined {
   const dns = fields.fields("dns")
-  const given = dns && ["nameservers", "domain", "search", "options"].some((key) => dns.has(key))
+  const given = dns && (["nameservers", "search", "options"].some((key) => dns.has(key)) || dns.string("domain"))
   return given ? readDns(fields) : undefined
 }
 

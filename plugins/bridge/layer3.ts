@@ -19,8 +19,8 @@ export interface Layer3 {
 export const POD_INTERFACE = 2
 
 /**
- * Takes addresses from IPAM. The pod's interface was made just now: what IPAM may still hold for this attachment is left from an ADD
- * that was killed, so where IPAM refuses, that is released and IPAM asked once more.
+ * Takes addresses from IPAM. The pod's interface was made just now: leases that IPAM still holds for this attachment are left from an
+ * ADD that was killed, so they are released and IPAM asked once more.
  */
 export function takeAddresses(ipam: Delegate, config: BridgeConfig, undo: Undo): Layer3 {
   const result = addOrReplace(ipam)
@@ -34,7 +34,8 @@ export function takeAddresses(ipam: Delegate, config: BridgeConfig, undo: Undo):
 function addOrReplace(ipam: Delegate): Result {
   try {
     return ipam.add()
-  } catch {
+  } catch (error) {
+    if (!(error instanceof CniError && error.code === code.conflict)) throw error
     ipam.del()
     return ipam.add()
   }

@@ -3,6 +3,7 @@ import { lastOf, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { prefixIn } from "./prefix.ts"
 import { afOf, RTM } from "./rtm.ts"
 
 /** IFA_* from linux/if_addr.h. */
@@ -85,14 +86,14 @@ export function listAddresses(kernel: Conversation, index: number): LinkAddress[
 
 /** The address an RTM_NEWADDR describes. */
 export function decodeAddress({ payload }: Message): LinkAddress {
-  if (payload.length < HEADER) throw new WireError("address message cut short", 0)
+  if (payload.length < HEADER) throw new WireError("address message cut short", payload.byteOffset)
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const values = attributes.read(payload.subarray(HEADER))
   const own = values.local ?? values.address // IPv6 has no IFA_LOCAL; with IPv4 IFA_ADDRESS may be a peer's
-  if (!own) throw new WireError("address message without an address", HEADER)
+  if (!own) throw new WireError("address message without an address", payload.byteOffset + HEADER)
   const flags = values.flags ?? view.getUint8(2)
   return {
-    prefix: { address: own, length: view.getUint8(1) },
+    prefix: prefixIn(payload, own),
     index: view.getUint32(4, true),
     tentative: (flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_DADFAILED) === 0,
     duplicate: (flags & IFA_F_DADFAILED) !== 0,

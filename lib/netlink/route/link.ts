@@ -101,6 +101,11 @@ function writeHeader(writer: Writer, { family = AF.UNSPEC, index = 0, flags = 0,
 
 const HEADER = 16
 
+function headerOf({ payload }: Message): DataView {
+  if (payload.length < HEADER) throw new WireError("link message cut short", payload.byteOffset)
+  return new DataView(payload.buffer, payload.byteOffset, HEADER)
+}
+
 function keyOf(key: LinkKey): { index?: number; name?: string } {
   return typeof key === "number" ? { index: key } : { name: key }
 }
@@ -133,19 +138,19 @@ export function listLinks(kernel: Conversation, filter: { master?: number } = {}
     write: (writer) =>
       link.write(writeHeader(writer, {}), { master: filter.master, extendedMask: RTEXT_FILTER_SKIP_STATS }),
   })
-  return messages.filter(({ type }) => type === RTM.NEWLINK).map(decodeLink)
+  const links = messages.filter(({ type }) => type === RTM.NEWLINK).map(decodeLink)
+  return links.filter(({ master }) => filter.master === undefined || master === filter.master)
 }
 
 /** The link an RTM_NEWLINK describes. */
-export function decodeLink({ payload }: Message): Link {
-  if (payload.length < HEADER) throw new WireError("link message cut short", 0)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const flags = view.getUint32(8, true)
-  const values = link.read(payload.subarray(HEADER))
+export function decodeLink(message: Message): Link {
+  const header = headerOf(message)
+  const flags = header.getUint32(8, true)
+  const values = link.read(message.payload.subarray(HEADER))
   const { kind = "", data, portKind, portData: port } = values.info ?? {}
   const bridge = kind === "bridge" && data ? bridgeData.read(data) : undefined
   return {
-    index: view.getInt32(4, true),
+    index: header.getInt32(4, true),
     name: values.name ?? "",
     mac: values.mac ?? new Uint8Array(),
     mtu: values.mtu ?? 0,
@@ -330,15 +335,18 @@ export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
     type: RTM.GETLINK,
     write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),
   })
-  const ours = messages.find(
-    ({ payload }) => new DataView(payload.buffer, payload.byteOffset).getInt32(4, true) === port,
-  )
-  return ours ? (bridgeLink.read(ours.payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan) : []
+  const ours = messages.find((message) => message.type === RTM.NEWLINK && headerOf(message).getInt32(4, true) === port)
+  return ours ? decodePortVlans(ours) : []
+}
+
+/** The VLANs an RTM_NEWLINK of the bridge family describes. */
+export function decodePortVlans({ payload }: Message): PortVlan[] {
+  return (bridgeLink.read(payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan)
 }
 
 function decodeVlan(payload: Uint8Array): PortVlan {
   if (payload.length < 4) throw new WireError("VLAN of less than 4 bytes", payload.byteOffset)
-  const view = new DataView(payload.buffer, payload.byteOffset)
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const flags = view.getUint16(0, true)
   return { id: view.getUint16(2, true), pvid: (flags & VLAN_PVID) !== 0, untagged: (flags & VLAN_UNTAGGED) !== 0 }
 }

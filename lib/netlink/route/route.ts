@@ -1,9 +1,10 @@
-import { type Address, bits, type Family } from "../../ip/address.ts"
+import type { Address, Family } from "../../ip/address.ts"
 import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
+import { prefixIn } from "./prefix.ts"
 import { AF, afOf, RTM } from "./rtm.ts"
 
 /** RTAX_*: per-route limits. */
@@ -63,16 +64,21 @@ export function addRoute(kernel: Conversation, index: number, route: LinkRoute):
     type: RTM.NEWROUTE,
     flags: NLM_F_CREATE,
     write(writer) {
-      const byte = table < 256 ? table : 0
+      const small = table < 256 // one byte of the header has room for it
       writer.u8(afOf(dst.address.family)).u8(dst.length).u8(0).u8(0)
-      writer.u8(byte).u8(RTPROT_BOOT).u8(scope).u8(RTN_UNICAST).u32(0)
+      writer
+        .u8(small ? table : 0)
+        .u8(RTPROT_BOOT)
+        .u8(scope)
+        .u8(RTN_UNICAST)
+        .u32(0)
       attributes.write(writer, {
         dst: dst.address,
         oif: index,
         gateway,
         priority: priority || undefined,
         metrics: mtu || advmss ? { mtu: mtu || undefined, advmss: advmss || undefined } : undefined,
-        table,
+        table: small ? undefined : table,
       })
     },
   })
@@ -105,12 +111,12 @@ function dumpRoutes(kernel: Conversation, family: Family, table: number, index?:
 
 /** The route an RTM_NEWROUTE describes. */
 export function decodeRoute({ payload }: Message): Route {
-  if (payload.length < HEADER) throw new WireError("route message cut short", 0)
+  if (payload.length < HEADER) throw new WireError("route message cut short", payload.byteOffset)
   const family: Family = payload[0] === AF.INET ? 4 : 6
   const values = attributes.read(payload.subarray(HEADER))
   const hops = values.multipath ? decodeHops(values.multipath) : [{ index: values.oif ?? 0, gateway: values.gateway }]
   return {
-    dst: { address: values.dst ?? { family, value: 0n }, length: Math.min(payload[1] ?? 0, bits(family)) },
+    dst: prefixIn(payload, values.dst ?? { family, value: 0n }),
     table: values.table ?? payload[4] ?? 0,
     priority: values.priority ?? 0,
     hops,
@@ -123,7 +129,9 @@ function decodeHops(payload: Uint8Array): NextHop[] {
   const hops: NextHop[] = []
   for (let at = 0; at + 8 <= payload.length; ) {
     const length = view.getUint16(at, true)
-    if (length < 8 || at + length > payload.length) throw new WireError(`next hop of length ${length}`, at)
+    if (length < 8 || at + length > payload.length) {
+      throw new WireError(`next hop of length ${length}`, payload.byteOffset + at)
+    }
     const { gateway } = hopAttributes.read(payload.subarray(at + 8, at + length))
     hops.push({ index: view.getInt32(at + 4, true), gateway })
     at += (length + 3) & ~3

@@ -1,0 +1,130 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { binDirectory } from "./lab/executables.ts"
+import { Node } from "./lab/node.ts"
+import { snapshot } from "./lab/snapshot.ts"
+
+/** An IPAM plugin that is none of ours: a shell script in a directory of the node's own, which it returns. */
+function install(node: Node, directory: string, script: string, name = "foreign"): string {
+  const path = join(node.dir, directory)
+  mkdirSync(path, { recursive: true })
+  writeFileSync(join(path, name), `#!/bin/sh\n${script}\n`)
+  chmodSync(join(path, name), 0o755)
+  return path
+}
+
+const bridged = (type: string, cniVersion = "1.1.0") => ({ cniVersion, name: "net", type: "bridge", ipam: { type } })
+const answer = (result: object) => `cat >/dev/null; [ "$CNI_COMMAND" != ADD ] || echo '${JSON.stringify(result)}'`
+const address = { ips: [{ address: "10.9.0.2/24" }] }
+
+describe("a foreign IPAM plugin", () => {
+  test("gets the environment and stdin that bridge got, byte for byte, with the command it is asked for", () => {
+    using node = new Node()
+    const log = join(node.dir, "log")
+    const script = `env | sort > ${log}.$CNI_COMMAND.env; cat > ${log}.$CNI_COMMAND.stdin; readlink /proc/self/ns/net > ${log}.netns; ${answer(address)}`
+    const path = `${install(node, "bin", script)}:${binDirectory()}`
+    const netns = node.pod()
+    const env = { UNRELATED: "kept as it is", CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=web" }
+    const stdin = `{ "cniVersion":"1.1.0",\n "name":"net", "type":"bridge", "big": 1.0e2, "ipam":{"type":"foreign"} }\n`
+    expect(node.call("bridge", { command: "ADD", netns, path, env, stdin })).toMatchObject({ exitCode: 0, stderr: "" })
+    expect(node.call("bridge", { command: "DEL", netns, path, env, stdin })).toMatchObject({ exitCode: 0, stdout: "" })
+    for (const command of ["ADD", "DEL"]) {
+      expect(readFileSync(`${log}.${command}.stdin`, "utf8")).toBe(stdin)
+      const seen = readFileSync(`${log}.${command}.env`, "utf8").split("\n")
+      expect(seen).toEqual(
+        expect.arrayContaining([`CNI_COMMAND=${command}`, "UNRELATED=kept as it is", `CNI_PATH=${path}`]),
+      )
+      expect(seen).toEqual(
+        expect.arrayContaining([`CNI_NETNS=${netns.path}`, "CNI_IFNAME=eth0", `CNI_ARGS=${env.CNI_ARGS}`]),
+      )
+    }
+    expect(readFileSync(`${log}.netns`, "utf8")).toBe(node.run("readlink", "/proc/self/ns/net").stdout)
+  })
+
+  test("is the first regular file of its name in CNI_PATH", () => {
+    using node = new Node()
+    mkdirSync(join(node.dir, "a/foreign"), { recursive: true })
+    const b = install(node, "b", answer({ ips: [{ address: "10.9.0.22/24" }] }))
+    const c = install(node, "c", answer({ ips: [{ address: "10.9.0.33/24" }] }))
+    const call = { command: "ADD", netns: node.pod(), config: bridged("foreign") }
+    const { result } = node.call("bridge", { ...call, path: `/nonexistent:${join(node.dir, "a")}:${b}:${c}` })
+    expect(result?.ips?.map((ip) => ip.address)).toEqual(["10.9.0.22/24"])
+  })
+
+  test("of our own name is run when it comes first in CNI_PATH", () => {
+    using node = new Node()
+    const path = `${install(node, "bin", answer(address), "host-local")}:${binDirectory()}`
+    const { result } = node.call("bridge", { command: "ADD", netns: node.pod(), path, config: bridged("host-local") })
+    expect(result?.ips?.map((ip) => ip.address)).toEqual(["10.9.0.2/24"])
+  })
+
+  test.each([
+    ["", undefined],
+    ["../bin/foreign", /invalid plugin name/],
+    ["/bin/sh", /invalid plugin name/],
+    ["absent", /failed to find plugin "absent" in path \[.*\/bin\]/],
+  ])("called %j is not run", (type, message) => {
+    using node = new Node()
+    const path = install(node, "bin", `touch ${join(node.dir, "ran")}`)
+    const netns = node.pod()
+    const before = snapshot(node)
+    const { exitCode, error, result } = node.call("bridge", { command: "ADD", netns, path, config: bridged(type) })
+    expect(existsSync(join(node.dir, "ran"))).toBe(false)
+    if (!message) {
+      expect([exitCode, result?.ips]).toEqual([0, undefined])
+    } else {
+      expect(error?.msg).toMatch(message)
+      expect(snapshot(node)).toEqual(before)
+    }
+  })
+
+  test("speaks through when it fails: code, message and details are its own, and nothing is left", () => {
+    using node = new Node()
+    const failure = JSON.stringify({ cniVersion: "1.1.0", code: 117, msg: "no <lease>", details: "ask again" })
+    const path = install(node, "bin", `cat >/dev/null; echo '${failure}'; exit 1`)
+    const netns = node.pod()
+    const before = snapshot(node)
+    for (const command of ["ADD", "CHECK", "DEL", "GC", "STATUS"]) {
+      const { error } = node.call("bridge", { command, netns, path, config: bridged("foreign") })
+      if (command !== "CHECK") expect(error).toMatchObject({ code: 117, msg: "no <lease>", details: "ask again" })
+      else expect(error?.code).toBeGreaterThan(0)
+    }
+    expect(snapshot(node)).toEqual(before)
+  })
+
+  test.each([
+    ["nothing", "echo gone wrong >&2; exit 3", /gone wrong/],
+    ["nothing at all", "exit 3", /no error message/],
+    ["no JSON", "echo nonsense; exit 1", /cannot decode the answer/],
+    ["no object", "echo '[]'; exit 1", /no JSON object/],
+    ["no JSON after success", "echo nonsense", /cannot decode the answer/],
+    ["a result without address text", `echo '{"ips":[{"address":7}]}'`, /ips\[0\]\.address/],
+  ])("that answers with %s makes ADD fail in a document of ours", (_, script, message) => {
+    using node = new Node()
+    const path = install(node, "bin", `cat >/dev/null; ${script}`)
+    const { exitCode, error } = node.call("bridge", {
+      command: "ADD",
+      netns: node.pod(),
+      path,
+      config: bridged("foreign"),
+    })
+    expect(exitCode).toBe(1)
+    expect(error?.msg).toMatch(message)
+    expect(error?.code).not.toBe(999)
+    expect(node.ip("link", "show", "type", "veth")).toEqual([])
+  })
+
+  test.each([
+    ["0.2.0", { ip4: { ip: "10.9.0.2/24" } }],
+    ["0.4.0", { ips: [{ version: "4", address: "10.9.0.2/24" }] }],
+    ["1.1.0", { cniVersion: "", ips: [{ address: "10.9.0.2/24" }] }],
+  ])("whose result names no version answers in the config's, %s", (cniVersion, result) => {
+    using node = new Node()
+    const path = install(node, "bin", answer(result))
+    const netns = node.pod()
+    const { exitCode } = node.call("bridge", { command: "ADD", netns, path, config: bridged("foreign", cniVersion) })
+    expect(exitCode).toBe(0)
+    expect(netns.addresses("eth0")).toEqual(["10.9.0.2/24"])
+  })
+})

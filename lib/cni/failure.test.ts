@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest"
+import { KernelError } from "../netlink/kernel-error.ts"
+import { SystemError } from "../sys/system-error.ts"
+import { CniError, code } from "./errors.ts"
+import { printFailure, toCniError } from "./failure.ts"
+
+describe("toCniError", () => {
+  it("passes typed errors through untouched", () => {
+    const error = new CniError(11, "try again later", "the lock is taken")
+    expect(toCniError(error)).toBe(error)
+  })
+
+  it.each([
+    [new Error("boom"), "internal error: boom"],
+    [new TypeError("x is undefined"), "internal error: x is undefined"],
+    ["a text", "internal error: a text"],
+    [undefined, "internal error: undefined"],
+  ])("makes 999 of %s", (thrown, message) => {
+    expect(toCniError(thrown)).toEqual(expect.objectContaining({ code: 999, message, cause: thrown }))
+  })
+
+  it("says what the kernel or the node refused, and what for", () => {
+    const kernel = new KernelError("EOPNOTSUPP", "create veth eth0", "no such type")
+    expect(toCniError(kernel)).toEqual(
+      expect.objectContaining({ code: code.kernel, message: kernel.message, details: kernel.advice }),
+    )
+    const system = new SystemError("ENOENT", "open /run/netns/pod")
+    expect(toCniError(system)).toEqual(expect.objectContaining({ code: code.file, message: system.message }))
+  })
+})
+
+describe("printFailure", () => {
+  it("prints the document of the specification", () => {
+    expect(printFailure(new CniError(7, "no <name>", "see docs"), "1.1.0")).toBe(`{
+    "cniVersion": "1.1.0",
+    "code": 7,
+    "msg": "no \\u003cname\\u003e",
+    "details": "see docs"
+}`)
+  })
+
+  it("prints the bytes of the Go plugins where neither version nor details are known", () => {
+    expect(printFailure(new CniError(4, "required env variables [CNI_NETNS] missing"), undefined)).toBe(`{
+    "code": 4,
+    "msg": "required env variables [CNI_NETNS] missing"
+}`)
+  })
+
+  it("never prints a stack trace", () => {
+    const error = toCniError(new Error("boom", { cause: new Error("below") }))
+    expect(Object.keys(JSON.parse(printFailure(error, undefined)))).toEqual(["code", "msg", "details"])
+    expect(printFailure(error, undefined)).not.toMatch(/\.ts|\bat \w+/)
+  })
+})

@@ -1,0 +1,125 @@
+import { describe, expect, test } from "vitest"
+import { type Answer, acknowledge, done, FakeKernel, part, refuse } from "../testing/fake-kernel.ts"
+import { WireError } from "./attribute.ts"
+import type { Request } from "./conversation.ts"
+import { KernelError } from "./kernel-error.ts"
+import { decodeMessages, type Message } from "./message.ts"
+
+const question: Request = { asked: "ask", type: 18, write: (writer) => void writer.u32(1) }
+const payload = (...values: number[]) => Uint8Array.from(values)
+const sent = (kernel: FakeKernel) => kernel.requests.flatMap(decodeMessages)
+
+/** A kernel whose first answers are given; afterwards it repeats the last. */
+function answering(...answers: Answer[]): FakeKernel {
+  let count = 0
+  return new FakeKernel((request) => (answers[Math.min(count++, answers.length - 1)] as Answer)(request))
+}
+
+describe("performing", () => {
+  test("asks for an acknowledgement and counts its requests", () => {
+    const kernel = answering((request) => [acknowledge(request)])
+    kernel.conversation.perform({ ...question, flags: 0x600 })
+    kernel.conversation.perform(question)
+    expect(sent(kernel).map(({ type, flags, sequence }) => ({ type, flags, sequence }))).toEqual([
+      { type: 18, flags: 0x605, sequence: 1 },
+      { type: 18, flags: 0x005, sequence: 2 },
+    ])
+  })
+
+  test("a refusal is a KernelError with what was asked, the number's name and the kernel's words", () => {
+    const kernel = answering((request) => [refuse(request, 22, "Invalid MTU")])
+    const attempt = () => kernel.conversation.perform({ ...question, asked: "change link eth0" })
+    expect(attempt).toThrow(KernelError)
+    expect(attempt).toThrow('cannot change link eth0: EINVAL (invalid argument), kernel says "Invalid MTU"')
+  })
+
+  test("answers to an earlier request, given up on, are passed over", () => {
+    const kernel = answering((request) => [
+      refuse({ ...request, sequence: request.sequence - 1 }, 16),
+      part({ ...request, sequence: request.sequence + 5 }, 16, [payload(9)]),
+      acknowledge(request),
+    ])
+    expect(() => kernel.conversation.perform(question)).not.toThrow()
+  })
+
+  test("goes on working after a refusal and after a malformed answer", () => {
+    const kernel = answering(
+      (request) => [refuse(request, 16)],
+      () => [payload(1, 2, 3)],
+      (request) => [acknowledge(request)],
+    )
+    expect(() => kernel.conversation.perform(question)).toThrow(KernelError)
+    expect(() => kernel.conversation.perform(question)).toThrow(WireError)
+    expect(() => kernel.conversation.perform(question)).not.toThrow()
+  })
+})
+
+describe("asking about one object", () => {
+  test("gives the answer that precedes the acknowledgement, whole after later datagrams", () => {
+    const kernel = answering((request) => [part(request, 16, [payload(1, 2, 3, 4)], 0), acknowledge(request)])
+    expect(kernel.conversation.ask(question)).toMatchObject({ type: 16, payload: payload(1, 2, 3, 4) })
+  })
+
+  test("an acknowledgement without an answer is a WireError", () => {
+    const kernel = answering((request) => [acknowledge(request)])
+    expect(() => kernel.conversation.ask(question)).toThrow(WireError)
+  })
+})
+
+describe("dumps", () => {
+  const first = (request: Message) => part(request, 16, [payload(1), payload(2)])
+  const second = (request: Message) => part(request, 16, [payload(3)])
+  const values = (messages: readonly Message[]) => messages.map((message) => message.payload[0])
+
+  test("collect every message of every datagram, in order, until the kernel is done", () => {
+    const kernel = answering((request) => [first(request), second(request), done(request)])
+    const { messages, partial } = kernel.conversation.dump(question)
+    expect(values(messages)).toEqual([1, 2, 3])
+    expect(partial).toBe(false)
+    expect(sent(kernel).map(({ flags }) => flags)).toEqual([0x301])
+  })
+
+  test("the end may come in the same datagram as the last object", () => {
+    const kernel = answering((request) => [Uint8Array.of(...first(request), ...done(request))])
+    expect(values(kernel.conversation.dump(question).messages)).toEqual([1, 2])
+  })
+
+  test("an interrupted one is read again from the start, and what it brought is forgotten", () => {
+    const kernel = answering(
+      (request) => [first(request), done(request, { interrupted: true })],
+      (request) => [second(request), done(request)],
+    )
+    const { messages, partial } = kernel.conversation.dump(question)
+    expect(values(messages)).toEqual([3])
+    expect(partial).toBe(false)
+    expect(sent(kernel).map(({ sequence }) => sequence)).toEqual([1, 2])
+  })
+
+  test("the mark of interruption counts on any of its messages", () => {
+    const kernel = answering(
+      (request) => [part(request, 16, [payload(1)], 0x2 | 0x10), second(request), done(request)],
+      (request) => [second(request), done(request)],
+    )
+    expect(values(kernel.conversation.dump(question).messages)).toEqual([3])
+  })
+
+  test("one that is interrupted every time ends after five attempts, marked as partial", () => {
+    const kernel = answering((request) => [first(request), done(request, { interrupted: true })])
+    const { messages, partial } = kernel.conversation.dump(question)
+    expect(values(messages)).toEqual([1, 2])
+    expect(partial).toBe(true)
+    expect(kernel.requests.length).toBe(5)
+  })
+
+  test("an error at the end is a KernelError, though objects came before it", () => {
+    const kernel = answering((request) => [first(request), done(request, { errno: 2 })])
+    expect(() => kernel.conversation.dump({ ...question, asked: "list routes" })).toThrow(
+      "cannot list routes: ENOENT (no such file or directory)",
+    )
+  })
+
+  test("an error instead of a dump is a KernelError", () => {
+    const kernel = answering((request) => [refuse(request, 1)])
+    expect(() => kernel.conversation.dump(question)).toThrow("cannot ask: EPERM (operation not permitted)")
+  })
+})

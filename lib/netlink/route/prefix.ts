@@ -1,0 +1,13 @@
+import { type Address, bits } from "../../ip/address.ts"
+import type { Prefix } from "../../ip/prefix.ts"
+import { WireError } from "../attribute.ts"
+import { afOf } from "./rtm.ts"
+
+/** `address` with the length that struct ifaddrmsg and struct rtmsg, which begin alike, give for it. Throws WireError where they disagree. */
+export function prefixIn(payload: Uint8Array, address: Address): Prefix {
+  const [family = 0, length = 0] = payload
+  if (family !== afOf(address.family))
+    throw new WireError(`family ${family} of an IPv${address.family} address`, payload.byteOffset)
+  if (length > bits(address.family)) throw new WireError(`prefix length ${length}`, payload.byteOffset + 1)
+  return { address, length }
+}

@@ -1,0 +1,35 @@
+import { toHex } from "./recorded.ts"
+
+/** How to read an attribute's payload: as text, or as attributes, which may follow a header of some bytes. */
+export type Shape = "text" | { readonly header?: number; readonly nested: Readonly<Record<number, Shape>> }
+
+/** Payloads in hex by attribute number; several of one number are a list. */
+export type Tree = { [type: string]: Branch | Branch[] }
+export type Branch = string | Tree
+
+/**
+ * A request as a tree, by a reader that shares nothing with the codec under test. What may differ between two messages that mean
+ * the same is left out: order, padding, the nesting mark, a text's final NUL, sequence number.
+ */
+export function requestTree(request: Uint8Array, shape: Shape): Tree {
+  const view = new DataView(request.buffer, request.byteOffset, request.byteLength)
+  const [type, flags] = [view.getUint16(4, true), view.getUint16(6, true)]
+  return { message: `type ${type} flags ${flags.toString(16)}`, ...(branch(request.subarray(16), shape) as Tree) }
+}
+
+function branch(payload: Uint8Array, shape: Shape | undefined): Branch {
+  if (shape === undefined) return toHex(payload)
+  if (shape === "text") return Buffer.from(payload).toString().replace(/\0$/, "")
+  const { header = 0, nested } = shape
+  const tree: Tree = header > 0 ? { header: toHex(payload.subarray(0, header)) } : {}
+  for (let rest = payload.subarray(header); rest.length > 0; ) {
+    const [low = 0, high = 0, typeLow = 0, typeHigh = 0] = rest
+    const [length, type] = [low + 256 * high, typeLow + 256 * (typeHigh & 0x3f)]
+    const value = branch(rest.subarray(4, length), nested[type])
+    const before = tree[type]
+    if (Array.isArray(before)) before.push(value)
+    else tree[type] = before === undefined ? value : [before, value]
+    rest = rest.subarray(4 * Math.ceil(length / 4))
+  }
+  return tree
+}

@@ -1,0 +1,125 @@
+import { Conversation, type Transport } from "../netlink/conversation.ts"
+import {
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from "../netlink/message.ts"
+import { Writer } from "../netlink/writer.ts"
+
+/** What the kernel would answer: datagrams, in their order. */
+export type Answer = (request: Message) => readonly Uint8Array[]
+
+const NLM_F_MULTI = 0x2
+const NLM_F_CAPPED = 0x100
+const NLM_F_ACK_TLVS = 0x200
+
+/**
+ * Stands in for the kernel: answers every request by a function and keeps the requests. As with a socket, a datagram is gone when
+ * the next one is received.
+ */
+export class FakeKernel implements Transport {
+  /** Every request so far, byte for byte. */
+  readonly requests: Uint8Array[] = []
+  readonly conversation = new Conversation(this)
+  readonly #answer: Answer
+  readonly #queue: Uint8Array[] = []
+  readonly #buffer = new Uint8Array(64 * 1024)
+
+  constructor(answer: Answer) {
+    this.#answer = answer
+  }
+
+  send(bytes: Uint8Array): void {
+    const request = bytes.slice()
+    this.requests.push(request)
+    for (const message of decodeMessages(request)) this.#queue.push(...this.#answer(message))
+  }
+
+  receive(): Uint8Array {
+    const next = this.#queue.shift()
+    if (!next) throw new Error("the fake kernel has nothing more to say: a socket would wait for ever")
+    this.#buffer.fill(0xee)
+    this.#buffer.set(next)
+    return this.#buffer.subarray(0, next.length)
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+/** The last request that `ask` makes of a kernel that agrees to everything. */
+export function requestOf(ask: (kernel: Conversation) => void): Uint8Array {
+  const kernel = new FakeKernel((request) => [acknowledge(request)])
+  ask(kernel.conversation)
+  return kernel.requests.at(-1) ?? new Uint8Array()
+}
+
+export function acknowledge(request: Message): Uint8Array {
+  return error(request, { errno: 0, flags: NLM_F_CAPPED })
+}
+
+/** `words` is the extended acknowledgement; `capped` leaves the refused message's body out, as the kernel does when asked to. */
+export function refuse(request: Message, errno: number, words?: string, capped = true): Uint8Array {
+  const flags = (capped ? NLM_F_CAPPED : 0) | (words === undefined ? 0 : NLM_F_ACK_TLVS)
+  return error(request, { errno, flags, words })
+}
+
+interface Refusal {
+  readonly errno: number
+  readonly flags: number
+  readonly words?: string | undefined
+}
+
+function error(request: Message, { errno, flags, words }: Refusal): Uint8Array {
+  const { sequence } = request
+  const body = flags & NLM_F_CAPPED ? new Uint8Array() : request.payload
+  return encodeMessage({ type: NLMSG_ERROR, flags, sequence }, (writer) => {
+    writer.u32(-errno)
+    writer
+      .u32(16 + request.payload.length)
+      .u16(request.type)
+      .u16(request.flags)
+      .u32(sequence)
+      .u32(0)
+    writer.raw(body).align()
+    if (words !== undefined)
+      writer
+        .u16(5 + words.length)
+        .u16(1)
+        .raw(new TextEncoder().encode(words))
+        .u8(0)
+        .align()
+  })
+}
+
+/** One datagram with one message per payload. */
+export function part(request: Message, type: number, payloads: readonly Uint8Array[], flags = NLM_F_MULTI): Uint8Array {
+  const { sequence } = request
+  return joined(payloads.map((payload) => encodeMessage({ type, flags, sequence }, (writer) => writer.raw(payload))))
+}
+
+/** The end of a dump. */
+export function done(request: Message, { interrupted = false, errno = 0 } = {}): Uint8Array {
+  const flags = NLM_F_MULTI | (interrupted ? NLM_F_DUMP_INTR : 0)
+  return encodeMessage({ type: NLMSG_DONE, flags, sequence: request.sequence }, (writer) => writer.u32(-errno))
+}
+
+/** Datagrams recorded elsewhere, as answers to this request. */
+export function replay(request: Message, datagrams: readonly Uint8Array[]): Uint8Array[] {
+  return datagrams.map((datagram) => {
+    const copy = datagram.slice()
+    for (const { payload } of decodeMessages(copy)) {
+      new DataView(copy.buffer).setUint32(payload.byteOffset - 8, request.sequence, true)
+    }
+    return copy
+  })
+}
+
+/** Messages start at multiples of four. */
+function joined(messages: readonly Uint8Array[]): Uint8Array {
+  const writer = new Writer()
+  for (const message of messages) writer.raw(message).align()
+  return writer.bytes
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+
+/** One command of iproute2 as scripts/record-netlink.ts saw it. */
+export interface Recording {
+  readonly command: string
+  readonly errors: string
+  /** The last message it sent. */
+  readonly request: Uint8Array
+  /** Datagrams from the kernel. */
+  readonly replies: readonly Uint8Array[]
+  /** What it printed, where that was JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: the tests know the shape of what ip -j prints
+  readonly output: any
+}
+
+interface Stored {
+  readonly command: string
+  readonly errors: string
+  readonly request: string
+  readonly replies: readonly string[]
+  readonly output?: unknown
+}
+
+const fixture = join(import.meta.dirname, "..", "netlink", "route", "fixtures", "iproute2.json")
+const stored = (JSON.parse(readFileSync(fixture, "utf8")) as { calls: Stored[] }).calls
+
+export const recordings: readonly Recording[] = stored.map(({ command, errors, request, replies, output }) => ({
+  command,
+  errors,
+  request: fromHex(request),
+  replies: replies.map(fromHex),
+  output,
+}))
+
+/** What was recorded of this command, the last time it was run. */
+export function recorded(command: string): Recording {
+  const found = recordings.findLast((recording) => recording.command === command)
+  if (!found) throw new Error(`not recorded: ${command}`)
+  return found
+}
+
+export function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+}

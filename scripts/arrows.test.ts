@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest"
+import { breachesOf } from "./arrows.ts"
+
+const importing = (target: string) => `import { x } from "${target}"\n`
+const rules = (file: string, text: string) => breachesOf(file, text).map(({ rule }) => rule)
+
+describe("arrows between layers", () => {
+  test.each([
+    ["plugins/bridge/add.ts", "../../lib/cni/result.ts"],
+    ["plugins/bridge/add.ts", "../../lib/ip/mac.ts"],
+    ["plugins/bridge/add.ts", "./config.ts"],
+    ["plugins/registry.ts", "./bridge/plugin.ts"],
+    ["plugins/registry.ts", "../ipam/host-local/plugin.ts"],
+    ["ipam/host-local/add.ts", "../../lib/sys/file.ts"],
+    ["lib/cni/run.ts", "../net/stack.ts"],
+    ["lib/netlink/route/link.ts", "../attribute.ts"],
+    ["lib/sys/netns.ts", "../ip/mac.ts"],
+    ["lib/sys/libc.ts", "bun:ffi"],
+  ])("%s may import %s", (file, target) => {
+    expect(rules(file, importing(target))).toEqual([])
+  })
+
+  test.each([
+    ["lib/cni/run.ts", "../../plugins/registry.ts", "above"],
+    ["lib/net/stack.ts", "../cni/errors.ts", "above"],
+    ["lib/ip/mac.ts", "../sys/errno.ts", "above"],
+    ["plugins/bridge/add.ts", "../../ipam/host-local/plugin.ts", "neither"],
+    ["ipam/host-local/add.ts", "../../plugins/bridge/plugin.ts", "neither"],
+    ["plugins/bridge/add.ts", "../ptp/config.ts", "plugins do not import each other"],
+    ["plugins/bridge/add.ts", "../registry.ts", "plugins do not import each other"],
+    ["ipam/static/add.ts", "../host-local/config.ts", "plugins do not import each other"],
+    ["lib/net/stack.ts", "../../build/executable.ts", "no layer"],
+    ["lib/net/stack.ts", "../testing/fake-kernel.ts", "is no test"],
+    ["lib/net/stack.ts", "node:fs", "only lib/sys"],
+    ["plugins/bridge/add.ts", "bun:ffi", "only lib/sys"],
+    ["lib/sys/file.ts", "node:fs", "by bun:*"],
+    ["lib/ip/prefix.ts", "ip-cidr", "no dependency"],
+  ])("%s may not import %s", (file, target, rule) => {
+    expect(rules(file, importing(target))).toEqual([expect.stringContaining(rule)])
+  })
+
+  test("every form of import counts, and the line named is the one it stands on", () => {
+    const text = [
+      "/** A comment. */",
+      "import type {",
+      "  X,",
+      '} from "../cni/result.ts"',
+      'export { y } from "../cni/result.ts"',
+      'const z = await import("../cni/result.ts")',
+      'import "../cni/result.ts"',
+      "",
+    ].join("\n")
+    expect(breachesOf("lib/net/stack.ts", text).map(({ line }) => line)).toEqual([4, 5, 6, 7])
+  })
+
+  test("an import in a comment is none", () => {
+    expect(rules("lib/net/stack.ts", `// ${importing("node:fs")}/* ${importing("node:fs")} */`)).toEqual([])
+  })
+
+  test.each(["lib/net/stack.test.ts", "lib/testing/fake-kernel.ts", "build/executable.ts", "conformance/lab/node.ts"])(
+    "%s is free to import what it needs",
+    (file) => {
+      expect(rules(file, importing("node:fs") + importing("../../plugins/registry.ts"))).toEqual([])
+    },
+  )
+})
+
+describe("the runtime's globals", () => {
+  test.each(["Bun.file(path)", "process.env", "const { env } = process", "`${" + "process.pid}`", "[Bun]"])(
+    "%s belongs to lib/sys",
+    (text) => {
+      expect(rules("lib/net/stack.ts", `\n${text}\n`)).toEqual([expect.stringContaining("global")])
+      expect(rules("lib/sys/process.ts", text)).toEqual([])
+    },
+  )
+
+  test.each([
+    "// Bun starts faster",
+    '"Bun and process"',
+    "`a process`",
+    "subprocess.x",
+    "child.process",
+    "{ process: 1 }",
+  ])("%s is no use of them", (text) => {
+    expect(rules("lib/net/stack.ts", text)).toEqual([])
+  })
+})
+
+describe("every file", () => {
+  const workplace = ["", "work", "main"].join("/")
+  const reference = ["..", "shared", "design.md"].join("/")
+
+  test.each([workplace, reference])("does not name %s", (path) => {
+    expect(breachesOf("README.md", `first\nsee ${path}\n`)).toEqual([
+      { file: "README.md", line: 2, rule: expect.stringContaining("a clone does not have") },
+    ])
+  })
+
+  test("of TypeScript ends by line 400", () => {
+    expect(rules("lib/net/stack.ts", "\n".repeat(400))).toEqual([])
+    expect(breachesOf("lib/net/stack.test.ts", "\n".repeat(401))).toEqual([
+      { file: "lib/net/stack.test.ts", line: 401, rule: "401 lines, more than 400" },
+    ])
+  })
+})

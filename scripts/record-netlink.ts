@@ -1,0 +1,119 @@
+import { execFileSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { runInGuest, section } from "../conformance/vm/guest.ts"
+
+/**
+ * Records what iproute2 sends to the kernel and what comes back, in the VM of conformance/vm, as the fixture that the tests of
+ * lib/netlink compare with. Run by hand, as root, after conformance/vm/prepare; needs strace and iproute2.
+ */
+const fixture = join(import.meta.dirname, "..", "lib/netlink/route/fixtures/iproute2.json")
+
+const veth = "02:00:00:00:00:02"
+const eth0 = "02:00:00:00:00:03"
+
+const commands = [
+  "ip link add cni0 address 02:00:00:00:00:01 mtu 1450 type bridge vlan_filtering 1",
+  `ip link add veth0 address ${veth} mtu 1450 master cni0 type veth peer name eth0 address ${eth0} mtu 1450 netns pod`,
+  "ip link set cni0 up",
+  "ip link set cni0 promisc on",
+  "ip link set cni0 mtu 1400",
+  "ip link set cni0 address 02:00:00:00:00:01",
+  "ip link set cni0 type bridge vlan_filtering 0",
+  "ip link set cni0 type bridge vlan_filtering 1",
+  "ip link set veth0 up",
+  "ip link set veth0 type bridge_slave hairpin on isolated on",
+  "ip link set veth0 alias podnet",
+  "bridge vlan del dev veth0 vid 1 master",
+  "bridge vlan add dev veth0 vid 100 pvid untagged master",
+  "bridge vlan add dev veth0 vid 200 master",
+  "ip address add 10.244.1.1/24 dev cni0",
+  "ip address add fd00:10:244:1::1/64 nodad dev cni0",
+  "ip -n pod link set eth0 up",
+  "ip -n pod address add 10.244.1.5/24 broadcast 10.244.1.255 dev eth0",
+  "ip -n pod address add fd00:10:244:1::5/64 nodad dev eth0",
+  "ip -n pod route prepend default via 10.244.1.1 dev eth0",
+  "ip -n pod route prepend 10.244.0.0/16 via 10.244.1.1 dev eth0 metric 5 mtu 1400 advmss 1360",
+  "ip -n pod route prepend 10.9.0.0/16 dev eth0 scope link table 100",
+  "ip -n pod route prepend 10.9.0.0/16 via 10.244.1.1 dev eth0 table 1000",
+  "ip -n pod -6 route prepend default via fd00:10:244:1::1 dev eth0",
+  "ip -n pod -6 route prepend fd01::/48 via fd00:10:244:1::1 dev eth0",
+  "ip -n pod route add 10.8.0.0/16 nexthop via 10.244.1.1 dev eth0 nexthop via 10.244.1.2 dev eth0",
+  "ip -n pod -6 route add fd02::/48 nexthop via fd00:10:244:1::1 dev eth0 nexthop via fd00:10:244:1::2 dev eth0",
+  "ip neighbour add 10.244.1.5 lladdr 02:00:00:00:00:03 dev cni0",
+  "ip neighbour del 10.244.1.5 dev cni0",
+  "ip -d -j link show",
+  "ip -d -j link show master cni0",
+  "ip -n pod -d -j link show",
+  "bridge -j vlan show",
+  "ip -j address show",
+  "ip -n pod -j address show",
+  "ip -n pod -j route show table all",
+  "ip -n pod -j -6 route show table all",
+  "ip address add 10.244.1.1/24 dev cni0",
+  "ip -n pod route add 10.7.0.0/16 via 10.99.0.1",
+  "ip link add cni0 type bridge",
+  "ip link set nosuch up",
+  "ip route show table 4000",
+  "ip address del 10.244.1.1/24 dev cni0",
+  "ip link del veth0",
+]
+
+const setUp = `
+ip netns add pod
+echo "== kernel"; uname -r
+echo "== iproute2"; ip -V
+number=0
+record() {
+  number=$((number + 1))
+  strace -o /run/trace -e trace=sendmsg,sendto,recvmsg -e write=all -e read=all "$@" >/run/output 2>/run/errors
+  for file in output errors trace; do printf '\\n== %s\\n' "$number $file"; cat /run/$file; done
+}
+`
+
+/** strace and the libraries it needs, by their paths in the guest. */
+function straceFiles(): Record<string, string> {
+  const strace = execFileSync("which", ["strace"]).toString().trim()
+  const libraries =
+    execFileSync("ldd", [strace])
+      .toString()
+      .match(/\/\S+\.so\S*/g) ?? []
+  // The guest's /lib is a link: a directory of that name would take its place, and the modules with it.
+  return Object.fromEntries([strace, ...libraries].map((path) => [path.replace(/^\/lib/, "/usr/lib"), path]))
+}
+
+interface Exchange {
+  readonly sent: string[]
+  readonly received: string[]
+}
+
+/** The datagrams in a trace as hex. A receive that only peeks does not count. */
+function datagramsIn(trace: string): Exchange {
+  const exchange: Exchange = { sent: [], received: [] }
+  for (const call of trace.split(/\n(?=\w+\()/)) {
+    const bytes = [...call.matchAll(/^ \| [0-9a-f]+ {2}([0-9a-f ]{1,48}) {2}/gm)].map(([, hex = ""]) => hex).join("")
+    const hex = bytes.replaceAll(" ", "")
+    if (hex === "" || call.includes("MSG_PEEK")) continue
+    exchange[call.startsWith("recv") ? "received" : "sent"].push(hex)
+  }
+  return exchange
+}
+
+const guest = await runInGuest({
+  files: straceFiles(),
+  script: setUp + commands.map((command) => `record ${command}`).join("\n"),
+  timeoutSeconds: 300,
+})
+
+const calls = commands.map((command, index) => {
+  const part = (name: string) => section(guest, `${index + 1} ${name}`).trim()
+  const output = part("output")
+  const { sent, received } = datagramsIn(part("trace"))
+  const common = { command, errors: part("errors"), request: sent.at(-1) }
+  // Where nothing is listed, all but the last exchange only looked up names.
+  if (!output.startsWith("[")) return { ...common, replies: received.slice(-1) }
+  return { ...common, replies: received, output: JSON.parse(output) }
+})
+const [kernel, iproute2] = ["kernel", "iproute2"].map((name) => section(guest, name).trim())
+writeFileSync(fixture, JSON.stringify({ kernel, iproute2, calls }, null, 2))
+execFileSync("npx", ["biome", "format", "--write", fixture], { stdio: "inherit" })
