@@ -20,6 +20,7 @@ export default defineConfig({
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
           globalSetup: ["conformance/lab/leftovers.ts"],
+          setupFiles: ["conformance/lab/breathe.ts"],
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },
