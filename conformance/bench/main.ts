@@ -176,4 +176,10 @@ async function main(): Promise<void> {
   print(rows, options)
 }
 
-await main()
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof Error)) throw error
+  console.error(`bench: ${error.message}`)
+  process.exit(1)
+}
