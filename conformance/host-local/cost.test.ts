@@ -54,11 +54,11 @@ describe("with 10, 1,000 and 60,000 leases", () => {
     }
     const [few = [], ...more] = costs
     expect(few.map(({ exitCode }) => exitCode)).toEqual([0, 0, 1, 0, 0, 0])
-    // The part of the index that an owner belongs to may be there already: to be opened, read and closed.
+    // The part of the index that an owner belongs to may hold others: to be read, and written anew where it would be removed.
     for (const costly of more) {
       for (const [index, { exitCode, calls }] of costly.entries()) {
         expect(exitCode).toBe(few[index]?.exitCode)
-        expect(calls).toBeLessThanOrEqual((few[index]?.calls ?? 0) + 3)
+        expect(calls).toBeLessThanOrEqual((few[index]?.calls ?? 0) + 4)
       }
     }
     const [add, check, , del, nothing, status] = few.map(({ calls }) => calls)

@@ -1,4 +1,5 @@
 import type { Address } from "../../lib/ip/address.ts"
+import { randomBytes } from "../../lib/sys/digest.ts"
 import {
   fileStatus,
   listDirectory,
@@ -85,6 +86,7 @@ export class LeaseIndex {
       removeFile(`${this.#path}/${bucket}`)
     } else {
       writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
+      removeFile(`${this.#path}/${bucket}`) // ext4 takes half a millisecond to rename over a file
       renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
     }
     this.#read = { bucket, text }
@@ -95,7 +97,8 @@ export class LeaseIndex {
 const MARKS = 1 << 27
 
 function newMark(): bigint {
-  return BigInt(MARKS + Math.floor(Math.random() * MARKS))
+  const [random = 0] = new Uint32Array(randomBytes(4).buffer)
+  return BigInt(MARKS + (random % MARKS))
 }
 
 function isMark(time: bigint): boolean {
