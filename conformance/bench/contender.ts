@@ -1,8 +1,14 @@
-import { binDirectory, type Implementation } from "../lab/executables.ts"
+import type { Implementation } from "../lab/executables.ts"
 import type { Pod } from "./pod.ts"
 
 export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
+
+/** What a call took, in milliseconds: from the process's start to its end, and of the processors. */
+export interface Cost {
+  readonly wall: number
+  readonly cpu: number
+}
 
 /** One implementation with one network: a bridge and leases of its own. */
 export class Contender {
@@ -11,10 +17,10 @@ export class Contender {
   readonly #bin: string
   readonly #network: object
 
-  /** `dir` holds the leases; `subnets` must be no other network's. */
+  /** `dir` holds the executables and the leases; `subnets` must be no other network's. */
   constructor(implementation: Implementation, dir: string, subnets: readonly string[]) {
     this.#name = `${implementation}-${subnets.length === 1 ? "4" : "6"}`
-    this.#bin = binDirectory(implementation)
+    this.#bin = `${dir}/${implementation}`
     this.#program = `${this.#bin}/bridge`
     const ranges = subnets.map((subnet) => [{ subnet }])
     this.#network = {
@@ -24,20 +30,19 @@ export class Contender {
       bridge: this.#name,
       isDefaultGateway: true,
       mtu: 1450,
-      ipam: { type: "host-local", dataDir: `${dir}/${implementation}`, ranges, routes: [{ dst: "10.0.0.0/8" }] },
+      ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges, routes: [{ dst: "10.0.0.0/8" }] },
     }
   }
 
-  /** The milliseconds from the plugin's start to its end. */
-  version(): number {
-    return timed([this.#program], { CNI_COMMAND: "VERSION" }, "{}").time
+  version(): Cost {
+    return timed([this.#program], { CNI_COMMAND: "VERSION" }, "{}")
   }
 
-  /** As `version`, of a call that concerns a pod. */
-  call(command: Command, pod: Pod): number {
-    const { time, stdout } = timed([this.#program], this.#environment(command, pod), this.#stdin(pod))
+  /** ADD also notes its result, which the pod's later calls hand over. */
+  call(command: Command, pod: Pod): Cost {
+    const { stdout, ...cost } = timed([this.#program], this.#environment(command, pod), this.#stdin(pod))
     if (command === "ADD") pod.result = JSON.parse(stdout)
-    return time
+    return cost
   }
 
   /** The milliseconds until calls for all the pods, begun at once, have ended. */
@@ -82,19 +87,14 @@ export class Contender {
   }
 }
 
-interface Timed {
-  readonly time: number
-  readonly stdout: string
-}
-
 /** Spawns as a runtime does, with pipes, and waits; throws if the program fails. */
-export function timed(argv: string[], env: Record<string, string>, stdin: string): Timed {
+export function timed(argv: string[], env: Record<string, string>, stdin: string): Cost & { readonly stdout: string } {
   const input = Buffer.from(stdin)
   const began = performance.now()
-  const { exitCode, stdout } = Bun.spawnSync(argv, { env, stdin: input, stdout: "pipe", stderr: "ignore" })
-  const time = performance.now() - began
-  if (exitCode !== 0) throw new Error(`${argv[0]} ${env["CNI_COMMAND"]} failed: ${stdout}`)
-  return { time, stdout: stdout.toString() }
+  const done = Bun.spawnSync(argv, { env, stdin: input, stdout: "pipe", stderr: "ignore" })
+  const wall = performance.now() - began
+  if (done.exitCode !== 0) throw new Error(`${argv[0]} ${env["CNI_COMMAND"]} failed: ${done.stdout}`)
+  return { wall, cpu: Number(done.resourceUsage.cpuTime.total) / 1000, stdout: done.stdout.toString() }
 }
 
 /**

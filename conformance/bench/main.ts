@@ -1,9 +1,9 @@
-import { statSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
-import { type Command, Contender, type Stack, timed } from "./contender.ts"
+import { type Command, Contender, type Cost, type Stack, timed } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { markdown, median, quantile } from "./statistics.ts"
@@ -12,22 +12,25 @@ const WARM_UP = 3
 const AT_ONCE = 8
 const COMMANDS = ["ADD", "CHECK", "DEL"] as const
 
-/** What was measured of one thing: milliseconds, or bytes. */
-class Row {
-  readonly samples: Record<Implementation | "floor", number[]> = { ours: [], reference: [], floor: [] }
+/** By the name of what was measured, its unit last: the samples of each side. */
+type Rows = Map<string, Record<Side, number[]>>
+type Side = Implementation | "floor"
+
+function rowOf(rows: Rows, name: string): Record<Side, number[]> {
+  const row = rows.get(name) ?? { ours: [], reference: [], floor: [] }
+  rows.set(name, row)
+  return row
 }
 
-type Rows = Map<string, Row>
-
-function rowOf(rows: Rows, name: string): Row["samples"] {
-  const row = rows.get(name) ?? new Row()
-  rows.set(name, row)
-  return row.samples
+function record(rows: Rows, name: string, side: Side, { wall, cpu }: Cost): void {
+  rowOf(rows, `${name}, ms`)[side].push(wall)
+  rowOf(rows, `${name}, CPU ms`)[side].push(cpu)
 }
 
 interface Options {
   readonly runs: number
   readonly dir: string
+  readonly booted: boolean
 }
 
 type Contenders = readonly (readonly [Implementation, Contender])[]
@@ -52,9 +55,9 @@ function contenders(stack: Stack, { dir }: Options): Contenders {
 function measureVersion(rows: Rows, options: Options): void {
   const both = contenders("IPv4", options)
   for (let run = -WARM_UP; run < options.runs; run++) {
-    const sink = rowOf(run < 0 ? new Map() : rows, "VERSION")
-    for (const [name, contender] of turn(both, run)) sink[name].push(contender.version())
-    sink.floor.push(timed(["/bin/true"], {}, "").time)
+    const target = run < 0 ? new Map() : rows
+    for (const [name, contender] of turn(both, run)) record(target, "VERSION", name, contender.version())
+    record(target, "VERSION", "floor", timed(["/bin/true"], {}, ""))
   }
 }
 
@@ -66,9 +69,10 @@ function measurePods(rows: Rows, stack: Stack, options: Options): void {
     const target = run < 0 ? new Map() : rows
     const pods = { reference: new Pod(), ours: new Pod(), floor: new Pod() }
     for (const command of COMMANDS) {
-      const sink = rowOf(target, `${command} ${stack}`)
-      for (const [name, contender] of turn(both, run)) sink[name].push(contender.call(command, pods[name]))
-      if (command !== "CHECK") sink.floor.push(command === "ADD" ? floor.add(pods.floor) : floor.del(pods.floor))
+      const name = `${command} ${stack}`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+      if (command === "ADD") rowOf(target, `${name}, ms`).floor.push(floor.add(pods.floor))
+      if (command === "DEL") rowOf(target, `${name}, ms`).floor.push(floor.del(pods.floor))
     }
   }
 }
@@ -81,7 +85,7 @@ async function measureParallel(rows: Rows, options: Options): Promise<void> {
     const make = () => Array.from({ length: AT_ONCE }, () => new Pod())
     const pods = { reference: make(), ours: make() }
     for (const command of ["ADD", "DEL"] satisfies Command[]) {
-      const sink = rowOf(target, `${command} IPv4, ${AT_ONCE} at once`)
+      const sink = rowOf(target, `${command} IPv4, ${AT_ONCE} at once, ms`)
       for (const [name, contender] of turn(both, run)) sink[name].push(await contender.callAll(command, pods[name]))
     }
   }
@@ -89,52 +93,69 @@ async function measureParallel(rows: Rows, options: Options): Promise<void> {
 
 function measureMemory(rows: Rows, options: Options): void {
   for (let run = 0; run < Math.min(options.runs, 5); run++) {
-    const sink = rowOf(rows, "peak memory of ADD")
-    for (const [name, contender] of contenders("IPv4", options)) sink[name].push(contender.memory(new Pod()))
+    const sink = rowOf(rows, "peak memory of ADD, MB")
+    for (const [name, contender] of contenders("IPv4", options)) sink[name].push(contender.memory(new Pod()) / 1e6)
   }
 }
 
 /** Of all three; ours is one file with three names. */
 function measureSize(rows: Rows): void {
-  const size = (name: Implementation, plugin: string) => statSync(`${binDirectory(name)}/${plugin}`).size
-  const sink = rowOf(rows, "bridge, host-local, loopback")
+  const size = (name: Implementation, plugin: string) => statSync(`${binDirectory(name)}/${plugin}`).size / 1e6
+  const sink = rowOf(rows, "bridge, host-local, loopback, MB")
   sink.reference.push(["bridge", "host-local", "loopback"].reduce((sum, plugin) => sum + size("reference", plugin), 0))
   sink.ours.push(size("ours", "bridge"))
 }
 
-function print(rows: Rows, options: Options): void {
-  const cells = [...rows].map(([name, { samples }]) => {
-    const bytes = (samples.ours[0] ?? 0) > 1e5
-    const shown = (value: number) => (Number.isNaN(value) ? "" : bytes ? (value / 1e6).toFixed(0) : value.toFixed(1))
-    const { reference, ours, floor } = samples
-    const quantiles = [reference, ours].flatMap((side) => [shown(median(side)), shown(quantile(side, 0.9))])
-    return [
-      `${name}, ${bytes ? "MB" : "ms"}`,
-      ...quantiles,
-      (median(ours) / median(reference)).toFixed(2),
-      shown(median(floor)),
-    ]
-  })
+/**
+ * Both sides as freshly copied: the kernel maps a file's pages faster where it holds them in large pieces, so it must have got them in the
+ * same way. As `booted`, it has to fetch them when the executables are first run.
+ */
+function install({ dir, booted }: Options): void {
+  for (const name of ["ours", "reference"] as const) {
+    const to = `${dir}/${name}`
+    output(["cp", "-r", "--preserve=links,mode", binDirectory(name), to])
+    if (!booted) continue
+    for (const file of readdirSync(to).map((plugin) => `${to}/${plugin}`)) {
+      output(["sync", file])
+      output(["dd", `of=${file}`, "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"])
+    }
+  }
+}
+
+function print(rows: Rows, { runs, booted }: Options): void {
+  const shown = (value: number) => (Number.isNaN(value) ? "" : value.toFixed(value < 100 ? 1 : 0))
+  const cells = [...rows].map(([name, { reference, ours, floor }]) => [
+    name,
+    ...[reference, ours].flatMap((side) => [shown(median(side)), shown(quantile(side, 0.9))]),
+    (median(ours) / median(reference)).toFixed(2),
+    shown(median(floor)),
+  ])
   const [{ model = "" } = {}] = cpus()
   const machine = `${cpus().length} CPUs (${model}), Linux ${release()}`
+  const state = booted ? "executables read from disk as they were first run" : "executables freshly copied"
+  console.log(`${new Date().toISOString().slice(0, 10)}, ${machine}, ${runs} fresh namespaces per side, ${state}\n`)
+  console.log(markdown([["medians", "Go v1.9.1", "90 %", "cni-ts", "90 %", "cni-ts / Go", "kernel alone"], ...cells]))
   console.log(
-    `${new Date().toISOString().slice(0, 10)}, ${machine}, ${options.runs} fresh namespaces per row and side\n`,
+    "\nKernel alone: the requests that connect a pod, in batches from one warm process; for VERSION, /bin/true.",
   )
-  console.log(markdown([["", "Go v1.9.1", "90 %", "cni-ts", "90 %", "cni-ts / Go", "kernel alone"], ...cells]))
+}
+
+function readOptions(): Options & { readonly only: string } {
+  const { values } = parseArgs({
+    options: {
+      dir: { type: "string", default: "" },
+      runs: { type: "string", default: "40" },
+      only: { type: "string", default: "" },
+      booted: { type: "boolean", default: false },
+    },
+  })
+  const runs = Number(values.runs)
+  if (!values.dir || !(runs >= 1)) throw new Error("usage: scripts/bench [--runs N] [--only NAME,...] [--booted]")
+  return { ...values, runs }
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      dir: { type: "string" },
-      runs: { type: "string", default: "40" },
-      only: { type: "string", default: "" },
-    },
-  })
-  const options: Options = { runs: Number(values.runs), dir: values.dir ?? "" }
-  if (!options.dir || !(options.runs >= 1)) throw new Error("usage: scripts/bench [--runs N] [--only NAME,...]")
-  output(["mount", "-t", "tmpfs", "cni-ts-bench", "/run"])
-  output(["ip", "link", "set", "lo", "up"])
+  const options = readOptions()
   const rows: Rows = new Map()
   const cases: Record<string, () => void | Promise<void>> = {
     version: () => measureVersion(rows, options),
@@ -144,13 +165,21 @@ async function main(): Promise<void> {
     memory: () => measureMemory(rows, options),
     size: () => measureSize(rows),
   }
-  const wanted = values.only ? values.only.split(",") : Object.keys(cases)
-  for (const name of wanted) {
-    const measure = cases[name.toLowerCase()]
-    if (!measure) throw new Error(`--only ${name}: there are ${Object.keys(cases).join(", ")}`)
-    await measure()
-  }
+  const wanted = options.only ? options.only.split(",") : Object.keys(cases)
+  const unknown = wanted.filter((name) => !Object.hasOwn(cases, name))
+  if (unknown.length > 0) throw new Error(`--only ${unknown}: there are ${Object.keys(cases)}`)
+
+  output(["mount", "-t", "tmpfs", "cni-ts-bench", "/run"])
+  output(["ip", "link", "set", "lo", "up"])
+  install(options)
+  for (const name of wanted) await cases[name]?.()
   print(rows, options)
 }
 
-await main()
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof Error)) throw error
+  console.error(`bench: ${error.message}`)
+  process.exit(1)
+}

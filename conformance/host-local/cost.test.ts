@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
 import { Node } from "../lab/node.ts"
 import { Network } from "./network.ts"
@@ -34,28 +35,30 @@ function cost(network: Network, command: string, containerId: string) {
 }
 
 describe("with 10, 1,000 and 60,000 leases", () => {
-  test("ADD, CHECK, DEL and STATUS make the same number of system calls, as do ADD and DEL that have nothing to do", () => {
-    const costs = [10, 1000, 60_000].map((count) => {
+  test("ADD, CHECK, DEL and STATUS make the same number of system calls, as do ADD and DEL that have nothing to do", async () => {
+    const costs: ReturnType<typeof cost>[][] = []
+    for (const count of [10, 1000, 60_000]) {
       using node = new Node()
       const network = new Network(node, sixteen)
       lease(network, count)
       network.check("nobody") // reads them all, once
-      return [
+      costs.push([
         cost(network, "ADD", "c"),
         cost(network, "CHECK", "c"),
         cost(network, "ADD", "c"),
         cost(network, "DEL", "c"),
         cost(network, "DEL", "c"),
         cost(network, "STATUS", ""),
-      ]
-    })
+      ])
+      await setImmediate() // lets the test runner hear from us
+    }
     const [few = [], ...more] = costs
     expect(few.map(({ exitCode }) => exitCode)).toEqual([0, 0, 1, 0, 0, 0])
-    // The part of the index that an owner belongs to may be there already: to be opened, read and closed.
+    // The part of the index that an owner belongs to may hold others: to be read, and written anew where it would be removed.
     for (const costly of more) {
       for (const [index, { exitCode, calls }] of costly.entries()) {
         expect(exitCode).toBe(few[index]?.exitCode)
-        expect(calls).toBeLessThanOrEqual((few[index]?.calls ?? 0) + 3)
+        expect(calls).toBeLessThanOrEqual((few[index]?.calls ?? 0) + 4)
       }
     }
     const [add, check, , del, nothing, status] = few.map(({ calls }) => calls)

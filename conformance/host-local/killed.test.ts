@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
 import { type Call, environment, stdin } from "../lab/call.ts"
 import { binDirectory } from "../lab/executables.ts"
@@ -20,7 +21,7 @@ function killedAt(change: string, nth: number, node: Node, call: Call): boolean 
 }
 
 /** Makes a network, kills a call at one change after the other, and judges what is left each time. Counts the kills. */
-function killEverywhere(prepare: (network: Network) => Call, judge: (network: Network) => void): number {
+async function killEverywhere(prepare: (network: Network) => Call, judge: (network: Network) => void): Promise<number> {
   let kills = 0
   for (const change of CHANGES) {
     for (let nth = 1; ; nth++) {
@@ -29,6 +30,7 @@ function killEverywhere(prepare: (network: Network) => Call, judge: (network: Ne
       if (!killedAt(change, nth, node, prepare(network))) break
       judge(network)
       kills++
+      await setImmediate() // lets the test runner hear from us
     }
   }
   return kills
@@ -44,8 +46,8 @@ function expectOnly(network: Network, owners: readonly string[]): void {
 describe.each(implementations)("after an ADD that was killed at any step, %s", (implementation) => {
   const healer: Asked = { implementation }
 
-  test("frees what it leased by DEL, and can ADD again", () => {
-    const steps = killEverywhere(
+  test("frees what it leased by DEL, and can ADD again", async () => {
+    const steps = await killEverywhere(
       (network) => {
         network.add("other")
         return network.call("ADD", "c")
@@ -64,8 +66,8 @@ describe.each(implementations)("after an ADD that was killed at any step, %s", (
   })
 })
 
-test("after the very first ADD of a network was killed at any step, the next one works", () => {
-  const steps = killEverywhere(
+test("after the very first ADD of a network was killed at any step, the next one works", async () => {
+  const steps = await killEverywhere(
     (network) => network.call("ADD", "c"),
     (network) => {
       network.del("c")
@@ -76,8 +78,8 @@ test("after the very first ADD of a network was killed at any step, the next one
   expect(steps).toBeGreaterThan(10)
 })
 
-test("after a DEL that was killed at any step, the next DEL frees the rest", () => {
-  const steps = killEverywhere(
+test("after a DEL that was killed at any step, the next DEL frees the rest", async () => {
+  const steps = await killEverywhere(
     (network) => {
       network.add("c")
       network.add("other")
@@ -92,8 +94,8 @@ test("after a DEL that was killed at any step, the next DEL frees the rest", () 
   expect(steps).toBeGreaterThan(4)
 })
 
-test("after a call that had to read all leases was killed at any step, nothing is forgotten", () => {
-  const steps = killEverywhere(
+test("after a call that had to read all leases was killed at any step, nothing is forgotten", async () => {
+  const steps = await killEverywhere(
     (network) => {
       for (const id of ["a", "b"]) network.add(id, { implementation: "reference" })
       return network.call("DEL", "unknown")

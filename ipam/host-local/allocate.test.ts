@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { parseJson } from "../../lib/cni/json.ts"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
-import { allocate, candidates } from "./allocate.ts"
+import { allocate } from "./allocate.ts"
 import { type RangeSet, readRangeSet } from "./range-set.ts"
 
 function set(...ranges: object[]): RangeSet {
@@ -10,9 +10,12 @@ function set(...ranges: object[]): RangeSet {
 }
 
 function walk(ranges: RangeSet, last?: string): string[] {
-  return Array.from(candidates(ranges, last === undefined ? undefined : parseAddress(last)), ({ address }) =>
-    formatAddress(address),
-  )
+  const offered: string[] = []
+  allocate(ranges, last === undefined ? undefined : parseAddress(last), (address) => {
+    offered.push(formatAddress(address))
+    return false
+  })
+  return offered
 }
 
 function next(ranges: RangeSet, last: string | undefined, taken: readonly string[]): string | undefined {

@@ -8,26 +8,20 @@ export interface Candidate {
 }
 
 /**
- * Every address of the set that may be leased, each once, round robin: from the one after `last`, if `last` lies in
- * the set, else from the set's first. A range's own gateway is left out; another range's is not, as in the Go plugin.
+ * The first address of the set that `take` accepts, or undefined when it accepts none. Every address that may be leased is
+ * offered once, round robin: from the one after `last`, if `last` lies in the set, else from the set's first. A range's own
+ * gateway is left out; another range's is not, as in the Go plugin.
  */
-export function* candidates(set: RangeSet, last: Address | undefined): Generator<Candidate> {
-  for (const { range, first, count } of stretches(set, last)) {
-    for (let step = 0n; step < count; step++) {
-      const address = plus(first, step)
-      if (!sameAddress(address, range.gateway)) yield { address, range }
-    }
-  }
-}
-
-/** The first candidate that `take` accepts, or undefined when it accepts none. */
 export function allocate(
   set: RangeSet,
   last: Address | undefined,
   take: (address: Address) => boolean,
 ): Candidate | undefined {
-  for (const candidate of candidates(set, last)) {
-    if (take(candidate.address)) return candidate
+  for (const { range, first, count } of stretches(set, last)) {
+    for (let step = 0n; step < count; step++) {
+      const address = plus(first, step)
+      if (!sameAddress(address, range.gateway) && take(address)) return { address, range }
+    }
   }
   return undefined
 }

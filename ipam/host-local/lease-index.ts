@@ -1,4 +1,5 @@
 import type { Address } from "../../lib/ip/address.ts"
+import { randomBytes } from "../../lib/sys/digest.ts"
 import {
   fileStatus,
   listDirectory,
@@ -81,8 +82,13 @@ export class LeaseIndex {
 
   #write(bucket: string, text: string): void {
     this.#read = undefined
-    writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
-    renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+    if (text === emptyBucket) {
+      removeFile(`${this.#path}/${bucket}`)
+    } else {
+      writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
+      removeFile(`${this.#path}/${bucket}`) // ext4 takes half a millisecond to rename over a file
+      renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+    }
     this.#read = { bucket, text }
   }
 }
@@ -91,7 +97,8 @@ export class LeaseIndex {
 const MARKS = 1 << 27
 
 function newMark(): bigint {
-  return BigInt(MARKS + Math.floor(Math.random() * MARKS))
+  const [random = 0] = new Uint32Array(randomBytes(4).buffer)
+  return BigInt(MARKS + (random % MARKS))
 }
 
 function isMark(time: bigint): boolean {

@@ -5,6 +5,7 @@ import {
   linkFile,
   listDirectory,
   makeDirectories,
+  overwriteRegular,
   readRegular,
   removeFile,
   renameFile,
@@ -106,7 +107,7 @@ export class LeaseStore implements Disposable {
     const name = formatAddress(address)
     if (this.#names?.has(name)) return false
     this.#touched = true
-    this.#writeScratch(owner, { synced: true }) // one file for all leases of an ADD, under several names: synced once
+    this.#writeScratch(owner) // one file for all leases of an ADD, under several names: synced once
     if (linkFile(this.#path(SCRATCH), this.#path(name))) {
       this.#taken.push(address)
       return true
@@ -141,11 +142,17 @@ export class LeaseStore implements Disposable {
     return readLastReserved(this.#directory, set)
   }
 
-  /** Not synced: an old hint, or none, does no harm. */
+  /**
+   * Written in place and not synced: a hint that is old, or that a power cut garbled, does no harm. The first is synced, so that none
+   * is ever empty.
+   */
   setLastReserved(set: number, address: Address): void {
     this.#touched = true
-    this.#writeScratch(formatAddress(address), { synced: false })
-    renameFile(this.#path(SCRATCH), this.#path(lastReservedName(set)))
+    const path = this.#path(lastReservedName(set))
+    const text = formatAddress(address)
+    if (overwriteRegular(path, text)) return
+    this.#writeScratch(text)
+    renameFile(this.#path(SCRATCH), path)
     this.#scratch = undefined
   }
 
@@ -211,10 +218,10 @@ export class LeaseStore implements Disposable {
     }
   }
 
-  #writeScratch(text: string, how: { synced: boolean }): void {
+  #writeScratch(text: string): void {
     if (this.#scratch === text) return
     this.#removeScratch()
-    writeNew(this.#path(SCRATCH), text, how)
+    writeNew(this.#path(SCRATCH), text, { synced: true })
     this.#scratch = text
   }
 

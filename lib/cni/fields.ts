@@ -78,10 +78,9 @@ export interface Limits {
   readonly max?: number
 }
 
-/** Half a surrogate pair is read as U+FFFD, as Go does: strict readers of our results would refuse it. */
 export function readString(value: Json, path: string): string {
   if (typeof value !== "string" || oddNumber(value) !== undefined) throw wrongType(path, "a string", value)
-  return value.replace(/\p{Surrogate}/gu, "\ufffd")
+  return value
 }
 
 export function readFields(value: Json, path: string): Fields {

@@ -26,10 +26,16 @@ const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?
 export function parseJson(text: string): Json {
   if (text.length > MAX_DEPTH) refuseTooDeep(text)
   try {
-    return JSON.parse(MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text)
+    const marked = MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
+    return JSON.parse(marked, text.includes("\\u") ? mendSurrogates : undefined)
   } catch (error) {
     throw new JsonError(error instanceof Error ? error.message : String(error), { cause: error })
   }
+}
+
+/** Half a surrogate pair is read as U+FFFD, as Go does: strict readers of our results would refuse it. */
+function mendSurrogates(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\ufffd") : value
 }
 
 function markOddNumber(token: string): string {
@@ -70,8 +76,9 @@ const HTML: Record<string, string> = {
 
 /**
  * Prints as the Go plugins do: four spaces, no newline at the end, and `<`, `>`, `&` escaped.
- * Undefined members are left out; members come in the order they were set.
+ * Undefined members are left out; members come in the order they were set, or, at every level, in the order of `keys`,
+ * which then has to name them all.
  */
-export function printJson(value: unknown): string {
-  return JSON.stringify(value, null, 4).replace(/[<>&\u2028\u2029]/g, (char) => HTML[char] ?? char)
+export function printJson(value: unknown, keys: readonly string[] | null = null): string {
+  return JSON.stringify(value, keys as string[] | null, 4).replace(/[<>&\u2028\u2029]/g, (char) => HTML[char] ?? char)
 }

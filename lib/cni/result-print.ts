@@ -11,9 +11,37 @@ import { atLeast, type Version } from "./version.ts"
  * and an empty `dns` is left out. Throws when `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
  */
 export function printResult(result: Result, version: Version): string {
-  if (atLeast(version, "1.0.0")) return printJson(sorted(modern(result, version)))
+  if (atLeast(version, "1.0.0")) return printJson(modern(result, version), sortedKeys)
   return printJson(atLeast(version, "0.3.0") ? modern(result, version) : early(result, version))
 }
+
+/** Every key of a 1.x result. */
+const sortedKeys = [
+  "address",
+  "advmss",
+  "cniVersion",
+  "dns",
+  "domain",
+  "dst",
+  "gateway",
+  "gw",
+  "interface",
+  "interfaces",
+  "ips",
+  "mac",
+  "mtu",
+  "name",
+  "nameservers",
+  "options",
+  "pciID",
+  "priority",
+  "routes",
+  "sandbox",
+  "scope",
+  "search",
+  "socketPath",
+  "table",
+]
 
 type Printed = Record<string, unknown>
 
@@ -103,11 +131,4 @@ function noRoomFor(version: Version): CniError {
 
 function orNothing<Item>(list: readonly Item[]): readonly Item[] | undefined {
   return list.length > 0 ? list : undefined
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (value === null || typeof value !== "object") return value
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-  return Object.fromEntries(entries.map(([key, member]) => [key, sorted(member)]))
 }

@@ -21,8 +21,10 @@ export function compareVersions(a: string, b: string): number {
   return 0
 }
 
+/** Whether `version` is `least` or newer. Known versions, which is nearly all there are, are not taken apart. */
 export function atLeast(version: string, least: Version): boolean {
-  return compareVersions(version, least) >= 0
+  const [place, floor] = [versions.indexOf(version as Version), versions.indexOf(least)]
+  return place < 0 || floor < 0 ? compareVersions(version, least) >= 0 : place >= floor
 }
 
 function numbersOf(version: string): number[] {

@@ -30,12 +30,13 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 function parseQuad(text: string): bigint | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
-  if (!match) return undefined
+  const parts = text.split(".")
+  if (parts.length !== 4) return undefined
   let value = 0
-  for (const part of match.slice(1)) {
-    if ((part.length > 1 && part.startsWith("0")) || Number(part) > 255) return undefined
-    value = value * 256 + Number(part)
+  for (const part of parts) {
+    const byte = Number(part)
+    if (!(byte >= 0 && byte <= 255) || String(byte) !== part) return undefined // not "", "01", "1e1" or " 1"
+    value = value * 256 + byte
   }
   return BigInt(value)
 }
@@ -80,7 +81,8 @@ function formatQuad(value: bigint): string {
 }
 
 function formatGroups(value: bigint): string {
-  const groups = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn))
+  const groups: number[] = []
+  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn))
   const { start, length } = longestZeroRun(groups)
   const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":")
   return length < 2 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`

@@ -15,7 +15,9 @@ export function parseMac(text: string): Mac | undefined {
 
 /** Lower-case pairs with colons. */
 export function formatMac(mac: Mac): string {
-  return Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":")
+  let text = ""
+  for (const byte of mac) text += (text && ":") + (byte < 16 ? "0" : "") + byte.toString(16)
+  return text
 }
 
 /** Six random bytes made a unicast, locally administered address. */

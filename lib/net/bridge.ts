@@ -33,15 +33,19 @@ export interface BridgeWish {
 export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
-  const created = !existing && tryCreate(kernel, wish)
+  const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
+  const created = !existing && tryCreate(kernel, wish, mtu)
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
-  const change = created ? { up: true, ...chosenMtu(kernel, wish) } : link.up ? undefined : { up: true }
-  if (created) undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
-  else if (change)
+  if (created) {
+    undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
+    // The kernel keeps an MTU only if it is set on a bridge that exists; one given at creation gives way to the ports'.
+    changeLink(kernel, link.index, link.name, { up: true, ...(mtu > 0 ? { mtu } : {}) })
+  } else if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
-  if (change) changeLink(kernel, link.index, link.name, change)
-  return { ...link, ...change }
+    changeLink(kernel, link.index, link.name, { up: true })
+  }
+  return { ...link, up: true }
 }
 
 /**
@@ -70,9 +74,9 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
   return link
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): boolean {
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
@@ -80,14 +84,10 @@ function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): b
   }
 }
 
-function chosenMtu(kernel: Conversation, wish: BridgeWish): LinkChange {
-  const mtu = wish.mtu || uplinkMtu(kernel)
-  return mtu > 0 ? { mtu } : {}
-}
-
 /** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
 function unlessUsed(kernel: Conversation, bridge: Link, step: () => void): void {
-  if (listLinks(kernel, { master: bridge.index }).length === 0) step()
+  const { links, partial } = listLinks(kernel, { master: bridge.index })
+  if (links.length === 0 && !partial) step()
 }
 
 /** The MTU of the interface the node's default route leaves by, or 0 if it has none. */

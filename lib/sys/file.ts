@@ -1,5 +1,5 @@
 import { CString, type Pointer } from "bun:ffi"
-import { call, cString, libc } from "./libc.ts"
+import { call, checked, cString, libc } from "./libc.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
 // fcntl.h; the same on x86-64 and arm64 unless said
@@ -112,6 +112,25 @@ export function writeNew(path: string, text: string, { synced }: { synced: boole
     if (synced) call(`write ${path}`, () => libc.fdatasync(file.fd))
   } catch (error) {
     libc.unlink(name)
+    throw error
+  }
+}
+
+/**
+ * Makes `text` the content of the regular file of that very name, which is at no time empty; false if there is no such file.
+ * A power cut may leave a mixture of old and new text.
+ */
+export function overwriteRegular(path: string, text: string): boolean {
+  const name = cString(path)
+  const bytes = encoder.encode(text)
+  try {
+    const flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+    using file = new Descriptor(checked(`open ${path}`, libc.open(name, flags, 0)))
+    writeAll(file.fd, bytes, path)
+    checked(`shorten ${path}`, libc.ftruncate(file.fd, bytes.length))
+    return true
+  } catch (error) {
+    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO")) return false
     throw error
   }
 }

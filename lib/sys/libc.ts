@@ -12,6 +12,8 @@ export const libc = dlopen("libc.so.6", {
   closedir: { args: ["ptr"], returns: "i32" },
   fdatasync: { args: ["i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
+  ftruncate: { args: ["i32", "i64"], returns: "i32" },
+  getrandom: { args: ["ptr", "u64", "u32"], returns: FFIType.i64_fast },
   link: { args: ["ptr", "ptr"], returns: "i32" },
   mkdir: { args: ["ptr", "u32"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },

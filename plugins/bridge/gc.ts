@@ -20,7 +20,7 @@ function removeStaleVeths(bridgeName: string, network: string, valid: ReadonlySe
   const bridge = readLink(host.kernel, bridgeName)
   if (!bridge) return
   const prefix = networkVethPrefix(network)
-  for (const port of listLinks(host.kernel, { master: bridge.index })) {
+  for (const port of listLinks(host.kernel, { master: bridge.index }).links) {
     const ours = port.kind === "veth" && port.name.startsWith(prefix) && isOwned(port.alias, network)
     if (ours && !valid.has(port.name)) removeLink(host.kernel, port.index)
   }

@@ -130,16 +130,19 @@ export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
   }
 }
 
-/** All links, or the ports of one bridge. */
-export function listLinks(kernel: Conversation, filter: { master?: number } = {}): Link[] {
-  const { messages } = kernel.dump({
+/** All links, or the ports of one bridge. `partial`: the list may lack some, as links came and went all the time. */
+export function listLinks(
+  kernel: Conversation,
+  filter: { master?: number } = {},
+): { readonly links: readonly Link[]; readonly partial: boolean } {
+  const { messages, partial } = kernel.dump({
     asked: "list links",
     type: RTM.GETLINK,
     write: (writer) =>
       link.write(writeHeader(writer, {}), { master: filter.master, extendedMask: RTEXT_FILTER_SKIP_STATS }),
   })
   const links = messages.filter(({ type }) => type === RTM.NEWLINK).map(decodeLink)
-  return links.filter(({ master }) => filter.master === undefined || master === filter.master)
+  return { links: links.filter(({ master }) => filter.master === undefined || master === filter.master), partial }
 }
 
 /** The link an RTM_NEWLINK describes. */
@@ -177,16 +180,15 @@ function decodePort(payload: Uint8Array): Link["port"] {
 export interface NewBridge {
   readonly name: string
   readonly mac: Uint8Array
+  /** 0 leaves the choice to the kernel. */
+  readonly mtu: number
   readonly vlanFiltering: boolean
 }
 
-/**
- * Makes a bridge. Throws EEXIST if the name is taken. There is no MTU to be given here: the kernel keeps one only if it is changed
- * on a bridge that exists, and otherwise has the bridge follow its ports.
- */
-export function createBridge(kernel: Conversation, { name, mac, vlanFiltering }: NewBridge): void {
+/** Makes a bridge. Throws EEXIST if the name is taken. */
+export function createBridge(kernel: Conversation, { name, mac, mtu, vlanFiltering }: NewBridge): void {
   const data = vlanFiltering ? encode(bridgeData, { vlanFiltering: 1 }) : undefined
-  create(kernel, `create bridge ${name}`, { name, mac, info: { kind: "bridge", data } })
+  create(kernel, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
 /** A veth pair to be made in one request, its peer already in the namespace where it is to live. */

@@ -1,0 +1,87 @@
+import { describe, expect, test, vi } from "vitest"
+import { ifnameProblem } from "../cni/environment.ts"
+import { gatewayPortName, hostVethName, networkVethPrefix, type Owner, ownerAlias } from "./names.ts"
+
+vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
+
+const owner: Owner = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
+const bytesOf = (text: string) => new TextEncoder().encode(text).length
+
+/** Container ids as containerd makes them: 64 hex digits. */
+const owners = (count: number, network: string): Owner[] =>
+  Array.from({ length: count }, (_, index) => ({
+    network,
+    containerId: index.toString(16).padStart(64, "0"),
+    ifname: "eth0",
+  }))
+
+describe("the host-side veth's name", () => {
+  test("never changes: pods that run must be found by later versions", () => {
+    expect(hostVethName(owner)).toBe("vethhkhek59bli1")
+    expect(hostVethName({ ...owner, ifname: "net1" })).toBe("vethhkhedkhao0g")
+    expect(networkVethPrefix("podnet")).toBe("vethhkhe")
+    expect(gatewayPortName("cni0.100")).toBe("vethv22lb71nbl6")
+  })
+
+  test("is one that the kernel takes, in all of its 15 bytes, whoever the owner is", () => {
+    const extremes = [
+      { network: "n", containerId: "c", ifname: "e" },
+      { network: "n".repeat(300), containerId: "c".repeat(300), ifname: "e".repeat(15) },
+    ]
+    for (const any of [...extremes, ...owners(1000, "net")]) {
+      const name = hostVethName(any)
+      expect(name).toMatch(/^veth[0-9a-v]{11}$/)
+      expect(ifnameProblem(name)).toBeUndefined()
+    }
+    expect(gatewayPortName("cni0.100")).toMatch(/^veth[0-9a-v]{11}$/)
+  })
+
+  test("begins alike within a network", () => {
+    const prefix = networkVethPrefix("podnet")
+    expect(owners(100, "podnet").every((any) => hostVethName(any).startsWith(prefix))).toBe(true)
+    expect(hostVethName({ ...owner, network: "other" }).startsWith(prefix)).toBe(false)
+  })
+
+  test("differs for every part of the owner, also where the parts run together alike", () => {
+    const names = [
+      owner,
+      { ...owner, network: "podnet2" },
+      { ...owner, containerId: "0123456789abcdee" },
+      { ...owner, ifname: "eth1" },
+      { network: "a", containerId: "bc", ifname: "d" },
+      { network: "a", containerId: "b", ifname: "cd" },
+      { network: "ab", containerId: "c", ifname: "d" },
+    ].map(hostVethName)
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  test("is no other's among 100,000 attachments of a hundred networks", () => {
+    const names = Array.from({ length: 100 }, (_, network) => owners(1000, `net${network}`))
+      .flat()
+      .map(hostVethName)
+    expect(new Set(names).size).toBe(100_000)
+  })
+
+  test("is no other's among 10,000 attachments of one network, forty times what a node carries", () => {
+    expect(new Set(owners(10_000, "podnet").map(hostVethName)).size).toBe(10_000)
+  })
+})
+
+describe("the alias", () => {
+  test("says whose it is", () => {
+    expect(ownerAlias(owner)).toBe("cni-ts podnet 0123456789abcdef eth0")
+  })
+
+  test("never exceeds the kernel's 255 bytes: a longer one is a digest", () => {
+    const length = bytesOf(ownerAlias({ ...owner, containerId: "" }))
+    const longest = ownerAlias({ ...owner, containerId: "c".repeat(255 - length) })
+    const tooLong = ownerAlias({ ...owner, containerId: "c".repeat(256 - length) })
+    expect(bytesOf(longest)).toBe(255)
+    expect(longest).toContain("cni-ts podnet ")
+    expect(tooLong).toMatch(/^cni-ts sha512 [0-9a-f]{128}$/)
+  })
+
+  test("counts bytes, not characters", () => {
+    expect(ownerAlias({ ...owner, ifname: "é".repeat(120) })).toMatch(/^cni-ts sha512 /)
+  })
+})

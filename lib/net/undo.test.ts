@@ -1,0 +1,58 @@
+import { expect, test } from "vitest"
+import { Undo } from "./undo.ts"
+
+test("steps are undone in reverse when something fails, and the failure is the one that is told", () => {
+  const log: string[] = []
+  expect(() => {
+    using undo = new Undo()
+    undo.add(() => log.push("first"))
+    undo.add(() => log.push("second"))
+    undo.add(() => log.push("third"))
+    throw new Error("the reason")
+  }).toThrow("the reason")
+  expect(log).toEqual(["third", "second", "first"])
+})
+
+test("what is kept is not undone", () => {
+  const log: string[] = []
+  {
+    using undo = new Undo()
+    undo.add(() => log.push("kept"))
+    undo.keep()
+  }
+  expect(log).toEqual([])
+})
+
+test("steps added after keeping belong to a change of their own", () => {
+  const log: string[] = []
+  {
+    using undo = new Undo()
+    undo.add(() => log.push("kept"))
+    undo.keep()
+    undo.add(() => log.push("later"))
+  }
+  expect(log).toEqual(["later"])
+})
+
+test("a step that fails keeps neither the others from running nor the reason from being told", () => {
+  const log: string[] = []
+  expect(() => {
+    using undo = new Undo()
+    undo.add(() => log.push("first"))
+    undo.add(() => {
+      throw new Error("while undoing")
+    })
+    undo.add(() => log.push("third"))
+    throw new Error("the reason")
+  }).toThrow("the reason")
+  expect(log).toEqual(["third", "first"])
+})
+
+test("no step runs twice", () => {
+  let count = 0
+  const undo = new Undo()
+  undo.add(() => count++)
+  undo[Symbol.dispose]()
+  undo[Symbol.dispose]()
+  expect(count).toBe(1)
+})
