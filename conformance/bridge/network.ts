@@ -18,7 +18,12 @@ export const DUAL = [V4, V6]
 
 /** host-local with one range per subnet and its files on the node. */
 export function hostLocal(node: Node, subnets: readonly string[] = [V4], more: Config = {}): Config {
-  return { type: "host-local", dataDir: join(node.dir, "ipam"), ranges: subnets.map((subnet) => [{ subnet }]), ...more }
+  return { ...hostLocalAt(join(node.dir, "ipam"), subnets), ...more }
+}
+
+/** host-local with its files in `dataDir`. */
+export function hostLocalAt(dataDir: string, subnets: readonly string[]): Config {
+  return { type: "host-local", dataDir, ranges: subnets.map((subnet) => [{ subnet }]) }
 }
 
 /** A network of `bridge` called `net` on bridge `cni0` of a node: layer 2 only unless `config` has `ipam`. */

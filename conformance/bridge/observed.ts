@@ -60,3 +60,11 @@ function isLinkLocal(entry: unknown): boolean {
   const { local, dst } = entry as { local?: unknown; dst?: unknown }
   return [local, dst].some((text) => typeof text === "string" && /^(fe80:|ff00::\/8)/.test(text))
 }
+
+/** The exact text, with names and MAC addresses that differ from run to run replaced. */
+export function mask(text: string, netns: string | RegExp): string {
+  return text
+    .replace(netns, "NETNS")
+    .replaceAll(/"veth[0-9a-v]{8,11}"/g, '"VETH"')
+    .replaceAll(/"([0-9a-f]{2}:){5}[0-9a-f]{2}"/g, '"MAC"')
+}

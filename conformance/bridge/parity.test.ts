@@ -5,7 +5,7 @@ import type { Implementation } from "../lab/executables.ts"
 import { Node } from "../lab/node.ts"
 import { asOurs } from "./differences.ts"
 import { type Config, DUAL, hostLocal, Network, V4, V6 } from "./network.ts"
-import { observe } from "./observed.ts"
+import { mask, observe } from "./observed.ts"
 
 const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
 
@@ -112,11 +112,3 @@ describe.each(VERSIONS)("the result at %s", (cniVersion) => {
     expect(print("ours")).toBe(print("reference"))
   })
 })
-
-/** The exact text, with names and MAC addresses that differ from run to run replaced. */
-function mask(text: string, netns: string): string {
-  return text
-    .replaceAll(netns, "NETNS")
-    .replaceAll(/"veth[0-9a-v]{8,11}"/g, '"VETH"')
-    .replaceAll(/"([0-9a-f]{2}:){5}[0-9a-f]{2}"/g, '"MAC"')
-}
