@@ -33,15 +33,17 @@ export interface BridgeWish {
 export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
-  const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
-  const created = !existing && tryCreate(kernel, wish, mtu)
+  const created = !existing && tryCreate(kernel, wish)
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
     undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
-    // The kernel keeps an MTU only if it is set on a bridge that exists; one given at creation gives way to the ports'.
-    changeLink(kernel, link.index, link.name, { up: true, ...(mtu > 0 ? { mtu } : {}) })
-  } else if (!link.up) {
+    const mtu = wish.mtu || uplinkMtu(kernel)
+    const change = mtu > 0 ? { up: true, mtu } : { up: true }
+    changeLink(kernel, link.index, link.name, change)
+    return { ...link, ...change }
+  }
+  if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
     changeLink(kernel, link.index, link.name, { up: true })
   }
@@ -74,9 +76,9 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
   return link
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
