@@ -18,6 +18,9 @@ import { Conflict } from "./conflict.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
 import type { Undo } from "./undo.ts"
 
+/** ETH_MIN_MTU */
+const LEAST_MTU = 68
+
 /** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
 export interface BridgeWish {
   readonly name: string
@@ -39,13 +42,12 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
     undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
-    // The kernel keeps an MTU only if it is set on a bridge that exists; one given at creation gives way to the ports'.
     changeLink(kernel, link.index, link.name, { up: true, ...(mtu > 0 ? { mtu } : {}) })
   } else if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
     changeLink(kernel, link.index, link.name, { up: true })
   }
-  return { ...link, up: true }
+  return { ...link, mtu: (created && mtu) || link.mtu, up: true }
 }
 
 /**
@@ -76,12 +78,20 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
 
 function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu: provisional(mtu), vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
     throw error
   }
+}
+
+/**
+ * The MTU a bridge is born with: one less than it is to have, harmless to those who read it at once. The kernel keeps an MTU only if
+ * it is changed on a bridge that exists; otherwise, and after a change that changes nothing, it goes back to 1500 with the last port.
+ */
+function provisional(mtu: number): number {
+  return mtu > LEAST_MTU ? mtu - 1 : mtu
 }
 
 /** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
