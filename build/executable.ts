@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { linkSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs"
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { plugins } from "../plugins/registry.ts"
 
@@ -32,8 +32,12 @@ function build(): void {
     { stdio: ["ignore", "ignore", "inherit"] },
   )
   if (status !== 0) process.exit(status ?? 1)
+  const bytes = readFileSync(fresh)
+  rmSync(fresh)
+  // Written in one piece it lies in large pieces in the page cache too, which spares every start a millisecond of page faults.
+  writeFileSync(fresh, bytes, { mode: 0o755 })
   for (const name of Object.keys(plugins)) install(fresh, join(bin, name))
-  const megabytes = (statSync(fresh).size / 1e6).toFixed(0)
+  const megabytes = (bytes.length / 1e6).toFixed(0)
   rmSync(fresh)
   console.log(`dist/bin: ${Object.keys(plugins).join(", ")} (one executable of ${megabytes} MB)`)
 }
