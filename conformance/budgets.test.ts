@@ -61,9 +61,16 @@ describe.each([
     const calls = own(traced.calls)
     const budget = BUDGETS[name]?.[step]
     expect(calls.filter((call) => call.name === "sendto").length, "netlink requests").toBe(budget?.requests)
-    expect(calls.length, "system calls").toBeLessThanOrEqual((budget?.systemCalls ?? 0) + SLACK)
+    expect(calls.length, `system calls: ${histogram(calls)}`).toBeLessThanOrEqual((budget?.systemCalls ?? 0) + SLACK)
   })
 })
+
+/** `sendto 12, recvfrom 18, ...`: what to look at when there are too many. */
+function histogram(calls: readonly SystemCall[]): string {
+  const counts = new Map<string, number>()
+  for (const { name } of calls) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return [...counts].map(([name, count]) => `${name} ${count}`).join(", ")
+}
 
 const MEMORY_AND_LOCKS = /^(futex|madvise|mmap|munmap|mprotect|brk|sched_\w+|rt_sig\w+)$/
 

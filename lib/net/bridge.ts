@@ -18,9 +18,6 @@ import { Conflict } from "./conflict.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
 import type { Undo } from "./undo.ts"
 
-/** ETH_MIN_MTU */
-const LEAST_MTU = 68
-
 /** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
 export interface BridgeWish {
   readonly name: string
@@ -36,18 +33,21 @@ export interface BridgeWish {
 export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
-  const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
-  const created = !existing && tryCreate(kernel, wish, mtu)
+  const created = !existing && tryCreate(kernel, wish)
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
     undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
-    changeLink(kernel, link.index, link.name, { up: true, ...(mtu > 0 ? { mtu } : {}) })
-  } else if (!link.up) {
+    const mtu = wish.mtu || uplinkMtu(kernel)
+    const change = mtu > 0 ? { up: true, mtu } : { up: true }
+    changeLink(kernel, link.index, link.name, change)
+    return { ...link, ...change }
+  }
+  if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
     changeLink(kernel, link.index, link.name, { up: true })
   }
-  return { ...link, mtu: (created && mtu) || link.mtu, up: true }
+  return { ...link, up: true }
 }
 
 /**
@@ -76,22 +76,14 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
   return link
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu: provisional(mtu), vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
     throw error
   }
-}
-
-/**
- * The MTU a bridge is born with: one less than it is to have, harmless to those who read it at once. The kernel keeps an MTU only if
- * it is changed on a bridge that exists; otherwise, and after a change that changes nothing, it goes back to 1500 with the last port.
- */
-function provisional(mtu: number): number {
-  return mtu > LEAST_MTU ? mtu - 1 : mtu
 }
 
 /** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
