@@ -33,6 +33,11 @@ const REFUSED: readonly [string, object, { code: number; msg: string }][] = [
   ["a negative mtu", { mtu: -1 }, { code: 7, msg: "mtu: -1 is not between 0 and 2147483647" }],
   ["an mtu beyond 32 bits", { mtu: 2 ** 40 }, { code: 7, msg: "mtu: 1099511627776 is not between" }],
   [
+    "a gateway's interface whose name would be too long",
+    { bridge: "long-bridge-na", vlan: 100, isGateway: true, ipam: { type: "host-local" } },
+    { code: 7, msg: 'at most 15 bytes: the gateway\'s would be "long-bridge-na.100"' },
+  ],
+  [
     "addresses for an interface that stays down",
     { disableContainerInterface: true, ipam: { type: "host-local" } },
     { code: 7, msg: "cannot use IPAM when DisableContainerInterface flag is set" },

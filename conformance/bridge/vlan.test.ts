@@ -169,11 +169,6 @@ test("the gateway of a VLAN is used by the next pod, stays after DEL, and is not
   })
 })
 
-test("a gateway whose name would be too long is refused, and nothing is left behind", () => {
-  expect(json<Outcome["error"]>("long name")).toMatchObject({ code: expect.any(Number), msg: expect.any(String) })
-  expect(section(guest, "links after long name")).toBe("lo\n")
-})
-
 test("CHECK finds a VLAN that was removed", () => {
   expect(json<Outcome["error"]>("check without VLAN")).toMatchObject({
     code: 104,
@@ -308,11 +303,4 @@ node ip -br addr show cni0.100
 ${write({ vlan: 100, isGateway: true, ipam: ipam("10.77.0.0/16") })}
 say "conflict"
 call ours ADD c
-
-fresh d
-${write({ bridge: "long-bridge-na", vlan: 100, isGateway: true, ipam: ipam(V4) })}
-say "long name"
-call ours ADD d
-say "links after long name"
-node ip -j link | jq -r '.[].ifname'
 `

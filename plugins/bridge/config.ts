@@ -90,6 +90,13 @@ function refuseContradictions(config: BridgeConfig): void {
       'remove "ipam" or "disableContainerInterface"',
     )
   }
+  if (config.isGateway && config.vlan !== 0 && config.ipamType !== "") refuseLongName(`${config.bridge}.${config.vlan}`)
+}
+
+function refuseLongName(gateway: string): void {
+  const problem = ifnameProblem(gateway)
+  if (!problem) return
+  throw invalidConfig("vlan", `${problem}: the gateway's would be ${JSON.stringify(gateway)}`, "shorten the bridge's")
 }
 
 function readVlan(fields: Fields): number {
