@@ -57,7 +57,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: "the host's veth has IPv6 disabled",
-    why: "a bridge port needs no address, hears no router advertisements without, and is deleted in half the time",
+    why: "a bridge port needs no address, hears no router advertisements without, and older kernels delete it faster",
     apply: onSysctls("node", { "ipv6/conf/VETH/disable_ipv6": "1", "ipv6/conf/VETH/accept_ra": "1" }),
   },
   {

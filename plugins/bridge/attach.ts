@@ -54,7 +54,7 @@ export function attach(
   undo.add(() => removeLink(host.kernel, name))
   const veth = readLink(host.kernel, name)
   if (!veth) throw new Conflict(`host interface ${name} vanished while it was being set up`, "try again")
-  // A bridge port needs no IPv6 address of its own, and without one the kernel deletes it in half the time.
+  // A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster.
   trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
   setPortVlans(host.kernel, veth.index, {
     vlan: config.vlan,
