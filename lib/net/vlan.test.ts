@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest"
-import { decodeLink, decodePortVlans } from "../netlink/route/link.ts"
+import { decodeLink } from "../netlink/route/link.ts"
+import { decodePortVlans } from "../netlink/route/port-vlan.ts"
 import { Writer } from "../netlink/writer.ts"
 import { agreed, EEXIST, FakeStack, found, linkMessage, nothing, refused } from "../testing/fake-stack.ts"
 import { Conflict } from "./conflict.ts"

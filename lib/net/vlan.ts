@@ -1,16 +1,8 @@
 import { localMac } from "../ip/mac.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
-import {
-  addPortVlans,
-  changeLink,
-  createVeth,
-  type Link,
-  type PortVlan,
-  readLink,
-  readPortVlans,
-  removePortVlans,
-} from "../netlink/route/link.ts"
+import { changeLink, createVeth, type Link, readLink } from "../netlink/route/link.ts"
+import { addPortVlans, type PortVlan, readPortVlans, removePortVlans } from "../netlink/route/port-vlan.ts"
 import { randomBytes } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
 import { gatewayPortName } from "./names.ts"

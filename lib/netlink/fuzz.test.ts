@@ -6,7 +6,8 @@ import { fromHex, recordings, toHex } from "../testing/recorded.ts"
 import { attributeSet, bytes, encode, repeated, WireError } from "./attribute.ts"
 import { decodeMessages, encodeMessage, type Message, NLMSG_DONE, NLMSG_ERROR, refusalIn } from "./message.ts"
 import { decodeAddress } from "./route/address.ts"
-import { decodeLink, decodePortVlans } from "./route/link.ts"
+import { decodeLink } from "./route/link.ts"
+import { decodePortVlans } from "./route/port-vlan.ts"
 import { decodeRoute } from "./route/route.ts"
 
 /**

@@ -4,19 +4,8 @@ import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
 import { acknowledge, done, FakeKernel, part, refuse, replay, requestOf } from "../../testing/fake-kernel.ts"
 import { recorded } from "../../testing/recorded.ts"
 import { decodeMessages } from "../message.ts"
-import {
-  addPortVlans,
-  changeLink,
-  createBridge,
-  createVeth,
-  decodeLink,
-  type Link,
-  listLinks,
-  readLink,
-  readPortVlans,
-  removeLink,
-  removePortVlans,
-} from "./link.ts"
+import { changeLink, createBridge, createVeth, decodeLink, type Link, listLinks, readLink, removeLink } from "./link.ts"
+import { addPortVlans, readPortVlans, removePortVlans } from "./port-vlan.ts"
 
 const mac = (text: string) => parseMac(text) ?? new Uint8Array()
 const bridgeMac = mac("02:00:00:00:00:01")

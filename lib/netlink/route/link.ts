@@ -4,19 +4,18 @@ import {
   bytes,
   encode,
   nested,
-  repeated,
   text,
   u8,
   u16,
   u32,
   type Values,
-  WireError,
 } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { Writer } from "../writer.ts"
-import { AF, RTM } from "./rtm.ts"
+import { HEADER, headerOf, writeHeader } from "./link-header.ts"
+import { RTM } from "./rtm.ts"
 
 /** IFLA_BR_*: a bridge's own settings. */
 const bridgeData = attributeSet({ vlanFiltering: [7, u8], defaultPvid: [39, u16] })
@@ -29,9 +28,6 @@ const vethData = attributeSet({ peer: [1, bytes] })
 
 /** IFLA_INFO_*: what kind of link it is, and the kind's settings, whose meaning depends on it. */
 const linkInfo = attributeSet({ kind: [1, text], data: [2, bytes], portKind: [4, text], portData: [5, bytes] })
-
-/** IFLA_BRIDGE_*: struct bridge_vlan_info is flags and id, 16 bits each. */
-const bridgeSpec = attributeSet({ flags: [0, u16], vlan: [2, repeated(bytes)] })
 
 /** IFLA_* from linux/if_link.h: those these plugins read or set. */
 const link = attributeSet({
@@ -48,11 +44,8 @@ const link = attributeSet({
   promiscuity: [30, u32],
 })
 
-const bridgeLink = attributeSet({ name: [3, text], master: [10, u32], spec: [26, nested(bridgeSpec)], mask: [29, u32] })
-
 const IFF_UP = 0x1
 const IFF_PROMISC = 0x100
-const RTEXT_FILTER_BRVLAN = 2
 const RTEXT_FILTER_SKIP_STATS = 8
 
 /** IF_OPER_* (RFC 2863); the index is the kernel's number. */
@@ -86,25 +79,6 @@ export interface Link {
 
 /** Which link: by index, or by name. */
 export type LinkKey = number | string
-
-interface Header {
-  readonly family?: number
-  readonly index?: number
-  readonly flags?: number
-  readonly change?: number
-}
-
-/** struct ifinfomsg */
-function writeHeader(writer: Writer, { family = AF.UNSPEC, index = 0, flags = 0, change = 0 }: Header): Writer {
-  return writer.u8(family).u8(0).u16(0).u32(index).u32(flags).u32(change)
-}
-
-const HEADER = 16
-
-function headerOf({ payload }: Message): DataView {
-  if (payload.length < HEADER) throw new WireError("link message cut short", payload.byteOffset)
-  return new DataView(payload.buffer, payload.byteOffset, HEADER)
-}
 
 function keyOf(key: LinkKey): { index?: number; name?: string } {
   return typeof key === "number" ? { index: key } : { name: key }
@@ -293,63 +267,4 @@ export function removeLink(kernel: Conversation, key: LinkKey): boolean {
     if (refusedWith(error, "ENODEV")) return false
     throw error
   }
-}
-
-/** One VLAN on a bridge port. */
-export interface PortVlan {
-  readonly id: number
-  readonly pvid: boolean
-  readonly untagged: boolean
-}
-
-const BRIDGE_FLAGS_MASTER = 1
-const VLAN_PVID = 2
-const VLAN_UNTAGGED = 4
-
-/** Adds VLANs to a bridge port in one request. */
-export function addPortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
-  changePortVlans(kernel, RTM.SETLINK, port, vlans)
-}
-
-export function removePortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
-  changePortVlans(kernel, RTM.DELLINK, port, vlans)
-}
-
-function changePortVlans(kernel: Conversation, type: number, port: number, vlans: readonly PortVlan[]): void {
-  const verb = type === RTM.SETLINK ? "add" : "remove"
-  kernel.perform({
-    asked: `${verb} VLAN ${vlans.map(({ id }) => id).join(", ")} of bridge port ${port}`,
-    type,
-    write: (writer) =>
-      bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE, index: port }), {
-        spec: { flags: BRIDGE_FLAGS_MASTER, vlan: vlans.map(encodeVlan) },
-      }),
-  })
-}
-
-function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
-  return new Writer().u16((pvid ? VLAN_PVID : 0) | (untagged ? VLAN_UNTAGGED : 0)).u16(id).bytes
-}
-
-/** The VLANs on a bridge port. The kernel has no question for one port: this reads all. */
-export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
-  const { messages } = kernel.dump({
-    asked: `list VLANs of bridge port ${port}`,
-    type: RTM.GETLINK,
-    write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),
-  })
-  const ours = messages.find((message) => message.type === RTM.NEWLINK && headerOf(message).getInt32(4, true) === port)
-  return ours ? decodePortVlans(ours) : []
-}
-
-/** The VLANs an RTM_NEWLINK of the bridge family describes. */
-export function decodePortVlans({ payload }: Message): PortVlan[] {
-  return (bridgeLink.read(payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan)
-}
-
-function decodeVlan(payload: Uint8Array): PortVlan {
-  if (payload.length < 4) throw new WireError("VLAN of less than 4 bytes", payload.byteOffset)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const flags = view.getUint16(0, true)
-  return { id: view.getUint16(2, true), pvid: (flags & VLAN_PVID) !== 0, untagged: (flags & VLAN_UNTAGGED) !== 0 }
 }
