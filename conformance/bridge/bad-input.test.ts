@@ -109,6 +109,7 @@ describe("ADD is refused", () => {
     "sixteen-letters-",
     "brücke-brücke1",
     "br%d",
+    "br\u00000",
   ]
   test.each(names)("for a bridge called %j", (bridge) => {
     expectRefused(network.add(pod, { config: { bridge } }), 7, "bridge: interface name", JSON.stringify(bridge))
