@@ -73,6 +73,13 @@ describe("ADD is refused", () => {
       'failed to find plugin "dhcp" in path',
       "CNI_PATH",
     ],
+    ["for an ipam.type that is itself", ipam({ type: "bridge" }), 7, "ipam.type: bridge gives no addresses"],
+    [
+      "for an ipam.type that gives no addresses",
+      ipam({ type: "loopback" }),
+      7,
+      "ipam.type: loopback gives no addresses",
+    ],
     [
       "for an ipam.type that is a directory",
       { ...ipam({ type: "bin" }), path: "/usr" },
