@@ -128,3 +128,10 @@ describe("a foreign IPAM plugin", () => {
     expect(netns.addresses("eth0")).toEqual(["10.9.0.2/24"])
   })
 })
+
+test.each(["CHECK", "DEL", "GC", "STATUS"])("a plugin that is named as its own IPAM is not called by %s", (command) => {
+  using node = new Node()
+  const netns = node.pod()
+  const { error } = node.call("bridge", { command, netns, config: bridged("bridge") })
+  expect(error?.msg).toContain("ipam.type: bridge gives no addresses")
+})

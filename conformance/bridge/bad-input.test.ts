@@ -14,6 +14,7 @@ beforeAll(() => {
   network.connect(inhabited)
   output(node.inside(["ip", "link", "add", "uplink", "type", "veth", "peer", "far"]))
   writeFileSync(join(node.dir, "file"), "")
+  output(["mkfifo", join(node.dir, "pipe")])
   before = settled(node)
 })
 afterAll(() => node[Symbol.dispose]())
@@ -32,6 +33,7 @@ describe("a netns path that is", () => {
     ["a plain file", () => join(node.dir, "file"), "must be the path of a network namespace"],
     ["a directory", () => node.dir, "must be the path of a network namespace"],
     ["a device", () => "/dev/null", "must be the path of a network namespace"],
+    ["a named pipe", () => join(node.dir, "pipe"), "must be the path of a network namespace"],
     ["below a plain file", () => join(node.dir, "file/netns"), "CNI_NETNS"],
     ["another kind of namespace", () => "/proc/self/ns/mnt", "must be the path of a network namespace"],
     ["the plugin's own", () => node.path, "should not be the same"],
@@ -42,7 +44,7 @@ describe("a netns path that is", () => {
     expectRefused(network.ask("ADD", path(pod), { containerId: "c" }), 8, path(pod), word)
   })
 
-  test.each(paths.slice(0, 6))("%s is refused by CHECK", (_, path, word) => {
+  test.each(paths.slice(0, 7))("%s is refused by CHECK", (_, path, word) => {
     expectRefused(network.ask("CHECK", path(pod), { containerId: "c" }), 8, path(pod), word)
   })
 
@@ -70,6 +72,13 @@ describe("ADD is refused", () => {
       7,
       'failed to find plugin "dhcp" in path',
       "CNI_PATH",
+    ],
+    ["for an ipam.type that is itself", ipam({ type: "bridge" }), 7, "ipam.type: bridge gives no addresses"],
+    [
+      "for an ipam.type that gives no addresses",
+      ipam({ type: "loopback" }),
+      7,
+      "ipam.type: loopback gives no addresses",
     ],
     [
       "for an ipam.type that is a directory",
@@ -109,6 +118,7 @@ describe("ADD is refused", () => {
     "sixteen-letters-",
     "brücke-brücke1",
     "br%d",
+    "br\u00000",
   ]
   test.each(names)("for a bridge called %j", (bridge) => {
     expectRefused(network.add(pod, { config: { bridge } }), 7, "bridge: interface name", JSON.stringify(bridge))

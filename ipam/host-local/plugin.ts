@@ -12,6 +12,7 @@ import { status } from "./status.ts"
 export const hostLocal: Plugin = {
   name: "host-local",
   versions,
+  ipam: true,
   add: advising(add),
   del: advising(del),
   check: advising(check),

@@ -1,7 +1,7 @@
 import { findExecutable, isThisExecutable, runExecutable } from "../sys/process.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
-import { CniError, code } from "./errors.ts"
+import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
@@ -20,7 +20,10 @@ export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: (
 export function findDelegate(call: Call, type: string): Delegate {
   const path = locate(call, type)
   const sibling = call.siblings[type]
-  return sibling && isThisExecutable(path) ? inProcess(call, sibling) : executed(call, path)
+  if (!sibling || !isThisExecutable(path)) return executed(call, path)
+  // Called as its own delegate a plugin would go on for ever.
+  if (!sibling.ipam) throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
+  return inProcess(call, sibling)
 }
 
 function locate(call: Call, type: string): string {

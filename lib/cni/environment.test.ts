@@ -122,6 +122,7 @@ describe("readEnvironment", () => {
     ["eth\u00850", "interface name contains / or : or whitespace"],
     ["eth\u30000", "interface name contains / or : or whitespace"],
     ["eth%d", "interface name contains %"],
+    ["eth\u00000", "interface name contains a NUL byte"],
   ])("refuses the interface name %j", (ifname, problem) => {
     expect(readWith({ CNI_IFNAME: ifname })).toEqual({
       code: 4,

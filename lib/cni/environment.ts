@@ -78,7 +78,7 @@ function validateIfname(name: string): void {
 
 /**
  * Why no interface can have that name, or undefined if one can: the kernel's dev_valid_name(), stricter about white space
- * and about `%`, for the kernel makes an eth0 when asked for an `eth%d`.
+ * and about `%` and NUL, for the kernel makes an eth0 when asked for an `eth%d`, and ends a name at its NUL.
  */
 export function ifnameProblem(name: string): string | undefined {
   if (name === "") return "interface name is empty"
@@ -86,5 +86,6 @@ export function ifnameProblem(name: string): string | undefined {
   if (name === "." || name === "..") return "interface name is . or .."
   if (/[/:\s\u0085]/u.test(name)) return "interface name contains / or : or whitespace"
   if (name.includes("%")) return "interface name contains %"
+  if (name.includes("\0")) return "interface name contains a NUL byte"
   return undefined
 }

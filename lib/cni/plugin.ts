@@ -10,6 +10,8 @@ import type { Version } from "./version.ts"
 export interface Plugin {
   readonly name: string
   readonly versions: readonly Version[]
+  /** Whether it gives out addresses, so that others may delegate to it. */
+  readonly ipam?: true
   readonly add: (call: Call) => Result
   readonly del: (call: Call) => void
   readonly check: (call: Call) => void

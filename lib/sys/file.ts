@@ -28,9 +28,10 @@ export class Descriptor implements Disposable {
   }
 }
 
+/** Does not wait, even where it is a named pipe. */
 export function openRead(path: string): Descriptor {
   const name = cString(path)
-  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CLOEXEC, 0)))
+  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0)))
 }
 
 /** Opens for reading a file that is created empty if it is missing. Does not wait, even where it is a named pipe. */
