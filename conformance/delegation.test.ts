@@ -42,6 +42,35 @@ describe("a foreign IPAM plugin", () => {
     expect(readFileSync(`${log}.netns`, "utf8")).toBe(node.run("readlink", "/proc/self/ns/net").stdout)
   })
 
+  test("that succeeds has its stderr passed on", () => {
+    using node = new Node()
+    const path = install(node, "bin", `echo "a word of warning" >&2; ${answer(address)}`)
+    const call = { netns: node.pod(), path, config: bridged("foreign") }
+    expect(node.call("bridge", { ...call, command: "ADD" })).toMatchObject({
+      exitCode: 0,
+      stderr: "a word of warning\n",
+    })
+  })
+
+  test.each([
+    ["no JSON", "'10.9.0.2'"],
+    ["two documents", `'{"ips":[]}{"ips":[]}'`],
+    ["an address that is none", `'{"ips":[{"address":"10.9.0.999/24"}]}'`],
+    ["a list", "'[]'"],
+  ])("that answers %s is told to take back what it did, and the node is as before", (_what, printed) => {
+    using node = new Node()
+    const log = join(node.dir, "commands")
+    writeFileSync(log, "")
+    const path = install(node, "bin", `cat >/dev/null; echo $CNI_COMMAND >> ${log}; echo ${printed}`)
+    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+    const before = snapshot(node)
+    const failed = node.call("bridge", call)
+    expect(failed).toMatchObject({ exitCode: 1, error: { code: 105 } })
+    expect(failed.error?.msg).toContain(`${join(path, "foreign")} gave no usable result: `)
+    expect(readFileSync(log, "utf8")).toBe("ADD\nDEL\n")
+    expect({ ...snapshot(node), files: [] }).toEqual({ ...before, files: [] })
+  })
+
   test("is the first regular file of its name in CNI_PATH", () => {
     using node = new Node()
     mkdirSync(join(node.dir, "a/foreign"), { recursive: true })

@@ -1,7 +1,8 @@
-import { findExecutable, isThisExecutable, runExecutable } from "../sys/process.ts"
+import { findExecutable, isThisExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
+import { toCniError } from "./failure.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
@@ -59,7 +60,7 @@ function inProcess(call: Call, plugin: Plugin): Delegate {
 function executed(call: Call, path: string): Delegate {
   const run = (command: Command) => execute(call, path, command)
   return {
-    add: () => readDelegateResult(call, path, run("ADD")),
+    add: () => addresses(call, path, run),
     del: () => void run("DEL"),
     check: () => void run("CHECK"),
     gc: () => void run("GC"),
@@ -67,7 +68,28 @@ function executed(call: Call, path: string): Delegate {
   }
 }
 
-/** stdout of a delegate that succeeded. One that failed speaks through: its code, message and details are kept. */
+/** The result of a delegate's ADD. Where it makes no sense the delegate is told to take back what it did. */
+function addresses(call: Call, path: string, run: (command: Command) => string): Result {
+  const output = run("ADD")
+  try {
+    return readDelegateResult(call, path, output)
+  } catch (error) {
+    ignoreFailure(() => run("DEL"))
+    const { message } = toCniError(error)
+    throw new CniError(code.delegate, `${path} gave no usable result: ${message}`, output.slice(0, 200), {
+      cause: error,
+    })
+  }
+}
+
+/** For what is done after something else failed, which is the failure to report. */
+function ignoreFailure(action: () => void): void {
+  try {
+    action()
+  } catch {}
+}
+
+/** stdout of a delegate that succeeded, whose stderr becomes ours. One that failed speaks through: its code, message and details are kept. */
 function execute(call: Call, path: string, command: Command): string {
   const { exitCode, stdout, stderr } = runExecutable(
     path,
@@ -75,7 +97,10 @@ function execute(call: Call, path: string, command: Command): string {
     call.config.bytes,
   )
   const output = decode(stdout)
-  if (exitCode === 0) return output
+  if (exitCode === 0) {
+    writeStderr(decode(stderr))
+    return output
+  }
   if (output.trim() === "") {
     const words = decode(stderr).trim()
     const problem =
