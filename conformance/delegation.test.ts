@@ -115,6 +115,40 @@ describe("a foreign IPAM plugin", () => {
     expect(node.ip("link", "show", "type", "veth")).toEqual([])
   })
 
+  test.each(["echo nonsense", "true", `echo '{"ips":[{"address":"here"}]}'`])(
+    "that gave an address and says so in words nobody understands (%s) is asked to release it",
+    (script) => {
+      using node = new Node()
+      const log = join(node.dir, "log")
+      const path = install(node, "bin", `cat >/dev/null; echo $CNI_COMMAND >> ${log}; ${script}`)
+      const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+      expect(node.call("bridge", call).exitCode).toBe(1)
+      expect(readFileSync(log, "utf8")).toBe("ADD\nDEL\n")
+    },
+  )
+
+  test("is heard on stderr where it succeeds", () => {
+    using node = new Node()
+    const path = install(node, "bin", `echo nearly full >&2; ${answer(address)}`)
+    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+    expect(node.call("bridge", call)).toMatchObject({ exitCode: 0, stderr: "nearly full\n" })
+  })
+
+  test("that is killed makes ADD fail, and the signal is named", () => {
+    using node = new Node()
+    const path = install(node, "bin", "kill -9 $$")
+    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+    expect(node.call("bridge", call).error).toMatchObject({ code: 105, details: "killed by SIGKILL" })
+  })
+
+  test("that cannot be started is named, and is no fault of ours", () => {
+    using node = new Node()
+    const path = install(node, "bin", "")
+    chmodSync(join(path, "foreign"), 0o644)
+    const { error } = node.call("bridge", { command: "ADD", netns: node.pod(), path, config: bridged("foreign") })
+    expect(error).toMatchObject({ code: 101, msg: `cannot start ${path}/foreign: EACCES (permission denied)` })
+  })
+
   test.each([
     ["0.2.0", { ip4: { ip: "10.9.0.2/24" } }],
     ["0.4.0", { ips: [{ version: "4", address: "10.9.0.2/24" }] }],

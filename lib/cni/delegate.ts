@@ -1,4 +1,5 @@
-import { findExecutable, isThisExecutable, runExecutable } from "../sys/process.ts"
+import { Undo } from "../net/undo.ts"
+import { findExecutable, isThisExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
@@ -59,7 +60,7 @@ function inProcess(call: Call, plugin: Plugin): Delegate {
 function executed(call: Call, path: string): Delegate {
   const run = (command: Command) => execute(call, path, command)
   return {
-    add: () => readDelegateResult(call, path, run("ADD")),
+    add: () => readOrRelease(call, path, run),
     del: () => void run("DEL"),
     check: () => void run("CHECK"),
     gc: () => void run("GC"),
@@ -67,20 +68,34 @@ function executed(call: Call, path: string): Delegate {
   }
 }
 
-/** stdout of a delegate that succeeded. One that failed speaks through: its code, message and details are kept. */
+/** A delegate that succeeded has given addresses, also where its answer cannot be read: they are released. */
+function readOrRelease(call: Call, path: string, run: (command: Command) => string): Result {
+  const output = run("ADD")
+  using undo = new Undo()
+  undo.add(() => run("DEL"))
+  const result = readDelegateResult(call, path, output)
+  undo.keep()
+  return result
+}
+
+/** stdout of a delegate that succeeded, its stderr passed on. One that failed speaks through: its code, message and details are kept. */
 function execute(call: Call, path: string, command: Command): string {
-  const { exitCode, stdout, stderr } = runExecutable(
+  const { exitCode, signal, stdout, stderr } = runExecutable(
     path,
     { ...call.variables, CNI_COMMAND: command },
     call.config.bytes,
   )
   const output = decode(stdout)
-  if (exitCode === 0) return output
+  if (exitCode === 0) {
+    writeStderr(stderr)
+    return output
+  }
   if (output.trim() === "") {
+    const ending = signal ? `killed by ${signal}` : `exit code ${exitCode}`
     const words = decode(stderr).trim()
     const problem =
       words === "" ? "netplugin failed with no error message" : `netplugin failed: ${JSON.stringify(words)}`
-    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, `exit code ${exitCode}`)
+    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, ending)
   }
   throw readDelegateError(path, output)
 }
