@@ -42,35 +42,6 @@ describe("a foreign IPAM plugin", () => {
     expect(readFileSync(`${log}.netns`, "utf8")).toBe(node.run("readlink", "/proc/self/ns/net").stdout)
   })
 
-  test("that succeeds has its stderr passed on", () => {
-    using node = new Node()
-    const path = install(node, "bin", `echo "a word of warning" >&2; ${answer(address)}`)
-    const call = { netns: node.pod(), path, config: bridged("foreign") }
-    expect(node.call("bridge", { ...call, command: "ADD" })).toMatchObject({
-      exitCode: 0,
-      stderr: "a word of warning\n",
-    })
-  })
-
-  test.each([
-    ["no JSON", "'10.9.0.2'"],
-    ["two documents", `'{"ips":[]}{"ips":[]}'`],
-    ["an address that is none", `'{"ips":[{"address":"10.9.0.999/24"}]}'`],
-    ["a list", "'[]'"],
-  ])("that answers %s is told to take back what it did, and the node is as before", (_what, printed) => {
-    using node = new Node()
-    const log = join(node.dir, "commands")
-    writeFileSync(log, "")
-    const path = install(node, "bin", `cat >/dev/null; echo $CNI_COMMAND >> ${log}; echo ${printed}`)
-    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
-    const before = snapshot(node)
-    const failed = node.call("bridge", call)
-    expect(failed).toMatchObject({ exitCode: 1, error: { code: 105 } })
-    expect(failed.error?.msg).toContain(`${join(path, "foreign")} gave no usable result: `)
-    expect(readFileSync(log, "utf8")).toBe("ADD\nDEL\n")
-    expect({ ...snapshot(node), files: [] }).toEqual({ ...before, files: [] })
-  })
-
   test("is the first regular file of its name in CNI_PATH", () => {
     using node = new Node()
     mkdirSync(join(node.dir, "a/foreign"), { recursive: true })
@@ -127,7 +98,7 @@ describe("a foreign IPAM plugin", () => {
     ["nothing at all", "exit 3", /no error message/],
     ["no JSON", "echo nonsense; exit 1", /cannot decode the answer/],
     ["no object", "echo '[]'; exit 1", /no JSON object/],
-    ["no JSON after success", "echo nonsense", /cannot decode the answer/],
+    ["no JSON after success", "echo nonsense", /gave no usable result/],
     ["a result without address text", `echo '{"ips":[{"address":7}]}'`, /ips\[0\]\.address/],
   ])("that answers with %s makes ADD fail in a document of ours", (_, script, message) => {
     using node = new Node()
@@ -142,6 +113,40 @@ describe("a foreign IPAM plugin", () => {
     expect(error?.msg).toMatch(message)
     expect(error?.code).not.toBe(999)
     expect(node.ip("link", "show", "type", "veth")).toEqual([])
+  })
+
+  test.each(["echo nonsense", "true", `echo '{"ips":[]}{"ips":[]}'`, "echo []", `echo '{"ips":[{"address":"here"}]}'`])(
+    "that gave an address and says so in words nobody understands (%s) is asked to release it",
+    (script) => {
+      using node = new Node()
+      const log = join(node.dir, "log")
+      const path = install(node, "bin", `cat >/dev/null; echo $CNI_COMMAND >> ${log}; ${script}`)
+      const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+      expect(node.call("bridge", call)).toMatchObject({ exitCode: 1, error: { code: 105 } })
+      expect(readFileSync(log, "utf8")).toBe("ADD\nDEL\n")
+    },
+  )
+
+  test("is heard on stderr where it succeeds", () => {
+    using node = new Node()
+    const path = install(node, "bin", `echo nearly full >&2; ${answer(address)}`)
+    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+    expect(node.call("bridge", call)).toMatchObject({ exitCode: 0, stderr: "nearly full\n" })
+  })
+
+  test("that is killed makes ADD fail, and the signal is named", () => {
+    using node = new Node()
+    const path = install(node, "bin", "kill -9 $$")
+    const call = { command: "ADD", netns: node.pod(), path, config: bridged("foreign") }
+    expect(node.call("bridge", call).error).toMatchObject({ code: 105, details: "killed by SIGKILL" })
+  })
+
+  test("that cannot be started is named, and is no fault of ours", () => {
+    using node = new Node()
+    const path = install(node, "bin", "")
+    chmodSync(join(path, "foreign"), 0o644)
+    const { error } = node.call("bridge", { command: "ADD", netns: node.pod(), path, config: bridged("foreign") })
+    expect(error).toMatchObject({ code: 101, msg: `cannot start ${path}/foreign: EACCES (permission denied)` })
   })
 
   test.each([

@@ -27,6 +27,21 @@ describe("GC", () => {
     expect(kept.pings("10.244.1.1")).toBe(true)
   })
 
+  test("removes them also where the bridge was deleted, or was made anew since", () => {
+    using node = new Node()
+    const network = new Network(node)
+    const [first, second, kept] = [node.pod(), node.pod(), node.pod()]
+    network.connect(first)
+    output(node.inside(["ip", "link", "del", "cni0"]))
+    expect(network.gc([]).exitCode).toBe(0)
+    expect(first.link("eth0")).toBeUndefined()
+    network.connect(second)
+    output(node.inside(["ip", "link", "del", "cni0"]))
+    network.connect(kept)
+    expect(network.gc([kept]).exitCode).toBe(0)
+    expect([second.link("eth0"), kept.link("eth0")?.ifname]).toEqual([undefined, "eth0"])
+  })
+
   test("tells a pod's interfaces apart", () => {
     using node = new Node()
     const network = new Network(node)

@@ -67,6 +67,15 @@ describe("DEL removes the veth and the lease", () => {
     expect(pod.link("eth7")).toBeUndefined()
   })
 
+  test("when the pod's interface was renamed and another one has its name", () => {
+    for (const change of ["set eth0 down", "set eth0 name eth7", "add eth0 type bridge"]) {
+      output(pod.inside(["ip", "link", ...change.split(" ")]))
+    }
+    expect(network.del(pod)).toMatchObject(QUIET)
+    expect([ports(node), leases(node), pod.link("eth7")]).toEqual([[], [], undefined])
+    expect(pod.link("eth0")?.linkinfo?.info_kind).toBe("bridge")
+  })
+
   test("when the files of host-local are gone", () => {
     output(["rm", "-r", join(node.dir, "ipam")])
     expect(network.del(pod)).toMatchObject(QUIET)

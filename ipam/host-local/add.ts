@@ -24,7 +24,7 @@ export function add({ environment, config }: Call): Result {
   const given = network.sets.map((set, index) => {
     const wanted = requested[index]
     return explained(index, () => {
-      if (wanted) return takeRequested(leases, set, wanted, owner)
+      if (wanted) return takeRequested(leases, set, wanted, { owner, held })
       refuseSecond(set, held, environment.containerId, network)
       return takeNext(leases, set, index, owner, network)
     })
@@ -45,7 +45,13 @@ function readDns(path: string): Dns {
   throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
 }
 
-function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, owner: Owner): Candidate {
+interface Holder {
+  readonly owner: Owner
+  readonly held: readonly Address[]
+}
+
+/** Code 102 says that it is this attachment that holds the address, as a killed ADD leaves it: who knows that may DEL and try again. */
+function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, { owner, held }: Holder): Candidate {
   const text = formatAddress(address)
   const range = rangeOf(set, address)
   if (!range) throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`)
@@ -54,7 +60,7 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, owne
   }
   if (leases.take(address, owner)) return { address, range }
   throw new CniError(
-    code.noAddress,
+    held.some((lease) => sameAddress(lease, address)) ? code.conflict : code.noAddress,
     `requested IP address ${text} is not available in range set ${formatSet(set)}`,
     "it is leased to another container, or to this one: run DEL for it first",
   )

@@ -1,8 +1,8 @@
+import { Undo } from "../net/undo.ts"
 import { findExecutable, isThisExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
-import { toCniError } from "./failure.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
@@ -60,7 +60,7 @@ function inProcess(call: Call, plugin: Plugin): Delegate {
 function executed(call: Call, path: string): Delegate {
   const run = (command: Command) => execute(call, path, command)
   return {
-    add: () => addresses(call, path, run),
+    add: () => readOrRelease(call, path, run),
     del: () => void run("DEL"),
     check: () => void run("CHECK"),
     gc: () => void run("GC"),
@@ -68,44 +68,34 @@ function executed(call: Call, path: string): Delegate {
   }
 }
 
-/** The result of a delegate's ADD. Where it makes no sense the delegate is told to take back what it did. */
-function addresses(call: Call, path: string, run: (command: Command) => string): Result {
+/** A delegate that succeeded has given addresses, also where its answer cannot be read: they are released. */
+function readOrRelease(call: Call, path: string, run: (command: Command) => string): Result {
   const output = run("ADD")
-  try {
-    return readDelegateResult(call, path, output)
-  } catch (error) {
-    ignoreFailure(() => run("DEL"))
-    const { message } = toCniError(error)
-    throw new CniError(code.delegate, `${path} gave no usable result: ${message}`, output.slice(0, 200), {
-      cause: error,
-    })
-  }
+  using undo = new Undo()
+  undo.add(() => run("DEL"))
+  const result = readDelegateResult(call, path, output)
+  undo.keep()
+  return result
 }
 
-/** For what is done after something else failed, which is the failure to report. */
-function ignoreFailure(action: () => void): void {
-  try {
-    action()
-  } catch {}
-}
-
-/** stdout of a delegate that succeeded, whose stderr becomes ours. One that failed speaks through: its code, message and details are kept. */
+/** stdout of a delegate that succeeded, its stderr passed on. One that failed speaks through: its code, message and details are kept. */
 function execute(call: Call, path: string, command: Command): string {
-  const { exitCode, stdout, stderr } = runExecutable(
+  const { exitCode, signal, stdout, stderr } = runExecutable(
     path,
     { ...call.variables, CNI_COMMAND: command },
     call.config.bytes,
   )
   const output = decode(stdout)
   if (exitCode === 0) {
-    writeStderr(decode(stderr))
+    writeStderr(stderr)
     return output
   }
   if (output.trim() === "") {
+    const ending = signal ? `killed by ${signal}` : `exit code ${exitCode}`
     const words = decode(stderr).trim()
     const problem =
       words === "" ? "netplugin failed with no error message" : `netplugin failed: ${JSON.stringify(words)}`
-    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, `exit code ${exitCode}`)
+    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, ending)
   }
   throw readDelegateError(path, output)
 }
@@ -118,8 +108,13 @@ function readDelegateError(path: string, output: string): CniError {
 
 /** `null`, as printed by plugins without anything to say, is an empty result. */
 function readDelegateResult(call: Call, path: string, output: string): Result {
-  const value = parseOutput(path, output)
-  return value === null ? emptyResult : readDelegatedResult(value, `result of ${path}`, call.config.cniVersion)
+  try {
+    const value = parseJson(output)
+    return value === null ? emptyResult : readDelegatedResult(value, "result", call.config.cniVersion)
+  } catch (error) {
+    if (!(error instanceof JsonError || error instanceof CniError)) throw error
+    throw new CniError(code.delegate, `${path} gave no usable result: ${error.message}`, output.slice(0, 200))
+  }
 }
 
 function readObject(path: string, output: string): Fields {

@@ -179,6 +179,23 @@ describe("readResult", () => {
     }
   })
 
+  it.each([
+    ["mtu", -1, 0xffffffff],
+    ["advmss", 2 ** 32, 0xffffffff],
+    ["priority", 2 ** 32 + 5, 0xffffffff],
+    ["table", -1, 0xffffffff],
+    ["table", 2 ** 32 + 254, 0xffffffff],
+    ["scope", 256, 0xff],
+  ])("refuses a route whose %s is %i, which the kernel would take for another number", (key, value, max) => {
+    expect(() => read({ routes: [{ dst: "10.9.0.0/16", [key]: value }] }, "1.1.0")).toThrow(
+      expect.objectContaining({
+        code: 7,
+        message: `invalid network config: prevResult.routes[0].${key}: ${value} is not between 0 and ${max}`,
+      }),
+    )
+    expect(read({ routes: [{ dst: "10.9.0.0/16", [key]: max }] }, "1.1.0").routes[0]).toMatchObject({ [key]: max })
+  })
+
   it.each([undefined, null, ""])("takes a result whose cniVersion is %j for the config's version", (cniVersion) => {
     expect(read({ cniVersion, ip4: { ip: "10.1.2.3/24" } }, "0.2.0").ips).toHaveLength(1)
     expect(read({ cniVersion, ips: [{ address: "10.1.2.3/24" }] }, "1.0.0").ips).toHaveLength(1)

@@ -66,16 +66,20 @@ function readIp(value: Json, path: string): IpConfig {
   }
 }
 
+/** What the kernel has room for: more would silently become another number. */
+const U32 = { min: 0, max: 0xffffffff }
+const U8 = { min: 0, max: 0xff }
+
 export function readRoute(value: Json, path: string): Route {
   const fields = readFields(value, path)
   return {
     dst: required(fields, "dst"),
     gw: fields.address("gw"),
-    mtu: fields.integer("mtu"),
-    advmss: fields.integer("advmss"),
-    priority: fields.integer("priority"),
-    table: fields.integer("table"),
-    scope: fields.integer("scope"),
+    mtu: fields.integer("mtu", U32),
+    advmss: fields.integer("advmss", U32),
+    priority: fields.integer("priority", U32),
+    table: fields.integer("table", U32),
+    scope: fields.integer("scope", U8),
   }
 }
 

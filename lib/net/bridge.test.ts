@@ -189,15 +189,15 @@ describe("the gateway's addresses", () => {
     expect([add.map(formatPrefix), remove]).toEqual([["fd00::1/64"], []])
   })
 
-  test("with force, what is in the way goes first, each once, and what is not stays", () => {
+  test("with force, what is in the way goes first, each once and IPv6 before IPv4, and what is not stays", () => {
     const stack = having("10.9.0.1/24", "10.8.0.1/24", "fd00::9/48", "fd01::1/64", "fe80::1/64")
     const plan = planGatewayAddresses(stack, link, prefixes("10.1.0.1/24", "fd00::1/64"), true)
     expect(plan.remove.map(formatPrefix)).toEqual(["10.9.0.1/24", "10.8.0.1/24", "fd00::9/48"])
     putGatewayAddresses(stack, plan)
     expect(stack.log).toEqual([
       "GETADDR",
-      ...["DELADDR", "DELADDR", "DELADDR"],
-      ...["NEWADDR", "NEWADDR"],
+      ...["DELADDR", "NEWADDR"],
+      ...["DELADDR", "DELADDR", "NEWADDR"],
       ...["GETLINK", "NEWLINK"],
     ])
   })

@@ -129,10 +129,16 @@ export function planGatewayAddresses(
   return { link, add, remove: present.filter((other) => add.some((gateway) => inTheWay(other, gateway))) }
 }
 
-/** Carries the plan out: the addresses are usable at once, and the link's MAC is fixed, which may otherwise follow its ports. */
+/**
+ * Carries the plan out: the addresses are usable at once, and the link's MAC is fixed, which may otherwise follow its ports. IPv6 comes
+ * first: where the node has it switched off, nothing has been changed yet.
+ */
 export function putGatewayAddresses({ kernel }: NetworkStack, { link, remove, add }: GatewayPlan): void {
-  for (const prefix of remove) removeAddress(kernel, link.index, link.name, prefix)
-  for (const gateway of add) addGateway(kernel, link, gateway)
+  for (const family of [6, 4]) {
+    const ofFamily = ({ address }: Prefix) => address.family === family
+    for (const prefix of remove.filter(ofFamily)) removeAddress(kernel, link.index, link.name, prefix)
+    for (const gateway of add.filter(ofFamily)) addGateway(kernel, link, gateway)
+  }
   const mac = add.length > 0 && readLink(kernel, link.index)?.mac
   if (mac) changeLink(kernel, link.index, link.name, { mac })
 }

@@ -6,6 +6,7 @@ const errnos = {
   EINTR: [4, "interrupted system call"],
   EIO: [5, "input/output error"],
   ENXIO: [6, "no such device or address"],
+  ENOEXEC: [8, "exec format error"],
   EBADF: [9, "bad file descriptor"],
   EAGAIN: [11, "resource temporarily unavailable"],
   ENOMEM: [12, "out of memory"],

@@ -1,5 +1,7 @@
+import { type Errno, errnoName } from "./errno.ts"
 import { fileStatus, readAll, S_IFREG, sameFile, unlessMissing, writeAll } from "./file.ts"
 import { libc } from "./libc.ts"
+import { SystemError } from "./system-error.ts"
 
 /** The name this executable was started under: the name of its hard link. */
 export function programName(): string {
@@ -20,9 +22,9 @@ export function writeStdout(text: string): void {
 }
 
 /** Best effort: what cannot be written to stderr is lost. */
-export function writeStderr(text: string): void {
+export function writeStderr(text: string | Uint8Array): void {
   try {
-    writeAll(2, new TextEncoder().encode(text), "stderr")
+    writeAll(2, typeof text === "string" ? new TextEncoder().encode(text) : text, "stderr")
   } catch {}
 }
 
@@ -52,7 +54,9 @@ export function isThisExecutable(path: string): boolean {
 
 /** How a process that was waited for ended. */
 export interface Outcome {
-  readonly exitCode: number
+  /** Null where a signal ended it. */
+  readonly exitCode: number | null
+  readonly signal: string | number | undefined
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
@@ -64,12 +68,23 @@ const BUSY_TRIES = 6
 export function runExecutable(path: string, env: Record<string, string | undefined>, stdin: Uint8Array): Outcome {
   for (let attempt = 1; ; attempt++) {
     try {
-      const { exitCode, stdout, stderr } = Bun.spawnSync([path], { env, stdin, stdout: "pipe", stderr: "pipe" })
-      return { exitCode, stdout, stderr }
+      const { exitCode, signalCode, stdout, stderr } = Bun.spawnSync([path], {
+        env,
+        stdin,
+        stdout: "pipe",
+        stderr: "pipe",
+      })
+      return { exitCode, signal: signalCode, stdout, stderr }
     } catch (error) {
-      const busy = error instanceof Error && "code" in error && error.code === "ETXTBSY"
-      if (!busy || attempt === BUSY_TRIES) throw error
+      const errno = errnoOf(error)
+      if (errno !== "ETXTBSY" || attempt === BUSY_TRIES) throw errno ? new SystemError(errno, `start ${path}`) : error
       Bun.sleepSync(1000)
     }
   }
+}
+
+/** The number that Bun's own errors carry, negated as in libuv. */
+function errnoOf(error: unknown): Errno | undefined {
+  const number = error instanceof Error && "errno" in error ? Number(error.errno) : 0
+  return number === 0 ? undefined : errnoName(Math.abs(number))
 }

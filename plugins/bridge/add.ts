@@ -12,7 +12,7 @@ import {
   putGatewayAddresses,
 } from "../../lib/net/bridge.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
-import { enableForwarding } from "../../lib/net/forwarding.ts"
+import { planForwarding } from "../../lib/net/forwarding.ts"
 import { ownerAlias } from "../../lib/net/names.ts"
 import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
@@ -46,10 +46,11 @@ export function add(call: Call): Result {
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
   const settled = readLink(host.kernel, bridge.index) ?? bridge
+  gateway?.forward()
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
   undo.keep()
-  return describe(call, { bridge: settled, attachment, gateway, layer3, config })
+  return describe(call, { bridge: settled, attachment, gateway: gateway?.inVlan, layer3, config })
 }
 
 function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {
@@ -72,20 +73,28 @@ function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer
   })
 }
 
+interface Gateway {
+  /** The bridge's interface in the VLAN, if there is one. */
+  readonly inVlan: Link | undefined
+  /** Lets the node forward the pods' packets. Not undone, so it comes last. */
+  readonly forward: () => void
+}
+
 /**
- * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses and lets the node forward their packets. Whoever had the
- * pod's addresses before is forgotten. Returns the VLAN's interface if there is one.
+ * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses. Whoever had the pod's addresses before is forgotten.
+ * Undefined where the network wants no gateway.
  */
-function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, layer3: Layer3): Link | undefined {
+function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, layer3: Layer3): Gateway | undefined {
   if (!config.isGateway) return undefined
   const { vlan, preserveDefaultVlan, forceAddress } = config
   const inVlan = vlan === 0 ? undefined : ensureGatewayInterface(host, bridge, vlan, preserveDefaultVlan)
   const link = inVlan ?? bridge
   const plan = planGatewayAddresses(host, link, layer3.gateways, forceAddress)
-  for (const { address } of layer3.gateways) enableForwarding(address.family)
+  const families = new Set(layer3.gateways.map(({ address }) => address.family))
+  const steps = Array.from(families, planForwarding)
   putGatewayAddresses(host, plan)
   for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
-  return inVlan
+  return { inVlan, forward: () => steps.forEach((step) => step?.()) }
 }
 
 interface Outcome {

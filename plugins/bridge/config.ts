@@ -61,8 +61,7 @@ export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
   return config
 }
 
-/** `bridge`, checked as far as DEL and GC need it. */
-export function readBridgeName(fields: Fields): string {
+function readBridgeName(fields: Fields): string {
   const name = fields.string("bridge") || DEFAULT_BRIDGE
   const problem = ifnameProblem(name)
   if (problem) throw invalidConfig("bridge", `${problem}: ${JSON.stringify(name)}`)

@@ -18,9 +18,10 @@ export function del(call: Call): void {
   if (ipamType !== "") findDelegate(call, ipamType).del()
 }
 
+/** The veth is known by the name of its host end: the pod may have renamed its own, and use the name for something else. */
 function removeVeth(call: Call): void {
-  using pod = openPodIfPresent(call.environment.netns)
-  if (pod && removeLink(pod.kernel, call.environment.ifname)) return
   using host = NetworkStack.host()
-  removeLink(host.kernel, hostVethName(ownerOf(call)))
+  if (removeLink(host.kernel, hostVethName(ownerOf(call)))) return
+  using pod = openPodIfPresent(call.environment.netns) // the Go plugin's has a random name on the host
+  if (pod) removeLink(pod.kernel, call.environment.ifname)
 }
