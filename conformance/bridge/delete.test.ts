@@ -76,6 +76,15 @@ describe("DEL removes the veth and the lease", () => {
     expect(pod.link("eth0")?.linkinfo?.info_kind).toBe("bridge")
   })
 
+  test("but no veth of the computed name that says it is another's", () => {
+    const [port] = ports(node)
+    const name = port?.ifname ?? ""
+    output(node.inside(["ip", "link", "set", name, "alias", "cni-ts net another-container eth0"]))
+    expect(network.ask("DEL", "", { containerId: pod.containerId })).toMatchObject(QUIET)
+    expect([ports(node).map(({ ifname }) => ifname), leases(node)]).toEqual([[name], []])
+    output(node.inside(["ip", "link", "del", name]))
+  })
+
   test("when the files of host-local are gone", () => {
     output(["rm", "-r", join(node.dir, "ipam")])
     expect(network.del(pod)).toMatchObject(QUIET)

@@ -89,7 +89,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   "IPAM answers nonsense": {
     config: (node) => ({ ipam: scripted(node, ["nonsense"]) }),
     add: (network, pod) => network.add(pod, { path: join(network.node.dir, "bin") }),
-    error: { code: 7, msg: "nonsense" },
+    error: { code: 105, msg: "nonsense" },
   },
 }
 

@@ -46,7 +46,7 @@ export function add(call: Call): Result {
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
   const settled = readLink(host.kernel, bridge.index) ?? bridge
-  gateway?.forward()
+  for (const enable of gateway?.forwarding ?? []) enable()
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
   undo.keep()
@@ -76,8 +76,8 @@ function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer
 interface Gateway {
   /** The bridge's interface in the VLAN, if there is one. */
   readonly inVlan: Link | undefined
-  /** Lets the node forward the pods' packets. Not undone, so it comes last. */
-  readonly forward: () => void
+  /** What lets the node forward the pods' packets. Not undone, so it comes last. */
+  readonly forwarding: readonly (() => void)[]
 }
 
 /**
@@ -91,10 +91,10 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const link = inVlan ?? bridge
   const plan = planGatewayAddresses(host, link, layer3.gateways, forceAddress)
   const families = new Set(layer3.gateways.map(({ address }) => address.family))
-  const steps = Array.from(families, planForwarding)
+  const forwarding = [...families].map(planForwarding).filter((step) => step !== undefined)
   putGatewayAddresses(host, plan)
   for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
-  return { inVlan, forward: () => steps.forEach((step) => step?.()) }
+  return { inVlan, forwarding }
 }
 
 interface Outcome {

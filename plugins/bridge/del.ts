@@ -1,9 +1,9 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPodIfPresent } from "../../lib/cni/netns.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { hostVethName } from "../../lib/net/names.ts"
+import { hostVethName, ownerAlias } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { removeLink } from "../../lib/netlink/route/link.ts"
+import { readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { readIpamType } from "./config.ts"
 import { ownerOf } from "./owner.ts"
 
@@ -21,7 +21,10 @@ export function del(call: Call): void {
 /** The veth is known by the name of its host end: the pod may have renamed its own, and use the name for something else. */
 function removeVeth(call: Call): void {
   using host = NetworkStack.host()
-  if (removeLink(host.kernel, hostVethName(ownerOf(call)))) return
+  const owner = ownerOf(call)
+  const veth = readLink(host.kernel, hostVethName(owner))
+  const ours = veth?.alias === ownerAlias(owner) || veth?.alias === "" // a killed ADD left it without
+  if (veth && ours && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns) // the Go plugin's has a random name on the host
   if (pod) removeLink(pod.kernel, call.environment.ifname)
 }
