@@ -195,6 +195,20 @@ test("CHECK of a single address (/32) succeeds (the reference asks for a route t
   expect(network.check(pod, single)).toMatchObject({ exitCode: 0, stdout: "" })
 })
 
+test("CHECK asks the kernel no more often for many routes than for few", () => {
+  using node = new Node()
+  const requests = [2, 200].map((count) => {
+    const routes = Array.from({ length: count }, (_, index) => ({ dst: `10.99.${index}.0/24` }))
+    const network = new Network(node, { isGateway: true, ipam: hostLocal(node, DUAL, { routes }) })
+    const pod = node.pod()
+    const config = { ...network.config, prevResult: network.connect(pod) }
+    const { outcome, calls } = node.trace("bridge", { command: "CHECK", netns: pod, config }, "sendto")
+    expect(outcome).toMatchObject({ exitCode: 0, stdout: "" })
+    return calls.filter(({ name }) => name === "sendto").length
+  })
+  expect(requests[1]).toBe(requests[0])
+})
+
 test("CHECK below 0.4.0 is refused", () => {
   using node = new Node()
   const network = new Network(node, { cniVersion: "0.3.1" })

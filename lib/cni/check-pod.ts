@@ -1,4 +1,4 @@
-import { bits, sameAddress } from "../ip/address.ts"
+import { bits, type Family, sameAddress } from "../ip/address.ts"
 import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { listAddresses } from "../netlink/route/address.ts"
@@ -18,6 +18,7 @@ export function checkAddresses(pod: NetworkStack, { index, name, position }: Che
   const expected = result.ips.filter((ip) => ip.interface === undefined || ip.interface === position)
   if (expected.length === 0) return
   const present = listAddresses(pod.kernel, index)
+  const routes = routesOf(pod)
   for (const { address } of expected) {
     if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
       throw changed(`address ${formatPrefix(address)} is missing on ${name}`)
@@ -25,7 +26,7 @@ export function checkAddresses(pod: NetworkStack, { index, name, position }: Che
     const { family } = address.address
     if (address.length === bits(family)) continue // a single address has no network to be reached
     const network = networkOf(address)
-    if (!listRoutes(pod.kernel, family, RT_TABLE_MAIN).some(({ dst }) => samePrefix(dst, network))) {
+    if (!routes(family, RT_TABLE_MAIN).some(({ dst }) => samePrefix(dst, network))) {
       throw changed(`route to ${formatPrefix(network)} of ${name} is missing`)
     }
   }
@@ -33,11 +34,23 @@ export function checkAddresses(pod: NetworkStack, { index, name, position }: Che
 
 /** Every route of the result exists in its table. Of default routes only the destination counts: later plugins may redirect them. */
 export function checkRoutes(pod: NetworkStack, { name }: CheckedInterface, result: Result): void {
+  const routes = routesOf(pod)
   for (const route of result.routes) {
-    const present = listRoutes(pod.kernel, route.dst.address.family, route.table || RT_TABLE_MAIN)
+    const present = routes(route.dst.address.family, route.table || RT_TABLE_MAIN)
     if (!present.some((candidate) => serves(candidate, route))) {
       throw changed(`route ${formatPrefix(route.dst)} of ${name} is missing or goes another way`)
     }
+  }
+}
+
+/** The pod's routes, each table of a family read once. */
+function routesOf(pod: NetworkStack): (family: Family, table: number) => readonly KernelRoute[] {
+  const read = new Map<string, readonly KernelRoute[]>()
+  return (family, table) => {
+    const key = `${family} ${table}`
+    const routes = read.get(key) ?? listRoutes(pod.kernel, family, table)
+    read.set(key, routes)
+    return routes
   }
 }
 
