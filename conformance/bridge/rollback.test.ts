@@ -126,6 +126,16 @@ describe.each(Object.entries(FAILURES))("an ADD that fails because %s", (_, { co
   })
 })
 
+test("an ADD fails and leaves nothing behind when somebody removes the bridge meanwhile", () => {
+  using node = new Node()
+  const pod = node.pod()
+  const network = new Network(node, { ipam: scripted(node, ["10.244.1.2/24"], "ip link del cni0") })
+  const before = settled(node)
+  const { error } = network.add(pod, { path: join(node.dir, "bin") })
+  expect(error).toMatchObject({ code: 102, msg: "bridge cni0 vanished while it was being used", details: "try again" })
+  expect(settled(node)).toEqual(before)
+})
+
 test("a second ADD of an attachment fails and does the first no harm", () => {
   using node = new Node()
   const network = new Network(node, { isGateway: true, ipam: hostLocal(node) })
@@ -147,11 +157,11 @@ function addBridge(node: Node): void {
   for (const state of ["up", "down"]) output(node.inside(["ip", "link", "set", "cni0", state]))
 }
 
-/** An IPAM plugin in `<node.dir>/bin` that answers ADD with these addresses. */
-function scripted(node: Node, addresses: readonly string[]): Config {
+/** An IPAM plugin in `<node.dir>/bin` that answers ADD with these addresses, and has it run a command on the node before. */
+function scripted(node: Node, addresses: readonly string[], command = "true"): Config {
   const answer = JSON.stringify({ cniVersion: "1.1.0", ips: addresses.map((address) => ({ address })) })
   node.run("mkdir", "-p", join(node.dir, "bin"))
-  const script = `#!/bin/sh\n[ $CNI_COMMAND != ADD ] || echo '${answer}'\n`
+  const script = `#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { ${command}; echo '${answer}'; }\n`
   writeFileSync(join(node.dir, "bin/scripted"), script, { mode: 0o755 })
   return { type: "scripted" }
 }

@@ -11,6 +11,7 @@ import {
   planGatewayAddresses,
   putGatewayAddresses,
 } from "../../lib/net/bridge.ts"
+import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { ownerAlias } from "../../lib/net/names.ts"
@@ -45,7 +46,9 @@ export function add(call: Call): Result {
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
-  const settled = readLink(host.kernel, bridge.index) ?? bridge
+  const settled = readLink(host.kernel, bridge.index)
+  // Another ADD that made the bridge and failed removes it, if it sees no port yet.
+  if (!settled) throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
   for (const enable of gateway?.forwarding ?? []) enable()
   changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
 
