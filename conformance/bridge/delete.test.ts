@@ -108,6 +108,27 @@ describe("DEL removes the veth and the lease", () => {
   })
 })
 
+describe("DEL of an attachment whose ADD failed", () => {
+  test("for a name that another network has in the pod leaves that network's interface", () => {
+    using node = new Node()
+    const pod = node.pod()
+    new Network(node, { ipam: hostLocal(node) }).connect(pod)
+    const second = new Network(node, { name: "second" })
+    expect(second.add(pod).error?.code).toBe(102)
+    expect(second.del(pod)).toMatchObject(QUIET)
+    expect([pod.link("eth0")?.ifname, ports(node).length]).toEqual(["eth0", 1])
+  })
+
+  test("for the name lo succeeds", () => {
+    using node = new Node()
+    const pod = node.pod()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    expect(network.add(pod, { ifname: "lo" }).exitCode).toBe(1)
+    expect(network.del(pod, { ifname: "lo" })).toMatchObject(QUIET)
+    expect([pod.link("lo")?.ifname, ports(node)]).toEqual(["lo", []])
+  })
+})
+
 test("DEL of what was never added succeeds and makes nothing", () => {
   using node = new Node()
   const [pod, before] = [node.pod(), settled(node)]

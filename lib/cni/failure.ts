@@ -10,9 +10,13 @@ export function toCniError(error: unknown): CniError {
   const cause = { cause: error }
   if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
   if (error instanceof Conflict) return new CniError(code.conflict, error.message, error.advice, cause)
-  if (error instanceof SystemError) return new CniError(code.file, error.message, "", cause)
+  if (error instanceof SystemError) return new CniError(code.file, error.message, adviceOn(error), cause)
   const message = error instanceof Error ? error.message : String(error)
   return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)
+}
+
+function adviceOn({ errno }: SystemError): string {
+  return errno === "EPERM" ? "the plugin has to run as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN" : ""
 }
 
 /** The error document of the specification; `version` is the configuration's, if it got that far. */

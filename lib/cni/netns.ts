@@ -1,13 +1,16 @@
 import { NetworkStack } from "../net/stack.ts"
-import { failedWith, SystemError } from "../sys/system-error.ts"
+import { failedWith } from "../sys/system-error.ts"
 import { CniError, code } from "./errors.ts"
+
+/** What opening or entering a path says that is no network namespace. Any other failure is not the path's fault. */
+const UNFIT = ["ENOENT", "ENOTDIR", "EINVAL", "EISDIR", "ELOOP", "ENXIO", "ENAMETOOLONG"] as const
 
 /** The pod's network stack. Throws code 8 where CNI_NETNS leads to no network namespace. */
 export function openPod(netns: string): NetworkStack {
   try {
     return NetworkStack.pod(netns)
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error
+    if (!failedWith(error, ...UNFIT)) throw error
     const advice = failedWith(error, "ENOENT")
       ? "the pod's sandbox is gone; let the runtime make a new one"
       : "CNI_NETNS must be the path of a network namespace, such as /run/netns/NAME or /proc/PID/ns/net"

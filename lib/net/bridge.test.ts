@@ -65,21 +65,29 @@ describe("ensuring a bridge", () => {
   })
 
   test("one we made is removed when we fail", () => {
-    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), nothing] })
+    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, cni0), nothing] })
     ensureBridge(stack, wish, undo)
-    expect(undone(stack)).toEqual(["GETLINK", "DELLINK"])
+    expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
   })
 
   test("one we made stays when we fail but somebody has a port on it by then", () => {
-    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, port)] })
+    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, cni0), found(16, port)] })
     ensureBridge(stack, wish, undo)
-    expect(undone(stack)).toEqual(["GETLINK"])
+    expect(undone(stack)).toEqual(["GETLINK", "GETLINK"])
   })
 
   test("one we made is removed also when setting it up fails", () => {
-    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), nothing], NEWLINK: [found(16), refused(EPERM)] })
+    const GETLINK = [nothing, found(16, cni0), found(16, cni0), nothing]
+    const stack = new FakeStack({ GETLINK, NEWLINK: [found(16), refused(EPERM)] })
     expect(() => ensureBridge(stack, wish, undo)).toThrow("cannot change link cni0 (up, mtu): EPERM")
-    expect(undone(stack)).toEqual(["GETLINK", "DELLINK"])
+    expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
+  })
+
+  test("one we made is removed also when reading it back fails", () => {
+    const GETLINK = [nothing, refused(EPERM), found(16, cni0), nothing]
+    const stack = new FakeStack({ GETLINK })
+    expect(() => ensureBridge(stack, wish, undo)).toThrow("cannot read link cni0: EPERM")
+    expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
   })
 
   test("one that vanishes meanwhile is a Conflict, not a wait", () => {

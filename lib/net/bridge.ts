@@ -34,10 +34,10 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
   const created = !existing && tryCreate(kernel, wish)
+  if (created) undo.add(() => removeUnusedBridge(kernel, wish.name))
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
-    undo.add(() => unlessUsed(kernel, link, () => removeLink(kernel, link.index)))
     const mtu = wish.mtu || uplinkMtu(kernel)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(kernel, link.index, link.name, change)
@@ -84,6 +84,11 @@ function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): b
     if (refusedWith(error, "EEXIST")) return false
     throw error
   }
+}
+
+function removeUnusedBridge(kernel: Conversation, name: string): void {
+  const link = readLink(kernel, name)
+  if (link) unlessUsed(kernel, link, () => removeLink(kernel, link.index))
 }
 
 /** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */

@@ -34,6 +34,9 @@ function digits(text: string, count: number): string {
   return value.toString(32).padStart(26, "0").slice(-count)
 }
 
+/** What every such alias starts with. */
+export const OWNER_MARK = "cni-ts "
+
 /** IFALIASZ less the final NUL. */
 const ALIAS_BYTES = 255
 
@@ -42,8 +45,8 @@ const ALIAS_BYTES = 255
  * a veth without it is what a killed ADD left.
  */
 export function ownerAlias({ network, containerId, ifname }: Owner): string {
-  const alias = `cni-ts ${network} ${containerId} ${ifname}`
+  const alias = `${OWNER_MARK}${network} ${containerId} ${ifname}`
   return new TextEncoder().encode(alias).length <= ALIAS_BYTES
     ? alias
-    : `cni-ts sha512 ${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
+    : `${OWNER_MARK}sha512 ${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
 }

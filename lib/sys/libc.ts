@@ -1,4 +1,4 @@
-import { dlopen, FFIType, type Pointer, read } from "bun:ffi"
+import { dlopen, type FFIFunction, FFIType, type Pointer, read } from "bun:ffi"
 import { type Errno, errnoName } from "./errno.ts"
 import { SystemError } from "./system-error.ts"
 
@@ -6,7 +6,7 @@ import { SystemError } from "./system-error.ts"
  * glibc's own functions, under their own names. Each costs about ten microseconds at start: add with care.
  * Buffers are passed as typed arrays, never as a stored address: the collector may move them.
  */
-export const libc = dlopen("libc.so.6", {
+export const libc = open({
   __errno_location: { args: [], returns: "ptr" },
   close: { args: ["i32"], returns: "i32" },
   closedir: { args: ["ptr"], returns: "i32" },
@@ -33,7 +33,19 @@ export const libc = dlopen("libc.so.6", {
   utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   _exit: { args: ["i32"], returns: "void" },
-}).symbols
+})
+
+/** Without FFI there is no way to work, and only this to say so: one error document as the CNI specification wants it. */
+function open<const Functions extends Record<string, FFIFunction>>(functions: Functions) {
+  try {
+    return dlopen("libc.so.6", functions).symbols
+  } catch (error) {
+    const msg = `cannot call the C library: ${error instanceof Error ? error.message : error}`
+    const details = "the process must be allowed to make memory executable (no MemoryDenyWriteExecute, no ulimit -v)"
+    console.log(JSON.stringify({ code: 100, msg, details }, null, 4))
+    process.exit(1)
+  }
+}
 
 /** Where this thread's errno stands; the address never changes. */
 let errnoAt: Pointer | undefined

@@ -23,10 +23,17 @@ function createOrReplace({ kernel }: NetworkStack, wish: NewVeth): void {
     if (!refusedWith(error, "EEXIST")) throw error
     const present = readLink(kernel, wish.host.name)
     if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
+    if (present.kind !== "veth") throw exists(`host interface ${present.name} is in the way: it is no veth`)
     if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
     removeLink(kernel, present.index)
     createVeth(kernel, wish)
   }
+}
+
+/** A finished attachment says whose it is; that one stays. */
+function removeUnfinished({ kernel }: NetworkStack, name: string): void {
+  const veth = readLink(kernel, name)
+  if (veth?.kind === "veth" && veth.alias === "") removeLink(kernel, veth.index)
 }
 
 function exists(message: string): Conflict {
@@ -47,6 +54,7 @@ export function attach(
   const name = hostVethName(wish.owner)
   const mtu = config.mtu || bridge.mtu
   const podMac = wish.mac ?? localMac(randomBytes(6))
+  undo.add(() => removeUnfinished(host, name)) // also where the kernel's answer was lost
   createOrReplace(host, {
     host: { name, mac: localMac(randomBytes(6)), mtu, master: bridge.index },
     peer: { name: wish.owner.ifname, mac: podMac, mtu, namespace: pod.namespace?.fd },

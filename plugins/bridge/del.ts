@@ -1,7 +1,7 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPodIfPresent } from "../../lib/cni/netns.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { hostVethName, ownerAlias } from "../../lib/net/names.ts"
+import { hostVethName, OWNER_MARK, ownerAlias } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { readIpamType } from "./config.ts"
@@ -24,7 +24,15 @@ function removeVeth(call: Call): void {
   const owner = ownerOf(call)
   const veth = readLink(host.kernel, hostVethName(owner))
   const ours = veth?.alias === ownerAlias(owner) || veth?.alias === "" // a killed ADD left it without
-  if (veth && ours && removeLink(host.kernel, veth.index)) return
-  using pod = openPodIfPresent(call.environment.netns) // the Go plugin's has a random name on the host
-  if (pod) removeLink(pod.kernel, call.environment.ifname)
+  if (veth?.kind === "veth" && ours && removeLink(host.kernel, veth.index)) return
+  using pod = openPodIfPresent(call.environment.netns)
+  if (pod) removeForeignVeth(host, pod, owner.ifname)
+}
+
+/** The Go plugin's veth has a random name on the host. One that says whose it is belongs to another network of the pod. */
+function removeForeignVeth(host: NetworkStack, pod: NetworkStack, ifname: string): void {
+  const inPod = readLink(pod.kernel, ifname)
+  if (inPod?.kind !== "veth") return
+  const owned = readLink(host.kernel, inPod.peer)?.alias.startsWith(OWNER_MARK)
+  if (!owned) removeLink(pod.kernel, inPod.index)
 }
