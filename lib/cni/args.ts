@@ -32,8 +32,9 @@ function splitPair(pair: string): [string, string] {
 }
 
 function readIgnoreUnknown(value: string): boolean {
-  if (/^(1|true)$/i.test(value)) return true
-  if (/^(0|false)$/i.test(value)) return false
+  const answer = value.toLowerCase()
+  if (answer === "1" || answer === "true") return true
+  if (answer === "0" || answer === "false") return false
   throw new CniError(
     code.badEnvironment,
     `invalid CNI_ARGS: IgnoreUnknown is ${JSON.stringify(value)}, not 0, 1, true or false`,

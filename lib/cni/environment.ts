@@ -63,7 +63,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     ifname: env["CNI_IFNAME"] ?? "",
     args: env["CNI_ARGS"] ?? "",
     path: (env["CNI_PATH"] ?? "").split(":").filter((directory) => directory !== ""),
-    netnsOverride: /^(true|1)$/i.test(env["CNI_NETNS_OVERRIDE"] ?? ""),
+    netnsOverride: ["true", "1"].includes((env["CNI_NETNS_OVERRIDE"] ?? "").toLowerCase()),
   }
 }
 
@@ -84,8 +84,18 @@ export function ifnameProblem(name: string): string | undefined {
   if (name === "") return "interface name is empty"
   if (new TextEncoder().encode(name).length > 15) return "interface name is too long: at most 15 bytes"
   if (name === "." || name === "..") return "interface name is . or .."
-  if (/[/:\s\u0085]/u.test(name)) return "interface name contains / or : or whitespace"
+  if (name.includes("/") || name.includes(":") || hasSpace(name)) {
+    return "interface name contains / or : or whitespace"
+  }
   if (name.includes("%")) return "interface name contains %"
   if (name.includes("\0")) return "interface name contains a NUL byte"
   return undefined
+}
+
+/** A regular expression with the same meaning would take a fresh process a quarter of a millisecond. */
+function hasSpace(name: string): boolean {
+  for (const char of name) {
+    if (char.trim() === "" || char === "\u0085") return true
+  }
+  return false
 }

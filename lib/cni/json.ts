@@ -80,5 +80,7 @@ const HTML: Record<string, string> = {
  * which then has to name them all.
  */
 export function printJson(value: unknown, keys: readonly string[] | null = null): string {
-  return JSON.stringify(value, keys as string[] | null, 4).replace(/[<>&\u2028\u2029]/g, (char) => HTML[char] ?? char)
+  let text = JSON.stringify(value, keys as string[] | null, 4)
+  for (const char in HTML) if (text.includes(char)) text = text.replaceAll(char, HTML[char] ?? char)
+  return text
 }
