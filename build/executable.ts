@@ -8,7 +8,7 @@ const bin = join(root, "dist", "bin")
 
 /**
  * What each flag is for. Without the autoload flags the executable would read .env and bunfig.toml from its working directory;
- * embedded arguments make it refuse BUN_OPTIONS; byte code saves a millisecond of every call. A plugin ends before compiling its
+ * embedded arguments keep BUN_OPTIONS from running other code; byte code saves a millisecond of every call. A plugin ends before compiling its
  * functions could pay: with the default policy a call spends three milliseconds on that.
  */
 const flags = [

@@ -87,15 +87,6 @@ describe("the runtime's globals", () => {
 })
 
 describe("every file", () => {
-  const workplace = ["", "work", "main"].join("/")
-  const reference = ["..", "shared", "design.md"].join("/")
-
-  test.each([workplace, reference])("does not name %s", (path) => {
-    expect(breachesOf("README.md", `first\nsee ${path}\n`)).toEqual([
-      { file: "README.md", line: 2, rule: expect.stringContaining("a clone does not have") },
-    ])
-  })
-
   test("of TypeScript ends by line 400", () => {
     expect(rules("lib/net/stack.ts", "\n".repeat(400))).toEqual([])
     expect(breachesOf("lib/net/stack.test.ts", "\n".repeat(401))).toEqual([

@@ -18,7 +18,7 @@ const MAX_LINES = 400
 
 /** What `text`, the content of `file`, does that it may not. Paths are those of the repository, with slashes. */
 export function breachesOf(file: string, text: string): Breach[] {
-  const found = [...foreignPaths(text)]
+  const found: Found[] = []
   if (file.endsWith(".ts")) {
     found.push(...tooLong(text))
     if (isLayered(file)) found.push(...wrongImports(file, text), ...runtimeGlobals(file, text))
@@ -83,13 +83,6 @@ function* runtimeGlobals(file: string, text: string): Generator<Found> {
   if (layerOf(file) === "lib/sys") return
   for (const { 1: name, index } of codeOnly(text).matchAll(/(?<![\w$.])(Bun|process)\b(?!\s*:)/g)) {
     yield { offset: index, rule: `${layerOf(file)} uses the global ${name}: only lib/sys does` }
-  }
-}
-
-/** A clone stands alone: it knows nothing of the place where it was written. */
-function* foreignPaths(text: string): Generator<Found> {
-  for (const { 0: path, index } of text.matchAll(/\/work\/|\bshared\//g)) {
-    yield { offset: index, rule: `names ${path}, which a clone does not have` }
   }
 }
 

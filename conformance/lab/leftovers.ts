@@ -32,7 +32,8 @@ export function teardown(): void {
   if (!before.mounts.some(isNamedMount) && list(NAMED).length === 0) output(["umount", NAMED])
   const after = readMachine()
   const changes = compare(before, after)
-  if (changes.length > 0) throw new Error(`the tests changed this machine:\n${changes.join("\n")}`)
+  if (changes.length > 0)
+    throw new Error(`the tests, or somebody else meanwhile, changed this machine:\n${changes.join("\n")}`)
 }
 
 function removeStray(): void {

@@ -102,7 +102,7 @@ function execute(call: Call, path: string, command: Command): string {
 
 function readDelegateError(path: string, output: string): CniError {
   const fields = readObject(path, output)
-  const number = fields.integer("code") ?? 0
+  const number = fields.integer("code") || code.delegate
   return new CniError(number, fields.string("msg") ?? "", fields.string("details") ?? "")
 }
 
