@@ -1,4 +1,4 @@
-import { BlockList, isIP } from "node:net"
+import { isIP } from "node:net"
 import fc from "fast-check"
 import IPCIDR from "ip-cidr"
 import { describe, expect, it } from "vitest"
@@ -8,7 +8,6 @@ import {
   addressFromBytes,
   bits,
   formatAddress,
-  isGlobalUnicast,
   isLoopback,
   parseAddress,
   plus,
@@ -213,39 +212,6 @@ describe("sameAddress", () => {
     expect(sameAddress(parse("0.0.0.1"), parse("::1"))).toBe(false)
     expect(sameAddress(parse("::1"), parse("0:0::1"))).toBe(true)
     expect(sameAddress(parse("::1"), parse("::2"))).toBe(false)
-  })
-})
-
-/** The ranges Go's net.IP.IsGlobalUnicast excludes. */
-const special = new BlockList()
-special.addAddress("0.0.0.0")
-special.addAddress("255.255.255.255")
-special.addSubnet("127.0.0.0", 8)
-special.addSubnet("169.254.0.0", 16)
-special.addSubnet("224.0.0.0", 4)
-special.addAddress("::", "ipv6")
-special.addAddress("::1", "ipv6")
-special.addSubnet("fe80::", 10, "ipv6")
-special.addSubnet("ff00::", 8, "ipv6")
-
-const boundaries = [
-  "0.0.0.0 0.0.0.1 10.0.0.1 126.255.255.255 127.0.0.0 127.255.255.255 128.0.0.0 169.253.255.255 169.254.0.0",
-  "169.254.255.255 169.255.0.0 192.168.0.1 223.255.255.255 224.0.0.0 239.255.255.255 240.0.0.0 255.255.255.254",
-  "255.255.255.255 :: ::1 ::2 fc00::1 fe7f:ffff::1 fe80::1 febf:ffff::1 fec0::1 feff::1 ff00::1 ff02::1 2001:db8::1",
-].flatMap((line) => line.split(" "))
-
-describe("isGlobalUnicast", () => {
-  it.each(boundaries)("agrees with Go's ranges about %s", (text) => {
-    expect(isGlobalUnicast(parse(text))).toBe(!special.check(text, text.includes(":") ? "ipv6" : "ipv4"))
-  })
-
-  it("agrees with Go's ranges about any address", () => {
-    fc.assert(
-      fc.property(address, (any) => {
-        const family = any.family === 4 ? "ipv4" : "ipv6"
-        expect(isGlobalUnicast(any)).toBe(!special.check(formatAddress(any), family))
-      }),
-    )
   })
 })
 

@@ -123,18 +123,6 @@ export function plus({ family, value }: Address, count: bigint): Address {
   return { family, value: BigInt.asUintN(bits(family), value + count) }
 }
 
-/**
- * Whether other hosts can be reached by it: not loopback, link-local, multicast, unspecified or broadcast.
- */
-export function isGlobalUnicast({ family, value }: Address): boolean {
-  if (value === 0n) return false
-  if (family === 4) {
-    const top = value >> 24n
-    return top !== 127n && value >> 16n !== 0xa9fen && value >> 28n !== 0xen && value !== MASK32
-  }
-  return value !== 1n && value >> 118n !== 0x3fan && value >> 120n !== 0xffn
-}
-
 /** Whether the address belongs to the host itself: 127.0.0.0/8 or ::1. */
 export function isLoopback({ family, value }: Address): boolean {
   return family === 4 ? value >> 24n === 127n : value === 1n
