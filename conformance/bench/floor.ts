@@ -30,7 +30,7 @@ export class Floor {
   constructor(subnets: readonly string[]) {
     this.#name = `floor-${subnets.length === 1 ? "4" : "6"}`
     this.#subnets = subnets.flatMap((subnet) => parsePrefix(subnet) ?? [])
-    createBridge(this.#host, { name: this.#name, mac: localMac(randomBytes(6)), vlanFiltering: false })
+    createBridge(this.#host, { name: this.#name, mac: localMac(randomBytes(6)), mtu: 0, vlanFiltering: false })
     this.#bridge = expectLink(this.#host, this.#name)
     changeLink(this.#host, this.#bridge.index, this.#name, { up: true, mtu: MTU })
   }

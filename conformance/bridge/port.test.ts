@@ -152,6 +152,20 @@ describe("mtu", () => {
     }
   })
 
+  test("0 never leads to more than the default route's MTU, also for pods that come while the bridge is being made", async () => {
+    using node = new Node()
+    addUplink(node, "uplink", 1337, "default")
+    const { config } = new Network(node, { isGateway: true, ipam: hostLocal(node) })
+    const pods = Array.from({ length: 16 }, () => node.pod())
+    const answers = await Promise.all(
+      pods.map((netns) => node.callAsync("bridge", { command: "ADD", netns, config: { ...config, mtu: 0 } })),
+    )
+    expect(answers.map(({ exitCode }) => exitCode)).toEqual(pods.map(() => 0))
+    // One less while the kernel has yet to be told to keep it.
+    expect(pods.map((pod) => Math.abs((pod.link("eth0")?.mtu ?? 0) - 1336.5))).toEqual(pods.map(() => 0.5))
+    expect(pods.every((pod) => pod.pings("10.244.1.1"))).toBe(true)
+  })
+
   test("0 is the kernel's choice for a new bridge on a node without default route", () => {
     using node = new Node()
     addUplink(node, "uplink", 1337, "10.0.0.0/8")

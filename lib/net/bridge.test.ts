@@ -112,23 +112,23 @@ describe("the MTU of a bridge we make, where the config leaves it open", () => {
   const IFLA_MTU = "08000400"
   const defaultRoute = (link: number, metric: number) =>
     Uint8Array.from([...fromHex("02000000fe03000100000000"), 8, 0, 4, 0, link, 0, 0, 0, 8, 0, 6, 0, metric, 0, 0, 0])
-  /** Not in the request that makes it but in the one after, where the kernel keeps it. */
+  /** In the request that makes it, one less, and in the one that has the kernel keep it. */
   const mtusOf = (stack: FakeStack) =>
     stack.bodies("NEWLINK").map((body) => toHex(body).split(IFLA_MTU)[1]?.slice(0, 8))
   const uplink = linkMessage({ index: 7, name: "uplink", mtu: 1400 })
 
   test("is that of the interface the node's best default route leaves by", () => {
     const GETROUTE = [found(24, defaultRoute(8, 200), defaultRoute(7, 100)), nothing]
-    const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, uplink)], GETROUTE })
+    const stack = new FakeStack({ GETLINK: [nothing, found(16, uplink), found(16, cni0)], GETROUTE })
     ensureBridge(stack, { ...wish, mtu: 0 }, undo)
-    expect(toHex(stack.bodies("GETLINK")[2] ?? new Uint8Array())).toMatch(/^0000000007000000/)
-    expect(mtusOf(stack)).toEqual([undefined, "78050000"])
+    expect(toHex(stack.bodies("GETLINK")[1] ?? new Uint8Array())).toMatch(/^0000000007000000/)
+    expect(mtusOf(stack)).toEqual(["77050000", "78050000"])
   })
 
   test("is left to the kernel on a node without a default route", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)] })
     ensureBridge(stack, { ...wish, mtu: 0 }, undo)
-    expect(stack.log).toEqual(["GETLINK", "NEWLINK", "GETLINK", "GETROUTE", "GETROUTE", "NEWLINK"])
+    expect(stack.log).toEqual(["GETLINK", "GETROUTE", "GETROUTE", "NEWLINK", "GETLINK", "NEWLINK"])
     expect(mtusOf(stack)).toEqual([undefined, undefined])
   })
 
@@ -136,7 +136,7 @@ describe("the MTU of a bridge we make, where the config leaves it open", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)] })
     ensureBridge(stack, wish, undo)
     expect(stack.log).not.toContain("GETROUTE")
-    expect(mtusOf(stack)).toEqual([undefined, "aa050000"])
+    expect(mtusOf(stack)).toEqual(["a9050000", "aa050000"])
   })
 })
 

@@ -33,12 +33,12 @@ export interface BridgeWish {
 export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
-  const created = !existing && tryCreate(kernel, wish)
+  const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
+  const created = !existing && tryCreate(kernel, wish, provisional(mtu))
   if (created) undo.add(() => removeUnusedBridge(kernel, wish.name))
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
-    const mtu = wish.mtu || uplinkMtu(kernel)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(kernel, link.index, link.name, change)
     return { ...link, ...change }
@@ -76,9 +76,18 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
   return link
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish): boolean {
+/**
+ * What a bridge is born with: one less than it is to have. The kernel keeps an MTU only if it is changed, and another ADD that reads the
+ * bridge before that must not take 1500 for its pod.
+ */
+function provisional(mtu: number): number {
+  const LEAST = 68 // ETH_MIN_MTU
+  return mtu > LEAST ? mtu - 1 : 0
+}
+
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), vlanFiltering })
+    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering })
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false

@@ -154,16 +154,15 @@ function decodePort(payload: Uint8Array): Link["port"] {
 export interface NewBridge {
   readonly name: string
   readonly mac: Uint8Array
+  /** Until it is changed the bridge follows its ports' MTU, back to 1500 without any. 0 leaves the choice to the kernel. */
+  readonly mtu: number
   readonly vlanFiltering: boolean
 }
 
-/**
- * Makes a bridge. Throws EEXIST if the name is taken. There is no MTU to be given here: the kernel keeps one only if it is changed
- * on a bridge that exists, and otherwise has the bridge follow its ports.
- */
-export function createBridge(kernel: Conversation, { name, mac, vlanFiltering }: NewBridge): void {
+/** Makes a bridge. Throws EEXIST if the name is taken. */
+export function createBridge(kernel: Conversation, { name, mac, mtu, vlanFiltering }: NewBridge): void {
   const data = vlanFiltering ? encode(bridgeData, { vlanFiltering: 1 }) : undefined
-  create(kernel, `create bridge ${name}`, { name, mac, info: { kind: "bridge", data } })
+  create(kernel, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
 /** A veth pair to be made in one request, its peer already in the namespace where it is to live. */
