@@ -8,8 +8,8 @@ const bin = join(root, "dist", "bin")
 
 /**
  * What each flag is for. Without the autoload flags the executable would read .env and bunfig.toml from its working directory;
- * embedded arguments keep BUN_OPTIONS from running other code; byte code saves a millisecond of every call. A plugin ends before compiling its
- * functions could pay: with the default policy a call spends three milliseconds on that.
+ * the embedded `--` has BUN_OPTIONS, which comes after it, ignored; byte code saves a millisecond of every call. A plugin ends
+ * before compiling its functions could pay: with the default policy a call spends three milliseconds on that.
  */
 const flags = [
   "--compile",
@@ -19,7 +19,7 @@ const flags = [
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--compile-jit-policy=50",
-  "--compile-exec-argv=--disallow-code-generation-from-strings=strict",
+  "--compile-exec-argv=--disallow-code-generation-from-strings=strict --",
 ]
 
 /** Builds dist/bin: one executable for this machine's architecture, hard-linked under each plugin's name. */

@@ -55,7 +55,16 @@ describe("in a directory with .env, bunfig.toml, package.json and tsconfig.json"
     expect(sprung()).toBe(false)
   })
 
-  test.each(["--smol", "--eval=1", "run code.mjs", "--cwd=/"])("BUN_OPTIONS=%s changes nothing", (value) => {
+  test.each([
+    "--version",
+    "--help",
+    "--smol",
+    "--eval=1",
+    "run code.mjs",
+    "--cwd=/",
+    `--preload=${directory}/code.mjs`,
+    `--config=${directory}/bunfig.toml`,
+  ])("BUN_OPTIONS=%s changes nothing", (value) => {
     expect(run([BRIDGE], { env: { ...VERSION, BUN_OPTIONS: value } })).toMatchObject({ exitCode: 0, stdout: ANSWER })
   })
 })
