@@ -20,14 +20,14 @@ const BUDGETS: Readonly<Record<string, Readonly<Record<Step, Budget>>>> = {
   IPv4: {
     "first ADD": { requests: 18, systemCalls: 140 },
     ADD: { requests: 12, systemCalls: 108 },
-    CHECK: { requests: 7, systemCalls: 58 },
+    CHECK: { requests: 6, systemCalls: 55 },
     DEL: { requests: 2, systemCalls: 39 },
     "DEL again": { requests: 2, systemCalls: 40 },
   },
   "dual stack": {
     "first ADD": { requests: 22, systemCalls: 179 },
     ADD: { requests: 15, systemCalls: 141 },
-    CHECK: { requests: 9, systemCalls: 68 },
+    CHECK: { requests: 7, systemCalls: 62 },
     DEL: { requests: 2, systemCalls: 44 },
     "DEL again": { requests: 2, systemCalls: 40 },
   },

@@ -13,12 +13,25 @@ export interface CheckedInterface {
   readonly position: number
 }
 
+/** What the result says of the pod's interface is so: its addresses, and every route. Throws naming the first difference. */
+export function checkPodNetwork(pod: NetworkStack, checked: CheckedInterface, result: Result): void {
+  const routes = routesOf(pod)
+  checkAddresses(pod, checked, result, routes)
+  checkRoutes(checked, result, routes)
+}
+
+type Routes = (family: Family, table: number) => readonly KernelRoute[]
+
 /** Every address the result gives to the interface is on it, and its network is reached through it. */
-export function checkAddresses(pod: NetworkStack, { index, name, position }: CheckedInterface, result: Result): void {
+function checkAddresses(
+  pod: NetworkStack,
+  { index, name, position }: CheckedInterface,
+  result: Result,
+  routes: Routes,
+): void {
   const expected = result.ips.filter((ip) => ip.interface === undefined || ip.interface === position)
   if (expected.length === 0) return
   const present = listAddresses(pod.kernel, index)
-  const routes = routesOf(pod)
   for (const { address } of expected) {
     if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
       throw changed(`address ${formatPrefix(address)} is missing on ${name}`)
@@ -33,8 +46,7 @@ export function checkAddresses(pod: NetworkStack, { index, name, position }: Che
 }
 
 /** Every route of the result exists in its table. Of default routes only the destination counts: later plugins may redirect them. */
-export function checkRoutes(pod: NetworkStack, { name }: CheckedInterface, result: Result): void {
-  const routes = routesOf(pod)
+function checkRoutes({ name }: CheckedInterface, result: Result, routes: Routes): void {
   for (const route of result.routes) {
     const present = routes(route.dst.address.family, route.table || RT_TABLE_MAIN)
     if (!present.some((candidate) => serves(candidate, route))) {
@@ -44,7 +56,7 @@ export function checkRoutes(pod: NetworkStack, { name }: CheckedInterface, resul
 }
 
 /** The pod's routes, each table of a family read once. */
-function routesOf(pod: NetworkStack): (family: Family, table: number) => readonly KernelRoute[] {
+function routesOf(pod: NetworkStack): Routes {
   const read = new Map<string, readonly KernelRoute[]>()
   return (family, table) => {
     const key = `${family} ${table}`

@@ -1,4 +1,4 @@
-import { checkAddresses, checkRoutes } from "../../lib/cni/check-pod.ts"
+import { checkPodNetwork } from "../../lib/cni/check-pod.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed, invalidConfig } from "../../lib/cni/errors.ts"
@@ -28,9 +28,7 @@ export function check(call: Call): void {
   const inPod = checkPodInterface(pod, call, result)
   checkHostVeth(host, { bridge, inPod, config, result })
   if (config.isGateway) checkGateway(host, bridge, config, result)
-  const attachment = { index: inPod.index, name: inPod.name, position: positionInPod(call, result) }
-  checkAddresses(pod, attachment, result)
-  checkRoutes(pod, attachment, result)
+  checkPodNetwork(pod, { index: inPod.index, name: inPod.name, position: positionInPod(call, result) }, result)
 }
 
 function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: Result): Link {
