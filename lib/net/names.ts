@@ -35,7 +35,9 @@ function digits(text: string, count: number): string {
 }
 
 /** What every such alias starts with. */
-export const OWNER_MARK = "cni-ts "
+const OWNER_MARK = "cni-ts "
+/** What stands in one whose owner is too long to be spelt out. */
+const DIGEST_MARK = `${OWNER_MARK}sha512 `
 
 /** IFALIASZ less the final NUL. */
 const ALIAS_BYTES = 255
@@ -48,5 +50,20 @@ export function ownerAlias({ network, containerId, ifname }: Owner): string {
   const alias = `${OWNER_MARK}${network} ${containerId} ${ifname}`
   return new TextEncoder().encode(alias).length <= ALIAS_BYTES
     ? alias
-    : `${OWNER_MARK}sha512 ${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
+    : `${DIGEST_MARK}${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
+}
+
+/** Whether a veth of the owner's computed name is the owner's to remove: it says so, or says nothing, as a killed ADD leaves it. */
+export function isOwnedBy(alias: string, owner: Owner): boolean {
+  return alias === "" || alias === ownerAlias(owner)
+}
+
+/** As isOwnedBy, for any owner of the network. */
+export function isOwnedIn(alias: string, network: string): boolean {
+  return alias === "" || alias.startsWith(`${OWNER_MARK}${network} `) || alias.startsWith(DIGEST_MARK)
+}
+
+/** Whether some attachment of ours bears it. */
+export function isOwnerAlias(alias: string): boolean {
+  return alias.startsWith(OWNER_MARK)
 }

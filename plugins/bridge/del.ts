@@ -1,7 +1,7 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPodIfPresent } from "../../lib/cni/netns.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { hostVethName, OWNER_MARK, ownerAlias } from "../../lib/net/names.ts"
+import { hostVethName, isOwnedBy, isOwnerAlias } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { readIpamType } from "./config.ts"
@@ -23,8 +23,7 @@ function removeVeth(call: Call): void {
   using host = NetworkStack.host()
   const owner = ownerOf(call)
   const veth = readLink(host.kernel, hostVethName(owner))
-  const ours = veth?.alias === ownerAlias(owner) || veth?.alias === "" // a killed ADD left it without
-  if (veth?.kind === "veth" && ours && removeLink(host.kernel, veth.index)) return
+  if (veth?.kind === "veth" && isOwnedBy(veth.alias, owner) && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
   if (pod) removeForeignVeth(host, pod, owner.ifname)
 }
@@ -33,6 +32,6 @@ function removeVeth(call: Call): void {
 function removeForeignVeth(host: NetworkStack, pod: NetworkStack, ifname: string): void {
   const inPod = readLink(pod.kernel, ifname)
   if (inPod?.kind !== "veth") return
-  const owned = readLink(host.kernel, inPod.peer)?.alias.startsWith(OWNER_MARK)
-  if (!owned) removeLink(pod.kernel, inPod.index)
+  const onHost = readLink(host.kernel, inPod.peer)
+  if (!onHost || !isOwnerAlias(onHost.alias)) removeLink(pod.kernel, inPod.index)
 }

@@ -1,7 +1,7 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { readValidAttachments } from "../../lib/cni/result-read.ts"
-import { hostVethName, networkVethPrefix } from "../../lib/net/names.ts"
+import { hostVethName, isOwnedIn, networkVethPrefix } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { listLinks, removeLink } from "../../lib/netlink/route/link.ts"
 import { readIpamType } from "./config.ts"
@@ -20,12 +20,7 @@ function removeStaleVeths(network: string, valid: ReadonlySet<string>): void {
   using host = NetworkStack.host()
   const prefix = networkVethPrefix(network)
   for (const { kind, name, alias, index } of listLinks(host.kernel).links) {
-    const ours = kind === "veth" && name.startsWith(prefix) && isOwned(alias, network)
+    const ours = kind === "veth" && name.startsWith(prefix) && isOwnedIn(alias, network)
     if (ours && !valid.has(name)) removeLink(host.kernel, index)
   }
-}
-
-/** A finished attachment says whose it is; a veth without alias is what a killed ADD left. */
-function isOwned(alias: string, network: string): boolean {
-  return alias === "" || alias.startsWith(`cni-ts ${network} `) || alias.startsWith("cni-ts sha512 ")
 }
