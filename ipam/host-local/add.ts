@@ -6,6 +6,7 @@ import { fileStatus, readText, S_IFREG } from "../../lib/sys/file.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate, type Candidate } from "./allocate.ts"
 import { type HostLocalConfig, readHostLocal } from "./config.ts"
+import { exhausted } from "./exhausted.ts"
 import { type LeaseStore, leaseDirectory, openLeases } from "./lease-store.ts"
 import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
@@ -81,11 +82,7 @@ function refuseSecond(set: RangeSet, held: readonly Address[], containerId: stri
 function takeNext(leases: LeaseStore, set: RangeSet, index: number, owner: Owner, { place }: HostLocalConfig) {
   const next = allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
   if (next) return next
-  throw new CniError(
-    code.noAddress,
-    `no IP addresses available in range set: ${formatSet(set)}`,
-    `enlarge the range, or free the leases in ${leaseDirectory(place)} whose containers are gone (GC does)`,
-  )
+  throw exhausted(code.noAddress, set, leaseDirectory(place))
 }
 
 /** Says which range set could not be served. */

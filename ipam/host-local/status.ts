@@ -5,8 +5,8 @@ import { fileStatus, listDirectory, S_IFDIR, unlessMissing, writeObstacle } from
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate } from "./allocate.ts"
 import { readHostLocal } from "./config.ts"
+import { exhausted } from "./exhausted.ts"
 import { leaseDirectory, readLastReserved } from "./lease-store.ts"
-import { formatSet } from "./range-set.ts"
 
 /** Fails with code 50 when the next ADD would: a range set has no free address, or leases cannot be written. Changes nothing. */
 export function status({ environment, config }: Call): void {
@@ -15,11 +15,8 @@ export function status({ environment, config }: Call): void {
   if (!isWritable(directory)) return
   const isFree = freeIn(directory)
   for (const [index, set] of sets.entries()) {
-    if (allocate(set, readLastReserved(directory, index), isFree)) continue
-    throw unavailable(
-      `no IP addresses available in range set: ${formatSet(set)}`,
-      `enlarge the range, or free the leases in ${directory} whose containers are gone (GC does)`,
-    )
+    const free = allocate(set, readLastReserved(directory, index), isFree)
+    if (!free) throw exhausted(code.notAvailable, set, directory)
   }
 }
 
