@@ -1,18 +1,10 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { binDirectory } from "./lab/executables.ts"
+import { install } from "./lab/foreign.ts"
 import { Node } from "./lab/node.ts"
 import { snapshot } from "./lab/snapshot.ts"
-
-/** An IPAM plugin that is none of ours: a shell script in a directory of the node's own, which it returns. */
-function install(node: Node, directory: string, script: string, name = "foreign"): string {
-  const path = join(node.dir, directory)
-  mkdirSync(path, { recursive: true })
-  writeFileSync(join(path, name), `#!/bin/sh\n${script}\n`)
-  chmodSync(join(path, name), 0o755)
-  return path
-}
 
 const bridged = (type: string, cniVersion = "1.1.0") => ({ cniVersion, name: "net", type: "bridge", ipam: { type } })
 const answer = (result: object) => `cat >/dev/null; [ "$CNI_COMMAND" != ADD ] || echo '${JSON.stringify(result)}'`

@@ -1,6 +1,5 @@
-import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { install } from "../lab/foreign.ts"
 import { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
@@ -118,9 +117,8 @@ describe("STATUS", () => {
 
   test("is what IPAM says", () => {
     using node = new Node()
-    const script = `#!/bin/sh\necho '{"code": 51, "msg": "half full"}'\nexit 1\n`
-    writeFileSync(join(node.dir, "half"), script, { mode: 0o755 })
-    const outcome = new Network(node, { ipam: { type: "half" } }).ask("STATUS", undefined, { path: node.dir })
+    const path = install(node, "bin", `echo '{"code": 51, "msg": "half full"}'\nexit 1`, "half")
+    const outcome = new Network(node, { ipam: { type: "half" } }).ask("STATUS", undefined, { path })
     expect(outcome).toMatchObject({ exitCode: 1, error: { code: 51, msg: "half full" } })
   })
 })

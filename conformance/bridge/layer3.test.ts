@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { install } from "../lab/foreign.ts"
 import { Node } from "../lab/node.ts"
 import { type Config, DUAL, hostLocal, leases, Network, routes, V4, V6 } from "./network.ts"
 
@@ -237,9 +238,8 @@ describe("another IPAM plugin", () => {
 /** An IPAM plugin in `<node.dir>/bin` that answers ADD with `result` and writes down what it was asked. */
 function scripted(node: Node, result: object): Config {
   const answer = JSON.stringify({ cniVersion: "1.1.0", ...result })
-  const script = `#!/bin/sh\necho $CNI_COMMAND >>${node.dir}/asked\n[ $CNI_COMMAND != ADD ] || echo '${answer}'\n`
-  node.run("mkdir", "-p", join(node.dir, "bin"))
-  writeFileSync(join(node.dir, "bin/scripted"), script, { mode: 0o755 })
+  const script = `echo $CNI_COMMAND >>${node.dir}/asked\n[ $CNI_COMMAND != ADD ] || echo '${answer}'`
+  install(node, "bin", script, "scripted")
   return { type: "scripted" }
 }
 

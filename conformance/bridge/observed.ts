@@ -1,5 +1,6 @@
 import type { Described, Namespace } from "../lab/namespace.ts"
 import type { Node, Pod } from "../lab/node.ts"
+import { isLinkLocal } from "../lab/snapshot.ts"
 
 /** What the machine's own tools show of one side of an attachment, comparable between two nodes. */
 export interface Observed {
@@ -52,13 +53,6 @@ function generalValue(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value
   const kept = Object.entries(value).filter(([key]) => !ACCIDENTAL.test(key))
   return Object.fromEntries(kept.map(([key, inner]) => [key, generalValue(inner)]))
-}
-
-/** The kernel makes these by itself, once a link has a carrier and detection has ended. */
-function isLinkLocal(entry: unknown): boolean {
-  if (typeof entry !== "object" || entry === null) return false
-  const { local, dst } = entry as { local?: unknown; dst?: unknown }
-  return [local, dst].some((text) => typeof text === "string" && /^(fe80:|ff00::\/8)/.test(text))
 }
 
 /** The exact text, with names and MAC addresses that differ from run to run replaced. */

@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import type { Outcome } from "../lab/call.ts"
+import { install } from "../lab/foreign.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
 import { addReadOnly, type Config, DUAL, hostLocal, Network, settled, V4 } from "./network.ts"
@@ -160,8 +160,6 @@ function addBridge(node: Node): void {
 /** An IPAM plugin in `<node.dir>/bin` that answers ADD with these addresses, and has it run a command on the node before. */
 function scripted(node: Node, addresses: readonly string[], command = "true"): Config {
   const answer = JSON.stringify({ cniVersion: "1.1.0", ips: addresses.map((address) => ({ address })) })
-  node.run("mkdir", "-p", join(node.dir, "bin"))
-  const script = `#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { ${command}; echo '${answer}'; }\n`
-  writeFileSync(join(node.dir, "bin/scripted"), script, { mode: 0o755 })
+  install(node, "bin", `[ $CNI_COMMAND != ADD ] || { ${command}; echo '${answer}'; }`, "scripted")
   return { type: "scripted" }
 }

@@ -57,8 +57,8 @@ function steady(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, inner]) => [key, steady(inner)]))
 }
 
-/** An address or route that the kernel makes when a link gets a carrier. */
-function isLinkLocal(entry: unknown): boolean {
+/** An address or route that the kernel makes by itself, once a link has a carrier and detection has ended. */
+export function isLinkLocal(entry: unknown): boolean {
   if (typeof entry !== "object" || entry === null) return false
   const { local, dst } = entry as { local?: unknown; dst?: unknown }
   return [local, dst].some((text) => typeof text === "string" && /^(fe80:|ff00::\/8)/.test(text))
