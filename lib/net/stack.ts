@@ -1,17 +1,22 @@
-import { Conversation } from "../netlink/conversation.ts"
+import { Conversation, type Transport } from "../netlink/conversation.ts"
 import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
-import { NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
+import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
 
-/** One network namespace's network stack: its links, addresses and routes through `kernel`, and its sysctls. */
+/**
+ * One network namespace's network stack: its links, addresses and routes through `kernel`, its packet filter through `netfilter`, and
+ * its sysctls.
+ */
 export class NetworkStack implements Disposable {
   /** Undefined for the namespace this process runs in. */
   readonly namespace: NetworkNamespace | undefined
   readonly kernel: Conversation
+  readonly netfilter: Conversation
 
   private constructor(namespace: NetworkNamespace | undefined) {
     this.namespace = namespace
     this.kernel = new Conversation(this.inside(() => new NetlinkSocket(NETLINK_ROUTE)))
+    this.netfilter = new Conversation(new LazySocket(() => this.inside(() => new NetlinkSocket(NETLINK_NETFILTER))))
   }
 
   /** The node's own stack. */
@@ -44,7 +49,32 @@ export class NetworkStack implements Disposable {
 
   [Symbol.dispose](): void {
     this.kernel[Symbol.dispose]()
+    this.netfilter[Symbol.dispose]()
     this.namespace?.[Symbol.dispose]()
+  }
+}
+
+/** A socket that is opened when it is first used: few calls need the packet filter. */
+class LazySocket implements Transport {
+  readonly #open: () => NetlinkSocket
+  #socket: NetlinkSocket | undefined
+
+  constructor(open: () => NetlinkSocket) {
+    this.#open = open
+  }
+
+  send(message: Uint8Array): void {
+    this.#socket ??= this.#open()
+    this.#socket.send(message)
+  }
+
+  receive(): Uint8Array {
+    this.#socket ??= this.#open()
+    return this.#socket.receive()
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket?.[Symbol.dispose]()
   }
 }
 

@@ -145,6 +145,27 @@ export const u32: Kind<number> = {
   read: (payload) => sized(payload, 4).getUint32(0, true),
 }
 
+/** `be` is big-endian, the order in which netfilter's numbers travel. */
+export const be16: Kind<number> = {
+  write: (writer, value) => void writer.be16(value),
+  read: (payload) => sized(payload, 2).getUint16(0),
+}
+
+export const be32: Kind<number> = {
+  write: (writer, value) => void writer.be32(value),
+  read: (payload) => sized(payload, 4).getUint32(0),
+}
+
+export const signedBe32: Kind<number> = {
+  write: (writer, value) => void writer.be32(value),
+  read: (payload) => sized(payload, 4).getInt32(0),
+}
+
+export const be64: Kind<bigint> = {
+  write: (writer, value) => void writer.be64(value),
+  read: (payload) => sized(payload, 8).getBigUint64(0),
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 

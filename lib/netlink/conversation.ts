@@ -1,7 +1,8 @@
+import { failedWith } from "../sys/system-error.ts"
 import { WireError } from "./attribute.ts"
+import type { KernelError } from "./kernel-error.ts"
 import {
   decodeMessages,
-  encodeMessage,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -10,8 +11,9 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   refusalIn,
+  writeMessage,
 } from "./message.ts"
-import type { Writer } from "./writer.ts"
+import { Writer } from "./writer.ts"
 
 /** How messages reach the kernel and datagrams come back. In tests a function stands in for the kernel. */
 export interface Transport extends Disposable {
@@ -65,10 +67,54 @@ export class Conversation implements Disposable {
     }
   }
 
-  #exchange(request: Request): Dump {
+  /**
+   * Has the kernel do all of `requests` or nothing; they stand between `begin` and `end`, which make them one transaction. Throws the
+   * KernelError of the first one refused.
+   */
+  performTogether(begin: Request, requests: readonly Request[], end: Request): void {
+    const writer = new Writer()
+    const first = this.#sequence + 1
+    this.#write(writer, begin)
+    for (const [index, request] of requests.entries()) {
+      // The last one is acknowledged in any case, after all refusals, unless the transaction as a whole is refused.
+      this.#write(writer, request, index === requests.length - 1 ? NLM_F_ACK : 0)
+    }
+    const last = this.#sequence
+    this.#write(writer, end)
+    this.#transport.send(writer.bytes)
+    const refusal = this.#refusalAmong(first, last, [begin, ...requests])
+    if (refusal) throw refusal
+  }
+
+  #refusalAmong(first: number, last: number, requests: readonly Request[]): KernelError | undefined {
+    let refusal: KernelError | undefined
+    let overrun = false
+    for (;;) {
+      try {
+        for (const message of decodeMessages(this.#transport.receive())) {
+          const request = requests[message.sequence - first]
+          if (!request || message.type !== NLMSG_ERROR) continue
+          refusal ??= refusalIn(message, request.asked)
+          if (message.sequence === last || message.sequence === first) return refusal
+        }
+      } catch (error) {
+        if (!failedWith(error, "ENOBUFS")) throw error
+        overrun = true // so many refusals that the last are lost; the first is there
+      }
+      if (overrun && refusal) return refusal
+    }
+  }
+
+  #write(writer: Writer, { type, flags = 0, write }: Request, more = 0): number {
     const sequence = ++this.#sequence
-    const { type, flags = 0 } = request
-    this.#transport.send(encodeMessage({ type, flags: flags | NLM_F_REQUEST, sequence }, request.write))
+    writeMessage(writer, { type, flags: flags | more | NLM_F_REQUEST, sequence }, write)
+    return sequence
+  }
+
+  #exchange(request: Request): Dump {
+    const writer = new Writer()
+    const sequence = this.#write(writer, request)
+    this.#transport.send(writer.bytes)
     const messages: Message[] = []
     let partial = false
     for (;;) {

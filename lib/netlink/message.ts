@@ -18,6 +18,7 @@ export const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_EXCL = 0x200
 export const NLM_F_DUMP = 0x300
 export const NLM_F_CREATE = 0x400
+export const NLM_F_APPEND = 0x800
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
 const NLM_F_CAPPED = 0x100
@@ -32,12 +33,22 @@ export interface Outgoing {
 }
 
 /** One message with the body that `write` appends. The port is left to the kernel. */
-export function encodeMessage({ type, flags, sequence }: Outgoing, write: (writer: Writer) => void): Uint8Array {
+export function encodeMessage(message: Outgoing, write: (writer: Writer) => void): Uint8Array {
   const writer = new Writer()
+  writeMessage(writer, message, write)
+  return writer.bytes
+}
+
+/** Appends one more message to a datagram. */
+export function writeMessage(
+  writer: Writer,
+  { type, flags, sequence }: Outgoing,
+  write: (writer: Writer) => void,
+): void {
+  const at = writer.align().length
   writer.u32(0).u16(type).u16(flags).u32(sequence).u32(0)
   write(writer)
-  writer.patch32(0, writer.length)
-  return writer.bytes
+  writer.patch32(at, writer.length - at)
 }
 
 /** The messages of one datagram. Throws WireError where a length does not fit. */

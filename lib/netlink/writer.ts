@@ -31,6 +31,24 @@ export class Writer {
     return this
   }
 
+  be16(value: number): this {
+    const at = this.#claim(2) // may replace the view
+    this.#view.setUint16(at, value)
+    return this
+  }
+
+  be32(value: number): this {
+    const at = this.#claim(4) // may replace the view
+    this.#view.setUint32(at, value)
+    return this
+  }
+
+  be64(value: bigint): this {
+    const at = this.#claim(8) // may replace the view
+    this.#view.setBigUint64(at, value)
+    return this
+  }
+
   raw(bytes: Uint8Array): this {
     const at = this.#claim(bytes.length)
     this.#bytes.set(bytes, at)

@@ -32,6 +32,7 @@ const errnos = {
   ELOOP: [40, "too many symbolic links"],
   EOVERFLOW: [75, "value too large for defined data type"],
   EMSGSIZE: [90, "message too long"],
+  ERESTART: [85, "interrupted system call should be restarted"],
   EOPNOTSUPP: [95, "operation not supported"],
   EPFNOSUPPORT: [96, "protocol family not supported"],
   EAFNOSUPPORT: [97, "address family not supported by protocol"],

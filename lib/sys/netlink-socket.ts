@@ -8,6 +8,7 @@ const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
 const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
+const SO_SNDBUFFORCE = 32
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10
@@ -15,6 +16,7 @@ const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 
 export const NETLINK_ROUTE = 0
+export const NETLINK_NETFILTER = 12
 
 /** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
 const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
@@ -24,6 +26,9 @@ const PATIENCE = 30
 
 /** The kernel fills at most 32 KiB per datagram of a dump, and takes the buffer's size into account. */
 const BUFFER = 64 * 1024
+
+/** A datagram up to this size fits the send buffer that every socket has (net.core.wmem_default is 212,992). */
+const ORDINARY = 128 * 1024
 
 /**
  * A netlink socket. It belongs to the network namespace it was opened in for all its life. Extended acknowledgements and strict
@@ -62,7 +67,9 @@ export class NetlinkSocket implements Disposable {
     )
   }
 
+  /** Whatever its size: the kernel takes a datagram whole or not at all. */
   send(message: Uint8Array): void {
+    if (message.length > ORDINARY) this.#option(SOL_SOCKET, SO_SNDBUFFORCE, 2 * message.length)
     checked("send to the kernel", libc.send(this.#file.fd, message, message.length, 0))
   }
 

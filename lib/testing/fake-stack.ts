@@ -44,6 +44,10 @@ export class FakeStack implements NetworkStack {
     return this.fake.conversation
   }
 
+  get netfilter() {
+    return this.fake.conversation
+  }
+
   /** The bodies of the requests of one kind, in order. */
   bodies(name: string): Uint8Array[] {
     const messages = this.fake.requests.flatMap(decodeMessages)

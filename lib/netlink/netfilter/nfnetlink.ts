@@ -1,0 +1,26 @@
+import type { Writer } from "../writer.ts"
+
+/** NFNL_SUBSYS_* of linux/netfilter/nfnetlink.h: which part of netfilter a message is for. */
+export const SUBSYSTEM = { CTNETLINK: 1, NFTABLES: 10 } as const
+
+/** NFNL_MSG_BATCH_*: what stands around the messages of one transaction. */
+export const BATCH = { BEGIN: 16, END: 17 } as const
+
+/** NFPROTO_* of linux/netfilter.h, by the names that `nft` has for them. */
+const families = { unspec: 0, inet: 1, ip: 2, bridge: 7, ip6: 10 } as const
+
+/** The family of a table: inet is IPv4 and IPv6. */
+export type NetfilterFamily = Exclude<keyof typeof families, "unspec">
+
+/** A message's type on a netfilter socket. */
+export function typeOf(subsystem: number, message: number): number {
+  return (subsystem << 8) | message
+}
+
+/** struct nfgenmsg: family, version, resource id in network order. */
+export function writeHeader(writer: Writer, family: keyof typeof families, resource = 0): Writer {
+  return writer.u8(families[family]).u8(0).be16(resource)
+}
+
+/** Bytes of struct nfgenmsg, before the attributes. */
+export const HEADER = 4

@@ -1,0 +1,174 @@
+import { addressBytes, type Family } from "../../ip/address.ts"
+import type { Mac } from "../../ip/mac.ts"
+import type { Prefix } from "../../ip/prefix.ts"
+import type { Expression } from "./expression.ts"
+
+/**
+ * The phrases of the `nft` language that rules here are made of, each as the expressions that `nft` turns it into, so that its own
+ * listing reads them back: `[...ofFamily(4), ...source(4, prefix), masquerade]`. In a table of family ip, ip6 or bridge ofFamily() is left
+ * out.
+ */
+
+/** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, NFPROTO_*. */
+const VERDICT = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
+const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
+const BASE = { link: 0, network: 1, transport: 2 } as const
+const COMPARE = { equal: 0, differs: 1 } as const
+const NFPROTO = { 4: 2, 6: 10 } as const
+const NAME_BYTES = 16 // IFNAMSIZ
+
+/** The register everything is loaded into, and for a second value the one behind it. */
+const REGISTER = 1
+const SECOND_REGISTER = 2
+
+/** `nfproto ipv4`: in a table of family inet, the packet is of this family. */
+export function ofFamily(family: Family): Expression[] {
+  return [loadMeta("nfproto"), compare(Uint8Array.of(NFPROTO[family]))]
+}
+
+/** `ip saddr PREFIX`, `ip6 saddr != PREFIX` */
+export function source(prefix: Prefix, { not = false } = {}): Expression[] {
+  return addressWithin(prefix.address.family === 4 ? 12 : 8, prefix, not)
+}
+
+/** `ip daddr PREFIX`, `ip6 daddr != PREFIX` */
+export function destination(prefix: Prefix, { not = false } = {}): Expression[] {
+  return addressWithin(prefix.address.family === 4 ? 16 : 24, prefix, not)
+}
+
+/** Whole bytes are compared as they are, a rest of bits through a mask of the whole address, as `nft` has it. */
+function addressWithin(offset: number, { address, length }: Prefix, not: boolean): Expression[] {
+  const whole = addressBytes(address)
+  const steps: Expression[] = []
+  const size = length % 8 === 0 ? length / 8 : whole.length
+  steps.push(load("network", offset, size))
+  if (length % 8 !== 0) {
+    const mask = maskOf(length, size)
+    steps.push(bitsOf(mask))
+    for (const [index, bits] of mask.entries()) whole[index] = (whole[index] ?? 0) & bits
+  }
+  steps.push(compare(whole.subarray(0, size), not))
+  return steps
+}
+
+function maskOf(length: number, size: number): Uint8Array {
+  const mask = new Uint8Array(size).fill(0xff, 0, length >> 3)
+  mask[length >> 3] = 0xff00 >> (length & 7)
+  return mask
+}
+
+/** `iifname NAME` */
+export function fromInterface(name: string): Expression[] {
+  const bytes = new Uint8Array(NAME_BYTES)
+  bytes.set(new TextEncoder().encode(name))
+  return [loadMeta("iifname"), compare(bytes)]
+}
+
+/** `ether saddr MAC` */
+export function etherSource(mac: Mac): Expression[] {
+  return [load("link", 6, 6), compare(mac)]
+}
+
+/** `meta l4proto N`: 6 is TCP, 17 UDP, 132 SCTP. */
+export function ofProtocol(protocol: number): Expression[] {
+  return [loadMeta("l4proto"), compare(Uint8Array.of(protocol))]
+}
+
+/** `tcp dport PORT` after ofProtocol(6), and so on. */
+export function destinationPort(port: number): Expression[] {
+  return [load("transport", 2, 2), compare(portBytes(port))]
+}
+
+/** `fib daddr type local`: the destination is an address of this host. */
+export function toThisHost(): Expression[] {
+  const FIB_RESULT_ADDRTYPE = 3
+  const DADDR = 2
+  const RTN_LOCAL = 2
+  return [
+    { name: "fib", data: { target: REGISTER, result: FIB_RESULT_ADDRTYPE, flags: DADDR } },
+    compare(hostOrder(RTN_LOCAL)),
+  ]
+}
+
+/** `meta mark & BITS == BITS` */
+export function marked(bits: number): Expression[] {
+  return [loadMeta("mark"), bitsOf(hostOrder(bits)), compare(hostOrder(bits))]
+}
+
+/** `meta mark set meta mark | BITS` */
+export function setMark(bits: number): Expression[] {
+  const keep = hostOrder(~bits)
+  return [
+    loadMeta("mark"),
+    { name: "bitwise", data: { ...bitwise(keep), xor: { value: hostOrder(bits) } } },
+    { name: "meta", data: { key: META.mark, source: REGISTER } },
+  ]
+}
+
+/** `dnat to ADDRESS:PORT`, in a table of family inet `dnat ip to ...`. */
+export function dnat(address: Uint8Array, port: number): Expression[] {
+  return [
+    immediate(REGISTER, address),
+    immediate(SECOND_REGISTER, portBytes(port)),
+    {
+      name: "nat",
+      data: {
+        type: 1, // NFT_NAT_DNAT
+        family: address.length === 4 ? NFPROTO[4] : NFPROTO[6],
+        addressMin: REGISTER,
+        addressMax: REGISTER,
+        portMin: SECOND_REGISTER,
+        portMax: SECOND_REGISTER,
+      },
+    },
+  ]
+}
+
+/** `masquerade` */
+export const masquerade: Expression = { name: "masq", data: {} }
+
+/** `accept`, `drop`, `return` */
+export function verdict(name: "accept" | "drop" | "return"): Expression {
+  return { name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name] } } } }
+}
+
+/** `jump CHAIN`, `goto CHAIN`, within the table. */
+export function transfer(name: "jump" | "goto", chain: string): Expression {
+  return { name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name], chain } } } }
+}
+
+function loadMeta(key: keyof typeof META): Expression {
+  return { name: "meta", data: { target: REGISTER, key: META[key] } }
+}
+
+function load(base: keyof typeof BASE, offset: number, length: number): Expression {
+  return { name: "payload", data: { target: REGISTER, base: BASE[base], offset, length } }
+}
+
+function compare(value: Uint8Array, not = false): Expression {
+  return {
+    name: "cmp",
+    data: { source: REGISTER, operation: not ? COMPARE.differs : COMPARE.equal, data: { value } },
+  }
+}
+
+function bitsOf(mask: Uint8Array): Expression {
+  return { name: "bitwise", data: { ...bitwise(mask), xor: { value: new Uint8Array(mask.length) } } }
+}
+
+function bitwise(mask: Uint8Array) {
+  return { source: REGISTER, target: REGISTER, length: mask.length, mask: { value: mask } }
+}
+
+function immediate(target: number, value: Uint8Array): Expression {
+  return { name: "immediate", data: { target, data: { value } } }
+}
+
+function portBytes(port: number): Uint8Array {
+  return Uint8Array.of(port >> 8, port & 0xff)
+}
+
+/** What the kernel compares as a number of its own, such as the mark. */
+function hostOrder(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer)
+}

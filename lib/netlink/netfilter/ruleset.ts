@@ -1,0 +1,159 @@
+import { attributeSet, be32, be64, bytes, nested, signedBe32, text } from "../attribute.ts"
+import type { Conversation, Request } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { type Message, NLM_F_CREATE } from "../message.ts"
+import { commentData, commentIn } from "./comment.ts"
+import { HEADER, type NetfilterFamily, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+
+/** NFT_MSG_* */
+export const MSG = {
+  NEWTABLE: 0,
+  GETTABLE: 1,
+  DELTABLE: 2,
+  NEWCHAIN: 3,
+  GETCHAIN: 4,
+  DELCHAIN: 5,
+  NEWRULE: 6,
+  GETRULE: 7,
+  DELRULE: 8,
+  NEWGEN: 15,
+  GETGEN: 16,
+} as const
+
+/** NFTA_TABLE_* */
+const table = attributeSet({ name: [1, text], flags: [2, be32], comment: [6, bytes] })
+
+/** NFTA_HOOK_* */
+const hook = attributeSet({ number: [1, be32], priority: [2, signedBe32] })
+
+/** NFTA_CHAIN_* */
+const chain = attributeSet({
+  table: [1, text],
+  handle: [2, be64],
+  name: [3, text],
+  hook: [4, nested(hook)],
+  policy: [5, be32],
+  type: [7, text],
+  comment: [12, bytes],
+})
+
+/** NF_INET_*, and the same numbers for a bridge. */
+const hooks = ["prerouting", "input", "forward", "output", "postrouting"] as const
+
+const policies = ["drop", "accept"] as const
+
+/** A table, known by family and name. The comment is given to one that has to be made. */
+export interface Table {
+  readonly family: NetfilterFamily
+  readonly name: string
+  readonly comment?: string
+}
+
+/** A chain, known by table and name; the rest is for one that has to be made. */
+export interface Chain {
+  readonly table: Table
+  readonly name: string
+  readonly comment?: string
+  /** Where the kernel calls a base chain; a chain without is reached by jump and goto. */
+  readonly base?: BaseChain | undefined
+}
+
+export interface BaseChain {
+  readonly type: "filter" | "nat"
+  readonly hook: (typeof hooks)[number]
+  readonly priority: number
+  readonly policy: (typeof policies)[number]
+}
+
+/** As `nft` writes it: `inet cni_plugins_masquerade`. */
+export function formatTable({ family, name }: Table): string {
+  return `table ${family} ${name}`
+}
+
+export function formatChain(chain: Pick<Chain, "table" | "name">): string {
+  return `chain ${chain.name} of ${formatTable(chain.table)}`
+}
+
+/** Change for transact(): the table exists; one that did stays as it is. */
+export function ensureTable({ family, name, comment }: Table): Request {
+  return {
+    asked: `make ${formatTable({ family, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWTABLE),
+    flags: NLM_F_CREATE,
+    write: (writer) => table.write(writeHeader(writer, family), { name, flags: 0, comment: dataOf(comment) }),
+  }
+}
+
+/** Change for transact(): the chain exists; one that did keeps its rules. EEXIST where it hangs elsewhere. */
+export function ensureChain({ table: { family, name: inTable }, name, comment, base }: Chain): Request {
+  return {
+    asked: `make ${formatChain({ table: { family, name: inTable }, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWCHAIN),
+    flags: NLM_F_CREATE,
+    write: (writer) =>
+      chain.write(writeHeader(writer, family), {
+        table: inTable,
+        name,
+        hook: base && { number: hooks.indexOf(base.hook), priority: base.priority },
+        policy: base && policies.indexOf(base.policy),
+        type: base?.type,
+        comment: dataOf(comment),
+      }),
+  }
+}
+
+/** Change for transact(): the chain is gone. ENOENT if it was not there, EBUSY while rules of other chains lead to it. */
+export function deleteChain({ table: { family, name: inTable }, name }: Chain): Request {
+  return {
+    asked: `delete ${formatChain({ table: { family, name: inTable }, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.DELCHAIN),
+    write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
+  }
+}
+
+/** The chain as it is in the kernel, or undefined if it or its table is missing. */
+export function readChain(kernel: Conversation, { table: { family, name: inTable }, name }: Chain): Chain | undefined {
+  try {
+    return decodeChain(
+      kernel.ask({
+        asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
+        type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+        write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
+      }),
+      family,
+    )
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return undefined
+    throw error
+  }
+}
+
+/** All chains of a table. */
+export function listChains(kernel: Conversation, { family, name }: Table): Chain[] {
+  const { messages } = kernel.dump({
+    asked: `list the chains of ${formatTable({ family, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+    write: (writer) => chain.write(writeHeader(writer, family), { table: name }),
+  })
+  return messages.map((message) => decodeChain(message, family)).filter((found) => found.table.name === name)
+}
+
+function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
+  const values = chain.read(payload.subarray(HEADER))
+  const comment = values.comment && commentIn(values.comment)
+  return {
+    table: { family, name: values.table ?? "" },
+    name: values.name ?? "",
+    ...(comment === undefined ? {} : { comment }),
+    base: values.hook && {
+      type: values.type === "nat" ? "nat" : "filter",
+      hook: hooks[values.hook.number ?? 0] ?? "prerouting",
+      priority: values.hook.priority ?? 0,
+      policy: policies[values.policy ?? 1] ?? "accept",
+    },
+  }
+}
+
+function dataOf(comment: string | undefined): Uint8Array | undefined {
+  return comment === undefined ? undefined : commentData(comment)
+}
