@@ -5,6 +5,8 @@ import { output } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
 import { DUAL, hostLocal, leases, Network, ports } from "./network.ts"
 
+const UNKNOWN = "not among the runtime's valid attachments"
+
 describe("GC", () => {
   test("removes the veths and leases of this network that the runtime does not know, and nothing else", () => {
     using node = new Node()
@@ -17,7 +19,13 @@ describe("GC", () => {
     other.connect(foreign)
     elsewhere.connect(far)
     addPort(node, "veth0123abcd")
-    expect(network.gc([kept])).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+    const { exitCode, stdout, stderr } = network.gc([kept])
+    expect([exitCode, stdout]).toEqual([0, ""])
+    const [veth, lease, ...rest] = stderr.split("\n")
+    const owner = `net ${stale.containerId} eth0`
+    expect(veth).toBe(`cni-ts bridge: removed ${veth?.split(" ")[3]} ("cni-ts ${owner}"): ${UNKNOWN}`)
+    expect(lease).toMatch(/^cni-ts bridge: removed lease 10.244.1.3 fd00:10:244:1::3 of ".*": /)
+    expect(rest).toEqual([""])
     expect(stale.link("eth0")).toBeUndefined()
     expect([kept, foreign, far].map((pod) => pod.link("eth0")?.operstate)).toEqual(["UP", "UP", "UP"])
     expect(leases(node)).toEqual(["10.244.1.2", "fd00:10:244:1::2"])

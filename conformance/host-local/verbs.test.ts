@@ -150,6 +150,23 @@ describe("GC", () => {
     expect(network.lease("stale")).toBe("10.1.2.5")
   })
 
+  test("without the key frees all, as the specification says, and names each on stderr and why", () => {
+    using node = new Node()
+    const network = new Network(node, { subnet: "10.1.2.0/24" })
+    network.add("a")
+    network.put("10.1.2.9", "multi\nline\u001b[0m")
+    const call = network.call("GC", "")
+    const { exitCode, stdout, stderr } = node.call("host-local", call)
+    expect([exitCode, stdout, network.leases()]).toEqual([0, "", {}])
+    const why = "GC came without cni.dev/valid-attachments: none is valid"
+    expect(stderr.split("\n").sort()).toEqual([
+      "",
+      `cni-ts host-local: removed lease 10.1.2.2 of "a\\r\\neth0": ${why}`,
+      `cni-ts host-local: removed lease 10.1.2.9 of "multi\\nline\\u001b[0m": ${why}`,
+    ])
+    expect(node.call("host-local", call)).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+  })
+
   test("leaves other networks of the same data directory alone, and makes no directory", () => {
     using node = new Node()
     const network = new Network(node, small)

@@ -1,5 +1,6 @@
 import type { Call } from "../../lib/cni/plugin.ts"
-import { readValidAttachments } from "../../lib/cni/result-read.ts"
+import { readValidAttachments, reasonToCollect } from "../../lib/cni/result-read.ts"
+import { type Address, formatAddress } from "../../lib/ip/address.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { readPlace } from "./config.ts"
 import { openExistingLeases } from "./lease-store.ts"
@@ -9,14 +10,24 @@ import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
  * Frees the leases of this network whose attachment is not on the runtime's list of valid ones; a lease that names only a
  * container, if none of that container is. Other files in the directory stay.
  */
-export function gc({ config }: Call): void {
+export function gc({ config, log }: Call): void {
   const valid = new Set<Owner>(
     readValidAttachments(config.fields).flatMap((attachment) => [ownerOf(attachment), legacyOwnerOf(attachment)]),
   )
   using leases = openExistingLeases(readPlace(config))
-  const stale = [...(leases?.all().keys() ?? [])].filter((owner) => !valid.has(owner))
-  const failures = stale.flatMap((owner) => failureOf(() => leases?.free(owner)))
+  const stale = [...(leases?.all() ?? [])].filter(([owner]) => !valid.has(owner))
+  const failures = stale.flatMap(([owner, addresses]) =>
+    failureOf(() => {
+      leases?.free(owner)
+      log.removed(describeLease(owner, addresses), reasonToCollect(config.fields))
+    }),
+  )
   if (failures.length > 0) throw failures[0]
+}
+
+/** The owner is whatever the lease file says. */
+function describeLease(owner: Owner, addresses: readonly Address[]): string {
+  return `lease ${addresses.map(formatAddress).sort().join(" ")} of ${JSON.stringify(owner)}`
 }
 
 /** One lease that cannot be freed does not keep the others. */

@@ -1,5 +1,6 @@
 import type { Environment } from "./environment.ts"
 import type { Fields } from "./fields.ts"
+import type { Log } from "./log.ts"
 import type { Result } from "./result.ts"
 import type { Version } from "./version.ts"
 
@@ -25,6 +26,8 @@ export interface Call {
   readonly config: NetworkConfig
   /** The variables as given, for delegates. */
   readonly variables: Readonly<Record<string, string | undefined>>
+  /** What the operator should know beside the result. */
+  readonly log: Log
   /** The plugins inside this executable, by name. */
   readonly siblings: Readonly<Record<string, Plugin>>
 }

@@ -129,6 +129,14 @@ export function readValidAttachments(fields: Fields): ValidAttachment[] {
   return fields.list("cni.dev/valid-attachments", read) ?? []
 }
 
+/** Why GC removes what `readValidAttachments` does not name, for the log. */
+export function reasonToCollect(fields: Fields): string {
+  const named = fields.has("cni.dev/valid-attachments")
+  return named
+    ? "not among the runtime's valid attachments"
+    : "GC came without cni.dev/valid-attachments: none is valid"
+}
+
 function named(fields: Fields, key: string): string {
   const name = fields.string(key)
   if (!name) throw invalidConfig(fields.pathOf(key), "missing")

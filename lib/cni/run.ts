@@ -5,6 +5,7 @@ import { matchConfig, readConfig, type UnmatchedConfig } from "./config.ts"
 import { type Environment, readEnvironment } from "./environment.ts"
 import { CniError, code } from "./errors.ts"
 import { printFailure, toCniError } from "./failure.ts"
+import { CallLog } from "./log.ts"
 import type { Call, Plugin } from "./plugin.ts"
 import { release } from "./release.ts"
 import { printResult } from "./result-print.ts"
@@ -22,7 +23,7 @@ export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
       writeStdout(`${versionReply(plugin)}\n`)
     } else {
       config = readConfig(readInput())
-      perform(plugin, asked, config, { variables, siblings })
+      perform(plugin, asked, config, { variables, siblings, log: new CallLog(plugin.name) })
     }
     exit(0)
   } catch (error) {
@@ -58,7 +59,7 @@ function readInput(): Uint8Array {
   }
 }
 
-type Context = Pick<Call, "variables" | "siblings">
+type Context = Pick<Call, "variables" | "siblings" | "log">
 
 /** The rest is the plugin's: the command is one the version allows, and the namespace is not the plugin's own. */
 function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {

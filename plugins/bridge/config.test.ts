@@ -244,7 +244,7 @@ describe("the MAC address asked for", () => {
       path: [],
       netnsOverride: false,
     }
-    const call: Call = { environment, config: network(config), variables: {}, siblings: {} }
+    const call: Call = { environment, config: network(config), variables: {}, log: { removed() {} }, siblings: {} }
     const mac = readRequestedMac(call)
     return mac && formatMac(mac)
   }
