@@ -1,5 +1,6 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPod } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
 import { assertExpressible } from "../../lib/cni/result-print.ts"
@@ -24,7 +25,6 @@ import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { type Attachment, attach } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, takeAddresses } from "./layer3.ts"
-import { ownerOf } from "./owner.ts"
 
 /** Connects one pod to the bridge, or leaves the node as it was. */
 export function add(call: Call): Result {

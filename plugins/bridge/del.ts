@@ -1,11 +1,11 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPodIfPresent } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { hostVethName, isOwnedBy, isOwnerAlias } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { readIpamType } from "./config.ts"
-import { ownerOf } from "./owner.ts"
 
 /**
  * Removes the attachment, whoever made it and whatever is left of it. It needs neither the namespace nor a previous result, and only as

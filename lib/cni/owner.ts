@@ -1,5 +1,5 @@
-import type { Call } from "../../lib/cni/plugin.ts"
-import type { Owner } from "../../lib/net/names.ts"
+import type { Owner } from "../net/names.ts"
+import type { Call } from "./plugin.ts"
 
 /** Whose interface this call is about. */
 export function ownerOf({ environment, config }: Call): Owner {
