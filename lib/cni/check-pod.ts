@@ -1,16 +1,39 @@
 import { bits, type Family, sameAddress } from "../ip/address.ts"
+import { formatMac } from "../ip/mac.ts"
 import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { listAddresses } from "../netlink/route/address.ts"
+import { type Link, readLink } from "../netlink/route/link.ts"
 import { type Route as KernelRoute, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { changed } from "./errors.ts"
-import type { Result, Route } from "./result.ts"
+import type { Call } from "./plugin.ts"
+import type { Interface, Result, Route } from "./result.ts"
 
 /** The pod's interface, and where it stands in the result's list. */
 export interface CheckedInterface {
-  readonly index: number
-  readonly name: string
+  readonly link: Link
   readonly position: number
+}
+
+/** The pod's interface is there, is of that kind (`veth`, ...) and has the MAC address that the result says. */
+export function checkPodInterface(pod: NetworkStack, call: Call, result: Result, kind: string): CheckedInterface {
+  const { ifname, netns } = call.environment
+  const position = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox === netns)
+  const listed = result.interfaces[position]
+  if (!listed) throw changed(`interface ${ifname} of ${netns} is not in prevResult`)
+  const link = readLink(pod.kernel, ifname)
+  if (!link) throw changed(`interface ${ifname} is gone from ${netns}`)
+  if (link.kind !== kind) throw changed(`interface ${ifname} is not a ${kind} but ${link.kind || "hardware"}`)
+  compareMac(link, listed)
+  return { link, position }
+}
+
+/** The link has the MAC address that the result says, if it says one. */
+export function compareMac(link: Link, listed: Interface): void {
+  const mac = formatMac(link.mac)
+  if (listed.mac !== "" && listed.mac.toLowerCase() !== mac) {
+    throw changed(`MAC address of ${link.name} is ${mac}, not ${listed.mac}`)
+  }
 }
 
 /** What the result says of the pod's interface is so: its addresses, and every route. Throws naming the first difference. */
@@ -23,34 +46,29 @@ export function checkPodNetwork(pod: NetworkStack, checked: CheckedInterface, re
 type Routes = (family: Family, table: number) => readonly KernelRoute[]
 
 /** Every address the result gives to the interface is on it, and its network is reached through it. */
-function checkAddresses(
-  pod: NetworkStack,
-  { index, name, position }: CheckedInterface,
-  result: Result,
-  routes: Routes,
-): void {
+function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
   const expected = result.ips.filter((ip) => ip.interface === undefined || ip.interface === position)
   if (expected.length === 0) return
-  const present = listAddresses(pod.kernel, index)
+  const present = listAddresses(pod.kernel, link.index)
   for (const { address } of expected) {
     if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
-      throw changed(`address ${formatPrefix(address)} is missing on ${name}`)
+      throw changed(`address ${formatPrefix(address)} is missing on ${link.name}`)
     }
     const { family } = address.address
     if (address.length === bits(family)) continue // a single address has no network to be reached
     const network = networkOf(address)
     if (!routes(family, RT_TABLE_MAIN).some(({ dst }) => samePrefix(dst, network))) {
-      throw changed(`route to ${formatPrefix(network)} of ${name} is missing`)
+      throw changed(`route to ${formatPrefix(network)} of ${link.name} is missing`)
     }
   }
 }
 
 /** Every route of the result exists in its table. Of default routes only the destination counts: later plugins may redirect them. */
-function checkRoutes({ name }: CheckedInterface, result: Result, routes: Routes): void {
+function checkRoutes({ link }: CheckedInterface, result: Result, routes: Routes): void {
   for (const route of result.routes) {
     const present = routes(route.dst.address.family, route.table || RT_TABLE_MAIN)
     if (!present.some((candidate) => serves(candidate, route))) {
-      throw changed(`route ${formatPrefix(route.dst)} of ${name} is missing or goes another way`)
+      throw changed(`route ${formatPrefix(route.dst)} of ${link.name} is missing or goes another way`)
     }
   }
 }

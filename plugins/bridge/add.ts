@@ -1,3 +1,4 @@
+import { takeAddresses } from "../../lib/cni/addresses.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
@@ -24,7 +25,7 @@ import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { type Attachment, attach } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
-import { type Layer3, takeAddresses } from "./layer3.ts"
+import { type Layer3, planGateways } from "./layer3.ts"
 
 /** Connects one pod to the bridge, or leaves the node as it was. */
 export function add(call: Call): Result {
@@ -40,7 +41,7 @@ export function add(call: Call): Result {
   const wish = bridgeWish(config)
   const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
-  const layer3 = ipam && takeAddresses(ipam, config, undo)
+  const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)

@@ -1,11 +1,10 @@
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
-import { Conflict } from "../../lib/net/conflict.ts"
-import { hostVethName, type Owner } from "../../lib/net/names.ts"
+import type { Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
+import { createPodVeth } from "../../lib/net/veth.ts"
 import { setPortVlans } from "../../lib/net/vlan.ts"
-import { refusedWith } from "../../lib/netlink/kernel-error.ts"
-import { changeLink, createVeth, type Link, type NewVeth, readLink, removeLink } from "../../lib/netlink/route/link.ts"
+import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import type { BridgeConfig } from "./config.ts"
 
@@ -13,31 +12,6 @@ import type { BridgeConfig } from "./config.ts"
 export interface Attachment {
   readonly host: Link
   readonly pod: { readonly index: number; readonly mac: Mac }
-}
-
-/** Makes the veth pair, in place of what a killed ADD left: a veth without the alias that ADD sets last. */
-function createOrReplace({ kernel }: NetworkStack, wish: NewVeth): void {
-  try {
-    createVeth(kernel, wish)
-  } catch (error) {
-    if (!refusedWith(error, "EEXIST")) throw error
-    const present = readLink(kernel, wish.host.name)
-    if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
-    if (present.kind !== "veth") throw exists(`host interface ${present.name} is in the way: it is no veth`)
-    if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
-    removeLink(kernel, present.index)
-    createVeth(kernel, wish)
-  }
-}
-
-/** A finished attachment says whose it is; that one stays. */
-function removeUnfinished({ kernel }: NetworkStack, name: string): void {
-  const veth = readLink(kernel, name)
-  if (veth?.kind === "veth" && veth.alias === "") removeLink(kernel, veth.index)
-}
-
-function exists(message: string): Conflict {
-  return new Conflict(message, "a pod is attached once per network and interface name: DEL the attachment first")
 }
 
 /**
@@ -51,25 +25,19 @@ export function attach(
   wish: { readonly owner: Owner; readonly mac: Mac | undefined },
 ): Attachment {
   const { host, pod, undo } = hosts
-  const name = hostVethName(wish.owner)
   const mtu = config.mtu || bridge.mtu
   const podMac = wish.mac ?? localMac(randomBytes(6))
-  undo.add(() => removeUnfinished(host, name)) // also where the kernel's answer was lost
-  createOrReplace(host, {
-    host: { name, mac: localMac(randomBytes(6)), mtu, master: bridge.index },
-    peer: { name: wish.owner.ifname, mac: podMac, mtu, namespace: pod.namespace?.fd },
-  })
-  undo.add(() => removeLink(host.kernel, name))
-  const veth = readLink(host.kernel, name)
-  if (!veth) throw new Conflict(`host interface ${name} vanished while it was being set up`, "try again")
+  const hostEnd = { mac: localMac(randomBytes(6)), mtu, master: bridge.index }
+  const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
+  const veth = createPodVeth(host, { owner: wish.owner, host: hostEnd, pod: podEnd }, undo)
   // A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster.
-  trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+  trySysctl(`net/ipv6/conf/${veth.name}/disable_ipv6`, "1")
   setPortVlans(host.kernel, veth.index, {
     vlan: config.vlan,
     trunk: config.vlanTrunk ?? [],
     keepDefault: config.preserveDefaultVlan,
   })
-  changeLink(host.kernel, veth.index, name, {
+  changeLink(host.kernel, veth.index, veth.name, {
     up: true,
     ...(config.hairpinMode ? { hairpin: true } : {}),
     ...(config.portIsolation ? { isolated: true } : {}),

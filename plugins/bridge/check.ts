@@ -1,11 +1,10 @@
-import { checkPodNetwork } from "../../lib/cni/check-pod.ts"
+import { checkPodInterface, checkPodNetwork, compareMac } from "../../lib/cni/check-pod.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed, invalidConfig } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import type { Interface, Result } from "../../lib/cni/result.ts"
-import { formatMac } from "../../lib/ip/mac.ts"
+import type { Result } from "../../lib/cni/result.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { readBridge } from "../../lib/net/bridge.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
@@ -25,10 +24,10 @@ export function check(call: Call): void {
   if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
 
   const bridge = checkBridge(host, config, result)
-  const inPod = checkPodInterface(pod, call, result)
-  checkHostVeth(host, { bridge, inPod, config, result })
+  const inPod = checkPodInterface(pod, call, result, "veth")
+  checkHostVeth(host, { bridge, inPod: inPod.link, config, result })
   if (config.isGateway) checkGateway(host, bridge, config, result)
-  checkPodNetwork(pod, { index: inPod.index, name: inPod.name, position: positionInPod(call, result) }, result)
+  checkPodNetwork(pod, inPod, result)
 }
 
 function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: Result): Link {
@@ -39,21 +38,6 @@ function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: R
   if (!link) throw changed(`bridge ${config.bridge} is gone`)
   compareMac(link, listed)
   if (config.promiscMode && !link.promiscuous) throw changed(`bridge ${config.bridge} is not in promiscuous mode`)
-  return link
-}
-
-function positionInPod({ environment }: Call, { interfaces }: Result): number {
-  return interfaces.findIndex(({ name, sandbox }) => name === environment.ifname && sandbox === environment.netns)
-}
-
-function checkPodInterface(pod: NetworkStack, call: Call, result: Result): Link {
-  const { ifname, netns } = call.environment
-  const listed = result.interfaces[positionInPod(call, result)]
-  if (!listed) throw changed(`interface ${ifname} of ${netns} is not in prevResult`)
-  const link = readLink(pod.kernel, ifname)
-  if (!link) throw changed(`interface ${ifname} is gone from ${netns}`)
-  if (link.kind !== "veth") throw changed(`interface ${ifname} is not a veth but ${link.kind || "hardware"}`)
-  compareMac(link, listed)
   return link
 }
 
@@ -96,12 +80,5 @@ function checkGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, re
     if (!present.some(({ prefix }) => samePrefix(prefix, gateway))) {
       throw changed(`gateway address ${formatPrefix(gateway)} is missing on ${link.name}`)
     }
-  }
-}
-
-function compareMac(link: Link, listed: Interface): void {
-  const mac = formatMac(link.mac)
-  if (listed.mac !== "" && listed.mac.toLowerCase() !== mac) {
-    throw changed(`MAC address of ${link.name} is ${mac}, not ${listed.mac}`)
   }
 }

@@ -1,12 +1,11 @@
-import { parseArgs } from "../../lib/cni/args.ts"
 import { ifnameProblem } from "../../lib/cni/environment.ts"
 import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
+import { macOfArgs, readIpamType, readMac, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
-import { readDns } from "../../lib/cni/result-read.ts"
-import { type Mac, parseMac } from "../../lib/ip/mac.ts"
+import type { Mac } from "../../lib/ip/mac.ts"
 
 /** What the network's administrator asks of `bridge`, with its defaults filled in and its values checked. */
 export interface BridgeConfig {
@@ -45,7 +44,7 @@ export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
     isGateway: flag("isGateway") || isDefaultGateway,
     isDefaultGateway,
     forceAddress: flag("forceAddress"),
-    mtu: fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0,
+    mtu: readMtu(fields),
     hairpinMode: flag("hairpinMode"),
     promiscMode: flag("promiscMode"),
     vlan: readVlan(fields),
@@ -66,10 +65,6 @@ function readBridgeName(fields: Fields): string {
   const problem = ifnameProblem(name)
   if (problem) throw invalidConfig("bridge", `${problem}: ${JSON.stringify(name)}`)
   return name
-}
-
-export function readIpamType(fields: Fields): string {
-  return fields.fields("ipam")?.string("type") ?? ""
 }
 
 function refuseUnsupported(fields: Fields): void {
@@ -141,24 +136,14 @@ function expand(min: number, max: number, path: string): number[] {
   return Array.from({ length: max - min + 1 }, (_, index) => min + index)
 }
 
-/** Any list under `dns` makes it count, even an empty one; a domain only if there is one. */
-function readOwnDns(fields: Fields): Dns | undefined {
-  const dns = fields.fields("dns")
-  const given = dns && (["nameservers", "search", "options"].some((key) => dns.has(key)) || dns.string("domain"))
-  return given ? readDns(fields) : undefined
-}
-
 /** The MAC address asked for the pod's interface: runtimeConfig before args.cni before CNI_ARGS. */
-export function readRequestedMac({ environment, config }: Call): Mac | undefined {
-  const { fields } = config
+export function readRequestedMac(call: Call): Mac | undefined {
+  const { fields } = call.config
   const candidates: [string, string | undefined][] = [
     ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
     ["args.cni.mac", fields.fields("args")?.fields("cni")?.string("mac")],
-    ["CNI_ARGS MAC", parseArgs(environment.args, ["MAC"]).MAC],
+    ["CNI_ARGS MAC", macOfArgs(call)],
   ]
-  const [name, text] = candidates.find(([, value]) => value) ?? []
-  if (!name || !text) return undefined
-  const mac = parseMac(text)
-  if (!mac) throw invalidConfig(name, `${JSON.stringify(text)} is not a MAC address`)
-  return mac
+  const [name = "", text] = candidates.find(([, value]) => value) ?? []
+  return readMac(name, text)
 }

@@ -1,12 +1,9 @@
 import { describe, expect, test } from "vitest"
-import type { Delegate } from "../../lib/cni/delegate.ts"
-import { CniError, code } from "../../lib/cni/errors.ts"
-import { emptyResult, type IpConfig, type Result, type Route } from "../../lib/cni/result.ts"
+import { emptyResult, type IpConfig, type Route } from "../../lib/cni/result.ts"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
-import { Undo } from "../../lib/net/undo.ts"
 import type { BridgeConfig } from "./config.ts"
-import { type Layer3, planGateways, takeAddresses } from "./layer3.ts"
+import { type Layer3, planGateways } from "./layer3.ts"
 
 const address = (text: string) => parseAddress(text) as Address
 const prefix = (text: string) => parsePrefix(text) as Prefix
@@ -123,64 +120,5 @@ describe("default routes", () => {
     const routes: Route[] = []
     planGateways({ ...emptyResult, ips: [ip("10.1.2.3/24")], routes }, defaultGateway)
     expect(routes).toEqual([])
-  })
-})
-
-describe("taking addresses", () => {
-  /** An IPAM plugin that answers ADD by these, in turn, and keeps what it was asked. */
-  function ipamOf(...answers: (Result | Error)[]): { ipam: Delegate; asked: string[] } {
-    const asked: string[] = []
-    const note = (verb: string) => () => void asked.push(verb)
-    const add = () => {
-      asked.push("add")
-      const answer = answers.shift()
-      if (!answer || answer instanceof Error) throw answer
-      return answer
-    }
-    return { asked, ipam: { add, del: note("del"), check: note("check"), gc: note("gc"), status: note("status") } }
-  }
-
-  const result: Result = { ...emptyResult, ips: [ip("10.1.2.3/24")] }
-
-  test("asks once, and gives them back if a later step fails", () => {
-    const { ipam, asked } = ipamOf(result)
-    const undo = new Undo()
-    expect(takeAddresses(ipam, gateway, undo).gateways.map(formatPrefix)).toEqual(["10.1.2.1/24"])
-    expect(asked).toEqual(["add"])
-    undo[Symbol.dispose]()
-    expect(asked).toEqual(["add", "del"])
-  })
-
-  const leftover = new CniError(code.conflict, "10.1.2.3 has been allocated to c1, duplicate allocation is not allowed")
-
-  test("releases the leases that a killed ADD left and asks once more", () => {
-    const { ipam, asked } = ipamOf(leftover, result)
-    takeAddresses(ipam, config, new Undo())
-    expect(asked).toEqual(["add", "del", "add"])
-  })
-
-  test("passes on the second refusal, with nothing to give back", () => {
-    const { ipam, asked } = ipamOf(leftover, new Error("range is full"))
-    const undo = new Undo()
-    expect(() => takeAddresses(ipam, config, undo)).toThrow("range is full")
-    undo[Symbol.dispose]()
-    expect(asked).toEqual(["add", "del", "add"])
-  })
-
-  test("asks once where IPAM refuses for any other reason", () => {
-    const { ipam, asked } = ipamOf(new CniError(code.noAddress, "range is full"))
-    expect(() => takeAddresses(ipam, config, new Undo())).toThrow("range is full")
-    expect(asked).toEqual(["add"])
-  })
-
-  test("refuses an answer without any, and gives back what IPAM may have taken", () => {
-    const { ipam, asked } = ipamOf(emptyResult)
-    const undo = new Undo()
-    expect(() => takeAddresses(ipam, config, undo)).toThrow(CniError)
-    expect(() => takeAddresses(ipamOf(emptyResult).ipam, config, undo)).toThrow(
-      "IPAM plugin returned missing IP config",
-    )
-    undo[Symbol.dispose]()
-    expect(asked).toEqual(["add", "del"])
   })
 })

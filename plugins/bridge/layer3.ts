@@ -1,9 +1,6 @@
-import type { Delegate } from "../../lib/cni/delegate.ts"
-import { CniError, code } from "../../lib/cni/errors.ts"
 import type { Dns, IpConfig, Result, Route } from "../../lib/cni/result.ts"
 import { plus } from "../../lib/ip/address.ts"
 import { defaultPrefix, isDefault, networkOf, type Prefix } from "../../lib/ip/prefix.ts"
-import type { Undo } from "../../lib/net/undo.ts"
 import type { BridgeConfig } from "./config.ts"
 
 /** What IPAM gave the pod, completed with the gateways that the bridge will be. */
@@ -17,29 +14,6 @@ export interface Layer3 {
 
 /** Where the pod's interface stands in the result's list. */
 export const POD_INTERFACE = 2
-
-/**
- * Takes addresses from IPAM. The pod's interface was made just now: leases that IPAM still holds for this attachment are left from an
- * ADD that was killed, so they are released and IPAM asked once more.
- */
-export function takeAddresses(ipam: Delegate, config: BridgeConfig, undo: Undo): Layer3 {
-  const result = addOrReplace(ipam)
-  undo.add(ipam.del)
-  if (result.ips.length === 0) {
-    throw new CniError(code.delegate, "IPAM plugin returned missing IP config", `"ipam.type" is ${config.ipamType}`)
-  }
-  return planGateways(result, config)
-}
-
-function addOrReplace(ipam: Delegate): Result {
-  try {
-    return ipam.add()
-  } catch (error) {
-    if (!(error instanceof CniError && error.code === code.conflict)) throw error
-    ipam.del()
-    return ipam.add()
-  }
-}
 
 /** Which addresses the bridge gets and which default routes the pod needs. */
 export function planGateways({ ips, routes, dns }: Result, config: BridgeConfig): Layer3 {

@@ -1,0 +1,27 @@
+import type { Undo } from "../net/undo.ts"
+import type { Delegate } from "./delegate.ts"
+import { CniError, code } from "./errors.ts"
+import type { Result } from "./result.ts"
+
+/**
+ * Takes addresses from the IPAM plugin called `type`, for an interface that was made just now: leases that IPAM still holds for this
+ * attachment are left from an ADD that was killed, so they are released and IPAM asked once more. No address at all is an error.
+ */
+export function takeAddresses(ipam: Delegate, type: string, undo: Undo): Result {
+  const result = addOrReplace(ipam)
+  undo.add(ipam.del)
+  if (result.ips.length === 0) {
+    throw new CniError(code.delegate, "IPAM plugin returned missing IP config", `"ipam.type" is ${type}`)
+  }
+  return result
+}
+
+function addOrReplace(ipam: Delegate): Result {
+  try {
+    return ipam.add()
+  } catch (error) {
+    if (!(error instanceof CniError && error.code === code.conflict)) throw error
+    ipam.del()
+    return ipam.add()
+  }
+}

@@ -1,0 +1,37 @@
+import { type Mac, parseMac } from "../ip/mac.ts"
+import { parseArgs } from "./args.ts"
+import { invalidConfig } from "./errors.ts"
+import type { Fields } from "./fields.ts"
+import type { Call } from "./plugin.ts"
+import type { Dns } from "./result.ts"
+import { readDns } from "./result-read.ts"
+
+/** The IPAM plugin's name; empty for a network without addresses (layer 2 only). */
+export function readIpamType(fields: Fields): string {
+  return fields.fields("ipam")?.string("type") ?? ""
+}
+
+/** `mtu`; 0 or absent leaves the choice to the plugin. */
+export function readMtu(fields: Fields): number {
+  return fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0
+}
+
+/** The configuration's own `dns`. Any list in it makes it count, even an empty one; a domain only if there is one. */
+export function readOwnDns(fields: Fields): Dns | undefined {
+  const dns = fields.fields("dns")
+  const given = dns && (["nameservers", "search", "options"].some((key) => dns.has(key)) || dns.string("domain"))
+  return given ? readDns(fields) : undefined
+}
+
+/** The MAC address `text`, which is undefined or empty where none is asked for. `source` says where it was found. */
+export function readMac(source: string, text: string | undefined): Mac | undefined {
+  if (!text) return undefined
+  const mac = parseMac(text)
+  if (!mac) throw invalidConfig(source, `${JSON.stringify(text)} is not a MAC address`)
+  return mac
+}
+
+/** `MAC` of CNI_ARGS. */
+export function macOfArgs({ environment }: Call): string | undefined {
+  return parseArgs(environment.args, ["MAC"]).MAC
+}
