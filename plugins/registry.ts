@@ -1,7 +1,13 @@
 import { hostLocal } from "../ipam/host-local/plugin.ts"
+import { staticAddresses } from "../ipam/static/plugin.ts"
 import type { Plugin } from "../lib/cni/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
-export const plugins: Readonly<Record<string, Plugin>> = { bridge, "host-local": hostLocal, loopback }
+export const plugins: Readonly<Record<string, Plugin>> = {
+  bridge,
+  "host-local": hostLocal,
+  loopback,
+  static: staticAddresses,
+}

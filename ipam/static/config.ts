@@ -1,0 +1,99 @@
+import { parseArgs } from "../../lib/cni/args.ts"
+import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
+import { type Fields, readFields, readString } from "../../lib/cni/fields.ts"
+import type { Json } from "../../lib/cni/json.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Dns, IpConfig, Route } from "../../lib/cni/result.ts"
+import { readDns, readRoute } from "../../lib/cni/result-read.ts"
+import { atLeast } from "../../lib/cni/version.ts"
+import { type Address, parseAddress } from "../../lib/ip/address.ts"
+import { contains, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
+
+export interface StaticConfig {
+  readonly addresses: readonly IpConfig[]
+  readonly routes: readonly Route[]
+  readonly dns: Dns
+}
+
+/** The whole configuration, valid in every part. `args` is CNI_ARGS. */
+export function readStatic(config: NetworkConfig, args: string): StaticConfig {
+  const ipam = config.fields.fields("ipam")
+  if (!ipam) {
+    throw new CniError(code.invalidConfig, "IPAM config missing 'ipam' key", 'the config needs an "ipam" object')
+  }
+  const addresses = readAddresses(config.fields, ipam, args)
+  requireExpressible(addresses, config)
+  return { addresses, routes: ipam.list("routes", readRoute) ?? [], dns: readDns(ipam) }
+}
+
+/**
+ * The runtime's addresses, else those of `args.cni.ips`, else the configured ones and after them those of CNI_ARGS. Every source is
+ * read, so that a mistake in any of them is told.
+ */
+function readAddresses(fields: Fields, ipam: Fields, args: string): IpConfig[] {
+  const configured = [...(ipam.list("addresses", readConfigured) ?? []), ...readArguments(args)]
+  const replacing = [fields.fields("args")?.fields("cni"), fields.fields("runtimeConfig")]
+  return replacing.reduce((addresses, source) => {
+    const entries = source?.list("ips", readEntry) ?? []
+    return entries.length > 0 ? entries : addresses
+  }, configured)
+}
+
+function readConfigured(value: Json, path: string): IpConfig {
+  const fields = readFields(value, path)
+  const text = fields.string("address") ?? ""
+  const address = parsePrefix(text)
+  if (!address) {
+    const problem = `the 'address' field is expected to be in CIDR notation, got: '${text}'`
+    throw invalidConfig(fields.pathOf("address"), problem)
+  }
+  return { address, gateway: fields.address("gateway") }
+}
+
+function readEntry(value: Json, path: string): IpConfig {
+  const text = readString(value, path)
+  const address = parsePrefix(text)
+  if (!address) throw invalidConfig(path, `an entry in the 'ips' field is NOT in CIDR notation, got: '${text}'`)
+  return { address }
+}
+
+/** `IP` and `GATEWAY` of CNI_ARGS, lists with commas: each gateway is that of the addresses whose network it is in. */
+function readArguments(args: string): IpConfig[] {
+  const { IP = "", GATEWAY = "" } = parseArgs(args, ["IP", "GATEWAY"])
+  const gateways = split(GATEWAY).map(readGateway)
+  return split(IP).map((text) => {
+    const address = readArgument(text)
+    return { address, gateway: gateways.findLast((gateway) => contains(address, gateway)) }
+  })
+}
+
+function split(text: string): string[] {
+  return text === "" ? [] : text.split(",").map((item) => item.trim())
+}
+
+function readArgument(text: string): Prefix {
+  const address = parsePrefix(text)
+  if (address) return address
+  throw badArgument(`the 'ip' field is expected to be in CIDR notation, got: '${text}'`)
+}
+
+function readGateway(text: string): Address {
+  const address = parseAddress(text)
+  if (address) return address
+  throw badArgument(`invalid gateway address: ${text}`)
+}
+
+function badArgument(problem: string): CniError {
+  return new CniError(code.badEnvironment, `invalid CNI_ARGS: ${problem}`)
+}
+
+/** Results before 0.3.0 have room for one address of each family. */
+function requireExpressible(addresses: readonly IpConfig[], { cniVersion }: NetworkConfig): void {
+  const count = (family: number) => addresses.filter(({ address }) => address.address.family === family).length
+  if (atLeast(cniVersion, "0.3.0") || (count(4) <= 1 && count(6) <= 1)) return
+  throw new CniError(
+    code.invalidConfig,
+    `CNI version ${cniVersion} does not support more than 1 address per family`,
+    "use cniVersion 0.3.0 or newer, or fewer addresses",
+  )
+}
