@@ -21,27 +21,48 @@ const BUDGETS: Readonly<Record<string, Readonly<Record<Step, Budget>>>> = {
     "first ADD": { requests: 18, systemCalls: 140 },
     ADD: { requests: 12, systemCalls: 108 },
     CHECK: { requests: 6, systemCalls: 55 },
-    DEL: { requests: 2, systemCalls: 39 },
-    "DEL again": { requests: 2, systemCalls: 40 },
+    DEL: { requests: 7, systemCalls: 55 },
+    "DEL again": { requests: 7, systemCalls: 56 },
   },
   "dual stack": {
     "first ADD": { requests: 22, systemCalls: 179 },
     ADD: { requests: 15, systemCalls: 141 },
     CHECK: { requests: 7, systemCalls: 62 },
-    DEL: { requests: 2, systemCalls: 44 },
-    "DEL again": { requests: 2, systemCalls: 40 },
+    DEL: { requests: 7, systemCalls: 59 },
+    "DEL again": { requests: 7, systemCalls: 56 },
+  },
+  "dual stack, ipMasq": {
+    "first ADD": { requests: 25, systemCalls: 197 },
+    ADD: { requests: 18, systemCalls: 156 },
+    CHECK: { requests: 9, systemCalls: 74 },
+    DEL: { requests: 8, systemCalls: 62 },
+    "DEL again": { requests: 7, systemCalls: 57 },
+  },
+  "IPv4, ipMasq, macspoofchk": {
+    "first ADD": { requests: 24, systemCalls: 165 },
+    ADD: { requests: 18, systemCalls: 131 },
+    CHECK: { requests: 11, systemCalls: 77 },
+    DEL: { requests: 11, systemCalls: 68 },
+    "DEL again": { requests: 7, systemCalls: 57 },
   },
 }
 
 type Step = "first ADD" | "ADD" | "CHECK" | "DEL" | "DEL again"
 
 describe.each([
-  ["IPv4", [V4]],
-  ["dual stack", DUAL],
-])("%s", (name, subnets) => {
+  ["IPv4", [V4], {}],
+  ["dual stack", DUAL, {}],
+  ["dual stack, ipMasq", DUAL, { ipMasq: true }],
+  ["IPv4, ipMasq, macspoofchk", [V4], { ipMasq: true, macspoofchk: true }],
+])("%s", (name, subnets, config) => {
   const node = new Node()
   afterAll(() => node[Symbol.dispose]())
-  const network = new Network(node, { isDefaultGateway: true, mtu: 1450, ipam: hostLocal(node, subnets) })
+  const network = new Network(node, {
+    isDefaultGateway: true,
+    mtu: 1450,
+    ipam: hostLocal(node, subnets),
+    ...config,
+  })
   const [first, second] = [node.pod(), node.pod()]
   let prevResult: Result | undefined
 

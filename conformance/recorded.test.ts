@@ -5,9 +5,7 @@ import { describe, expect, test } from "vitest"
 import type { Result } from "./lab/call.ts"
 import { binDirectory } from "./lab/executables.ts"
 import { Node, type Pod } from "./lab/node.ts"
-
-/** Until bridge can masquerade it refuses `ipMasq: true`, and the replays ask for false instead. */
-const BRIDGE_MASQUERADES = false
+import { output } from "./lab/run.ts"
 
 /** Folders that tell one story together are replayed on one node, one after the other. */
 const STORIES: Readonly<Record<string, readonly string[]>> = {
@@ -32,7 +30,6 @@ interface Recorded {
 interface Config {
   readonly cniVersion: string
   readonly name: string
-  readonly ipMasq?: boolean
   readonly ipam?: object
   readonly prevResult?: Result
 }
@@ -56,15 +53,6 @@ describe.each(Object.entries(STORIES))("%s", (_, folders) => {
     })
   }
 })
-
-if (!BRIDGE_MASQUERADES) {
-  test("ipMasq is refused by name until bridge can masquerade", () => {
-    using node = new Node()
-    const config = readFolder("cnitool")[0]?.config
-    const { error } = node.call("bridge", { command: "ADD", netns: node.pod(), config })
-    expect(error).toMatchObject({ code: 2, msg: expect.stringContaining("ipMasq") })
-  })
-}
 
 function readFolder(folder: string): Recorded[] {
   const root = join(fileURLToPath(import.meta.url), "../fixtures", folder)
@@ -110,11 +98,10 @@ function replay(node: Node, calls: readonly Recorded[]): void {
 
 /** The recorded config on this node. What later plugins of the chain added to prevResult stays in it. */
 function rewrite(config: Config, node: Node, own: Result | undefined): Config {
-  const { ipMasq, ipam, prevResult, ...rest } = config
+  const { ipam, prevResult, ...rest } = config
   const interfaces = own?.interfaces ?? []
   return {
     ...rest,
-    ...(ipMasq !== undefined && { ipMasq: ipMasq && BRIDGE_MASQUERADES }),
     ...(ipam && { ipam: { ...ipam, dataDir: join(node.dir, "ipam") } }),
     ...(prevResult && {
       prevResult: {
@@ -170,6 +157,7 @@ function expectNothingLeft(node: Node, pod: Pod, { file, plugin, config }: Recor
     file,
   ).toEqual(["lo"])
   expect(node.ip("link", "show", "type", "veth"), file).toEqual([])
+  expect(output(node.inside(["nft", "list", "ruleset"])), file).not.toContain(" comment ")
   expect(
     readdirSync(leases(node, config.name)).filter((name) => /^[0-9a-f.:]+$/.test(name)),
     file,

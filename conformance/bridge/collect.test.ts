@@ -110,7 +110,11 @@ describe("STATUS", () => {
   test.each([
     ["an IPAM plugin that is not installed", { ipam: { type: "missing" } }, 'failed to find plugin "missing"'],
     ["a configuration that cannot be served", { vlan: 5000 }, "invalid VLAN ID 5000"],
-    ["masquerading, until bridge can", { ipMasq: true }, "unsupported field: ipMasq: true"],
+    [
+      "masquerading by iptables",
+      { ipMasq: true, ipMasqBackend: "iptables", ipam: { type: "host-local" } },
+      "unsupported field: ipMasqBackend: iptables",
+    ],
   ])("is code 50 with the reason for %s", (_, config, msg) => {
     using node = new Node()
     const { error } = new Network(node, config).ask("STATUS", undefined)

@@ -42,8 +42,16 @@ const REFUSED: readonly [string, object, { code: number; msg: string }][] = [
     { disableContainerInterface: true, ipam: { type: "host-local" } },
     { code: 7, msg: "cannot use IPAM when DisableContainerInterface flag is set" },
   ],
-  ["ipMasq, until bridge can masquerade", { ipMasq: true }, { code: 2, msg: "unsupported field: ipMasq: true" }],
-  ["macspoofchk, until bridge can filter", { macspoofchk: true }, { code: 2, msg: "unsupported field: macspoofchk" }],
+  [
+    "ipMasq by iptables",
+    { ipMasq: true, ipMasqBackend: "iptables", ipam: { type: "host-local" } },
+    { code: 2, msg: "unsupported field: ipMasqBackend: iptables" },
+  ],
+  [
+    "ipMasq by another backend",
+    { ipMasq: true, ipMasqBackend: "pf", ipam: { type: "host-local" } },
+    { code: 7, msg: 'unknown backend "pf"' },
+  ],
 ]
 
 describe("a configuration that cannot be served", () => {

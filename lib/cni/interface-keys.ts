@@ -1,6 +1,6 @@
 import { type Mac, parseMac } from "../ip/mac.ts"
 import { parseArgs } from "./args.ts"
-import { invalidConfig } from "./errors.ts"
+import { invalidConfig, unsupportedField } from "./errors.ts"
 import type { Fields } from "./fields.ts"
 import type { Call } from "./plugin.ts"
 import type { Dns } from "./result.ts"
@@ -14,6 +14,18 @@ export function readIpamType(fields: Fields): string {
 /** `mtu`; 0 or absent leaves the choice to the plugin. */
 export function readMtu(fields: Fields): number {
   return fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0
+}
+
+/** `ipMasq`: whether to masquerade, which only addresses of IPAM's can be. Of the backends there is one. */
+export function readMasquerade(fields: Fields): boolean {
+  const backend = fields.string("ipMasqBackend") || "nftables"
+  if (!fields.boolean("ipMasq") || readIpamType(fields) === "") return false
+  if (backend === "iptables") {
+    const instead = 'remove the key, or set it to "nftables": both backends work beside the iptables rules of others'
+    throw unsupportedField("ipMasqBackend", backend, instead)
+  }
+  if (backend !== "nftables") throw invalidConfig("ipMasqBackend", `unknown backend ${JSON.stringify(backend)}`)
+  return true
 }
 
 /** The configuration's own `dns`. Any list in it makes it count, even an empty one; a domain only if there is one. */

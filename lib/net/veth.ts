@@ -1,6 +1,7 @@
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { createVeth, type Link, type NewVeth, readLink, removeLink } from "../netlink/route/link.ts"
 import { Conflict } from "./conflict.ts"
+import { removeMasquerade } from "./masquerade.ts"
 import { hostVethName, type Owner } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
 import type { Undo } from "./undo.ts"
@@ -14,19 +15,20 @@ export interface PodVeth {
 
 /**
  * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the owner. It takes the place of what
- * a killed ADD left: a veth without the alias that ADD sets last. Throws Conflict where the pod is attached already.
+ * a killed ADD left: a veth without the alias that ADD sets last, and rules. Throws Conflict where the pod is attached already.
  */
 export function createPodVeth(host: NetworkStack, { owner, ...ends }: PodVeth, undo: Undo): Link {
   const name = hostVethName(owner)
   undo.add(() => removeUnfinished(host, name)) // also where the kernel's answer was lost
-  createOrReplace(host, { host: { name, ...ends.host }, peer: { name: owner.ifname, ...ends.pod } })
+  createOrReplace(host, owner, { host: { name, ...ends.host }, peer: { name: owner.ifname, ...ends.pod } })
   undo.add(() => removeLink(host.kernel, name))
   const veth = readLink(host.kernel, name)
   if (!veth) throw new Conflict(`host interface ${name} vanished while it was being set up`, "try again")
   return veth
 }
 
-function createOrReplace({ kernel }: NetworkStack, wish: NewVeth): void {
+function createOrReplace(host: NetworkStack, owner: Owner, wish: NewVeth): void {
+  const { kernel } = host
   try {
     createVeth(kernel, wish)
   } catch (error) {
@@ -35,6 +37,7 @@ function createOrReplace({ kernel }: NetworkStack, wish: NewVeth): void {
     if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
     if (present.kind !== "veth") throw exists(`host interface ${present.name} is in the way: it is no veth`)
     if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
+    removeMasquerade(host, owner)
     removeLink(kernel, present.index)
     createVeth(kernel, wish)
   }

@@ -33,6 +33,7 @@ const errnos = {
   EOVERFLOW: [75, "value too large for defined data type"],
   EMSGSIZE: [90, "message too long"],
   ERESTART: [85, "interrupted system call should be restarted"],
+  EPROTONOSUPPORT: [93, "protocol not supported"],
   EOPNOTSUPP: [95, "operation not supported"],
   EPFNOSUPPORT: [96, "protocol family not supported"],
   EAFNOSUPPORT: [97, "address family not supported by protocol"],

@@ -16,7 +16,9 @@ import {
 import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
-import { ownerAlias } from "../../lib/net/names.ts"
+import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
+import { ensureMasquerade, removeMasquerade } from "../../lib/net/masquerade.ts"
+import { type Owner, ownerAlias } from "../../lib/net/names.ts"
 import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
@@ -41,10 +43,12 @@ export function add(call: Call): Result {
   const wish = bridgeWish(config)
   const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
+  if (config.macspoofchk) guard(host, attachment, owner, undo)
   const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
+  if (layer3 && config.ipMasq) masquerade(host, owner, layer3, undo)
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
   const settled = readLink(host.kernel, bridge.index)
@@ -75,6 +79,21 @@ function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer
     routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: config.enableDad,
   })
+}
+
+/** From its first frame on the pod sends from its own MAC address alone. */
+function guard(host: NetworkStack, { host: veth, pod }: Attachment, owner: Owner, undo: Undo): void {
+  undo.add(() => removeMacGuard(host, owner))
+  ensureMacGuard(host, owner, veth.name, pod.mac)
+}
+
+function masquerade(host: NetworkStack, owner: Owner, { ips }: Layer3, undo: Undo): void {
+  undo.add(() => removeMasquerade(host, owner))
+  ensureMasquerade(
+    host,
+    owner,
+    ips.map(({ address }) => address),
+  )
 }
 
 interface Gateway {

@@ -1,12 +1,16 @@
-import { checkPodInterface, checkPodNetwork, compareMac } from "../../lib/cni/check-pod.ts"
+import { type CheckedInterface, checkPodInterface, checkPodNetwork, compareMac } from "../../lib/cni/check-pod.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed, invalidConfig } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { readBridge } from "../../lib/net/bridge.ts"
+import { macGuardProblem } from "../../lib/net/mac-guard.ts"
+import { masqueradeProblem } from "../../lib/net/masquerade.ts"
+import type { Owner } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
@@ -25,7 +29,8 @@ export function check(call: Call): void {
 
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
-  checkHostVeth(host, { bridge, inPod: inPod.link, config, result })
+  const veth = checkHostVeth(host, { bridge, inPod: inPod.link, config, result })
+  checkRules(host, ownerOf(call), { config, result, veth, inPod })
   if (config.isGateway) checkGateway(host, bridge, config, result)
   checkPodNetwork(pod, inPod, result)
 }
@@ -49,7 +54,7 @@ interface VethCheck {
 }
 
 /** The other end is a port of the bridge, with the settings asked for. Its name may be the Go plugin's, so it is found by its peer. */
-function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: VethCheck): void {
+function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: VethCheck): Link {
   const veth = readLink(host.kernel, inPod.peer)
   const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
   if (veth?.kind !== "veth" || veth.peer !== inPod.index || !listed) {
@@ -62,6 +67,23 @@ function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: Ve
   if (veth.port.isolated !== config.portIsolation)
     throw changed(`isolation of ${veth.name} is not ${config.portIsolation}`)
   checkVlans(host, veth, config)
+  return veth
+}
+
+interface RuleCheck {
+  readonly config: BridgeConfig
+  readonly result: Result
+  readonly veth: Link
+  readonly inPod: CheckedInterface
+}
+
+function checkRules(host: NetworkStack, owner: Owner, { config, result, veth, inPod }: RuleCheck): void {
+  const own = result.ips.filter((ip) => ip.interface === undefined || ip.interface === inPod.position)
+  const addresses = own.map(({ address }) => address)
+  const problem =
+    (config.ipMasq && masqueradeProblem(host, owner, addresses)) ||
+    (config.macspoofchk && macGuardProblem(host, owner, veth.name, inPod.link.mac))
+  if (problem) throw changed(problem)
 }
 
 function checkVlans(host: NetworkStack, veth: Link, { vlan, vlanTrunk = [] }: BridgeConfig): void {

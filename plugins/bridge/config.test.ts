@@ -37,6 +37,8 @@ test("without any key it is cni0, no gateway, no VLAN, no addresses", () => {
     enableDad: false,
     disableContainerInterface: false,
     portIsolation: false,
+    ipMasq: false,
+    macspoofchk: false,
     ipamType: "",
     dns: undefined,
   })
@@ -198,10 +200,25 @@ describe("what contradicts itself is refused", () => {
   })
 })
 
-describe("what this plugin does not do yet is said, with code 2", () => {
-  test.each(["ipMasq", "macspoofchk"])("%s", (key) => {
-    expect(refusal(() => read({ [key]: true }))).toEqual({ code: 2, message: `unsupported field: ${key}: true` })
-    expect(() => read({ [key]: false })).not.toThrow()
+describe("ipMasq", () => {
+  const ipam = { type: "host-local" }
+  const masq = (config: object) => read({ ipMasq: true, ipam, ...config }).ipMasq
+
+  test("needs addresses, and works with the nftables backend or without one named", () => {
+    expect([masq({}), masq({ ipMasqBackend: "nftables" }), masq({ ipMasqBackend: "" })]).toEqual([true, true, true])
+    expect([masq({ ipMasq: false }), masq({ ipam: {} })]).toEqual([false, false])
+  })
+
+  test("by iptables is refused with code 2, another backend with code 7, unless nothing is to be masqueraded", () => {
+    expect(refusal(() => masq({ ipMasqBackend: "iptables" }))).toEqual({
+      code: 2,
+      message: "unsupported field: ipMasqBackend: iptables",
+    })
+    expect(refusal(() => masq({ ipMasqBackend: "pf" }))).toEqual({
+      code: 7,
+      message: 'invalid network config: ipMasqBackend: unknown backend "pf"',
+    })
+    expect(masq({ ipMasq: false, ipMasqBackend: "iptables" })).toBe(false)
   })
 })
 

@@ -1,7 +1,7 @@
 import { ifnameProblem } from "../../lib/cni/environment.ts"
-import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
+import { invalidConfig } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
-import { macOfArgs, readIpamType, readMac, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
+import { macOfArgs, readIpamType, readMac, readMasquerade, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
@@ -25,6 +25,8 @@ export interface BridgeConfig {
   readonly enableDad: boolean
   readonly disableContainerInterface: boolean
   readonly portIsolation: boolean
+  readonly ipMasq: boolean
+  readonly macspoofchk: boolean
   /** Empty: a network without addresses (layer 2 only). */
   readonly ipamType: string
   /** The configuration's own DNS settings, which replace those of IPAM as a whole. */
@@ -36,7 +38,6 @@ const MAX_VLAN = 4094
 
 /** Reads and checks the configuration for the commands that need all of it. */
 export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
-  refuseUnsupported(fields)
   const flag = (key: string) => fields.boolean(key) ?? false
   const isDefaultGateway = flag("isDefaultGateway")
   const config: BridgeConfig = {
@@ -53,6 +54,8 @@ export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
     enableDad: flag("enabledad"),
     disableContainerInterface: flag("disableContainerInterface"),
     portIsolation: flag("portIsolation"),
+    ipMasq: readMasquerade(fields),
+    macspoofchk: flag("macspoofchk"),
     ipamType: readIpamType(fields),
     dns: readOwnDns(fields),
   }
@@ -65,12 +68,6 @@ function readBridgeName(fields: Fields): string {
   const problem = ifnameProblem(name)
   if (problem) throw invalidConfig("bridge", `${problem}: ${JSON.stringify(name)}`)
   return name
-}
-
-function refuseUnsupported(fields: Fields): void {
-  const instead = "remove the key; traffic of the pods then leaves the node with the pods' own addresses"
-  if (fields.boolean("ipMasq")) throw unsupportedField("ipMasq", "true", instead)
-  if (fields.boolean("macspoofchk")) throw unsupportedField("macspoofchk", "true", "remove the key")
 }
 
 function refuseContradictions(config: BridgeConfig): void {

@@ -27,6 +27,8 @@ const config: BridgeConfig = {
   enableDad: false,
   disableContainerInterface: false,
   portIsolation: false,
+  ipMasq: false,
+  macspoofchk: false,
   ipamType: "host-local",
   dns: undefined,
 }

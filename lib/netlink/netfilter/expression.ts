@@ -82,6 +82,16 @@ export function sameExpressions(found: readonly FoundExpression[], wanted: reado
   )
 }
 
+/** The chain that a rule of these steps jumps or goes to. */
+export function targetIn(steps: readonly FoundExpression[]): string | undefined {
+  for (const { name, data: values } of steps) {
+    if (name !== "immediate") continue
+    const { data: given } = values as ReturnType<Known["immediate"]["read"]>
+    if (given?.verdict?.chain !== undefined) return given.verdict.chain
+  }
+  return undefined
+}
+
 /** Values of attributes: numbers, texts, bytes, and objects of them. Undefined is absent. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b

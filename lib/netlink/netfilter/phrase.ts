@@ -1,7 +1,8 @@
 import { addressBytes, type Family } from "../../ip/address.ts"
 import type { Mac } from "../../ip/mac.ts"
 import type { Prefix } from "../../ip/prefix.ts"
-import type { Expression } from "./expression.ts"
+import { text } from "../attribute.ts"
+import type { Expression, FoundExpression } from "./expression.ts"
 
 /**
  * The phrases of the `nft` language that rules here are made of, each as the expressions that `nft` turns it into, so that its own
@@ -62,6 +63,13 @@ export function fromInterface(name: string): Expression[] {
   const bytes = new Uint8Array(NAME_BYTES)
   bytes.set(new TextEncoder().encode(name))
   return [loadMeta("iifname"), compare(bytes)]
+}
+
+/** The NAME of the fromInterface() that a rule begins with. */
+export function interfaceIn([load, compared]: readonly FoundExpression[]): string | undefined {
+  const { key } = (load?.name === "meta" ? load.data : {}) as { key?: number }
+  const { data } = (compared?.name === "cmp" ? compared.data : {}) as { data?: { value?: Uint8Array } }
+  return key === META.iifname && data?.value ? text.read(data.value) : undefined
 }
 
 /** `ether saddr MAC` */

@@ -1,6 +1,6 @@
 import { attributeSet, be64, bytes, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn } from "./comment.ts"
 import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
@@ -79,24 +79,20 @@ export function flushChain({ table, name }: ChainKey): Request {
   }
 }
 
-/** The chain's rules in their order, those alone whose comment begins with `prefix`; none where chain or table is missing. */
+/**
+ * The chain's rules in their order, those alone whose comment begins with `prefix`; none where chain or table is missing. Throws
+ * KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals.
+ */
 export function listRules(kernel: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  const rules: FoundRule[] = []
-  try {
-    const { messages } = kernel.dump({
-      asked: `list the rules of ${formatChain({ table, name })}`,
-      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-      write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name }),
-    })
-    for (const message of messages) {
-      const rule = decodeRule(message)
-      if (prefix === "" || rule.comment?.startsWith(prefix)) rules.push(rule)
-    }
-    return rules
-  } catch (error) {
-    if (refusedWith(error, "ENOENT")) return []
-    throw error
-  }
+  const asked = `list the rules of ${formatChain({ table, name })}`
+  const { messages, partial } = kernel.dump({
+    asked,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name }),
+  })
+  if (partial) throw new KernelError("ERESTART", asked)
+  const rules = messages.map(decodeRule)
+  return prefix === "" ? rules : rules.filter(({ comment }) => comment?.startsWith(prefix))
 }
 
 export function decodeRule({ payload }: Message): FoundRule {

@@ -1,6 +1,6 @@
 import { attributeSet, be32, be64, bytes, nested, signedBe32, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn } from "./comment.ts"
 import { HEADER, type NetfilterFamily, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
@@ -128,13 +128,15 @@ export function readChain(kernel: Conversation, { table: { family, name: inTable
   }
 }
 
-/** All chains of a table. */
+/** All chains of a table. Throws as listRules() does. */
 export function listChains(kernel: Conversation, { family, name }: Table): Chain[] {
-  const { messages } = kernel.dump({
-    asked: `list the chains of ${formatTable({ family, name })}`,
+  const asked = `list the chains of ${formatTable({ family, name })}`
+  const { messages, partial } = kernel.dump({
+    asked,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
     write: (writer) => chain.write(writeHeader(writer, family), { table: name }),
   })
+  if (partial) throw new KernelError("ERESTART", asked)
   return messages.map((message) => decodeChain(message, family)).filter((found) => found.table.name === name)
 }
 

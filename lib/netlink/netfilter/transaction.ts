@@ -1,6 +1,7 @@
+import { failedWith } from "../../sys/system-error.ts"
 import { attributeSet, be32 } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import { KernelError, refusedWith } from "../kernel-error.ts"
 import { BATCH, HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { MSG } from "./ruleset.ts"
 
@@ -12,34 +13,55 @@ const ATTEMPTS = 200
 
 /**
  * Changes the ruleset in one transaction: all that `plan` returns, or nothing. What `plan` reads is what the changes apply to: if
- * anybody changed the ruleset in between, nothing is done and `plan` is asked again. Nothing is sent where it wants no change.
+ * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent where it wants no change.
  * Throws the KernelError of the first change that is refused; ERESTART where others never cease to change the ruleset.
  */
 export function transact(netfilter: Conversation, plan: () => readonly Request[]): void {
-  for (let attempt = 1; ; attempt++) {
+  retried(() => {
     const generation = readGeneration(netfilter)
     const changes = plan()
-    if (changes.length === 0) {
-      if (readGeneration(netfilter) === generation || attempt === ATTEMPTS) return
-      continue
-    }
+    if (changes.length > 0) netfilter.performTogether(begin(generation), changes, end)
+  })
+}
+
+/** What `attempt` returns, which is made anew where others change the ruleset meanwhile, as listRules() and transactions notice. */
+export function retried<Value>(attempt: () => Value): Value {
+  for (let count = 1; ; count++) {
     try {
-      netfilter.performTogether(begin(generation), changes, end)
-      return
+      return attempt()
     } catch (error) {
-      if (!refusedWith(error, "ERESTART") || attempt === ATTEMPTS) throw error
+      if (!refusedWith(error, "ERESTART") || count === ATTEMPTS) throw error
     }
   }
 }
 
+/** As transact(), where all changes are removals: of a kernel without nf_tables there is nothing to remove. */
+export function cleanUp(netfilter: Conversation, plan: () => readonly Request[]): void {
+  try {
+    transact(netfilter, plan)
+  } catch (error) {
+    if (!(error instanceof NoNftables)) throw error
+  }
+}
+
+/** The kernel has no nf_tables, and no module to load. */
+class NoNftables extends KernelError {}
+
 /** The number of the ruleset's present state. Throws KernelError where the kernel has no nf_tables. */
 export function readGeneration(netfilter: Conversation): number {
-  const { payload } = netfilter.ask({
-    asked: "read the generation of the nftables ruleset",
-    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETGEN),
-    write: (writer) => void writeHeader(writer, "unspec"),
-  })
-  return generationOf.read(payload.subarray(HEADER)).id ?? 0
+  const asked = "use nftables"
+  try {
+    const { payload } = netfilter.ask({
+      asked,
+      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETGEN),
+      write: (writer) => void writeHeader(writer, "unspec"),
+    })
+    return generationOf.read(payload.subarray(HEADER)).id ?? 0
+  } catch (error) {
+    // EINVAL: no such part of netfilter; EPROTONOSUPPORT, from the socket: no netfilter over netlink at all.
+    const missing = refusedWith(error, "EINVAL") || failedWith(error, "EPROTONOSUPPORT")
+    throw missing ? new NoNftables("EOPNOTSUPP", asked) : error
+  }
 }
 
 function begin(generation: number): Request {

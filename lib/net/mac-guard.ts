@@ -1,0 +1,155 @@
+import type { Mac } from "../ip/mac.ts"
+import type { Conversation, Request } from "../netlink/conversation.ts"
+import { sameExpressions, targetIn } from "../netlink/netfilter/expression.ts"
+import { etherSource, fromInterface, interfaceIn, transfer, verdict } from "../netlink/netfilter/phrase.ts"
+import { appendRule, deleteRule, type FoundRule, flushChain, listRules, type Rule } from "../netlink/netfilter/rule.ts"
+import {
+  type Chain,
+  deleteChain,
+  ensureChain,
+  ensureTable,
+  formatChain,
+  readChain,
+} from "../netlink/netfilter/ruleset.ts"
+import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import { readLink } from "../netlink/route/link.ts"
+import { explainLayout } from "./layout.ts"
+import { hostVethName, isOwnerAlias, networkVethPrefix, type Owner, ownerAlias } from "./names.ts"
+import { cutComment } from "./rule-comment.ts"
+import type { NetworkStack } from "./stack.ts"
+
+/*
+ * A pod's frames are dropped on their way into the bridge unless they come from the pod's own MAC address. Table, chains, rules and
+ * comments are those of the Go plugin's macspoofchk: two chains per attachment, reached from one rule in PREROUTING.
+ */
+
+const table = { family: "bridge", name: "nat" } as const
+
+const prerouting: Chain = {
+  table,
+  name: "PREROUTING",
+  base: { type: "filter", hook: "prerouting", priority: -300, policy: "accept" },
+}
+
+const PREFIX = "macspoofchk-"
+
+type Attachment = Pick<Owner, "containerId" | "ifname">
+
+function commentOf({ containerId, ifname }: Attachment): string {
+  return cutComment(`${PREFIX}${containerId}-${ifname}`)
+}
+
+/** The chain that PREROUTING leads to, and the one behind it. */
+function chainsOf({ containerId, ifname }: Attachment): [Chain, Chain] {
+  return chainsNamed(`cni-br-iface-${containerId}-${ifname}`)
+}
+
+function chainsNamed(name: string): [Chain, Chain] {
+  return [
+    { table, name },
+    { table, name: `${name}-mac` },
+  ]
+}
+
+/** The rules of an attachment by chain, each chain's in order. */
+function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chain; rule: Rule }[] {
+  const comment = commentOf(attachment)
+  const [onInterface, onMac] = chainsOf(attachment)
+  const rules = [
+    { chain: prerouting, expressions: [...fromInterface(veth), transfer("jump", onInterface.name)] },
+    { chain: onInterface, expressions: [transfer("jump", onMac.name)] },
+    { chain: onMac, expressions: [...etherSource(mac), verdict("return")] },
+    { chain: onMac, expressions: [verdict("drop")] },
+  ]
+  return rules.map(({ chain, expressions }) => ({ chain, rule: { expressions, comment } }))
+}
+
+/** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
+export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): void {
+  const chains = chainsOf(owner)
+  explainLayout(netfilter, prerouting, () =>
+    transact(netfilter, () => [
+      ensureTable(table),
+      ...[prerouting, ...chains].map(ensureChain),
+      ...(readChain(netfilter, chains[0]) ? jumpsOf(netfilter, owner) : []).map(({ handle }) =>
+        deleteRule(prerouting, handle),
+      ),
+      ...chains.map(flushChain),
+      ...rulesFor(owner, veth, mac).map(({ chain, rule }) => appendRule(chain, rule)),
+    ]),
+  )
+}
+
+/** The attachment's rules in PREROUTING. Where the chain that they lead to is missing there can be none. */
+function jumpsOf(netfilter: Conversation, attachment: Attachment): FoundRule[] {
+  const comment = commentOf(attachment)
+  return listRules(netfilter, prerouting, comment).filter((rule) => rule.comment === comment)
+}
+
+/**
+ * The attachment has no guard any more, whoever made it. One that belongs to another network's interface of the same name in the same
+ * container stays.
+ */
+export function removeMacGuard(stack: NetworkStack, owner: Owner): void {
+  cleanUp(stack.netfilter, () => planMacGuardRemoval(stack, owner))
+}
+
+/** Changes for cleanUp(): those of removeMacGuard(). */
+export function planMacGuardRemoval(stack: NetworkStack, owner: Owner): Request[] {
+  const { netfilter } = stack
+  const [first, second] = chainsOf(owner)
+  if (!readChain(netfilter, first)) return []
+  const jumps = jumpsOf(netfilter, owner)
+  if (jumps.some((jump) => guardsAnother(stack, jump, owner))) return []
+  return planRemoval(netfilter, [first, second], jumps)
+}
+
+function guardsAnother({ kernel }: NetworkStack, jump: FoundRule, owner: Owner): boolean {
+  const name = interfaceIn(jump.expressions()) ?? ""
+  if (name === hostVethName(owner)) return false
+  const alias = readLink(kernel, name)?.alias ?? ""
+  return isOwnerAlias(alias) && alias !== ownerAlias(owner)
+}
+
+function planRemoval(netfilter: Conversation, chains: readonly Chain[], jumps: readonly FoundRule[]): Request[] {
+  const present = chains.filter((chain) => readChain(netfilter, chain))
+  return [
+    ...jumps.map(({ handle }) => deleteRule(prerouting, handle)),
+    ...present.map(flushChain),
+    ...present.map(deleteChain),
+  ]
+}
+
+/** What lets other MAC addresses through, or undefined if nothing does. */
+export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): string | undefined {
+  const wanted = rulesFor(owner, veth, mac)
+  const changed = [prerouting, ...chainsOf(owner)].find(({ name }) => {
+    const comment = name === prerouting.name ? commentOf(owner) : ""
+    const found = retried(() => listRules(netfilter, { table, name }, comment)).map((rule) => rule.expressions())
+    const rules = wanted.filter(({ chain }) => chain.name === name).map(({ rule }) => rule.expressions)
+    return found.length !== rules.length || rules.some((rule, at) => !sameExpressions(found[at] ?? [], rule))
+  })
+  return changed && `the rules of ${formatChain(changed)} are not those that guard ${veth}`
+}
+
+/**
+ * Removes the guards of the network's veths that are not among `valid`, and returns their comments. Those of the Go plugin do not say
+ * which network they are of.
+ */
+export function collectMacGuards({ netfilter }: NetworkStack, network: string, valid: ReadonlySet<string>): string[] {
+  let stale: FoundRule[] = []
+  cleanUp(netfilter, () => {
+    const changes: Request[] = []
+    stale = listRules(netfilter, prerouting, PREFIX).filter((jump) => isStale(jump, network, valid))
+    for (const jump of stale) {
+      changes.push(...planRemoval(netfilter, chainsNamed(targetIn(jump.expressions()) ?? ""), [jump]))
+    }
+    return changes
+  })
+  return stale.map(({ comment = "" }) => comment)
+}
+
+function isStale(jump: FoundRule, network: string, valid: ReadonlySet<string>): boolean {
+  const veth = interfaceIn(jump.expressions()) ?? ""
+  return veth.startsWith(networkVethPrefix(network)) && !valid.has(veth)
+}

@@ -1,0 +1,42 @@
+import { MAX_COMMENT_BYTES } from "../netlink/netfilter/comment.ts"
+import { sha512Hex } from "../sys/digest.ts"
+import type { Owner } from "./names.ts"
+
+/*
+ * Rules are found again by their comments, as the Go plugins write and find them: a digest of the network, one of the attachment within
+ * it, and then what people can read.
+ */
+
+/** What the comments of all rules of a network begin with. */
+export function networkRuleKey(network: string): string {
+  return `${digest(network)}-`
+}
+
+/** What the comments of an attachment's rules begin with. */
+export function ruleKey({ network, containerId, ifname }: Owner): string {
+  return networkRuleKey(network) + digest(`${ifname}:${containerId}`)
+}
+
+/** The key within a comment that has one, or some other text. */
+export function keyIn(comment: string): string {
+  return comment.slice(0, 2 * DIGITS + 1)
+}
+
+/** The whole comment, cut where `nft` allows no more. */
+export function ruleComment(owner: Owner): string {
+  const { network, containerId, ifname } = owner
+  return cutComment(`${ruleKey(owner)}, net: ${network}, if: ${ifname}, id: ${containerId}`.replaceAll('"', ""))
+}
+
+/** As much of the text as `nft` allows in a comment. */
+export function cutComment(text: string): string {
+  let cut = text
+  while (new TextEncoder().encode(cut).length > MAX_COMMENT_BYTES) cut = cut.slice(0, -1)
+  return cut
+}
+
+const DIGITS = 16
+
+function digest(text: string): string {
+  return sha512Hex(text).slice(0, DIGITS)
+}
