@@ -1,19 +1,9 @@
-import { afterAll, describe, expect, test } from "vitest"
+import { afterAll, describe, test } from "vitest"
 import { DUAL, hostLocal, Network, V4 } from "./bridge/network.ts"
+import { type Budget, expectBudget } from "./lab/budget.ts"
 import type { Result } from "./lab/call.ts"
 import { Node } from "./lab/node.ts"
-import type { SystemCall, Trace } from "./lab/strace.ts"
-
-/** What one call costs. A change that costs less lowers the number here; one that costs more has to say why. */
-interface Budget {
-  /** Requests to the kernel over netlink, each of which waits for its answer: exactly that many. */
-  readonly requests: number
-  /** System calls on the main thread once the runtime has started, without memory and locks: at most SLACK more. */
-  readonly systemCalls: number
-}
-
-/** The runtime looks at its memory use now and then: open, read, close. */
-const SLACK = 6
+import type { Trace } from "./lab/strace.ts"
 
 /** `bridge` with `host-local`, as the demo's cluster uses them. */
 const BUDGETS: Readonly<Record<string, Readonly<Record<Step, Budget>>>> = {
@@ -75,29 +65,6 @@ describe.each([
   }
 
   test.each(["first ADD", "ADD", "CHECK", "DEL", "DEL again"] as const)("%s keeps to its budget", (step) => {
-    const traced = trace(step)
-    expect(traced.outcome).toMatchObject({ exitCode: 0, stderr: "" })
-    expect(traced.processes, "processes started").toBe(0)
-    expect(traced.programs, "programs executed").toHaveLength(1)
-    const calls = own(traced.calls)
-    const budget = BUDGETS[name]?.[step]
-    expect(calls.filter((call) => call.name === "sendto").length, "netlink requests").toBe(budget?.requests)
-    expect(calls.length, `system calls: ${histogram(calls)}`).toBeLessThanOrEqual((budget?.systemCalls ?? 0) + SLACK)
+    expectBudget(trace(step), BUDGETS[name]?.[step] ?? { requests: 0, systemCalls: 0 })
   })
 })
-
-/** `sendto 12, recvfrom 18, ...`: what to look at when there are too many. */
-function histogram(calls: readonly SystemCall[]): string {
-  const counts = new Map<string, number>()
-  for (const { name } of calls) counts.set(name, (counts.get(name) ?? 0) + 1)
-  return [...counts].map(([name, count]) => `${name} ${count}`).join(", ")
-}
-
-const MEMORY_AND_LOCKS = /^(futex|madvise|mmap|munmap|mprotect|brk|sched_\w+|rt_sig\w+)$/
-
-/** Those of the main thread from the first that has to do with networks. */
-function own(calls: readonly SystemCall[]): SystemCall[] {
-  const main = calls.filter(({ pid }) => pid === calls[0]?.pid)
-  const start = main.findIndex(({ name, args }) => name === "socket" || /netns/.test(args))
-  return main.slice(start).filter(({ name }) => !MEMORY_AND_LOCKS.test(name))
-}

@@ -3,11 +3,13 @@ import { staticAddresses } from "../ipam/static/plugin.ts"
 import type { Plugin } from "../lib/cni/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
+import { macvlan } from "./macvlan/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
   bridge,
   "host-local": hostLocal,
   loopback,
+  macvlan,
   static: staticAddresses,
 }

@@ -26,7 +26,10 @@ export function hostLocalAt(dataDir: string, subnets: readonly string[]): Config
   return { type: "host-local", dataDir, ranges: subnets.map((subnet) => [{ subnet }]) }
 }
 
-/** A network of `bridge` called `net` on bridge `cni0` of a node: layer 2 only unless `config` has `ipam`. */
+/**
+ * A network called `net` of a node, served by the plugin that `config` names as its type, or else by `bridge` on `cni0`: layer 2 only
+ * unless it has `ipam`.
+ */
 export class Network {
   readonly node: Node
   readonly config: Config
@@ -34,8 +37,13 @@ export class Network {
 
   constructor(node: Node, config: Config = {}, implementation: Implementation = "ours") {
     this.node = node
-    this.config = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "cni0", ...config }
+    const { type = "bridge" } = config
+    this.config = { cniVersion: "1.1.0", name: "net", type, ...(type === "bridge" && { bridge: "cni0" }), ...config }
     this.implementation = implementation
+  }
+
+  get plugin(): string {
+    return String(this.config["type"])
   }
 
   /** The same network, as another implementation or configuration serves it. */
@@ -45,7 +53,13 @@ export class Network {
 
   ask(command: string, netns: Call["netns"], { config, ...more }: More = {}): Outcome {
     const { implementation } = this
-    return this.node.call("bridge", { command, netns, implementation, config: { ...this.config, ...config }, ...more })
+    return this.node.call(this.plugin, {
+      command,
+      netns,
+      implementation,
+      config: { ...this.config, ...config },
+      ...more,
+    })
   }
 
   add(pod: Pod, more: More = {}): Outcome {
@@ -113,7 +127,7 @@ export function settled(node: Node): NodeSnapshot {
 export function addReadOnly(network: Network, netns: Pod, directory: string): Outcome {
   const call = { command: "ADD", netns, config: network.config }
   const script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
-  const program = `${binDirectory(network.implementation)}/bridge`
+  const program = `${binDirectory(network.implementation)}/${network.plugin}`
   const argv = network.node.inside(["unshare", "-m", "sh", "-c", script, directory, program])
   return outcome(run(argv, { env: environment(call), stdin: stdin(call) }))
 }

@@ -1,5 +1,5 @@
 import { localMac } from "../ip/mac.ts"
-import { formatPrefix, isDefault, overlaps, type Prefix, samePrefix } from "../ip/prefix.ts"
+import { formatPrefix, overlaps, type Prefix, samePrefix } from "../ip/prefix.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { addAddress, listAddresses, removeAddress } from "../netlink/route/address.ts"
@@ -12,11 +12,11 @@ import {
   readLink,
   removeLink,
 } from "../netlink/route/link.ts"
-import { listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { randomBytes } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
 import type { Undo } from "./undo.ts"
+import { findUplink } from "./uplink.ts"
 
 /** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
 export interface BridgeWish {
@@ -108,12 +108,7 @@ function unlessUsed(kernel: Conversation, bridge: Link, step: () => void): void 
 
 /** The MTU of the interface the node's default route leaves by, or 0 if it has none. */
 function uplinkMtu(kernel: Conversation): number {
-  const defaults = ([4, 6] as const).flatMap((family) =>
-    listRoutes(kernel, family, RT_TABLE_MAIN)
-      .filter(({ dst }) => isDefault(dst))
-      .sort((a, b) => a.priority - b.priority),
-  )
-  const index = defaults[0]?.hops[0]?.index
+  const index = findUplink(kernel)
   return index === undefined ? 0 : (readLink(kernel, index)?.mtu ?? 0)
 }
 

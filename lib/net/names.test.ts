@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest"
 import { ifnameProblem } from "../cni/environment.ts"
-import { gatewayPortName, hostVethName, networkVethPrefix, type Owner, ownerAlias } from "./names.ts"
+import { gatewayPortName, hostVethName, networkVethPrefix, type Owner, ownerAlias, temporaryName } from "./names.ts"
 
 vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 
@@ -84,4 +84,16 @@ describe("the alias", () => {
   test("counts bytes, not characters", () => {
     expect(ownerAlias({ ...owner, ifname: "é".repeat(120) })).toMatch(/^cni-ts sha512 /)
   })
+})
+
+test("a temporary name is computed from its owner, fits the kernel's 15 bytes and is nobody else's", () => {
+  const others = [
+    { ...owner, network: "other" },
+    { ...owner, containerId: "c2" },
+    { ...owner, ifname: "net1" },
+  ]
+  const names = [owner, ...others].map(temporaryName)
+  for (const name of names) expect(name).toMatch(/^cni-ts[0-9a-v]{9}$/)
+  expect(new Set(names).size).toBe(4)
+  expect(temporaryName({ ...owner })).toBe(names[0])
 })

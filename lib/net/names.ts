@@ -10,6 +10,8 @@ export interface Owner {
 const PREFIX = "veth"
 const NETWORK_DIGITS = 4
 const ATTACHMENT_DIGITS = 7
+const TEMPORARY_PREFIX = "cni-ts"
+const TEMPORARY_DIGITS = 9
 
 /**
  * The host-side veth of an attachment, computed from its owner alone, so that any later call finds it without the pod's namespace:
@@ -29,6 +31,11 @@ export function gatewayPortName(gateway: string): string {
   return PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
 }
 
+/** What a link of the owner's is called in the pod until it has its own name, `cni-ts` and nine digits. */
+export function temporaryName({ network, containerId, ifname }: Owner): string {
+  return TEMPORARY_PREFIX + digits(`temporary\n${network}\n${containerId}\n${ifname}`, TEMPORARY_DIGITS)
+}
+
 function digits(text: string, count: number): string {
   const value = BigInt(`0x${sha512Hex(text).slice(0, 32)}`)
   return value.toString(32).padStart(26, "0").slice(-count)
@@ -38,6 +45,9 @@ function digits(text: string, count: number): string {
 const OWNER_MARK = "cni-ts "
 /** What stands in one whose owner is too long to be spelt out. */
 const DIGEST_MARK = `${OWNER_MARK}sha512 `
+
+/** The alias of a link in the pod that ADD has not finished. */
+export const UNFINISHED = `${OWNER_MARK}unfinished`
 
 /** IFALIASZ less the final NUL. */
 const ALIAS_BYTES = 255

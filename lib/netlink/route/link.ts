@@ -26,6 +26,13 @@ const portData = attributeSet({ state: [1, u8], hairpin: [4, u8], isolated: [33,
 /** VETH_INFO_PEER: the other end, a link message of its own. */
 const vethData = attributeSet({ peer: [1, bytes] })
 
+/** IFLA_MACVLAN_*: a macvlan's own settings. */
+const macvlanData = attributeSet({ mode: [1, u32], broadcastQueue: [7, u32] })
+
+/** MACVLAN_MODE_*: how the macvlans of one link reach each other. */
+const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
+export type MacvlanMode = keyof typeof macvlanModes
+
 /** IFLA_INFO_*: what kind of link it is, and the kind's settings, whose meaning depends on it. */
 const linkInfo = attributeSet({ kind: [1, text], data: [2, bytes], portKind: [4, text], portData: [5, bytes] })
 
@@ -68,8 +75,10 @@ export interface Link {
   readonly alias: string
   /** The bridge it is a port of; 0 if it is none. */
   readonly master: number
-  /** A veth's other end: its index in the namespace it lives in. 0 if there is none. */
+  /** A veth's other end, or the link a macvlan is on: its index in the namespace it lives in. 0 if there is none. */
   readonly peer: number
+  /** Set for a macvlan in one of the modes there are names for. */
+  readonly macvlanMode: MacvlanMode | undefined
   /** Set for a bridge. */
   readonly vlanFiltering: boolean | undefined
   readonly defaultVlan: number | undefined
@@ -139,6 +148,7 @@ export function decodeLink(message: Message): Link {
     alias: values.alias ?? "",
     master: values.master ?? 0,
     peer: values.peer ?? 0,
+    macvlanMode: kind === "macvlan" && data ? decodeMode(data) : undefined,
     vlanFiltering: bridge && bridge.vlanFiltering === 1,
     defaultVlan: bridge?.defaultPvid,
     port: portKind === "bridge" && port ? decodePort(port) : undefined,
@@ -148,6 +158,14 @@ export function decodeLink(message: Message): Link {
 function decodePort(payload: Uint8Array): Link["port"] {
   const { hairpin = 0, isolated = 0 } = portData.read(payload)
   return { hairpin: hairpin === 1, isolated: isolated === 1 }
+}
+
+function decodeMode(payload: Uint8Array): MacvlanMode | undefined {
+  const { mode } = macvlanData.read(payload)
+  for (const name in macvlanModes) {
+    if (macvlanModes[name as MacvlanMode] === mode) return name as MacvlanMode
+  }
+  return undefined
 }
 
 /** A bridge to be made. It keeps the MAC it is given, whatever ports come and go. */
@@ -192,6 +210,38 @@ export function createVeth(kernel: Conversation, { host, peer }: NewVeth): void 
   })
 }
 
+/** A macvlan to be made on another link. */
+export interface NewMacvlan {
+  readonly name: string
+  /** The index of the link it is on. */
+  readonly on: number
+  readonly mode: MacvlanMode
+  /** Undefined: a random one, or in mode passthru that of the link it is on. */
+  readonly mac?: Uint8Array | undefined
+  /** 0: that of the link it is on. */
+  readonly mtu: number
+  /** How many broadcast packets may wait; 0: the kernel's choice. */
+  readonly broadcastQueue: number
+  /** Where it is to live: an open file descriptor of a network namespace; absent: where the link it is on lives. */
+  readonly namespace?: number | undefined
+}
+
+/** Makes a macvlan, down. Throws EEXIST if the name is taken, here or in the namespace where it is to live. */
+export function createMacvlan(kernel: Conversation, { name, on, mac, mtu, namespace, ...wish }: NewMacvlan): void {
+  const data = encode(macvlanData, {
+    mode: macvlanModes[wish.mode],
+    broadcastQueue: wish.broadcastQueue || undefined,
+  })
+  create(kernel, `create macvlan ${name}`, {
+    name,
+    peer: on,
+    mac,
+    mtu: mtu || undefined,
+    namespace,
+    info: { kind: "macvlan", data },
+  })
+}
+
 type LinkValues = typeof link extends AttributeSet<infer T> ? Values<T> : never
 
 function create(kernel: Conversation, asked: string, values: LinkValues): void {
@@ -205,6 +255,8 @@ function create(kernel: Conversation, asked: string, values: LinkValues): void {
 
 /** What can be changed of a link; absent leaves it as it is. */
 export interface LinkChange {
+  /** The new name; the link has to be down. */
+  readonly name?: string
   readonly up?: boolean
   readonly promiscuous?: boolean
   readonly mtu?: number
@@ -217,12 +269,18 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(kernel: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias } = change
+  const { mtu, mac, alias, name: newName } = change
   kernel.perform({
     asked: `change link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
     write: (writer) =>
-      link.write(writeHeader(writer, { index, ...flagsOf(change) }), { mtu, mac, alias, info: infoOf(change) }),
+      link.write(writeHeader(writer, { index, ...flagsOf(change) }), {
+        name: newName,
+        mtu,
+        mac,
+        alias,
+        info: infoOf(change),
+      }),
   })
 }
 

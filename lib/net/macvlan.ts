@@ -1,0 +1,62 @@
+import type { Mac } from "../ip/mac.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
+import { changeLink, createMacvlan, type Link, type NewMacvlan, readLink, removeLink } from "../netlink/route/link.ts"
+import { Conflict } from "./conflict.ts"
+import { isOwnedBy, type Owner, temporaryName, UNFINISHED } from "./names.ts"
+import type { NetworkStack } from "./stack.ts"
+import type { Undo } from "./undo.ts"
+import { exists } from "./veth.ts"
+
+/** A macvlan to be made for a pod; the name is the owner's. */
+export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac"> {
+  readonly owner: Owner
+  readonly mac: Mac | undefined
+}
+
+/**
+ * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel looks for the name among the
+ * links of `source` too, where the pod's may well be taken (`eth0`), so it is made under a name of its own and renamed. What a killed
+ * ADD left is replaced: a link of that name, or one that says it is unfinished. Throws Conflict where the pod is attached already.
+ */
+export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wish: PodMacvlan, undo: Undo): Link {
+  const { owner, ...macvlan } = wish
+  const name = temporaryName(owner)
+  const namespace = source === pod ? undefined : pod.namespace?.fd
+  undo.add(() => removeLink(pod.kernel, name)) // also where the kernel's answer was lost
+  createOrReplace(source, pod, { ...macvlan, name, namespace })
+  const link = readLink(pod.kernel, name)
+  if (!link) throw new Conflict(`interface ${name} vanished from the pod while it was being set up`, "try again")
+  undo.add(() => removeLink(pod.kernel, link.index))
+  rename(pod, link, owner.ifname)
+  return link
+}
+
+function createOrReplace(source: NetworkStack, pod: NetworkStack, wish: NewMacvlan): void {
+  try {
+    createMacvlan(source.kernel, wish)
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST") || !removeLink(pod.kernel, wish.name)) throw error
+    createMacvlan(source.kernel, wish)
+  }
+}
+
+function rename({ kernel }: NetworkStack, { index, name }: Link, ifname: string): void {
+  const change = { name: ifname, alias: UNFINISHED }
+  try {
+    changeLink(kernel, index, name, change)
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+    const present = readLink(kernel, ifname)
+    if (present?.alias !== UNFINISHED) throw exists(`interface ${JSON.stringify(ifname)} already exists in the pod`)
+    removeLink(kernel, present.index)
+    changeLink(kernel, index, name, change)
+  }
+}
+
+/** Removes the owner's macvlan, whoever made it, and what a killed ADD left of it. Another network's, which says so, stays. */
+export function removePodMacvlan({ kernel }: NetworkStack, owner: Owner): void {
+  removeLink(kernel, temporaryName(owner))
+  const link = readLink(kernel, owner.ifname)
+  if (link?.kind !== "macvlan") return
+  if (link.alias === UNFINISHED || isOwnedBy(link.alias, owner)) removeLink(kernel, link.index)
+}

@@ -1,0 +1,59 @@
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import type { Fields } from "../../lib/cni/fields.ts"
+import { macOfArgs, readIpamType, readMac, readMtu } from "../../lib/cni/interface-keys.ts"
+import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Dns } from "../../lib/cni/result.ts"
+import { readDns } from "../../lib/cni/result-read.ts"
+import type { Mac } from "../../lib/ip/mac.ts"
+import type { MacvlanMode } from "../../lib/netlink/route/link.ts"
+
+/** What the network's administrator asks of `macvlan`, with its defaults filled in and its values checked. */
+export interface MacvlanConfig {
+  /** Empty: the link that the default route leaves by. */
+  readonly master: string
+  /** The master is a link of the pod, not of the node. */
+  readonly linkInContainer: boolean
+  readonly mode: MacvlanMode
+  /** 0: the master's. */
+  readonly mtu: number
+  /** 0: the kernel's choice. */
+  readonly broadcastQueue: number
+  /** Empty: a network without addresses (layer 2 only). */
+  readonly ipamType: string
+  /** The result's DNS settings: those of IPAM never count. */
+  readonly dns: Dns
+}
+
+const modes: readonly MacvlanMode[] = ["bridge", "private", "vepa", "passthru"]
+
+/** Reads and checks the configuration for the commands that need all of it. */
+export function readMacvlanConfig({ fields }: NetworkConfig): MacvlanConfig {
+  return {
+    master: fields.string("master") ?? "",
+    linkInContainer: fields.boolean("linkInContainer") ?? false,
+    mode: readMode(fields),
+    mtu: readMtu(fields),
+    broadcastQueue: fields.integer("bcqueuelen", { min: 0, max: 0xffffffff }) ?? 0,
+    ipamType: readIpamType(fields),
+    dns: readDns(fields),
+  }
+}
+
+function readMode(fields: Fields): MacvlanMode {
+  const text = fields.string("mode") || "bridge"
+  const mode = modes.find((known) => known === text)
+  if (!mode) throw invalidConfig("mode", `unknown macvlan mode: ${JSON.stringify(text)}`, `known: ${modes.join(" ")}`)
+  return mode
+}
+
+/** The MAC address asked for the pod's interface: runtimeConfig before CNI_ARGS before the configuration. */
+export function readRequestedMac(call: Call): Mac | undefined {
+  const { fields } = call.config
+  const candidates: [string, string | undefined][] = [
+    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
+    ["CNI_ARGS MAC", macOfArgs(call)],
+    ["mac", fields.string("mac")],
+  ]
+  const [name = "", text] = candidates.find(([, value]) => value) ?? []
+  return readMac(name, text)
+}

@@ -1,0 +1,19 @@
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { readIpamType } from "../../lib/cni/interface-keys.ts"
+import { openPodIfPresent } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { removePodMacvlan } from "../../lib/net/macvlan.ts"
+
+/**
+ * Removes the attachment, whoever made it and whatever is left of it, then has IPAM release its addresses. With the pod's namespace the
+ * macvlan is gone too. Of the configuration only what names the IPAM plugin has to make sense.
+ */
+export function del(call: Call): void {
+  const ipamType = readIpamType(call.config.fields)
+  {
+    using pod = openPodIfPresent(call.environment.netns)
+    if (pod) removePodMacvlan(pod, ownerOf(call))
+  }
+  if (ipamType !== "") findDelegate(call, ipamType).del()
+}

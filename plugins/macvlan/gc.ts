@@ -1,0 +1,9 @@
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { readIpamType } from "../../lib/cni/interface-keys.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+
+/** Has IPAM free the leases of attachments that are no longer valid. A macvlan lives and dies with its pod's namespace. */
+export function gc(call: Call): void {
+  const ipamType = readIpamType(call.config.fields)
+  if (ipamType !== "") findDelegate(call, ipamType).gc()
+}
