@@ -62,7 +62,7 @@ describe("with 10, 1,000 and 60,000 leases", () => {
       }
     }
     const [add, check, , del, nothing, status] = few.map(({ calls }) => calls)
-    const budget = { add: 25, check: 11, del: 18, nothing: 8, status: 7 }
+    const budget = { add: 26, check: 11, del: 18, nothing: 8, status: 7 }
     for (const [verb, count] of Object.entries({ add, check, del, nothing, status })) {
       expect({ verb, count, within: (count ?? 0) <= budget[verb as keyof typeof budget] }).toMatchObject({
         within: true,
@@ -80,7 +80,7 @@ describe("a range without a free address", () => {
     const { calls, outcome } = node.trace("host-local", network.call("ADD", "c"), "file,getdents64")
     expect(outcome.error).toMatchObject({ code: 103, msg: expect.stringContaining("10.1.0.1-10.1.255.254") })
     expect(calls.filter(({ name }) => name === "link").length).toBeLessThan(20)
-    expect(calls.length).toBeLessThan(300)
+    expect(calls.length).toBeLessThan(300 + 256) // each part of the index, to find leases of dead pods
     expect(network.status().error).toMatchObject({ code: 50 })
   })
 

@@ -8,30 +8,36 @@ import { allocate, type Candidate } from "./allocate.ts"
 import { type HostLocalConfig, readHostLocal } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
 import { type LeaseStore, leaseDirectory, openLeases } from "./lease-store.ts"
-import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
+import { describeLease, legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
 import { assignRequested } from "./requested.ts"
+import { readResidence } from "./residence.ts"
 import { parseResolvConf } from "./resolv-conf.ts"
 
 /** Leases one address of each range set for the attachment, or leaves the leases as they were. */
-export function add({ environment, config }: Call): Result {
+export function add(call: Call): Result {
+  const { environment, config } = call
   const network = readHostLocal(config, environment.args)
   const requested = assignRequested(network.sets, network.requested)
   const dns = network.resolvConf === undefined ? noDns : readDns(network.resolvConf)
   const owner = ownerOf(environment)
+  const residence = network.reclaim ? readResidence(environment.netns) : undefined
 
   using leases = openLeases(network.place)
-  const held = [...leases.addressesOf(owner), ...leases.addressesOf(legacyOwnerOf(environment))]
+  const reclaim = (of?: Owner) => network.reclaim && reclaimLeases(leases, call, of)
+  const readHeld = () => [...leases.addressesOf(owner), ...leases.addressesOf(legacyOwnerOf(environment))]
+  const before = readHeld()
+  const held = before.length > 0 && reclaim(owner) ? readHeld() : before
   const given = network.sets.map((set, index) => {
     const wanted = requested[index]
     return explained(index, () => {
-      if (wanted) return takeRequested(leases, set, wanted, { owner, held })
+      if (wanted) return takeRequested(leases, set, wanted, { owner, held, reclaim })
       refuseSecond(set, held, environment.containerId, network)
-      return takeNext(leases, set, index, owner, network)
+      return takeNext(leases, set, index, { owner, held, reclaim }, network)
     })
   })
   for (const [index, { address }] of given.entries()) leases.setLastReserved(index, address)
-  leases.keep(owner)
+  leases.keep(owner, residence)
   return { interfaces: [], ips: given.map(describe), routes: network.routes, dns }
 }
 
@@ -46,20 +52,31 @@ function readDns(path: string): Dns {
   throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
 }
 
+/** Takes back what dead pods hold, and says so; answers whether there was anything. */
+function reclaimLeases(leases: LeaseStore, { log }: Call, of?: Owner): boolean {
+  const dead = leases.reclaim(of)
+  for (const { owner, addresses, reason } of dead) log.removed(describeLease(owner, addresses), reason)
+  return dead.length > 0
+}
+
 interface Holder {
   readonly owner: Owner
   readonly held: readonly Address[]
+  /** Frees the leases of pods that are certainly gone, or of that one if it is; answers whether there were any. */
+  readonly reclaim: (of?: Owner) => boolean
 }
 
 /** Code 102 says that it is this attachment that holds the address, as a killed ADD leaves it: who knows that may DEL and try again. */
-function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, { owner, held }: Holder): Candidate {
+function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, holder: Holder): Candidate {
+  const { owner, held, reclaim } = holder
   const text = formatAddress(address)
   const range = rangeOf(set, address)
   if (!range) throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`)
   if (sameAddress(address, range.gateway)) {
     throw new CniError(code.noAddress, `requested ip ${text} is subnet's gateway`, "request another address")
   }
-  if (leases.take(address, owner)) return { address, range }
+  if (leases.take(address, owner) || (reclaim(leases.holderOf(address)) && leases.take(address, owner)))
+    return { address, range }
   throw new CniError(
     held.some((lease) => sameAddress(lease, address)) ? code.conflict : code.noAddress,
     `requested IP address ${text} is not available in range set ${formatSet(set)}`,
@@ -79,9 +96,18 @@ function refuseSecond(set: RangeSet, held: readonly Address[], containerId: stri
   )
 }
 
-function takeNext(leases: LeaseStore, set: RangeSet, index: number, owner: Owner, { place }: HostLocalConfig) {
-  const next = allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
-  if (next) return next
+function takeNext(
+  leases: LeaseStore,
+  set: RangeSet,
+  index: number,
+  { owner, reclaim }: Holder,
+  { place }: HostLocalConfig,
+): Candidate {
+  const take = () => allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
+  const next = take()
+  if (next && leases.runsLow(set)) reclaim()
+  const found = next ?? (reclaim() ? take() : undefined)
+  if (found) return found
   throw exhausted(code.noAddress, set, leaseDirectory(place))
 }
 

@@ -24,6 +24,8 @@ export interface HostLocalConfig {
   /** The file that the result's `dns` is read from, if any. */
   readonly resolvConf: string | undefined
   readonly requested: readonly Address[]
+  /** Whether leases of network namespaces that are gone are taken back. */
+  readonly reclaim: boolean
 }
 
 /** What ADD, CHECK and STATUS need: the whole configuration, valid in every part. `args` is CNI_ARGS. */
@@ -38,6 +40,7 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
     routes: ipam.list("routes", readRoute) ?? [],
     resolvConf: readPath(ipam, "resolvConf"),
     requested,
+    reclaim: ipam.boolean("reclaim") ?? true,
   }
 }
 

@@ -1,10 +1,9 @@
 import type { Call } from "../../lib/cni/plugin.ts"
 import { readValidAttachments, reasonToCollect } from "../../lib/cni/result-read.ts"
-import { type Address, formatAddress } from "../../lib/ip/address.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { readPlace } from "./config.ts"
 import { openExistingLeases } from "./lease-store.ts"
-import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
+import { describeLease, legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 
 /**
  * Frees the leases of this network whose attachment is not on the runtime's list of valid ones; a lease that names only a
@@ -23,11 +22,6 @@ export function gc({ config, log }: Call): void {
     }),
   )
   if (failures.length > 0) throw failures[0]
-}
-
-/** The owner is whatever the lease file says. */
-function describeLease(owner: Owner, addresses: readonly Address[]): string {
-  return `lease ${addresses.map(formatAddress).sort().join(" ")} of ${JSON.stringify(owner)}`
 }
 
 /** One lease that cannot be freed does not keep the others. */

@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
-import { bucketOf, emptyBucket, isWhole, printBuckets, readLine, withLine } from "./index-bucket.ts"
+import { bucketOf, emptyBucket, isWhole, printBuckets, readHoused, readLine, withLine } from "./index-bucket.ts"
 import { legacyOwnerOf, type Owner, ownerOf, readOwner } from "./owner.ts"
+import { parseTenancy, printTenancy, type Tenancy } from "./tenancy.ts"
 
 function addresses(...texts: string[]): Address[] {
   return texts.map(parseAddress).filter((address): address is Address => address !== undefined)
@@ -19,7 +20,7 @@ const legacyWeb = legacyOwnerOf({ containerId: "web" })
 describe("a part of the index", () => {
   test("holds a line for each owner, which a person can read", () => {
     const text = withLine(emptyBucket, web, addresses("fd00::3", "10.1.2.3"))
-    expect(text).toBe('cni-ts lease index 1\n"web\\r\\neth0" 10.1.2.3 fd00::3\n')
+    expect(text).toBe('cni-ts lease index 2\n"web\\r\\neth0" 10.1.2.3 fd00::3\n')
     expect(read(text, web)).toEqual(["10.1.2.3", "fd00::3"])
   })
 
@@ -79,7 +80,7 @@ describe("for any owners", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(anyOwner, anyAddresses)), (entries) => {
         const leases = new Map(entries)
-        const buckets = printBuckets(leases)
+        const buckets = printBuckets(leases, new Map())
         for (const [owner, held] of leases) {
           expect(readLine(buckets.get(bucketOf(owner)) ?? "", owner)).toEqual(held)
         }
@@ -95,4 +96,63 @@ test("container ids spread over all 256 parts", () => {
   for (const id of ids) sizes.set(bucketOf(id), (sizes.get(bucketOf(id)) ?? 0) + 1)
   expect(sizes.size).toBe(256)
   expect(Math.max(...sizes.values())).toBeLessThan(60)
+})
+
+const home: Tenancy = {
+  boot: "a37b5011-d9dd-4740-878c-2e7679955afb",
+  mounts: "4026531832",
+  namespace: "4026532177@1763950000.5",
+  lease: "131.1763950000.5",
+  path: "/run/netns/cni-1",
+}
+
+describe("where an owner lives", () => {
+  test("stands on the owner's line, and is not taken for an address", () => {
+    const text = withLine(emptyBucket, web, addresses("10.1.2.3", "fd00::3"), home)
+    expect(text.split("\n")[1]).toBe(
+      '"web\\r\\neth0" 10.1.2.3 fd00::3 in a37b5011-d9dd-4740-878c-2e7679955afb 4026531832 4026532177@1763950000.5 131.1763950000.5 "/run/netns/cni-1"',
+    )
+    expect(read(text, web)).toEqual(["10.1.2.3", "fd00::3"])
+    expect(readHoused(text)).toEqual([{ owner: web, addresses: addresses("10.1.2.3", "fd00::3"), tenancy: home }])
+  })
+
+  test("is kept when the index is made anew, for those who still have a lease", () => {
+    const leases = new Map([
+      [web, addresses("10.1.2.3")],
+      [web1, addresses("10.1.2.4")],
+    ])
+    const tenancies = new Map([
+      [web, home],
+      [legacyWeb, home],
+    ])
+    const texts = [...printBuckets(leases, tenancies).values()]
+    expect(texts.flatMap(readHoused)).toEqual([{ owner: web, addresses: addresses("10.1.2.3"), tenancy: home }])
+  })
+
+  test("of any owner and path can be read again", () => {
+    fc.assert(
+      fc.property(anyOwner, fc.string({ unit: "binary" }), anyAddresses, (owner, path, leased) => {
+        const tenancy = { ...home, path }
+        const text = withLine(withLine(emptyBucket, web, addresses("10.9.9.9")), owner, leased, tenancy)
+        expect(readHoused(text).filter((housed) => housed.owner === owner)).toEqual([
+          { owner, addresses: leased, tenancy },
+        ])
+        expect(parseTenancy(printTenancy(tenancy))).toEqual(tenancy)
+      }),
+    )
+  })
+
+  test.each(["", "a b", 'boot 1 - 3 "unfinished', 'boot x 2 3 "/run"', 'boot 1 - 3 "a"b"', "boot 1 - 3 /run"])(
+    "is nowhere where its line says %j",
+    (text) => {
+      expect(parseTenancy(text)).toBeUndefined()
+      expect(readHoused(`${emptyBucket}"web" 10.1.2.3 in ${text}\n`)).toEqual([])
+    },
+  )
+
+  test("is not believed in a part that is damaged", () => {
+    const text = withLine(emptyBucket, web, addresses("10.1.2.3"), home)
+    expect(readHoused(text.slice(0, -1))).toEqual([])
+    expect(readHoused(text.replace("index 2", "index 1"))).toEqual([])
+  })
 })

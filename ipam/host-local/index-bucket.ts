@@ -1,11 +1,13 @@
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import type { Owner } from "./owner.ts"
+import { parseTenancy, printTenancy, type Tenancy } from "./tenancy.ts"
 
 /**
  * One part of the lease index as text: after a first line that tells it from an emptied file, one line per owner,
- * `"3f2a...\r\neth0" 10.1.2.3 fd00::3`.
+ * `"3f2a...\r\neth0" 10.1.2.3 fd00::3`, followed by ` in ` and the tenancy where the owner's network namespace is known.
  */
-const HEADER = "cni-ts lease index 1\n"
+const HEADER = "cni-ts lease index 2\n"
+const IN = " in "
 
 /** A part that nobody is in, which needs no file. */
 export const emptyBucket = HEADER
@@ -27,35 +29,70 @@ export function isWhole(text: string): boolean {
 export function readLine(text: string, owner: Owner): Address[] | undefined {
   const found = findLine(text, owner)
   if (!found) return []
-  const addresses = text
-    .slice(found.start + startOf(owner).length, found.end)
-    .split(" ")
-    .map(parseAddress)
+  return readAddresses(text.slice(found.start + startOf(owner).length, found.end))
+}
+
+function readAddresses(line: string): Address[] | undefined {
+  const end = line.indexOf(IN)
+  const addresses = (end < 0 ? line : line.slice(0, end)).split(" ").map(parseAddress)
   return addresses.every((address) => address !== undefined) ? addresses : undefined
 }
 
+/** An owner's line that says where the owner lives. */
+export interface Housed {
+  readonly owner: Owner
+  readonly addresses: readonly Address[]
+  readonly tenancy: Tenancy
+}
+
+/** All such lines of a part; lines that make no sense are left out. */
+export function readHoused(text: string): Housed[] {
+  const housed: Housed[] = []
+  for (const line of isWhole(text) ? text.split("\n") : []) {
+    const [, quoted = "", rest = ""] = /^("(?:[^"\\]|\\.)*") (.*)$/.exec(line) ?? []
+    const tenancy = parseTenancy(rest.slice(rest.indexOf(IN) + IN.length))
+    const addresses = readAddresses(rest)
+    const owner = tenancy && addresses && readQuoted(quoted)
+    if (owner) housed.push({ owner, addresses, tenancy })
+  }
+  return housed
+}
+
+function readQuoted(text: string): Owner | undefined {
+  try {
+    return String(JSON.parse(text)) as Owner
+  } catch {
+    return undefined
+  }
+}
+
 /** The part with these addresses as the owner's only ones. */
-export function withLine(text: string, owner: Owner, addresses: readonly Address[]): string {
+export function withLine(text: string, owner: Owner, addresses: readonly Address[], tenancy?: Tenancy): string {
   const found = findLine(text, owner)
   const others = found ? text.slice(0, found.start) + text.slice(found.end + 1) : text
-  return others + lineOf(owner, addresses)
+  return others + lineOf(owner, addresses, tenancy)
 }
 
 /** All parts that hold an owner. */
-export function printBuckets(leases: ReadonlyMap<Owner, readonly Address[]>): Map<string, string> {
+export function printBuckets(
+  leases: ReadonlyMap<Owner, readonly Address[]>,
+  tenancies: ReadonlyMap<Owner, Tenancy>,
+): Map<string, string> {
   const lines = new Map<string, string[]>()
   for (const [owner, addresses] of leases) {
     const bucket = bucketOf(owner)
     const others = lines.get(bucket)
-    if (others) others.push(lineOf(owner, addresses))
-    else lines.set(bucket, [lineOf(owner, addresses)])
+    const line = lineOf(owner, addresses, tenancies.get(owner))
+    if (others) others.push(line)
+    else lines.set(bucket, [line])
   }
   return new Map(Array.from(lines, ([bucket, entries]) => [bucket, HEADER + entries.sort().join("")]))
 }
 
-function lineOf(owner: Owner, addresses: readonly Address[]): string {
+function lineOf(owner: Owner, addresses: readonly Address[], tenancy: Tenancy | undefined): string {
   if (addresses.length === 0) return ""
-  return `${startOf(owner)}${addresses.map(formatAddress).sort().join(" ")}\n`
+  const residence = tenancy ? `${IN}${printTenancy(tenancy)}` : ""
+  return `${startOf(owner)}${addresses.map(formatAddress).sort().join(" ")}${residence}\n`
 }
 
 /** JSON keeps any owner on one line, and no owner's text is the start of another's. */

@@ -11,8 +11,18 @@ import {
   writeNew,
 } from "../../lib/sys/file.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
-import { bucketOf, emptyBucket, isWhole, printBuckets, readLine, withLine } from "./index-bucket.ts"
+import {
+  bucketOf,
+  emptyBucket,
+  type Housed,
+  isWhole,
+  printBuckets,
+  readHoused,
+  readLine,
+  withLine,
+} from "./index-bucket.ts"
 import type { Owner } from "./owner.ts"
+import type { Tenancy } from "./tenancy.ts"
 
 const SCRATCH = "scratch"
 const MAX_BUCKET_BYTES = 64 << 20
@@ -23,6 +33,9 @@ const USUAL_BUCKET_BYTES = 64 << 10
  * that the Go plugin does not know, one for each of 256 parts of all owners. It changes leases without them. Any such
  * change touches the lease directory's modification time, which is how the index knows that it is outdated: it is
  * current as long as both directories bear the same mark, a random time of the 1970s that no clock would give.
+ *
+ * It also knows the network namespace that each attachment was in, which no lease file says. That survives the changes of others:
+ * a tenancy names the very lease file it was noted for.
  *
  * Nothing here is synced: data that a power cut lost shows as a part that is not whole.
  */
@@ -54,17 +67,30 @@ export class LeaseIndex {
     return isWhole(text) ? readLine(text, owner) : undefined
   }
 
-  /** Notes that these are the owner's addresses, and no others. */
-  set(owner: Owner, addresses: readonly Address[]): void {
-    const bucket = bucketOf(owner)
-    this.#write(bucket, withLine(this.#text(bucket), owner, addresses))
+  /** Every owner whose network namespace was noted, or that one alone, whether it still has the leases or not. */
+  housed(owner?: Owner): Housed[] {
+    const read = () => this.#housedIn(owner === undefined ? listDirectory(this.#path) : [bucketOf(owner)])
+    const housed = unlessUnusable(read) ?? []
+    return owner === undefined ? housed : housed.filter((other) => other.owner === owner)
   }
 
-  /** Makes the index say this and nothing else. */
+  #housedIn(buckets: readonly string[]): Housed[] {
+    return buckets.filter((name) => name.length === 2).flatMap((bucket) => readHoused(this.#text(bucket)))
+  }
+
+  /** Notes that these are the owner's addresses, and no others, and where the owner lives. */
+  set(owner: Owner, addresses: readonly Address[], tenancy?: Tenancy): void {
+    const bucket = bucketOf(owner)
+    this.#write(bucket, withLine(this.#text(bucket), owner, addresses, tenancy))
+  }
+
+  /** Makes the index say that these are all leases. Where their owners live it keeps. */
   replace(leases: ReadonlyMap<Owner, readonly Address[]>): void {
     makeDirectories(this.#path, 0o700)
-    const buckets = printBuckets(leases)
-    for (const name of listDirectory(this.#path)) {
+    const present = listDirectory(this.#path)
+    const tenancies = new Map(this.#housedIn(present).map(({ owner, tenancy }) => [owner, tenancy]))
+    const buckets = printBuckets(leases, tenancies)
+    for (const name of present) {
       if (!buckets.has(name)) removeFile(`${this.#path}/${name}`)
     }
     for (const [bucket, text] of buckets) {

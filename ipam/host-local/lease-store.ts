@@ -18,6 +18,10 @@ import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeasePlace } from "./config.ts"
 import { LeaseIndex } from "./lease-index.ts"
 import { type Owner, readOwner } from "./owner.ts"
+import type { RangeSet } from "./range-set.ts"
+import { type Dead, findDead } from "./reclaim.ts"
+import { stampOf } from "./residence.ts"
+import type { Residence } from "./tenancy.ts"
 
 /** Never an address; a leftover is removed before it is used again. Below the lock there is one process at a time. */
 const SCRATCH = ".lease.tmp"
@@ -30,6 +34,10 @@ const PATIENCE = 16
 
 export function leaseDirectory({ dataDir, network }: LeasePlace): string {
   return `${dataDir}/${network}`
+}
+
+export function leaseIndex({ dataDir, network }: LeasePlace): LeaseIndex {
+  return new LeaseIndex(`${dataDir}/.cni-ts/${network}`)
 }
 
 /** The network's leases, locked until closed. The directory is made if it is missing. */
@@ -79,7 +87,7 @@ export class LeaseStore implements Disposable {
   constructor(place: LeasePlace, lock: Descriptor) {
     this.#directory = leaseDirectory(place)
     this.#lock = lock
-    this.#index = new LeaseIndex(`${place.dataDir}/.cni-ts/${place.network}`)
+    this.#index = leaseIndex(place)
     try {
       if (!this.#index.isCurrent(this.#directory)) this.#readAll()
     } catch (error) {
@@ -97,9 +105,24 @@ export class LeaseStore implements Disposable {
     return this.all().get(owner) ?? []
   }
 
+  /** Whom the address is leased to. */
+  holderOf(address: Address): Owner | undefined {
+    return this.#ownerOf(formatAddress(address))
+  }
+
   /** Every lease, read from the lease files. */
   all(): ReadonlyMap<Owner, readonly Address[]> {
     return this.#leases ?? this.#readAll()
+  }
+
+  /** Whether the set was found to have few free addresses left. Not known before many have been found taken. */
+  runsLow(set: RangeSet): boolean {
+    if (!this.#names) return false
+    const mark = set[0].first.family === 4 ? "." : ":"
+    let used = 0n
+    for (const name of this.#names) if (name.includes(mark)) used++
+    const size = set.reduce((sum, { first, last }) => sum + last.value - first.value + 1n, 0n)
+    return size - used < PATIENCE
   }
 
   /** Leases the address, or answers false when it is taken. It is given back on closing unless kept. */
@@ -116,14 +139,32 @@ export class LeaseStore implements Disposable {
     return false
   }
 
-  /** Makes what was taken the owner's, beside what it had. */
-  keep(owner: Owner): void {
+  /** Makes what was taken the owner's, beside what it had. Where the owner lives is noted for `reclaim`. */
+  keep(owner: Owner, residence: Residence | undefined): void {
     const taken = this.#taken
     this.#taken = []
+    const [first] = taken
+    const lease = residence && first && stampOf(this.#path(formatAddress(first)))
     const others = this.addressesOf(owner).filter((held) => !taken.some((address) => sameAddress(address, held)))
     const addresses = [...others, ...taken]
     this.#leases?.set(owner, addresses)
-    this.#tryIndexing(() => this.#index.set(owner, addresses))
+    this.#tryIndexing(() => this.#index.set(owner, addresses, lease ? { ...residence, lease } : undefined))
+  }
+
+  /** Frees the leases, all or one owner's, whose owners lived in network namespaces that are certainly gone, and answers them. */
+  reclaim(of?: Owner): Dead[] {
+    const dead = findDead(this.#directory, this.#index, of)
+    for (const { owner, addresses, left } of dead) {
+      this.#touched = true
+      for (const address of addresses) {
+        removeFile(this.#path(formatAddress(address)))
+        this.#names?.delete(formatAddress(address))
+      }
+      if (left.length > 0) this.#leases?.set(owner, [...left])
+      else this.#leases?.delete(owner)
+      this.#tryIndexing(() => this.#index.set(owner, left))
+    }
+    return dead
   }
 
   /** Frees everything the owner holds; answers whether it held anything. */

@@ -1,4 +1,5 @@
 import type { Environment } from "../../lib/cni/environment.ts"
+import { type Address, formatAddress } from "../../lib/ip/address.ts"
 
 /**
  * Who holds a lease, in the words of the lease file: container id, CR LF, interface name. Versions of the Go plugin
@@ -21,4 +22,9 @@ export function legacyOwnerOf({ containerId }: Pick<Attachment, "containerId">):
 export function readOwner(content: string): Owner | undefined {
   const owner = content.trim()
   return owner === "" || owner.includes("\0") ? undefined : (owner as Owner)
+}
+
+/** For the log. The owner is whatever the lease file says, so it is quoted. */
+export function describeLease(owner: Owner, addresses: readonly Address[]): string {
+  return `lease ${addresses.map(formatAddress).sort().join(" ")} of ${JSON.stringify(owner)}`
 }

@@ -1,22 +1,26 @@
 import { CniError, code } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Address, formatAddress } from "../../lib/ip/address.ts"
-import { fileStatus, listDirectory, S_IFDIR, unlessMissing, writeObstacle } from "../../lib/sys/file.ts"
+import { fileStatus, listDirectory, S_IFDIR, unlessMissing } from "../../lib/sys/file.ts"
+import { writeObstacle } from "../../lib/sys/file-system.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate } from "./allocate.ts"
-import { readHostLocal } from "./config.ts"
+import { type LeasePlace, readHostLocal } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
-import { leaseDirectory, readLastReserved } from "./lease-store.ts"
+import { leaseDirectory, leaseIndex, readLastReserved } from "./lease-store.ts"
+import { type RangeSet, rangeOf } from "./range-set.ts"
+import { findDead } from "./reclaim.ts"
 
 /** Fails with code 50 when the next ADD would: a range set has no free address, or leases cannot be written. Changes nothing. */
 export function status({ environment, config }: Call): void {
-  const { place, sets } = readHostLocal(config, environment.args)
+  const { place, sets, reclaim } = readHostLocal(config, environment.args)
   const directory = leaseDirectory(place)
   if (!isWritable(directory)) return
   const isFree = freeIn(directory)
   for (const [index, set] of sets.entries()) {
     const free = allocate(set, readLastReserved(directory, index), isFree)
-    if (!free) throw exhausted(code.notAvailable, set, directory)
+    if (free || (reclaim && isHeldByDead(place, set))) continue
+    throw exhausted(code.notAvailable, set, directory)
   }
 }
 
@@ -37,6 +41,12 @@ function isWritable(directory: string): boolean {
 function nearestExisting(path: string): string {
   if (path === "" || unlessMissing(() => fileStatus(path))) return path || "/"
   return nearestExisting(path.slice(0, Math.max(path.lastIndexOf("/"), 0)))
+}
+
+/** Whether ADD would take an address of the set back from a pod that is gone. */
+function isHeldByDead(place: LeasePlace, set: RangeSet): boolean {
+  const dead = findDead(leaseDirectory(place), leaseIndex(place))
+  return dead.some(({ addresses }) => addresses.some((address) => rangeOf(set, address)))
 }
 
 /** Looks at one name; if that is taken, lists them all instead of asking for one after the other. */

@@ -245,6 +245,10 @@ export interface FileStatus {
   readonly size: bigint
   /** Seconds of the last modification. */
   readonly modified: bigint
+  /** The rest of that time, in nanoseconds. */
+  readonly nanoseconds: number
+  /** Whether something is mounted at that very path; false where the kernel does not tell (before 5.8). */
+  readonly isMount: boolean
 }
 
 export const S_IFDIR = 0o040000
@@ -253,6 +257,7 @@ export const S_IFREG = 0o100000
 export function fileStatus(path: string): FileStatus {
   const name = cString(path)
   const STATX_BASIC_STATS = 0x7ff
+  const STATX_ATTR_MOUNT_ROOT = 0x2000
   const buffer = new Uint8Array(256)
   call(`examine ${path}`, () => libc.statx(AT_FDCWD, name, 0, STATX_BASIC_STATS, buffer))
   const view = new DataView(buffer.buffer)
@@ -262,6 +267,8 @@ export function fileStatus(path: string): FileStatus {
     type: view.getUint16(28, true) & 0o170000,
     size: view.getBigUint64(40, true),
     modified: view.getBigInt64(112, true),
+    nanoseconds: view.getUint32(120, true),
+    isMount: (view.getUint32(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0,
   }
 }
 
@@ -274,16 +281,4 @@ export function setModified(path: string, seconds: bigint): void {
   const name = cString(path)
   const times = new BigInt64Array([seconds, 0n, seconds, 0n])
   call(`set the time of ${path}`, () => libc.utimensat(AT_FDCWD, name, times, 0))
-}
-
-/** Why nothing can be written to the file system that holds `path`: it is read-only or full. Undefined if it is neither. */
-export function writeObstacle(path: string): "EROFS" | "ENOSPC" | undefined {
-  const ST_RDONLY = 1n
-  const name = cString(path)
-  const words = new BigUint64Array(15) // struct statfs of 64-bit machines
-  call(`examine ${path}`, () => libc.statfs(name, words))
-  const [, , blocks, freeBlocks, , files, freeFiles, , , , flags] = words
-  if ((flags ?? 0n) & ST_RDONLY) return "EROFS"
-  // Some file systems count neither blocks nor files.
-  return (blocks && freeBlocks === 0n) || (files && freeFiles === 0n) ? "ENOSPC" : undefined
 }

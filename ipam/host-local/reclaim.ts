@@ -1,0 +1,86 @@
+import { type Address, formatAddress } from "../../lib/ip/address.ts"
+import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
+import { fileStatus, readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import { isLocal } from "../../lib/sys/file-system.ts"
+import { type LiveNamespaces, readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
+import type { LeaseIndex } from "./lease-index.ts"
+import { type Owner, readOwner } from "./owner.ts"
+import { stampOf } from "./residence.ts"
+import type { Residence } from "./tenancy.ts"
+
+/** Leases whose owner's network namespace is certainly gone, and how that is known. */
+export interface Dead {
+  readonly owner: Owner
+  readonly addresses: readonly Address[]
+  /** What else the owner holds: leases made anew by others, of which nothing is known. */
+  readonly left: readonly Address[]
+  readonly reason: string
+}
+
+const MAX_OWNER_BYTES = 1 << 20
+
+/**
+ * The leases, all or those of one owner, whose owners lived in network namespaces that are certainly gone: those of an earlier boot, and those that nobody is in
+ * and that are mounted nowhere any more, seen from the mount namespace in which they once were. In any doubt a lease stays: one
+ * without a noted namespace, as the Go plugin makes them, one made anew since, one in a directory that other machines may share.
+ */
+export function findDead(directory: string, index: LeaseIndex, of?: Owner): Dead[] {
+  const dead: Dead[] = []
+  const world = new World()
+  for (const { owner, addresses, tenancy } of isOnLocalDisk(directory) ? index.housed(of) : []) {
+    const reason = world.whyGone(tenancy)
+    if (reason === undefined) continue
+    const owned = addresses.filter((address) => isLease(directory, address, owner, tenancy.lease))
+    const left = addresses.filter((address) => !owned.includes(address))
+    if (owned.length > 0) dead.push({ owner, addresses: owned, left, reason })
+  }
+  return dead
+}
+
+/** Whether the lease file is still the one that the index speaks of. */
+function isLease(directory: string, address: Address, owner: Owner, stamp: string): boolean {
+  const path = `${directory}/${formatAddress(address)}`
+  return stampOf(path) === stamp && readOwner(readRegular(path, MAX_OWNER_BYTES) ?? "") === owner
+}
+
+function isOnLocalDisk(directory: string): boolean {
+  return unlessUnsure(() => isLocal(directory)) ?? false
+}
+
+/** What this process can see of the machine. Each part is looked at once, when it is first asked for. */
+class World {
+  #boot: string | undefined
+  #mounts: string | undefined
+  #live: { readonly namespaces: LiveNamespaces | undefined } | undefined
+
+  /** How it is known that nothing lives there any more; undefined where that is not certain. */
+  whyGone({ boot, mounts, namespace, path }: Residence): string | undefined {
+    return unlessUnsure(() => {
+      this.#boot ??= readBootId()
+      if (boot !== this.#boot) return `its network namespace ${JSON.stringify(path)} was of an earlier boot`
+      this.#mounts ??= `${mountNamespace().inode}`
+      if (namespace === "-" || mounts !== this.#mounts || !isPlaceVisible(path)) return undefined
+      this.#live ??= { namespaces: unlessUnsure(readLiveNamespaces) }
+      const { namespaces } = this.#live
+      const [inode = ""] = namespace.split("@")
+      const isGone = namespaces && !namespaces.mounted.has(namespace) && !namespaces.unmounted.has(inode)
+      return isGone ? `its network namespace ${JSON.stringify(path)} is gone` : undefined
+    })
+  }
+}
+
+/** Whether the directory that the namespace was mounted in is there: in a changed root it may not be. */
+function isPlaceVisible(path: string): boolean {
+  return unlessMissing(() => fileStatus(path.slice(0, path.lastIndexOf("/") + 1))) !== undefined
+}
+
+/** What cannot be examined says nothing. */
+function unlessUnsure<Value>(action: () => Value): Value | undefined {
+  try {
+    return action()
+  } catch (error) {
+    if (error instanceof SystemError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,60 @@
+import { type FileStatus, fileStatus, listDirectory, readText } from "./file.ts"
+import { mountedNamespaces } from "./mountinfo.ts"
+import { failedWith } from "./system-error.ts"
+
+/** Network namespaces that live, seen from this process's mount namespace and the processes it can see. */
+export interface LiveNamespaces {
+  /** The stamps of those that are mounted. */
+  readonly mounted: ReadonlySet<string>
+  /** The inodes of those that a thread is in, or that are mounted out of sight, and of which there is no stamp. */
+  readonly unmounted: ReadonlySet<string>
+}
+
+/**
+ * Tells a mounted namespace from all others of this boot. Inode numbers are soon used again; the times of the inode are those of
+ * its first being looked at, and do not change while it is mounted.
+ */
+export function stampOfMounted({ inode, modified, nanoseconds }: FileStatus): string {
+  return `${inode}@${modified}.${nanoseconds}`
+}
+
+/** The machine's or the node container's first process lives in no pod, and may be closed to all others. */
+const INIT = "1"
+
+/**
+ * Looks at every mount and at every thread of the machine, which costs a system call each. A namespace that is held by nothing but an
+ * open file or by a mount in another mount namespace is not seen. Throws SystemError where a thread cannot be examined: then
+ * nothing is certain.
+ */
+export function readLiveNamespaces(): LiveNamespaces {
+  const mounted = new Set<string>()
+  const unmounted = new Set<string>()
+  for (const { inode, path } of mountedNamespaces(readText("/proc/self/mountinfo"))) {
+    const status = unlessGone(() => fileStatus(path))
+    if (status && `${status.inode}` === inode) mounted.add(stampOfMounted(status))
+    else unmounted.add(inode)
+  }
+  for (const process of numbersIn("/proc")) {
+    if (process === INIT) continue
+    for (const thread of numbersIn(`/proc/${process}/task`)) {
+      const status = unlessGone(() => fileStatus(`/proc/${process}/task/${thread}/ns/net`))
+      if (status && !mounted.has(stampOfMounted(status))) unmounted.add(`${status.inode}`)
+    }
+  }
+  return { mounted, unmounted }
+}
+
+function numbersIn(directory: string): string[] {
+  const names = unlessGone(() => listDirectory(directory)) ?? []
+  return names.filter((name) => "0" <= name && name < ":")
+}
+
+/** A process may end at any moment, and has no namespace any more when it has ended and its parent does not know yet. */
+function unlessGone<Value>(action: () => Value): Value | undefined {
+  try {
+    return action()
+  } catch (error) {
+    if (failedWith(error, "ENOENT", "ESRCH", "ENOTDIR")) return undefined
+    throw error
+  }
+}
