@@ -10,6 +10,7 @@ interface Machine {
   readonly mounts: readonly string[]
   readonly rules: readonly string[]
   readonly directories: readonly string[]
+  readonly cgroups: readonly string[]
   readonly processes: readonly string[]
 }
 
@@ -49,6 +50,7 @@ function readMachine(): Machine {
     mounts: lines(readFileSync("/proc/self/mounts", "utf8")).filter(isOurs),
     rules: lines(output(["nft", "-s", "list", "ruleset"])),
     directories: list(tmpdir()).filter((name) => name.startsWith("cnits-") && isOurs(name)),
+    cgroups: cgroups(),
     processes: strayProcesses(),
   }
 }
@@ -57,6 +59,13 @@ function readMachine(): Machine {
 function isOurs(text: string): boolean {
   const named = /cnits-(\d+)-/.exec(text)
   return named === null ? !text.includes("cnits-") : named[1] === RUN
+}
+
+/** Directly below a hierarchy's root, of which the first version of control groups has several. */
+function cgroups(): string[] {
+  const root = "/sys/fs/cgroup"
+  const groups = list(root).flatMap((name) => [name, ...list(join(root, name)).map((inner) => `${name}/${inner}`)])
+  return groups.filter((name) => name.includes("cnits-") && isOurs(name))
 }
 
 /** Those that a test started and did not end: of our process group, but no longer our descendants. */

@@ -38,17 +38,14 @@ export interface Address {
 }
 
 /**
- * A named network namespace that lives until it is disposed. Its methods look through the machine's own
- * tools, so that what a plugin did is never judged by the plugin's code.
+ * A look into a network namespace, whoever made it. The methods look through the machine's own tools, so that
+ * what a plugin did is never judged by the plugin's code.
  */
-export class Namespace {
-  readonly name: string
+export class View {
   readonly path: string
 
-  constructor(name: string) {
-    output(["ip", "netns", "add", name])
-    this.name = name
-    this.path = `/run/netns/${name}`
+  constructor(path: string) {
+    this.path = path
   }
 
   /** The argument vector that runs `argv` here; unlike `ip netns exec` it leaves the mounts alone. */
@@ -93,6 +90,17 @@ export class Namespace {
     const file = `/proc/sys/${name}`
     if (value !== undefined) output(this.inside(["tee", file]), { stdin: value })
     return output(this.inside(["cat", file])).trim()
+  }
+}
+
+/** A named network namespace that lives until it is disposed. */
+export class Namespace extends View {
+  readonly name: string
+
+  constructor(name: string) {
+    output(["ip", "netns", "add", name])
+    super(`/run/netns/${name}`)
+    this.name = name
   }
 
   /** Process ids running here. */

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
-import type { Namespace } from "./namespace.ts"
+import type { View } from "./namespace.ts"
 import type { Node } from "./node.ts"
 import { output } from "./run.ts"
 
@@ -31,7 +31,7 @@ export function snapshot(node: Node): NodeSnapshot {
   }
 }
 
-export function snapshotNamespace(namespace: Namespace): NamespaceSnapshot {
+export function snapshotNamespace(namespace: View): NamespaceSnapshot {
   return {
     links: steady(namespace.ip("-d", "link", "show")),
     addresses: steady(namespace.ip("addr", "show")),
@@ -64,7 +64,7 @@ export function isLinkLocal(entry: unknown): boolean {
   return [local, dst].some((text) => typeof text === "string" && /^(fe80:|ff00::\/8)/.test(text))
 }
 
-function sysctls(namespace: Namespace): string[] {
+function sysctls(namespace: View): string[] {
   const roots = ["ipv4/ip_forward", "ipv4/conf", "ipv6/conf"].map((name) => `/proc/sys/net/${name}`)
   // Some files, such as stable_secret, cannot be read until they are set: grep then exits with 2.
   return namespace

@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { join } from "node:path"
+import { type Finished, type Input, run, runAsync } from "./run.ts"
+
+/**
+ * Around it: when all in there has ended, the control groups it was put in can go. Signals that a terminal sends to all
+ * are for the test runner, whose end is the machine's.
+ */
+const OUTER = `
+trap '' INT HUP TERM
+unshare --mount --pid --fork --kill-child bash -c "$1"
+find /sys/fs/cgroup -depth -type d -path "*$0*" -exec rmdir {} ';'
+`
+
+/**
+ * Its first process: prints its own number as the outside knows it, makes the directories private in which daemons keep
+ * state, and ends when this process's end of the pipe is closed, be it by a kill. With it ends all that runs in there.
+ */
+const INIT = `
+set -e
+read -r pid _ </proc/self/stat
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+mkdir /run/lock
+echo "$pid"
+while read -r _; do :; done
+`
+
+/**
+ * A machine within this one: its processes, mounts, /run and /var/lib are its own, its network is that of the namespace given,
+ * everything else is this machine's. For daemons: disposing it, or the end of this process, leaves nothing of them.
+ */
+export class Machine {
+  /** What control groups are made below by those who ask for it; removed in the end. */
+  readonly cgroup: string
+  readonly #outer: ChildProcess
+  readonly #init: number
+
+  private constructor(cgroup: string, outer: ChildProcess, init: number) {
+    this.cgroup = cgroup
+    this.#outer = outer
+    this.#init = init
+  }
+
+  static async start(node: { readonly name: string; inside(argv: readonly string[]): string[] }): Promise<Machine> {
+    const cgroup = `/${node.name}`
+    const [program = "", ...args] = node.inside(["bash", "-c", OUTER, cgroup, INIT])
+    const outer = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] })
+    const [line] = await Promise.race([once(outer.stdout, "data"), once(outer, "exit").then(() => ["no machine"])])
+    const init = Number(line)
+    if (!Number.isInteger(init)) throw new Error(`cannot start a machine: ${line}`)
+    return new Machine(cgroup, outer, init)
+  }
+
+  /** Where the outside finds a file of the machine. */
+  path(inside: string): string {
+    return join(`/proc/${this.#init}/root`, inside)
+  }
+
+  /** The argument vector that runs `argv` in the machine. */
+  inside(argv: readonly string[]): string[] {
+    return ["nsenter", "-t", String(this.#init), "--mount", "--pid", "--net", "--", ...argv]
+  }
+
+  run(argv: readonly string[], input: Input = {}): Finished {
+    return run(this.inside(argv), input)
+  }
+
+  runAsync(argv: readonly string[], input: Input = {}): Promise<Finished> {
+    return runAsync(this.inside(argv), input)
+  }
+
+  /** Processes of the machine by number, as its own /proc shows them, without its first and those that ended. */
+  processes(): string[] {
+    const script = `for stat in /proc/[0-9]*/stat; do
+      read -r pid name state _ <"$stat" && [ "$pid" != 1 ] && [ "$pid" != $$ ] && [ "$state" != Z ] && echo "$pid $name"
+    done 2>/dev/null; true`
+    return this.run(["bash", "-c", script]).stdout.split("\n").filter(Boolean)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#outer, "exit")
+    this.#outer.stdin?.end()
+    await ended
+  }
+}
