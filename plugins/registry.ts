@@ -4,6 +4,7 @@ import type { Plugin } from "../lib/cni/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
+import { portmap } from "./portmap/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
@@ -11,5 +12,6 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   "host-local": hostLocal,
   loopback,
   macvlan,
+  portmap,
   static: staticAddresses,
 }

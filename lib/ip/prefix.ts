@@ -62,3 +62,8 @@ export function isDefault({ address, length }: Prefix): boolean {
 export function defaultPrefix(family: Family): Prefix {
   return { address: { family, value: 0n }, length: 0 }
 }
+
+/** The address alone: `10.1.2.3/32`, `fd00::1/128`. */
+export function hostPrefix(address: Address): Prefix {
+  return { address, length: bits(address.family) }
+}

@@ -1,8 +1,7 @@
 import type { Conversation, Request } from "../netlink/conversation.ts"
-import { targetIn } from "../netlink/netfilter/expression.ts"
-import { deleteRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
-import { type Chain, deleteChain, readChain } from "../netlink/netfilter/ruleset.ts"
+import type { Chain } from "../netlink/netfilter/ruleset.ts"
 import { sha512Hex } from "../sys/digest.ts"
+import { isReached, planChainRemoval } from "./iptables.ts"
 import type { Owner } from "./names.ts"
 
 /*
@@ -17,17 +16,10 @@ function chainOf(family: "ip" | "ip6", { network, containerId }: Owner): Chain {
 
 /** Changes for transact(): the container's chain is gone, and so are the rules that lead there. */
 export function planIptablesRemoval(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): Request[] {
-  const chain = chainOf(family, owner)
-  if (!readChain(netfilter, chain)) return []
-  const postrouting = { table: chain.table, name: "POSTROUTING" }
-  const jumps = listRules(netfilter, postrouting).filter((rule) => targetIn(rule.expressions()) === chain.name)
-  return [...jumps.map(({ handle }) => deleteRule(postrouting, handle)), flushChain(chain), deleteChain(chain)]
+  return planChainRemoval(netfilter, chainOf(family, owner), "POSTROUTING")
 }
 
 /** Whether the Go plugin masquerades the container by iptables-nft. */
 export function isMasqueradedByIptables(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): boolean {
-  const chain = chainOf(family, owner)
-  if (!readChain(netfilter, chain)) return false
-  const postrouting = { table: chain.table, name: "POSTROUTING" }
-  return listRules(netfilter, postrouting).some((rule) => targetIn(rule.expressions()) === chain.name)
+  return isReached(netfilter, chainOf(family, owner), "POSTROUTING")
 }

@@ -27,6 +27,20 @@ function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, e
   }
 }
 
+/** The payload of the first attribute of that number, or undefined; the cheapest way to look at one of many. Throws WireError. */
+export function findAttribute(bytes: Uint8Array, wanted: number): Uint8Array | undefined {
+  const view = viewOf(bytes)
+  for (let at = 0; at + HEADER <= bytes.length; ) {
+    const length = view.getUint16(at, true)
+    if (length < HEADER || at + length > bytes.length) {
+      throw new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
+    }
+    if ((view.getUint16(at + 2, true) & TYPE_MASK) === wanted) return bytes.subarray(at + HEADER, at + length)
+    at += (length + 3) & ~3
+  }
+  return undefined
+}
+
 /** How one attribute's payload is written and read. */
 export interface Kind<Value> {
   readonly write: (writer: Writer, value: Value) => void

@@ -59,10 +59,13 @@ export class Conversation implements Disposable {
     return answer
   }
 
-  /** All objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
-  dump(request: Request): Dump {
+  /**
+   * All objects of a kind; only those whose messages `select` accepts, which spares the others' being copied. A dump that the kernel
+   * calls interrupted is read again, a few times.
+   */
+  dump(request: Request, select?: (message: Message) => boolean): Dump {
     for (let attempt = 1; ; attempt++) {
-      const dump = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP })
+      const dump = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP }, select)
       if (!dump.partial || attempt === DUMP_ATTEMPTS) return dump
     }
   }
@@ -111,7 +114,7 @@ export class Conversation implements Disposable {
     return sequence
   }
 
-  #exchange(request: Request): Dump {
+  #exchange(request: Request, select?: (message: Message) => boolean): Dump {
     const writer = new Writer()
     const sequence = this.#write(writer, request)
     this.#transport.send(writer.bytes)
@@ -126,7 +129,7 @@ export class Conversation implements Disposable {
           if (refusal) throw refusal
           return { messages, partial }
         }
-        messages.push(copied(message))
+        if (!select || select(message)) messages.push(copied(message))
       }
     }
   }

@@ -1,18 +1,37 @@
 /** NFTNL_UDATA_*_COMMENT, the same number for tables, chains and rules: what `nft` keeps in user data and shows as `comment "..."`. */
 const COMMENT = 0
 
+/** A number that no program shows: what a rule says to these plugins alone. */
+const NOTE = 0xc1
+
+/** NFT_USERDATA_MAXLEN */
+const MAX_BYTES = 256
+
 /** The bytes a comment may have: `nft` refuses to write longer ones (NFTNL_UDATA_COMMENT_MAXLEN). */
 export const MAX_COMMENT_BYTES = 128
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** User data that holds the comment: type, length, the text and its NUL. Throws RangeError where it is too long. */
-export function commentData(comment: string): Uint8Array {
-  const text = encoder.encode(comment)
+/**
+ * User data that holds the comment, and a note for nobody else to see: type, length, the text and its NUL of each. Throws RangeError
+ * where it is too long.
+ */
+export function commentData(comment: string | undefined, note?: string): Uint8Array {
+  const texts = [entry(COMMENT, comment), entry(NOTE, note)] as const
+  const data = new Uint8Array(texts[0].length + texts[1].length)
+  data.set(texts[0])
+  data.set(texts[1], texts[0].length)
+  if (data.length > MAX_BYTES) throw new RangeError(`user data of ${data.length} bytes`)
+  return data
+}
+
+function entry(type: number, content: string | undefined): Uint8Array {
+  if (content === undefined) return new Uint8Array()
+  const text = encoder.encode(content)
   if (text.length > MAX_COMMENT_BYTES) throw new RangeError(`comment of ${text.length} bytes`)
   const data = new Uint8Array(text.length + 3)
-  data[0] = COMMENT
+  data[0] = type
   data[1] = text.length + 1
   data.set(text, 2)
   return data
@@ -20,10 +39,29 @@ export function commentData(comment: string): Uint8Array {
 
 /** The comment in user data of any program, or undefined if there is none. */
 export function commentIn(data: Uint8Array): string | undefined {
+  return textIn(data, COMMENT)
+}
+
+/** Whether the comment is this text, or begins with it; for user data of which most is somebody else's. */
+export function commentTest(text: string): (data: Uint8Array) => boolean {
+  const wanted = encoder.encode(text)
+  return (data) => {
+    if (data[0] !== COMMENT) return commentIn(data)?.startsWith(text) === true
+    for (let at = 0; at < wanted.length; at++) if (data[at + 2] !== wanted[at]) return false
+    return wanted.length < (data[1] ?? 0)
+  }
+}
+
+/** The note that commentData() wrote, or undefined if there is none. */
+export function noteIn(data: Uint8Array): string | undefined {
+  return textIn(data, NOTE)
+}
+
+function textIn(data: Uint8Array, type: number): string | undefined {
   for (let at = 0; at + 2 <= data.length; ) {
     const length = data[at + 1] ?? 0
     const value = data.subarray(at + 2, at + 2 + length)
-    if (data[at] === COMMENT && value.length === length) {
+    if (data[at] === type && value.length === length) {
       const end = value.indexOf(0)
       return decoder.decode(end < 0 ? value : value.subarray(0, end))
     }

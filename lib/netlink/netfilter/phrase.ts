@@ -58,11 +58,11 @@ function maskOf(length: number, size: number): Uint8Array {
   return mask
 }
 
-/** `iifname NAME` */
-export function fromInterface(name: string): Expression[] {
+/** `iifname NAME`, `iifname != NAME` */
+export function fromInterface(name: string, { not = false } = {}): Expression[] {
   const bytes = new Uint8Array(NAME_BYTES)
   bytes.set(new TextEncoder().encode(name))
-  return [loadMeta("iifname"), compare(bytes)]
+  return [loadMeta("iifname"), compare(bytes, not)]
 }
 
 /** The NAME of the fromInterface() that a rule begins with. */
@@ -101,6 +101,23 @@ export function toThisHost(): Expression[] {
 /** `meta mark & BITS == BITS` */
 export function marked(bits: number): Expression[] {
   return [loadMeta("mark"), bitsOf(hostOrder(bits)), compare(hostOrder(bits))]
+}
+
+/** `meta mark NUMBER`, `meta mark & MASK != NUMBER` */
+export function withMark(mark: number, mask: number, { not = false } = {}): Expression[] {
+  const masked = mask === 0xffffffff ? [] : [bitsOf(hostOrder(mask))]
+  return [loadMeta("mark"), ...masked, compare(hostOrder(mark), not)]
+}
+
+/** `ct status dnat`: the connection's destination was changed. */
+export function redirected(): Expression[] {
+  const NFT_CT_STATUS = 2
+  const IPS_DST_NAT = 1 << 5
+  return [
+    { name: "ct", data: { target: REGISTER, key: NFT_CT_STATUS } },
+    bitsOf(hostOrder(IPS_DST_NAT)),
+    compare(hostOrder(0), true),
+  ]
 }
 
 /** `meta mark set meta mark | BITS` */

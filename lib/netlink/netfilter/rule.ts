@@ -1,11 +1,11 @@
-import { attributeSet, be64, bytes, nested, text } from "../attribute.ts"
+import { attributeSet, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn } from "./comment.ts"
+import { commentData, commentIn, commentTest, noteIn } from "./comment.ts"
 import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
 import { HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
-import { type Chain, formatChain, MSG } from "./ruleset.ts"
+import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
 
 /** NFTA_RULE_* */
 const written = attributeSet({
@@ -17,19 +17,24 @@ const written = attributeSet({
 })
 
 /** The same, without what costs most to read. */
-const skimmed = attributeSet({ handle: [3, be64], expressions: [4, bytes], userData: [7, bytes] })
+const skimmed = attributeSet({ chain: [2, text], handle: [3, be64], expressions: [4, bytes], userData: [7, bytes] })
 
 /** What a rule does, in order, and the comment that says whose it is. */
 export interface Rule {
   readonly expressions: readonly Expression[]
   readonly comment?: string | undefined
+  /** Beside the comment, what only these plugins read. */
+  readonly note?: string | undefined
 }
 
 /** A rule as the kernel has it. */
 export interface FoundRule {
   /** By which it is deleted: a number of its table's own. */
   readonly handle: bigint
+  /** The name of its chain. */
+  readonly chain: string
   readonly comment: string | undefined
+  readonly note: string | undefined
   /** Decodes the rule's steps. */
   readonly expressions: () => readonly FoundExpression[]
 }
@@ -46,7 +51,7 @@ export function insertRule(chain: ChainKey, rule: Rule): Request {
   return newRule(chain, rule, NLM_F_CREATE)
 }
 
-function newRule({ table, name }: ChainKey, { expressions, comment }: Rule, flags: number): Request {
+function newRule({ table, name }: ChainKey, { expressions, comment, note }: Rule, flags: number): Request {
   return {
     asked: `add a rule to ${formatChain({ table, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE),
@@ -56,7 +61,7 @@ function newRule({ table, name }: ChainKey, { expressions, comment }: Rule, flag
         table: table.name,
         chain: name,
         expressions: { steps: expressions },
-        userData: comment === undefined ? undefined : commentData(comment),
+        userData: comment === undefined && note === undefined ? undefined : commentData(comment, note),
       }),
   }
 }
@@ -84,22 +89,40 @@ export function flushChain({ table, name }: ChainKey): Request {
  * KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals.
  */
 export function listRules(kernel: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  const asked = `list the rules of ${formatChain({ table, name })}`
-  const { messages, partial } = kernel.dump({
-    asked,
-    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name }),
-  })
+  return dumpRules(kernel, table, name, prefix)
+}
+
+/** As listRules, of all the table's chains. */
+export function listTableRules(kernel: Conversation, table: Table, prefix = ""): FoundRule[] {
+  return dumpRules(kernel, table, undefined, prefix)
+}
+
+const NFTA_RULE_USERDATA = 7
+const NOTHING = new Uint8Array()
+
+function dumpRules(kernel: Conversation, table: Table, chain: string | undefined, prefix: string): FoundRule[] {
+  const asked = `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`
+  const test = commentTest(prefix)
+  const { messages, partial } = kernel.dump(
+    {
+      asked,
+      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+      write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
+    },
+    // Most rules are somebody else's: they are not decoded.
+    ({ payload }) => prefix === "" || test(findAttribute(payload.subarray(HEADER), NFTA_RULE_USERDATA) ?? NOTHING),
+  )
   if (partial) throw new KernelError("ERESTART", asked)
-  const rules = messages.map(decodeRule)
-  return prefix === "" ? rules : rules.filter(({ comment }) => comment?.startsWith(prefix))
+  return messages.map(decodeRule)
 }
 
 export function decodeRule({ payload }: Message): FoundRule {
-  const { handle = 0n, expressions, userData } = skimmed.read(payload.subarray(HEADER))
+  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload.subarray(HEADER))
   return {
     handle,
+    chain,
     comment: userData && commentIn(userData),
+    note: userData && noteIn(userData),
     expressions: () => (expressions && expressionList.read(expressions).steps) ?? [],
   }
 }

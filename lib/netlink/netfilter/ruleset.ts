@@ -16,6 +16,10 @@ export const MSG = {
   NEWRULE: 6,
   GETRULE: 7,
   DELRULE: 8,
+  NEWSET: 9,
+  NEWSETELEM: 12,
+  GETSETELEM: 13,
+  DELSETELEM: 14,
   NEWGEN: 15,
   GETGEN: 16,
 } as const

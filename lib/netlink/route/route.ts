@@ -1,4 +1,4 @@
-import type { Address, Family } from "../../ip/address.ts"
+import { type Address, bits, type Family, formatAddress } from "../../ip/address.ts"
 import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
@@ -27,6 +27,7 @@ const hopAttributes = attributeSet({ gateway: [5, address] })
 export const RT_TABLE_MAIN = 254
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
+const RTN_LOCAL = 2
 const HEADER = 12 // struct rtmsg
 
 /** A route out of one link. */
@@ -105,6 +106,32 @@ function dumpRoutes(kernel: Conversation, family: Family, table: number, index?:
     return messages.filter(({ type }) => type === RTM.NEWROUTE).map(decodeRoute)
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return [] // no such table
+    throw error
+  }
+}
+
+/** Where packets to an address go from here. */
+export interface Way {
+  /** The link they leave by; that of `lo` if the address is this host's own. */
+  readonly index: number
+  /** Whether the address is this host's own. */
+  readonly local: boolean
+}
+
+/** The way to an address, or undefined where there is none. */
+export function readWay(kernel: Conversation, destination: Address): Way | undefined {
+  try {
+    const { payload } = kernel.ask({
+      asked: `find the way to ${formatAddress(destination)}`,
+      type: RTM.GETROUTE,
+      write(writer) {
+        writer.u8(afOf(destination.family)).u8(bits(destination.family)).u8(0).u8(0).u32(0).u32(0)
+        attributes.write(writer, { dst: destination })
+      },
+    })
+    return { index: attributes.read(payload.subarray(HEADER)).oif ?? 0, local: payload[7] === RTN_LOCAL }
+  } catch (error) {
+    if (refusedWith(error, "ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES")) return undefined
     throw error
   }
 }

@@ -1,0 +1,51 @@
+import { sameAddress } from "../../ip/address.ts"
+import { readLink } from "../../netlink/route/link.ts"
+import { Conflict } from "../conflict.ts"
+import { hostVethName, type Owner } from "../names.ts"
+import { formatHostPort, type PortMapping } from "../port-mapping.ts"
+import type { NetworkStack } from "../stack.ts"
+import { ownerIn } from "./marks.ts"
+import type { PodPorts } from "./pod-rules.ts"
+import { claims, type PodRule } from "./rule-list.ts"
+
+/**
+ * The rules of those pods that have one of the ports and are gone. Throws Conflict where one is not, as far as that can be known:
+ * packets would go on being led to it.
+ */
+export function findGoneClaimants(
+  host: NetworkStack,
+  owner: Owner,
+  pod: PodPorts,
+  others: readonly PodRule[],
+): PodRule[] {
+  const gone: PodRule[] = []
+  for (const mapping of pod.mappings) {
+    const taken = others.find((rule) => claims(rule, mapping) && !gone.includes(rule))
+    if (!taken) continue
+    if (!isGone(host, owner, pod, taken)) throw takenBy(taken, mapping)
+    gone.push(...others.filter((rule) => rule.comment === taken.comment && rule.note === taken.note))
+  }
+  return gone
+}
+
+/**
+ * A pod is gone if its address is now this one's. It is too if its veth is, where this pod of the same network shows that there is one
+ * by the computed name for each.
+ */
+function isGone(host: NetworkStack, owner: Owner, { address }: PodPorts, rule: PodRule): boolean {
+  if (rule.reading.to && sameAddress(rule.reading.to, address)) return true
+  const claimant = ownerIn(rule)
+  if (claimant?.network !== owner.network) return false
+  const exists = (of: Owner) => readLink(host.kernel, hostVethName(of)) !== undefined
+  return exists(owner) && !exists(claimant)
+}
+
+function takenBy(rule: PodRule, mapping: PortMapping): Conflict {
+  const { network, containerId, ifname } = ownerIn(rule) ?? {}
+  const whose = rule.comment === undefined ? "a rule without a comment" : `container ${containerId ?? rule.comment}`
+  const where = network && ` (network ${network}, interface ${ifname})`
+  return new Conflict(
+    `host port ${formatHostPort(mapping)} is taken by ${whose}${where ?? ""}`,
+    "remove that container; if it is gone already, GC or DEL for it takes its rules out of table cni_hostport",
+  )
+}

@@ -1,0 +1,138 @@
+import type { Family } from "../../ip/address.ts"
+import type { Conversation, Request } from "../../netlink/conversation.ts"
+import { refusedWith } from "../../netlink/kernel-error.ts"
+import { appendRule, deleteRule } from "../../netlink/netfilter/rule.ts"
+import { cleanUp, transact } from "../../netlink/netfilter/transaction.ts"
+import { Conflict } from "../conflict.ts"
+import type { Owner } from "../names.ts"
+import type { NetworkStack } from "../stack.ts"
+import { findGoneClaimants } from "./claimants.ts"
+import { planIptablesRemoval } from "./iptables-hostport.ts"
+import { isIndexed, isIntact, type Layout, layoutOf, makeLayout, refuseForeign } from "./layout.ts"
+import { isNoteOf, markOf, type RuleMark } from "./marks.ts"
+import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
+import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
+import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
+
+const FAMILIES: readonly Family[] = [4, 6]
+
+/**
+ * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
+ * a port is another pod's or a table another program's.
+ */
+export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
+  const mark = markOf(owner)
+  try {
+    transact(host.netfilter, () => pods.flatMap((pod) => planNew(host, owner, mark, pod)))
+  } catch (error) {
+    // A port or the container is entered already, or part of the table is gone: what to do, all the rules say.
+    if (!refusedWith(error, "EEXIST", "ENOENT")) throw error
+    replaceHostports(host, owner, mark, pods)
+  }
+}
+
+function replaceHostports(host: NetworkStack, owner: Owner, mark: RuleMark, pods: readonly PodPorts[]): void {
+  try {
+    transact(host.netfilter, () => pods.flatMap((pod) => planWhole(host, owner, mark, pod)))
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST", "EOPNOTSUPP")) throw error
+    throw new Conflict(error.message, "another program has a table of that name; it has to be renamed or deleted")
+  }
+}
+
+/** For a pod that nobody knows yet, in a table that is as we left it. */
+function planNew(host: NetworkStack, owner: Owner, mark: RuleMark, pod: PodPorts): Request[] {
+  const layout = layoutOf(pod.family)
+  if (!isIntact(host.netfilter, layout)) return planWhole(host, owner, mark, pod)
+  return [...enterNew(layout, mark.comment, pod.mappings), ...appendRules(layout, mark, pod)]
+}
+
+function planWhole(host: NetworkStack, owner: Owner, mark: RuleMark, pod: PodPorts): Request[] {
+  const layout = layoutOf(pod.family)
+  refuseForeign(host.netfilter, layout)
+  const isOwn = ownedBy(owner, [pod.address])
+  const [gone, others] = split(listPodRules(host.netfilter, layout), isOwn)
+  const dead = findGoneClaimants(host, owner, pod, others)
+  const staying = others.filter((rule) => !dead.includes(rule))
+  return [
+    ...makeLayout(layout, pod.masquerade !== "none"),
+    ...deleteRules(layout, [...gone, ...dead]),
+    ...rebuild(layout, staying, mark.comment, pod.mappings),
+    ...appendRules(layout, mark, pod),
+  ]
+}
+
+function appendRules({ hostports, masquerading }: Layout, mark: RuleMark, pod: PodPorts): Request[] {
+  const changes: Request[] = []
+  for (const expressions of mappingRules(pod)) changes.push(appendRule(hostports, { expressions, ...mark }))
+  for (const expressions of masqueradeRules(pod)) changes.push(appendRule(masquerading, { expressions, ...mark }))
+  return changes
+}
+
+/** Those of which `test` is true, and the others. */
+function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): [PodRule[], PodRule[]] {
+  const [those, others]: [PodRule[], PodRule[]] = [[], []]
+  for (const rule of rules) (test(rule) ? those : others).push(rule)
+  return [those, others]
+}
+
+/**
+ * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns those of nftables. Needs nothing of
+ * what ADD was told. What the Go plugin's iptables backend left in iptables-nft is removed too.
+ */
+export function removeHostports({ netfilter }: NetworkStack, owner: Owner): PodRule[] {
+  const { comment } = markOf(owner)
+  return remove(netfilter, (layout, removal) => {
+    removal.changes.push(...planIptablesRemoval(netfilter, layout, owner))
+    if (isIndexed(netfilter, layout) && !isEntered(netfilter, layout, comment)) return
+    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout, comment), ownedBy(owner))
+  })
+}
+
+/** Removes the rules of this network's attachments that are not `valid`, and returns them. The Go plugin's do not name their network. */
+export function collectHostports({ netfilter }: NetworkStack, network: string, valid: readonly Owner[]): PodRule[] {
+  const marks = new Set(valid.map((owner) => keyOf(markOf(owner))))
+  const isStale = ({ comment = "", note }: PodRule) =>
+    note !== undefined && isNoteOf(network, note) && !marks.has(keyOf({ comment, note }))
+  return remove(netfilter, (layout, removal) => {
+    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout), isStale)
+  })
+}
+
+function keyOf({ comment, note }: RuleMark): string {
+  return `${comment} ${note}`
+}
+
+/** What is to be removed, and the changes that do it. */
+interface Removal {
+  readonly rules: PodRule[]
+  readonly changes: Request[]
+}
+
+function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): PodRule[] {
+  let removal: Removal = { rules: [], changes: [] }
+  cleanUp(netfilter, () => {
+    removal = { rules: [], changes: [] }
+    for (const family of FAMILIES) plan(layoutOf(family), removal)
+    return removal.changes
+  })
+  return removal.rules
+}
+
+function planRemoval(
+  netfilter: Conversation,
+  layout: Layout,
+  { rules, changes }: Removal,
+  candidates: readonly PodRule[],
+  isDoomed: (rule: PodRule) => boolean,
+): void {
+  const [gone, staying] = split(candidates, isDoomed)
+  if (gone.length === 0) return
+  rules.push(...gone)
+  changes.push(...deleteRules(layout, gone))
+  if (isIndexed(netfilter, layout)) changes.push(...leave(netfilter, layout, gone, staying))
+}
+
+function deleteRules({ table }: Layout, rules: readonly PodRule[]): Request[] {
+  return rules.map(({ chain, handle }) => deleteRule({ table, name: chain }, handle))
+}

@@ -1,0 +1,30 @@
+import type { Conversation, Request } from "../../netlink/conversation.ts"
+import type { Chain } from "../../netlink/netfilter/ruleset.ts"
+import { sha512Hex } from "../../sys/digest.ts"
+import { isReached, planChainRemoval } from "../iptables.ts"
+import type { Owner } from "../names.ts"
+import type { Layout } from "./layout.ts"
+
+/*
+ * What the Go plugin's iptables backend leaves for a container, where iptables is iptables-nft. The rules of iptables-legacy are elsewhere
+ * and cannot be seen here.
+ */
+
+/** Where every such chain is entered. */
+const ENTRY = "CNI-HOSTPORT-DNAT"
+
+/** Per container and network; the interface has no part in it. */
+function chainOf({ table }: Layout, { network, containerId }: Owner): Chain {
+  const name = `CNI-DN-${sha512Hex(network + containerId).slice(0, 21)}`
+  return { table: { family: table.family, name: "nat" }, name }
+}
+
+/** Changes for transact(): the container's chain is gone, and so are the rules that lead there. */
+export function planIptablesRemoval(netfilter: Conversation, layout: Layout, owner: Owner): Request[] {
+  return planChainRemoval(netfilter, chainOf(layout, owner), ENTRY)
+}
+
+/** Whether the Go plugin leads ports to the container by iptables-nft. */
+export function isMappedByIptables(netfilter: Conversation, layout: Layout, owner: Owner): boolean {
+  return isReached(netfilter, chainOf(layout, owner), ENTRY)
+}

@@ -1,0 +1,33 @@
+import { type Address, type Family, formatAddress } from "../ip/address.ts"
+
+/** IPPROTO_* */
+export const protocols = { tcp: 6, udp: 17, sctp: 132 } as const
+export type Protocol = keyof typeof protocols
+
+/** One port of the node that leads to a port of a pod. */
+export interface PortMapping {
+  readonly protocol: Protocol
+  readonly hostPort: number
+  readonly containerPort: number
+  /** One address of the node, or all of a family (`0.0.0.0`, `::`); absent: every address. */
+  readonly hostIp?: Address | undefined
+}
+
+/** The mappings that the node's addresses of that family serve. */
+export function mappingsOf(mappings: readonly PortMapping[], family: Family): PortMapping[] {
+  return mappings.filter(({ hostIp }) => hostIp === undefined || hostIp.family === family)
+}
+
+/** The address that packets must be for, or undefined where any of the node's will do. */
+export function onlyAddress({ hostIp }: Pick<PortMapping, "hostIp">): Address | undefined {
+  return hostIp?.value === 0n ? undefined : hostIp
+}
+
+/** `80/tcp`, or `192.0.2.1:80/tcp` where one address is meant. */
+export function formatHostPort(mapping: Omit<PortMapping, "containerPort">): string {
+  const address = onlyAddress(mapping)
+  const port = `${mapping.hostPort}/${mapping.protocol}`
+  if (!address) return port
+  const text = formatAddress(address)
+  return address.family === 4 ? `${text}:${port}` : `[${text}]:${port}`
+}

@@ -1,0 +1,142 @@
+import type { Address, Family } from "../../ip/address.ts"
+import { address, attributeSet, be16, be32, nested, u8, u32 } from "../attribute.ts"
+import type { Conversation, Request } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import type { Message } from "../message.ts"
+import { HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+
+/** IPCTNL_MSG_CT_* */
+const CT = { NEW: 0, GET: 1, DELETE: 2 } as const
+
+/** CTA_IP_* */
+const ip = attributeSet({
+  source4: [1, address],
+  destination4: [2, address],
+  source6: [3, address],
+  destination6: [4, address],
+})
+
+/** CTA_PROTO_* */
+const proto = attributeSet({ number: [1, u8], sourcePort: [2, be16], destinationPort: [3, be16] })
+
+/** CTA_TUPLE_* */
+const tuple = attributeSet({ ip: [1, nested(ip)], proto: [2, nested(proto)], zone: [3, be16] })
+
+/** CTA_FILTER_* */
+const filter = attributeSet({ original: [1, u32], reply: [2, u32] })
+
+/** CTA_* of linux/netfilter/nfnetlink_conntrack.h. */
+const flow = attributeSet({
+  original: [1, nested(tuple)],
+  reply: [2, nested(tuple)],
+  id: [12, be32],
+  zone: [18, be16],
+  filter: [25, nested(filter)],
+})
+
+/** Which values of a tuple count when a dump is filtered: bits in the order of the kernel's net/netfilter/nf_internals.h. */
+const FILTER = { PROTOCOL: 1 << 3, DESTINATION_PORT: 1 << 5 } as const
+
+/** One direction of a flow. Protocols without ports have 0. */
+export interface Tuple {
+  readonly source: Address
+  readonly destination: Address
+  readonly protocol: number
+  readonly sourcePort: number
+  readonly destinationPort: number
+}
+
+/** A connection that the kernel tracks: what its first packet looked like, and what answers to it look like. */
+export interface Flow {
+  readonly original: Tuple
+  readonly reply: Tuple
+  /** Tells it from a later flow between the same ends. */
+  readonly id: number | undefined
+  readonly zone: number | undefined
+}
+
+/** What is asked of the flows to list. */
+export interface FlowFilter {
+  readonly family: Family
+  readonly protocol: number
+  /** Where the first packet was sent to, before anything was translated. */
+  readonly destinationPort?: number | undefined
+}
+
+/** The flows that fit. The kernel filters where it can (since 5.8). Throws KernelError where it tracks no connections. */
+export function listFlows(netfilter: Conversation, wanted: FlowFilter): Flow[] {
+  const { messages } = netfilter.dump(dumpRequest(wanted))
+  const flows: Flow[] = []
+  for (const message of messages) {
+    const found = decodeFlow(message)
+    if (found && fits(found, wanted)) flows.push(found)
+  }
+  return flows
+}
+
+function dumpRequest({ family, protocol, destinationPort }: FlowFilter): Request {
+  const byPort = destinationPort === undefined ? 0 : FILTER.DESTINATION_PORT
+  return {
+    asked: `list the IPv${family} flows that are tracked`,
+    type: typeOf(SUBSYSTEM.CTNETLINK, CT.GET),
+    write: (writer) =>
+      flow.write(writeHeader(writer, family === 4 ? "ip" : "ip6"), {
+        original: { proto: { number: protocol, destinationPort } },
+        filter: { original: FILTER.PROTOCOL | byPort, reply: 0 },
+      }),
+  }
+}
+
+function fits({ original }: Flow, { family, protocol, destinationPort }: FlowFilter): boolean {
+  return (
+    original.destination.family === family &&
+    original.protocol === protocol &&
+    (destinationPort === undefined || original.destinationPort === destinationPort)
+  )
+}
+
+/** Has the kernel forget the flow: the next packet is looked at as the first one was. False if it had already. */
+export function removeFlow(netfilter: Conversation, { original, id, zone }: Flow): boolean {
+  try {
+    netfilter.perform({
+      asked: "forget a tracked flow",
+      type: typeOf(SUBSYSTEM.CTNETLINK, CT.DELETE),
+      write: (writer) =>
+        flow.write(writeHeader(writer, original.source.family === 4 ? "ip" : "ip6"), {
+          original: encodeTuple(original),
+          id,
+          zone,
+        }),
+    })
+    return true
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return false
+    throw error
+  }
+}
+
+function encodeTuple({ source, destination, protocol, sourcePort, destinationPort }: Tuple) {
+  const ends =
+    source.family === 4
+      ? { source4: source, destination4: destination }
+      : { source6: source, destination6: destination }
+  return { ip: ends, proto: { number: protocol, sourcePort, destinationPort } }
+}
+
+/** The flow of an IPCTNL_MSG_CT_NEW, or undefined where a tuple is not one of IP addresses. */
+export function decodeFlow({ payload }: Message): Flow | undefined {
+  const { original, reply, id, zone } = flow.read(payload.subarray(HEADER))
+  const [there, back] = [decodeTuple(original), decodeTuple(reply)]
+  return there && back && { original: there, reply: back, id, zone }
+}
+
+type TupleValues = ReturnType<typeof tuple.read>
+
+function decodeTuple(values: TupleValues | undefined): Tuple | undefined {
+  const { source4, destination4, source6, destination6 } = values?.ip ?? {}
+  const source = source4 ?? source6
+  const destination = destination4 ?? destination6
+  if (!source || !destination) return undefined
+  const { number = 0, sourcePort = 0, destinationPort = 0 } = values?.proto ?? {}
+  return { source, destination, protocol: number, sourcePort, destinationPort }
+}

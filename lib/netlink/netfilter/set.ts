@@ -1,0 +1,117 @@
+import { attributeSet, be32, bytes, nested, repeated, text } from "../attribute.ts"
+import type { Conversation, Request } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { formatTable, MSG, type Table } from "./ruleset.ts"
+
+/** NFTA_SET_* */
+const set = attributeSet({
+  table: [1, text],
+  name: [2, text],
+  flags: [3, be32],
+  keyType: [4, be32],
+  keyLength: [5, be32],
+  id: [10, be32],
+  userData: [13, bytes],
+})
+
+/** NFTA_DATA_* */
+const key = attributeSet({ value: [1, bytes] })
+
+/** NFTA_SET_ELEM_* */
+const element = attributeSet({ key: [1, nested(key)] })
+
+/** NFTA_LIST_ELEM */
+const list = attributeSet({ elements: [1, repeated(nested(element))] })
+
+/** NFTA_SET_ELEM_LIST_* */
+const elementsOf = attributeSet({ table: [1, text], set: [2, text], elements: [3, nested(list)] })
+
+/**
+ * What a set's elements are, as `nft` shows them: its numbers for data types, six bits each where several are joined, and the key's
+ * bytes. NFTNL_UDATA_SET_KEYBYTEORDER says how `nft` is to read the key: 0 joined, 1 as the machine has it.
+ */
+const types = {
+  "inet_proto . inet_service": { keyType: (12 << 6) | 13, keyLength: 8, byteOrder: 0 },
+  ifname: { keyType: 41, keyLength: 16, byteOrder: 1 },
+} as const
+
+/** A named set of a table. */
+export interface NamedSet {
+  readonly table: Table
+  readonly name: string
+  readonly type: keyof typeof types
+}
+
+/** `set claims of table ip cni_hostport` */
+function formatSet({ table, name }: NamedSet): string {
+  return `set ${name} of ${formatTable(table)}`
+}
+
+/** Change for transact(): the set exists; one that did keeps its elements. EEXIST where the name is another kind of set's. */
+export function ensureSet(wanted: NamedSet): Request {
+  const { table, name, type } = wanted
+  const { byteOrder, ...ofKey } = types[type]
+  const userData = Uint8Array.of(0, 4, byteOrder, 0, 0, 0)
+  return {
+    asked: `make ${formatSet(wanted)}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWSET),
+    flags: NLM_F_CREATE,
+    write: (writer) =>
+      set.write(writeHeader(writer, table.family), { table: table.name, name, flags: 0, ...ofKey, id: 1, userData }),
+  }
+}
+
+/** Change for transact(): the set has these elements too. EEXIST where it had one of them. */
+export function createElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
+  return elementRequest(`add to ${formatSet(target)}`, MSG.NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, target, keys)
+}
+
+/** Change for transact(): the set has these elements too. */
+export function ensureElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
+  return elementRequest(`add to ${formatSet(target)}`, MSG.NEWSETELEM, NLM_F_CREATE, target, keys)
+}
+
+/** Changes for transact(): the set has none of these elements; it need not have had them. */
+export function removeElements(target: NamedSet, keys: readonly Uint8Array[]): Request[] {
+  if (keys.length === 0) return []
+  const asked = `remove from ${formatSet(target)}`
+  return [ensureElements(target, keys), elementRequest(asked, MSG.DELSETELEM, 0, target, keys)]
+}
+
+/** Change for transact(): the set, which must exist, is empty. */
+export function flushSet(target: NamedSet): Request {
+  return elementRequest(`empty ${formatSet(target)}`, MSG.DELSETELEM, 0, target, undefined)
+}
+
+/** Whether the set has the element; false where set or table is missing. */
+export function hasElement(kernel: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
+  try {
+    kernel.ask(elementRequest(`read ${formatSet(target)}`, MSG.GETSETELEM, 0, target, [wanted]))
+    return true
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return false
+    throw error
+  }
+}
+
+function elementRequest(
+  asked: string,
+  message: number,
+  flags: number,
+  { table, name }: NamedSet,
+  keys: readonly Uint8Array[] | undefined,
+): Request {
+  return {
+    asked,
+    type: typeOf(SUBSYSTEM.NFTABLES, message),
+    flags,
+    write: (writer) =>
+      elementsOf.write(writeHeader(writer, table.family), {
+        table: table.name,
+        set: name,
+        elements: keys && { elements: keys.map((value) => ({ key: { value } })) },
+      }),
+  }
+}

@@ -1,0 +1,46 @@
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import type { Result } from "../../lib/cni/result.ts"
+import { ensureHostports, removeHostports } from "../../lib/net/hostport/hostports.ts"
+import type { PodPorts } from "../../lib/net/hostport/pod-rules.ts"
+import { onlyAddress } from "../../lib/net/port-mapping.ts"
+import { planRouteLocalnet } from "../../lib/net/route-localnet.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { forgetUdpFlows, type UdpPort } from "../../lib/net/stale-flows.ts"
+import { Undo } from "../../lib/net/undo.ts"
+import { readPortmapConfig } from "./config.ts"
+import { planPods } from "./pods.ts"
+
+/** Leads the host ports that the runtime asks for to the pod, or leaves the node as it was. The result is that of the plugins before. */
+export function add(call: Call): Result {
+  const config = readPortmapConfig(call.config)
+  const result = readPrevResult(call.config)
+  if (!result) throw invalidConfig("prevResult", "must be called as chained plugin", "put it behind bridge or the like")
+  if (config.mappings.length === 0) return result
+  const pods = planPods(call, config, result)
+  const owner = ownerOf(call)
+  using host = NetworkStack.host()
+  using undo = new Undo()
+
+  const openLocalhost = pods.map((pod) => planLocalhost(host, pod))
+  ensureHostports(host, owner, pods)
+  undo.add(() => void removeHostports(host, owner))
+  for (const open of openLocalhost) open?.()
+  for (const pod of pods) forgetUdpFlows(host, pod.family, udpPortsOf(pod))
+
+  undo.keep()
+  return result
+}
+
+/** IPv6 has no such setting: ::1 does not reach pods. */
+function planLocalhost(host: NetworkStack, { family, address, masquerade }: PodPorts): (() => void) | undefined {
+  return family === 4 && masquerade !== "none" ? planRouteLocalnet(host, address) : undefined
+}
+
+/** Whoever answered there until now is not the pod. */
+function udpPortsOf({ mappings }: PodPorts): UdpPort[] {
+  const udp = mappings.filter(({ protocol }) => protocol === "udp")
+  return udp.map((mapping) => ({ port: mapping.hostPort, address: onlyAddress(mapping) }))
+}

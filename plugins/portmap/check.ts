@@ -1,0 +1,24 @@
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { findDifference } from "../../lib/net/hostport/verify.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { readPortmapConfig } from "./config.ts"
+import { planPods } from "./pods.ts"
+
+const ADVICE =
+  "if something emptied the ruleset, as a firewall does that is loaded anew, an ADD for any pod brings the shared chains back and one for this pod its rules"
+
+/** Returns if the attachment's rules are there, each once, and packets get to them; throws naming the first difference. */
+export function check(call: Call): void {
+  const config = readPortmapConfig(call.config)
+  const result = readPrevResult(call.config)
+  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  if (config.mappings.length === 0) return
+  using host = NetworkStack.host()
+  for (const pod of planPods(call, config, result)) {
+    const difference = findDifference(host, ownerOf(call), pod)
+    if (difference) throw changed(difference, ADVICE)
+  }
+}

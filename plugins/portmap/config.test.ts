@@ -1,0 +1,172 @@
+import { describe, expect, test } from "vitest"
+import { matchConfig, readConfig } from "../../lib/cni/config.ts"
+import { CniError } from "../../lib/cni/errors.ts"
+import { versions } from "../../lib/cni/version.ts"
+import { formatAddress } from "../../lib/ip/address.ts"
+import { formatPrefix } from "../../lib/ip/prefix.ts"
+import type { Match } from "../../lib/net/packet-match.ts"
+import { formatHostPort } from "../../lib/net/port-mapping.ts"
+import { readPortmapConfig } from "./config.ts"
+
+function read(config: object) {
+  const text = JSON.stringify({ cniVersion: "1.1.0", name: "podnet", type: "portmap", ...config })
+  return readPortmapConfig(matchConfig(readConfig(new TextEncoder().encode(text)), versions))
+}
+
+function refusal(config: object): readonly [code: number, message: string] {
+  try {
+    read(config)
+  } catch (error) {
+    if (error instanceof CniError) return [error.code, error.message]
+    throw error
+  }
+  throw new Error("not refused")
+}
+
+const mapped = (...portMappings: object[]) => read({ runtimeConfig: { portMappings } }).mappings
+const PORT = { hostPort: 8080, containerPort: 80, protocol: "tcp" }
+
+test("without any key nothing is mapped, and what is gets the source address it needs", () => {
+  expect(read({})).toEqual({ mappings: [], snat: true, masqAll: false, conditions: { 4: [], 6: [] } })
+  expect(read({ snat: false, masqAll: true })).toMatchObject({ snat: false, masqAll: true })
+  expect(read({ runtimeConfig: {} }).mappings).toEqual([])
+})
+
+describe("backend", () => {
+  test.each([undefined, "", "nftables"])("%j is served", (backend) => {
+    expect(read({ backend }).snat).toBe(true)
+  })
+
+  test("iptables is refused as a field we cannot serve", () => {
+    expect(refusal({ backend: "iptables" })).toEqual([2, 'unsupported field: backend: "iptables"'])
+  })
+
+  test("another is unrecognized", () => {
+    expect(refusal({ backend: "ipvs" })).toEqual([7, 'invalid network config: backend: unrecognized backend "ipvs"'])
+  })
+})
+
+describe("the mark's bit", () => {
+  test.each([0, 13, 31])("%i is accepted, though no mark is needed", (markMasqBit) => {
+    expect(read({ markMasqBit }).mappings).toEqual([])
+  })
+
+  test.each([-1, 32])("%i is refused", (markMasqBit) => {
+    expect(refusal({ markMasqBit })[1]).toContain("MasqMarkBit must be between 0 and 31")
+  })
+
+  test("externalSetMarkChain belongs to iptables", () => {
+    expect(refusal({ externalSetMarkChain: "KUBE-MARK-MASQ" })[0]).toBe(2)
+    expect(refusal({ externalSetMarkChain: "X", markMasqBit: 3 })[1]).toContain(
+      "Cannot specify externalSetMarkChain and markMasqBit",
+    )
+    expect(read({ externalSetMarkChain: "" }).snat).toBe(true)
+  })
+})
+
+describe("port mappings", () => {
+  test("are read whatever the case of their keys and protocols, as containerd sends them", () => {
+    expect(mapped({ HostPort: 53, ContainerPort: 5353, Protocol: "UDP", HostIP: "" })).toEqual([
+      { hostPort: 53, containerPort: 5353, protocol: "udp", hostIp: undefined },
+    ])
+    expect(mapped({ ...PORT, protocol: "SCTP" })[0]?.protocol).toBe("sctp")
+  })
+
+  test.each(["192.0.2.1", "0.0.0.0", "fd00::1", "::"])("may name the address %s", (hostIP) => {
+    const [{ hostIp } = {}] = mapped({ ...PORT, hostIP })
+    expect(hostIp && formatAddress(hostIp)).toBe(hostIP)
+  })
+
+  test.each([
+    ["192.0.2.1", "192.0.2.1:8080/tcp"],
+    ["fd00::1", "[fd00::1]:8080/tcp"],
+    ["::", "8080/tcp"],
+    [undefined, "8080/tcp"],
+  ])("for %s are called %s", (hostIP, name) => {
+    expect(mapped({ ...PORT, hostIP }).map(formatHostPort)).toEqual([name])
+  })
+
+  test.each([
+    [{ hostPort: 0 }, "Invalid host port number: 0"],
+    [{ hostPort: undefined }, "Invalid host port number: 0"],
+    [{ hostPort: -1 }, "Invalid host port number: -1"],
+    [{ hostPort: 65536 }, "Invalid host port number: 65536"],
+    [{ containerPort: 0 }, "Invalid container port number: 0"],
+    [{ containerPort: 70000 }, "Invalid container port number: 70000"],
+    [{ protocol: "icmp" }, 'unknown protocol "icmp"'],
+    [{ protocol: "" }, 'unknown protocol ""'],
+    [{ protocol: undefined }, 'unknown protocol ""'],
+    [{ hostIP: "1.2.3" }, '"1.2.3" is not an IP address'],
+    [{ hostIP: "localhost" }, '"localhost" is not an IP address'],
+  ])("with %j are refused, by their place", (wrong, problem) => {
+    const [code, message] = refusal({ runtimeConfig: { portMappings: [PORT, { ...PORT, ...wrong }] } })
+    expect([code, message.includes(problem)], message).toEqual([7, true])
+    expect(message).toContain("runtimeConfig.portMappings[1].")
+  })
+
+  test.each([{ hostPort: "80" }, { hostPort: 80.5 }, { protocol: 6 }])("with %j are of the wrong type", (wrong) => {
+    expect(refusal({ runtimeConfig: { portMappings: [{ ...PORT, ...wrong }] } })[0]).toBe(6)
+  })
+
+  test("that are no list are refused", () => {
+    expect(refusal({ runtimeConfig: { portMappings: { hostPort: 1 } } })[0]).toBe(6)
+  })
+})
+
+describe("conditions", () => {
+  function shown(match: Match): string {
+    const not = match.not ? "!= " : ""
+    if (match.field === "iifname") return `iifname ${not}${match.name}`
+    if (match.field === "mark") return `mark & ${match.mask} ${not}${match.mark}`
+    return `${match.field} ${not}${formatPrefix(match.prefix)}`
+  }
+
+  test.each([
+    [["ip saddr 10.0.0.0/8"], ["saddr 10.0.0.0/8"]],
+    [["ip", "daddr", "!=", "192.0.2.1"], ["daddr != 192.0.2.1/32"]],
+    [["ip", "saddr", "==", "10.1.2.3/16"], ["saddr 10.1.0.0/16"]],
+    [["iifname", '"eth0"'], ["iifname eth0"]],
+    [["meta iifname != eth1"], ["iifname != eth1"]],
+    [["meta", "mark", "0x10"], [`mark & ${0xffffffff} 16`]],
+    [["mark", "&", "0xf0", "!=", "16"], ["mark & 240 != 16"]],
+    [
+      ["ip saddr 10.0.0.0/8", "iifname eth0", "meta mark 1"],
+      ["saddr 10.0.0.0/8", "iifname eth0", `mark & ${0xffffffff} 1`],
+    ],
+    [[], []],
+  ])("%j are understood", (conditionsV4, expected) => {
+    expect(read({ conditionsV4 }).conditions[4].map(shown)).toEqual(expected)
+    expect(read({ conditionsV4 }).conditions[6]).toEqual([])
+  })
+
+  test("of IPv6 are about IPv6 addresses", () => {
+    expect(read({ conditionsV6: ["ip6 saddr != fd00::/8"] }).conditions[6].map(shown)).toEqual(["saddr != fd00::/8"])
+  })
+
+  test.each([
+    [["ip6", "saddr", "fd00::/8"], '"ip6"'],
+    [["ip", "saddr", "fd00::/8"], '"fd00::/8"'],
+    [["ip", "saddr", "{10.0.0.0/8,", "192.0.2.1}"], '"{10.0.0.0/8,"'],
+    [["ip", "protocol", "tcp"], '"protocol"'],
+    [["ip", "saddr", "10.0.0.0/33"], '"10.0.0.0/33"'],
+    [["ip", "saddr", "0.0.0.0/0"], '"0.0.0.0/0"'],
+    [["counter"], '"counter"'],
+    [["iifname", "eth*"], '"eth*"'],
+    [["meta", "mark", "0x1ffffffff"], '"0x1ffffffff"'],
+    [["meta", "mark", "1e3"], '"1e3"'],
+    [["ip", "saddr"], "a condition breaks off"],
+    [["ip saddr 10.0.0.0/8", "accept;"], '"accept;"'],
+  ])("%j are refused, the word being named", (conditionsV4, word) => {
+    const [code, message] = refusal({ conditionsV4 })
+    expect([code, message.includes(word)], message).toEqual([7, true])
+    expect(message).toContain("conditionsV4")
+  })
+
+  test.each([
+    ["conditionsV4", ["-s", "10.0.0.0/8"]],
+    ["conditionsV4", ["!", "-d", "192.0.2.0/24"]],
+    ["conditionsV6", ["-i", "eth0"]],
+  ])("%s %j are options of iptables: a field we cannot serve", (key, words) => {
+    expect(refusal({ [key]: words })).toEqual([2, `unsupported field: ${key}: ${words.join(" ")}`])
+  })
+})

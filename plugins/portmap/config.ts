@@ -1,0 +1,95 @@
+import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
+import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
+import type { Json } from "../../lib/cni/json.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Match } from "../../lib/net/packet-match.ts"
+import { type PortMapping, type Protocol, protocols } from "../../lib/net/port-mapping.ts"
+import { readConditions } from "./conditions.ts"
+
+/** What is asked of `portmap`: by the network's administrator, and by the runtime for one pod. */
+export interface PortmapConfig {
+  readonly mappings: readonly PortMapping[]
+  /** Pods that reach themselves, and 127.0.0.1, through the node's ports come from the node's address. */
+  readonly snat: boolean
+  /** So does everybody else. Counts only with `snat`. */
+  readonly masqAll: boolean
+  /** What must be true of packets that are mapped. */
+  readonly conditions: Readonly<Record<4 | 6, readonly Match[]>>
+}
+
+const MAX_PORT = 65535
+const MAX_BIT = 31
+
+/** Reads and checks the configuration for the commands that need it. */
+export function readPortmapConfig({ fields }: NetworkConfig): PortmapConfig {
+  refuseBackend(fields)
+  checkMark(fields)
+  return {
+    mappings: fields.fields("runtimeConfig")?.list("portMappings", readMapping) ?? [],
+    snat: fields.boolean("snat") ?? true,
+    masqAll: fields.boolean("masqAll") ?? false,
+    conditions: { 4: readConditions(fields, 4), 6: readConditions(fields, 6) },
+  }
+}
+
+function refuseBackend(fields: Fields): void {
+  const backend = fields.string("backend") || "nftables"
+  if (backend === "nftables") return
+  if (backend !== "iptables") throw invalidConfig("backend", `unrecognized backend ${JSON.stringify(backend)}`)
+  const advice =
+    'remove the key or say "nftables"; both kinds of rules work beside each other, and DEL clears those that the Go plugin made'
+  throw unsupportedField("backend", JSON.stringify(backend), advice)
+}
+
+/** nftables rules need no mark, so the bit is checked and otherwise does not matter. */
+function checkMark(fields: Fields): void {
+  const bit = fields.integer("markMasqBit")
+  const chain = fields.string("externalSetMarkChain")
+  if (chain) {
+    if (bit !== undefined) {
+      throw invalidConfig("externalSetMarkChain", "Cannot specify externalSetMarkChain and markMasqBit", "remove both")
+    }
+    throw unsupportedField(
+      "externalSetMarkChain",
+      JSON.stringify(chain),
+      "remove the key; no chain of iptables is needed",
+    )
+  }
+  if (bit !== undefined && (bit < 0 || bit > MAX_BIT)) {
+    throw invalidConfig("markMasqBit", `MasqMarkBit must be between 0 and ${MAX_BIT}, not ${bit}`)
+  }
+}
+
+function readMapping(value: Json, path: string): PortMapping {
+  const fields = readFields(value, path)
+  return {
+    containerPort: readPort(fields, "containerPort", "container"),
+    hostPort: readPort(fields, "hostPort", "host"),
+    protocol: readProtocol(fields),
+    hostIp: fields.address("hostIP"),
+  }
+}
+
+function readPort(fields: Fields, key: string, whose: string): number {
+  const path = fields.pathOf(key)
+  const port = readInteger(fields.get(key) ?? 0, path, {})
+  if (port < 1 || port > MAX_PORT) {
+    throw invalidConfig(path, `Invalid ${whose} port number: ${port}`, `ports are from 1 to ${MAX_PORT}`)
+  }
+  return port
+}
+
+function readProtocol(fields: Fields): Protocol {
+  const text = fields.string("protocol") ?? ""
+  const protocol = text.toLowerCase()
+  if (isProtocol(protocol)) return protocol
+  throw invalidConfig(
+    fields.pathOf("protocol"),
+    `unknown protocol ${JSON.stringify(text)}`,
+    "known are tcp, udp and sctp",
+  )
+}
+
+function isProtocol(text: string): text is Protocol {
+  return Object.hasOwn(protocols, text)
+}
