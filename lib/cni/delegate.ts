@@ -1,5 +1,7 @@
 import { Undo } from "../net/undo.ts"
+import { patience } from "../sys/patience.ts"
 import { findExecutable, isThisExecutable, runExecutable, writeStderr } from "../sys/process.ts"
+import { TimedOut } from "../sys/timed-out.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
@@ -78,13 +80,20 @@ function readOrRelease(call: Call, path: string, run: (command: Command) => stri
   return result
 }
 
+/** Seconds: with the wait for a lock before it, within the two minutes that runtimes give a call. */
+const PATIENCE = 60
+
 /** stdout of a delegate that succeeded, its stderr passed on. One that failed speaks through: its code, message and details are kept. */
 function execute(call: Call, path: string, command: Command): string {
-  const { exitCode, signal, stdout, stderr } = runExecutable(
-    path,
-    { ...call.variables, CNI_COMMAND: command },
-    call.config.bytes,
-  )
+  const seconds = patience(PATIENCE)
+  const { exitCode, signal, stdout, stderr, timedOut } = runExecutable(path, {
+    env: { ...call.variables, CNI_COMMAND: command },
+    stdin: call.config.bytes,
+    patience: seconds,
+  })
+  if (timedOut) {
+    throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
+  }
   const output = decode(stdout)
   if (exitCode === 0) {
     writeStderr(stderr)

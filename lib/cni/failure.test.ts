@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { KernelError } from "../netlink/kernel-error.ts"
 import { SystemError } from "../sys/system-error.ts"
+import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
 import { printFailure, toCniError } from "./failure.ts"
 
@@ -26,6 +27,15 @@ describe("toCniError", () => {
     )
     const system = new SystemError("ENOENT", "open /run/netns/pod")
     expect(toCniError(system)).toEqual(expect.objectContaining({ code: code.file, message: system.message }))
+  })
+})
+
+describe("what took too long", () => {
+  it.each([
+    [new TimedOut("cannot lock x within 30 seconds", "process 5 (cat) holds it"), "process 5 (cat) holds it"],
+    [new SystemError("ETIMEDOUT", "receive from the kernel"), "the kernel is slow"],
+  ])("may be tried again later: %s", (error, details) => {
+    expect(toCniError(error)).toMatchObject({ code: 11, message: error.message, details })
   })
 })
 

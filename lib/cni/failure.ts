@@ -1,6 +1,7 @@
 import { Conflict } from "../net/conflict.ts"
 import { KernelError } from "../netlink/kernel-error.ts"
-import { SystemError } from "../sys/system-error.ts"
+import { failedWith, SystemError } from "../sys/system-error.ts"
+import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
 import { printJson } from "./json.ts"
 
@@ -10,6 +11,9 @@ export function toCniError(error: unknown): CniError {
   const cause = { cause: error }
   if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
   if (error instanceof Conflict) return new CniError(code.conflict, error.message, error.advice, cause)
+  if (error instanceof TimedOut) return new CniError(code.tryAgainLater, error.message, error.advice, cause)
+  if (failedWith(error, "ETIMEDOUT"))
+    return new CniError(code.tryAgainLater, error.message, "the kernel is slow", cause)
   if (error instanceof SystemError) return new CniError(code.file, error.message, adviceOn(error), cause)
   const message = error instanceof Error ? error.message : String(error)
   return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)

@@ -1,13 +1,14 @@
 import { listAddresses } from "../netlink/route/address.ts"
 import { type Link, type Operstate, readLink } from "../netlink/route/link.ts"
 import { RTNLGRP } from "../netlink/route/rtm.ts"
+import { TimedOut } from "../sys/timed-out.ts"
 import { Conflict } from "./conflict.ts"
 import type { NetworkStack } from "./stack.ts"
 
 /** How long the kernel may take to bring a port up or to end duplicate address detection, in seconds. */
 const PATIENCE = 5
 
-/** The link once traffic passes through it (operstate up). Throws Conflict when that takes longer than five seconds. */
+/** The link once traffic passes through it (operstate up). Throws TimedOut when that takes longer than five seconds. */
 export function waitUntilUp(stack: NetworkStack, index: number): Link {
   let state: Operstate = "notpresent"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
@@ -16,10 +17,10 @@ export function waitUntilUp(stack: NetworkStack, index: number): Link {
     return state === "up" ? link : undefined
   })
   if (up) return up
-  throw new Conflict(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")
+  throw new TimedOut(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")
 }
 
-/** Returns once no address of the link waits for duplicate address detection. Throws Conflict if one is a duplicate. */
+/** Returns once no address of the link waits for duplicate address detection. Throws Conflict if one is a duplicate, TimedOut. */
 export function waitForDetection(stack: NetworkStack, index: number, name: string): void {
   const done = waitFor(stack, RTNLGRP.IPV6_IFADDR, () => {
     const addresses = listAddresses(stack.kernel, index)
@@ -29,7 +30,7 @@ export function waitForDetection(stack: NetworkStack, index: number, name: strin
     return addresses.some(({ tentative }) => tentative) ? undefined : true
   })
   if (!done && readLink(stack.kernel, index)?.operstate === "up") {
-    throw new Conflict(`IPv6 addresses of ${name} are still tentative after ${PATIENCE} seconds`, "try again")
+    throw new TimedOut(`IPv6 addresses of ${name} are still tentative after ${PATIENCE} seconds`, "try again")
   }
 }
 

@@ -57,6 +57,8 @@ export interface Outcome {
   /** Null where a signal ended it. */
   readonly exitCode: number | null
   readonly signal: string | number | undefined
+  /** Whether it was killed, with all processes it had started, because it took too long. */
+  readonly timedOut: boolean
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
@@ -64,23 +66,41 @@ export interface Outcome {
 /** Tries to start an executable that is being written ("text file busy") before giving up, a second apart. */
 const BUSY_TRIES = 6
 
-/** Runs an executable to its end in this process's namespaces. Throws when it cannot be started. */
-export function runExecutable(path: string, env: Record<string, string | undefined>, stdin: Uint8Array): Outcome {
+export interface Input {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: Uint8Array
+  /** Seconds after which it is killed. */
+  readonly patience: number
+}
+
+/** Runs an executable to its end in this process's namespaces, in a session of its own. Throws when it cannot be started. */
+export function runExecutable(path: string, { env, stdin, patience }: Input): Outcome {
   for (let attempt = 1; ; attempt++) {
     try {
-      const { exitCode, signalCode, stdout, stderr } = Bun.spawnSync([path], {
-        env,
+      const { pid, exitCode, signalCode, stdout, stderr, exitedDueToTimeout } = Bun.spawnSync([path], {
+        env: { ...env },
         stdin,
         stdout: "pipe",
         stderr: "pipe",
+        detached: true,
+        timeout: patience * 1000,
+        killSignal: "SIGKILL",
       })
-      return { exitCode, signal: signalCode, stdout, stderr }
+      if (exitedDueToTimeout) killGroup(pid)
+      return { exitCode, signal: signalCode, stdout, stderr, timedOut: exitedDueToTimeout ?? false }
     } catch (error) {
       const errno = errnoOf(error)
       if (errno !== "ETXTBSY" || attempt === BUSY_TRIES) throw errno ? new SystemError(errno, `start ${path}`) : error
       Bun.sleepSync(1000)
     }
   }
+}
+
+/** What a killed process started goes too. There may be nothing left. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL")
+  } catch {}
 }
 
 /** The number that Bun's own errors carry, negated as in libuv. */

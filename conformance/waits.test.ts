@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { hostLocal, Network } from "./bridge/network.ts"
+import { install } from "./lab/foreign.ts"
+import { Node } from "./lab/node.ts"
+import { snapshot } from "./lab/snapshot.ts"
+
+const env = { CNI_TS_WAIT: "1" }
+
+/** Holds flock(2)'s lock on the file while `action` runs. */
+async function whileLocked(file: string, action: () => void): Promise<void> {
+  const holder = spawn("flock", [file, "sh", "-c", "echo locked; exec cat"], { stdio: ["pipe", "pipe", "inherit"] })
+  const ended = once(holder, "close")
+  try {
+    await once(holder.stdout, "data")
+    action()
+  } finally {
+    holder.stdin.end()
+    await ended
+  }
+}
+
+describe("the wait for the lock of host-local's leases", () => {
+  test.each(["ADD", "DEL", "CHECK", "GC"])("has an end: %s is code 11 and says who holds it", async (command) => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    const file = join(node.dir, "ipam/net/lock")
+    mkdirSync(join(node.dir, "ipam/net"), { recursive: true })
+    const call = { command, netns: node.pod(), config: network.config, env }
+    await whileLocked(file, () => {
+      const { error } = node.call("host-local", call)
+      expect(error).toMatchObject({ code: 11, msg: `cannot lock ${file} within 1 seconds` })
+      expect(error?.details).toMatch(/^process \d+ \((flock|sh|cat)\) holds it$/)
+    })
+    expect(node.call("host-local", call).error?.code).toBe(command === "CHECK" ? 104 : undefined)
+  })
+
+  test("leaves a failed ADD of bridge without a trace", async () => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    const file = join(node.dir, "ipam/net/lock")
+    mkdirSync(join(node.dir, "ipam/net"), { recursive: true })
+    const netns = node.pod()
+    await whileLocked(file, () => {
+      const before = snapshot(node)
+      expect(network.ask("ADD", netns, { env }).error).toMatchObject({ code: 11 })
+      expect(snapshot(node)).toEqual(before)
+    })
+  })
+})
+
+describe("a delegated plugin of others that hangs", () => {
+  test.each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
+    "is killed with all that it started, and %s is code 11",
+    (command) => {
+      using node = new Node()
+      const path = install(node, "bin", "sleep 1000 & sleep 1000")
+      const network = new Network(node, { ipam: { type: "foreign" } })
+      const netns = node.pod()
+      const before = snapshot(node)
+      const { error } = node.call("bridge", { command, netns, path, env, config: network.config })
+      expect(error).toMatchObject({ code: 11, msg: `${path}/foreign ${command} did not end within 1 seconds` })
+      expect(node.processes()).toEqual([])
+      expect(snapshot(node)).toEqual(before)
+    },
+  )
+})

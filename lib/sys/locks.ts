@@ -1,0 +1,21 @@
+/** A lock file as /proc/locks identifies it: `device` is `major:minor`, decimal. */
+export interface LockedFile {
+  readonly device: string
+  readonly inode: bigint
+}
+
+/**
+ * The process that holds a flock(2) lock on the file, from the text of /proc/locks (proc_locks(5)), such as
+ * `3: FLOCK  ADVISORY  WRITE 12345 fe:00:9989088 0 EOF`. Undefined where none is listed, or it lives in another PID namespace.
+ */
+export function lockHolder(locks: string, { device, inode }: LockedFile): number | undefined {
+  const [major = 0, minor = 0] = device.split(":").map(Number)
+  const hex = (number: number) => number.toString(16).padStart(2, "0")
+  const file = `${hex(major)}:${hex(minor)}:${inode}`
+  for (const line of locks.split("\n")) {
+    // A process that waits has an arrow in the second place.
+    const [, kind, , , pid, place] = line.trim().split(/\s+/)
+    if (kind === "FLOCK" && place === file && Number(pid) > 0) return Number(pid)
+  }
+  return undefined
+}
