@@ -23,10 +23,10 @@ export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: (
 export function findDelegate(call: Call, type: string): Delegate {
   const path = locate(call, type)
   const sibling = call.siblings[type]
-  if (!sibling || !isThisExecutable(path)) return executed(call, path)
+  if (!sibling || !isThisExecutable(path)) return timed(call, executed(call, path))
   // Called as its own delegate a plugin would go on for ever.
   if (!sibling.ipam) throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
-  return inProcess(call, sibling)
+  return timed(call, inProcess(call, sibling))
 }
 
 function locate(call: Call, type: string): string {
@@ -46,6 +46,15 @@ function locate(call: Call, type: string): string {
     `failed to find plugin ${JSON.stringify(type)} in path [${path.join(" ")}]`,
     "install the plugin into a directory of CNI_PATH, or correct the type in the config",
   )
+}
+
+/** The time that goes by in a delegate is a phase of its own in the log. */
+function timed({ log }: Call, { add, del, check, gc, status }: Delegate): Delegate {
+  const during =
+    <Value>(verb: () => Value) =>
+    () =>
+      log.timed("ipam", verb)
+  return { add: during(add), del: during(del), check: during(check), gc: during(gc), status: during(status) }
 }
 
 function inProcess(call: Call, plugin: Plugin): Delegate {

@@ -14,6 +14,7 @@ import { atLeast, latest, type Version } from "./version.ts"
 /** Answers the one call this process was started for, then ends the process: 0 for success, 1 after an error. */
 export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
   const variables = environment()
+  const log = new CallLog(plugin.name, variables)
   let config: UnmatchedConfig | undefined
   try {
     const asked = variables["CNI_COMMAND"] ? readEnvironment(variables) : undefined
@@ -22,21 +23,25 @@ export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
     } else if (asked.command === "VERSION") {
       writeStdout(`${versionReply(plugin)}\n`)
     } else {
-      config = readConfig(readInput())
-      perform(plugin, asked, config, { variables, siblings, log: new CallLog(plugin.name) })
+      const read = log.timed("input", () => readConfig(readInput()))
+      config = read
+      log.configured(read)
+      log.timed("plugin", () => perform(plugin, asked, read, { variables, siblings, log }))
+      log.end()
     }
     exit(0)
   } catch (error) {
-    fail(error, config?.cniVersion || undefined)
+    fail(toCniError(error), config?.cniVersion || undefined, log)
   }
 }
 
-function fail(error: unknown, version: string | undefined): void {
+function fail(error: CniError, version: string | undefined, log: CallLog): void {
   try {
-    writeStdout(printFailure(toCniError(error), version))
+    writeStdout(printFailure(error, version))
   } catch {
-    writeStderr(`${toCniError(error).message}\n`)
+    writeStderr(`${error.message}\n`)
   }
+  log.end(error)
   exit(1)
 }
 

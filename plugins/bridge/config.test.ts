@@ -4,6 +4,7 @@ import { CniError } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
+import { silentLog } from "../../lib/testing/silent-log.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 
 const network = (config: object) => {
@@ -261,7 +262,7 @@ describe("the MAC address asked for", () => {
       path: [],
       netnsOverride: false,
     }
-    const call: Call = { environment, config: network(config), variables: {}, log: { removed() {} }, siblings: {} }
+    const call: Call = { environment, config: network(config), variables: {}, log: silentLog, siblings: {} }
     const mac = readRequestedMac(call)
     return mac && formatMac(mac)
   }
