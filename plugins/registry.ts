@@ -4,7 +4,10 @@ import type { Plugin } from "../lib/cni/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
+
 import { portmap } from "./portmap/plugin.ts"
+
+import { ptp } from "./ptp/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
@@ -13,5 +16,6 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   loopback,
   macvlan,
   portmap,
+  ptp,
   static: staticAddresses,
 }

@@ -28,6 +28,20 @@ export function checkPodInterface(pod: NetworkStack, call: Call, result: Result,
   return { link, position }
 }
 
+/**
+ * The veth's other end on the node is the one in the result, with the MAC address that the result says. Its name may be the Go
+ * plugin's, so it is found by its peer.
+ */
+export function checkHostEnd(host: NetworkStack, inPod: Link, result: Result): Link {
+  const veth = readLink(host.kernel, inPod.peer)
+  const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
+  if (veth?.kind !== "veth" || veth.peer !== inPod.index || !listed) {
+    throw changed(`the host end of ${inPod.name} is not the one in prevResult`)
+  }
+  compareMac(veth, listed)
+  return veth
+}
+
 /** The link has the MAC address that the result says, if it says one. */
 export function compareMac(link: Link, listed: Interface): void {
   const mac = formatMac(link.mac)

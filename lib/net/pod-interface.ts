@@ -11,6 +11,8 @@ export interface PodInterface {
   readonly index: number
   readonly name: string
   readonly addresses: readonly { readonly prefix: Prefix; readonly gateway?: Address | undefined }[]
+  /** Routes of the link itself, in the place of those to the networks of its addresses, which the kernel would make. */
+  readonly linkRoutes?: readonly LinkRoute[]
   /** A route without gateway goes by the first gateway of its family, or on-link if there is none. */
   readonly routes: readonly LinkRoute[]
   /** Ask the neighbours whether they have our IPv6 addresses, and wait for the answer. */
@@ -22,15 +24,16 @@ export interface PodInterface {
  * so that neighbours forget who had them before.
  */
 export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
-  const { index, name, addresses, detectDuplicates } = wish
+  const { index, name, addresses, linkRoutes, detectDuplicates } = wish
   const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
   pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
   for (const { prefix } of addresses) {
     const skipDetection = prefix.address.family === 6 && !detectDuplicates
-    addAddress(pod.kernel, { index, link: name, prefix, skipDetection })
+    addAddress(pod.kernel, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
   }
   changeLink(pod.kernel, index, name, { up: true })
   if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
+  for (const route of linkRoutes ?? []) addRoute(pod.kernel, index, route)
   addRoutes(pod, wish)
 }
 

@@ -1,4 +1,10 @@
-import { type CheckedInterface, checkPodInterface, checkPodNetwork, compareMac } from "../../lib/cni/check-pod.ts"
+import {
+  type CheckedInterface,
+  checkHostEnd,
+  checkPodInterface,
+  checkPodNetwork,
+  compareMac,
+} from "../../lib/cni/check-pod.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed, invalidConfig } from "../../lib/cni/errors.ts"
@@ -53,14 +59,9 @@ interface VethCheck {
   readonly result: Result
 }
 
-/** The other end is a port of the bridge, with the settings asked for. Its name may be the Go plugin's, so it is found by its peer. */
+/** The other end is a port of the bridge, with the settings asked for. */
 function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: VethCheck): Link {
-  const veth = readLink(host.kernel, inPod.peer)
-  const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
-  if (veth?.kind !== "veth" || veth.peer !== inPod.index || !listed) {
-    throw changed(`the host end of ${inPod.name} is not the one in prevResult`)
-  }
-  compareMac(veth, listed)
+  const veth = checkHostEnd(host, inPod, result)
   if (veth.master !== bridge.index) throw changed(`${veth.name} is not attached to bridge ${bridge.name}`)
   if (veth.port?.hairpin !== config.hairpinMode)
     throw changed(`hairpin mode of ${veth.name} is not ${config.hairpinMode}`)

@@ -16,6 +16,7 @@ const attributes = attributeSet({
 
 const IFA_F_NODAD = 0x02
 const IFA_F_DADFAILED = 0x08
+const IFA_F_NOPREFIXROUTE = 0x200
 const IFA_F_TENTATIVE = 0x40
 const HEADER = 8 // struct ifaddrmsg: family, prefix length, flags, scope, index
 
@@ -35,10 +36,13 @@ export interface NewAddress {
   readonly prefix: Prefix
   /** IPv6: usable at once, without asking the neighbours whether they have it. */
   readonly skipDetection?: boolean
+  /** The kernel makes no route to the address's network. */
+  readonly withoutRoute?: boolean
 }
 
 /** Puts an address on a link, with the broadcast address of its network. Throws EEXIST if it is there. */
-export function addAddress(kernel: Conversation, { index, link, prefix, skipDetection }: NewAddress): void {
+export function addAddress(kernel: Conversation, wish: NewAddress): void {
+  const { index, link, prefix } = wish
   kernel.perform({
     asked: `add an address to ${link}`,
     type: RTM.NEWADDR,
@@ -49,10 +53,14 @@ export function addAddress(kernel: Conversation, { index, link, prefix, skipDete
         local: prefix.address,
         address: prefix.address,
         broadcast: broadcastOf(prefix),
-        flags: skipDetection ? IFA_F_NODAD : undefined,
+        flags: flagsOf(wish) || undefined,
       })
     },
   })
+}
+
+function flagsOf({ skipDetection = false, withoutRoute = false }: NewAddress): number {
+  return (skipDetection ? IFA_F_NODAD : 0) | (withoutRoute ? IFA_F_NOPREFIXROUTE : 0)
 }
 
 /** IPv4 networks of more than two addresses have one. */

@@ -3,7 +3,7 @@ import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
-import { type Message, NLM_F_CREATE } from "../message.ts"
+import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { prefixIn } from "./prefix.ts"
 import { AF, afOf, RTM } from "./rtm.ts"
 
@@ -16,6 +16,7 @@ const attributes = attributeSet({
   oif: [4, u32],
   gateway: [5, address],
   priority: [6, u32],
+  source: [7, address],
   metrics: [8, nested(metrics)],
   multipath: [9, bytes],
   table: [15, u32],
@@ -25,6 +26,8 @@ const attributes = attributeSet({
 const hopAttributes = attributeSet({ gateway: [5, address] })
 
 export const RT_TABLE_MAIN = 254
+export const RT_SCOPE_LINK = 253
+export const RT_SCOPE_HOST = 254
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
 const RTN_LOCAL = 2
@@ -34,6 +37,8 @@ const HEADER = 12 // struct rtmsg
 export interface LinkRoute {
   readonly dst: Prefix
   readonly gateway?: Address | undefined
+  /** The address that packets are sent from where their sender names none. */
+  readonly source?: Address | undefined
   readonly priority?: number | undefined
   readonly mtu?: number | undefined
   readonly advmss?: number | undefined
@@ -59,11 +64,20 @@ export interface Route {
 
 /** Adds a route. The same destination by another gateway may exist; an exact duplicate throws EEXIST. */
 export function addRoute(kernel: Conversation, index: number, route: LinkRoute): void {
-  const { dst, gateway, priority, mtu, advmss, table = RT_TABLE_MAIN, scope = 0 } = route
+  putRoute(kernel, index, route, NLM_F_CREATE)
+}
+
+/** Adds a route; any other to the same destination, of the same priority, throws EEXIST. */
+export function createRoute(kernel: Conversation, index: number, route: LinkRoute): void {
+  putRoute(kernel, index, route, NLM_F_CREATE | NLM_F_EXCL)
+}
+
+function putRoute(kernel: Conversation, index: number, route: LinkRoute, flags: number): void {
+  const { dst, gateway, source, priority, mtu, advmss, table = RT_TABLE_MAIN, scope = 0 } = route
   kernel.perform({
     asked: `add route ${formatPrefix(dst)}`,
     type: RTM.NEWROUTE,
-    flags: NLM_F_CREATE,
+    flags,
     write(writer) {
       const small = table < 256 // one byte of the header has room for it
       writer.u8(afOf(dst.address.family)).u8(dst.length).u8(0).u8(0)
@@ -77,6 +91,7 @@ export function addRoute(kernel: Conversation, index: number, route: LinkRoute):
         dst: dst.address,
         oif: index,
         gateway,
+        source,
         priority: priority || undefined,
         metrics: mtu || advmss ? { mtu: mtu || undefined, advmss: advmss || undefined } : undefined,
         table: small ? undefined : table,

@@ -1,0 +1,69 @@
+import { takeAddresses } from "../../lib/cni/addresses.ts"
+import { findDelegate } from "../../lib/cni/delegate.ts"
+import { openPod } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import type { Result } from "../../lib/cni/result.ts"
+import { formatMac, localMac, type Mac } from "../../lib/ip/mac.ts"
+import { planForwarding } from "../../lib/net/forwarding.ts"
+import { ensureMasquerade, removeMasquerade } from "../../lib/net/masquerade.ts"
+import { type Owner, ownerAlias } from "../../lib/net/names.ts"
+import { configurePodInterface } from "../../lib/net/pod-interface.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { Undo } from "../../lib/net/undo.ts"
+import { createPodVeth } from "../../lib/net/veth.ts"
+import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
+import { randomBytes } from "../../lib/sys/digest.ts"
+import { readPtpConfig } from "./config.ts"
+import { configureHostEnd } from "./host-end.ts"
+import { type Layer3, planLayer3 } from "./layer3.ts"
+
+/** Connects one pod to the node by a link of their own, or leaves the node as it was. */
+export function add(call: Call): Result {
+  const { ipMasq, mtu, ipamType, dns } = readPtpConfig(call.config)
+  const ipam = findDelegate(call, ipamType)
+  const owner = ownerOf(call)
+  using host = NetworkStack.host()
+  using pod = openPod(call.environment.netns)
+  using undo = new Undo()
+
+  const [hostMac, podMac] = [localMac(randomBytes(6)), localMac(randomBytes(6))]
+  const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu, namespace: pod.namespace?.fd } }
+  const veth = createPodVeth(host, { owner, ...ends }, undo)
+  const given = takeAddresses(ipam, ipamType, undo)
+  const layer3 = planLayer3(given.ips)
+  const families = new Set(layer3.ips.map(({ address }) => address.address.family))
+  const forwarding = [...families].map(planForwarding)
+  configureHostEnd(host, veth, layer3)
+  configurePodInterface(pod, {
+    index: veth.peer,
+    name: owner.ifname,
+    addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
+    linkRoutes: layer3.podRoutes,
+    routes: given.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
+    detectDuplicates: false, // there is nobody else on the link
+  })
+  if (ipMasq) masquerade(host, owner, layer3, undo)
+  for (const enable of forwarding) enable?.() // not undone, so it comes last
+  changeLink(host.kernel, veth.index, veth.name, { alias: ownerAlias(owner) })
+
+  undo.keep()
+  return { interfaces: describe(call, veth, podMac), ips: layer3.ips, routes: given.routes, dns: dns ?? given.dns }
+}
+
+function masquerade(host: NetworkStack, owner: Owner, { ips }: Layer3, undo: Undo): void {
+  undo.add(() => removeMasquerade(host, owner))
+  ensureMasquerade(
+    host,
+    owner,
+    ips.map(({ address }) => address),
+  )
+}
+
+function describe({ environment }: Call, veth: Link, podMac: Mac): Result["interfaces"] {
+  const { ifname, netns } = environment
+  return [
+    { name: veth.name, mac: formatMac(veth.mac), sandbox: "" },
+    { name: ifname, mac: formatMac(podMac), sandbox: netns },
+  ]
+}

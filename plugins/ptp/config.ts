@@ -1,0 +1,21 @@
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import { readIpamType, readMasquerade, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Dns } from "../../lib/cni/result.ts"
+
+/** What the network's administrator asks of `ptp`, with its defaults filled in and its values checked. */
+export interface PtpConfig {
+  readonly ipMasq: boolean
+  /** 0: the kernel's choice. */
+  readonly mtu: number
+  readonly ipamType: string
+  /** The configuration's own DNS settings, which replace those of IPAM as a whole. */
+  readonly dns: Dns | undefined
+}
+
+/** Reads and checks the configuration for the commands that need all of it. */
+export function readPtpConfig({ fields }: NetworkConfig): PtpConfig {
+  const ipamType = readIpamType(fields)
+  if (ipamType === "") throw invalidConfig("ipam.type", "missing", "ptp connects pods by their addresses alone")
+  return { ipMasq: readMasquerade(fields), mtu: readMtu(fields), ipamType, dns: readOwnDns(fields) }
+}

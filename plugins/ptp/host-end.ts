@@ -1,0 +1,37 @@
+import { formatPrefix } from "../../lib/ip/prefix.ts"
+import { Conflict } from "../../lib/net/conflict.ts"
+import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
+import { refusedWith } from "../../lib/netlink/kernel-error.ts"
+import { addAddress } from "../../lib/netlink/route/address.ts"
+import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
+import { createRoute, type LinkRoute } from "../../lib/netlink/route/route.ts"
+import type { Layer3 } from "./layer3.ts"
+
+/**
+ * Sets the host's end of a pod's link up, gives it the gateways' addresses and leads the pod's addresses to it. Throws Conflict where
+ * the node has a route to one of them already: it would win, and nobody would reach the pod.
+ */
+export function configureHostEnd({ kernel }: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
+  const { index, name } = veth
+  const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
+  // The node asks for the pod's MAC from its link-local address, which would be tentative for a second or two.
+  if (hasIPv6) trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
+  changeLink(kernel, index, name, { up: true })
+  for (const prefix of hostAddresses) {
+    addAddress(kernel, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
+  }
+  for (const route of hostRoutes) lead(kernel, veth, route)
+}
+
+function lead(kernel: NetworkStack["kernel"], { index }: Link, route: LinkRoute): void {
+  try {
+    createRoute(kernel, index, route)
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+    const dst = formatPrefix(route.dst)
+    throw new Conflict(
+      `the node has a route to ${dst} already`,
+      `another pod may have this address: ip route show ${dst}`,
+    )
+  }
+}
