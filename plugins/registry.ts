@@ -1,6 +1,7 @@
 import { hostLocal } from "../ipam/host-local/plugin.ts"
 import { staticAddresses } from "../ipam/static/plugin.ts"
 import type { Plugin } from "../lib/cni/plugin.ts"
+import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
@@ -11,6 +12,7 @@ import { ptp } from "./ptp/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
+  bandwidth,
   bridge,
   "host-local": hostLocal,
   loopback,

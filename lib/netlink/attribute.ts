@@ -139,7 +139,7 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** The payload as a view of at least `size` bytes; the kernel may append, never shorten. */
-function sized(payload: Uint8Array, size: number): DataView {
+export function sized(payload: Uint8Array, size: number): DataView {
   if (payload.length < size) throw new WireError(`${payload.length} bytes where ${size} are due`, payload.byteOffset)
   return viewOf(payload)
 }
@@ -157,6 +157,11 @@ export const u16: Kind<number> = {
 export const u32: Kind<number> = {
   write: (writer, value) => void writer.u32(value),
   read: (payload) => sized(payload, 4).getUint32(0, true),
+}
+
+export const u64: Kind<bigint> = {
+  write: (writer, value) => void writer.u64(value),
+  read: (payload) => sized(payload, 8).getBigUint64(0, true),
 }
 
 /** `be` is big-endian, the order in which netfilter's numbers travel. */

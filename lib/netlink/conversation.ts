@@ -54,9 +54,14 @@ export class Conversation implements Disposable {
 
   /** The one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
   ask(request: Request): Message {
-    const [answer] = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }).messages
+    const answer = this.askIfAny(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return answer
+  }
+
+  /** As ask(), for a question that the kernel may leave without an answer. */
+  askIfAny(request: Request): Message | undefined {
+    return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }).messages[0]
   }
 
   /**

@@ -43,6 +43,12 @@ export class Writer {
     return this
   }
 
+  u64(value: bigint): this {
+    const at = this.#claim(8) // may replace the view
+    this.#view.setBigUint64(at, value, true)
+    return this
+  }
+
   be64(value: bigint): this {
     const at = this.#claim(8) // may replace the view
     this.#view.setBigUint64(at, value)

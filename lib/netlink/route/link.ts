@@ -43,6 +43,7 @@ const link = attributeSet({
   mtu: [4, u32],
   peer: [5, u32],
   master: [10, u32],
+  transmitQueueLength: [13, u32],
   operstate: [16, u8],
   info: [18, nested(linkInfo)],
   alias: [20, text],
@@ -242,14 +243,27 @@ export function createMacvlan(kernel: Conversation, { name, on, mac, mtu, namesp
   })
 }
 
+/** An ifb: what it is given to send it hands back to where it came from, after its qdisc has had it. */
+export interface NewIfb {
+  readonly name: string
+  readonly mac: Uint8Array
+  readonly mtu: number
+}
+
+/** Makes an ifb that is up and has no queue of its own. Throws EEXIST if the name is taken. */
+export function createIfb(kernel: Conversation, { name, mac, mtu }: NewIfb): void {
+  const values = { name, mac, mtu, transmitQueueLength: 0, info: { kind: "ifb" } }
+  create(kernel, `create ifb ${name}`, values, { up: true })
+}
+
 type LinkValues = typeof link extends AttributeSet<infer T> ? Values<T> : never
 
-function create(kernel: Conversation, asked: string, values: LinkValues): void {
+function create(kernel: Conversation, asked: string, values: LinkValues, change: LinkChange = {}): void {
   kernel.perform({
     asked,
     type: RTM.NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    write: (writer) => link.write(writeHeader(writer, {}), values),
+    write: (writer) => link.write(writeHeader(writer, flagsOf(change)), values),
   })
 }
 

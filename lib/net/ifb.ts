@@ -1,0 +1,107 @@
+import type { Conversation } from "../netlink/conversation.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
+import { createIfb, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
+import { sha512Hex } from "../sys/digest.ts"
+import { Conflict } from "./conflict.ts"
+import { isOwnedBy, isOwnedIn, type Owner } from "./names.ts"
+import type { NetworkStack } from "./stack.ts"
+import type { Undo } from "./undo.ts"
+
+const PREFIX = "bwp"
+const DIGITS = 12
+
+/**
+ * What an attachment's ifb may be called: the Go plugin's name, which does not tell a container's interfaces apart, and one for those
+ * that come second.
+ */
+export function ifbNames({ network, containerId, ifname }: Owner): readonly [string, string] {
+  return [nameOf(`${network}${containerId}`), nameOf(`${network}\n${containerId}\n${ifname}`)]
+}
+
+function nameOf(text: string): string {
+  return PREFIX + sha512Hex(text).slice(0, DIGITS)
+}
+
+/**
+ * An ifb's MAC address says whose it is until its alias does, as the kernel takes no alias with the request that makes a link: a locally
+ * administered one of three bytes of the network and two of the attachment.
+ */
+export function ifbMac({ network, containerId, ifname }: Owner): Uint8Array {
+  return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
+}
+
+function networkMac(network: string): number[] {
+  return [0x02, ...bytesOf(network, 3)]
+}
+
+function bytesOf(text: string, count: number): number[] {
+  const digest = sha512Hex(text)
+  const bytes: number[] = []
+  for (let index = 0; index < count; index++) bytes.push(Number.parseInt(digest.slice(2 * index, 2 * index + 2), 16))
+  return bytes
+}
+
+/** Makes the attachment's ifb, up and without alias. It takes the place of one that an earlier ADD of the attachment left. */
+export function createOwnIfb(host: NetworkStack, owner: Owner, mtu: number, undo: Undo): Link {
+  undo.add(() => removeIfbs(host, owner))
+  const name = createOrReplace(host.kernel, owner, mtu)
+  const link = readLink(host.kernel, name)
+  if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
+  return link
+}
+
+function createOrReplace(kernel: Conversation, owner: Owner, mtu: number): string {
+  const mac = ifbMac(owner)
+  for (const name of ifbNames(owner)) {
+    if (created(kernel, { name, mac, mtu })) return name
+    const present = readLink(kernel, name)
+    if (present && present.kind !== "ifb") {
+      throw new Conflict(`interface ${name} is in the way: it is no ifb`, "rename or delete it")
+    }
+    if (present && !isOwnedBy(present.alias, owner)) continue
+    removeLink(kernel, name)
+    createIfb(kernel, { name, mac, mtu })
+    return name
+  }
+  throw new Conflict(
+    `both names of the attachment's ifb are taken: ${ifbNames(owner).join(", ")}`,
+    "DEL the attachment",
+  )
+}
+
+function created(kernel: Conversation, ifb: Parameters<typeof createIfb>[1]): boolean {
+  try {
+    createIfb(kernel, ifb)
+    return true
+  } catch (error) {
+    if (refusedWith(error, "EEXIST")) return false
+    throw error
+  }
+}
+
+/** Removes the attachment's ifb, whoever made it; none is fine. */
+export function removeIfbs({ kernel }: NetworkStack, owner: Owner): void {
+  for (const name of ifbNames(owner)) {
+    const link = readLink(kernel, name)
+    if (link?.kind === "ifb" && isOwnedBy(link.alias, owner)) removeLink(kernel, link.index)
+  }
+}
+
+/** The attachment's ifb, whoever made it, or undefined. */
+export function readIfb({ kernel }: NetworkStack, owner: Owner): Link | undefined {
+  for (const name of ifbNames(owner)) {
+    const link = readLink(kernel, name)
+    if (link?.kind === "ifb" && isOwnedBy(link.alias, owner)) return link
+  }
+  return undefined
+}
+
+/** The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. */
+export function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
+  const start = networkMac(network)
+  const isOurs = ({ kind, name, alias, mac }: Link) =>
+    kind === "ifb" &&
+    name.startsWith(PREFIX) &&
+    (alias === "" ? start.every((byte, index) => mac[index] === byte) : isOwnedIn(alias, network))
+  return listLinks(kernel).links.filter(isOurs)
+}

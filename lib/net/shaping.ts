@@ -1,0 +1,62 @@
+import { refusedWith } from "../netlink/kernel-error.ts"
+import { changeLink, type Link } from "../netlink/route/link.ts"
+import { createFilter, removeFilter } from "../netlink/tc/filter.ts"
+import { createIngressQdisc, ensureTokenBucket, removeQdisc, type TokenBucket } from "../netlink/tc/qdisc.ts"
+import { readText } from "../sys/file.ts"
+import { createOwnIfb } from "./ifb.ts"
+import { type Owner, ownerAlias } from "./names.ts"
+import type { NetworkStack } from "./stack.ts"
+import { ticksPerMicrosecond } from "./token-bucket.ts"
+import type { Undo } from "./undo.ts"
+
+/** The ticks of this node's packet scheduler per microsecond. */
+export function readTicks(): number {
+  return ticksPerMicrosecond(readText("/proc/net/psched"))
+}
+
+/** Limits what goes to the pod: its host veth delays what comes too fast. */
+export function limitIngress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
+  undo.add(() => removeQdisc(kernel, veth.index, "ROOT"))
+  ensureTokenBucket(kernel, veth.index, bucket)
+}
+
+/** Limits what comes from the pod: its host veth drops what comes too fast. False where the kernel has no act_police. */
+export function policeEgress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): boolean {
+  openIngress(kernel, veth.index, undo)
+  try {
+    createFilter(kernel, veth.index, { kind: "police", rate: bucket.rate, burst: bucket.buffer })
+    return true
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return false
+    throw error
+  }
+}
+
+/** Limits what comes from the pod: it takes a way through an ifb, which delays what comes too fast. Returns the ifb. */
+export function redirectEgress(host: NetworkStack, veth: Link, { bucket, owner, undo }: Redirection): Link {
+  const { kernel } = host
+  const ifb = createOwnIfb(host, owner, veth.mtu, undo)
+  ensureTokenBucket(kernel, ifb.index, bucket)
+  openIngress(kernel, veth.index, undo)
+  createFilter(kernel, veth.index, { kind: "redirect", to: ifb.index })
+  changeLink(kernel, ifb.index, ifb.name, { alias: ownerAlias(owner) })
+  return ifb
+}
+
+export interface Redirection {
+  readonly bucket: TokenBucket
+  readonly owner: Owner
+  readonly undo: Undo
+}
+
+/** The link has an ingress qdisc with nothing where this plugin's filter goes. */
+function openIngress(kernel: NetworkStack["kernel"], link: number, undo: Undo): void {
+  try {
+    createIngressQdisc(kernel, link)
+    undo.add(() => removeQdisc(kernel, link, "INGRESS"))
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+    removeFilter(kernel, link)
+    undo.add(() => removeFilter(kernel, link))
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  type AttributeSet,
+  attributeSet,
+  bytes,
+  encode,
+  type Kind,
+  nested,
+  sized,
+  text,
+  u64,
+  type Values,
+} from "../attribute.ts"
+import { Writer } from "../writer.ts"
+import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
+
+/** What is done with the packets of a filter. */
+export type Action = Redirect | Police | { readonly kind: "other"; readonly name: string }
+
+/** They leave by another link, and by that one alone. */
+export interface Redirect {
+  readonly kind: "redirect"
+  /** The link's index. */
+  readonly to: number
+}
+
+/** Those that come too fast are dropped. */
+export interface Police {
+  readonly kind: "police"
+  /** Bytes per second, below 2^64. */
+  readonly rate: number
+  /** How long the bucket takes to fill, in ticks of the packet scheduler; 32 bits. */
+  readonly burst: number
+}
+
+/** TC_ACT_* */
+const VERDICT = { SHOT: 2, STOLEN: 4 } as const
+
+/** TCA_MIRRED_* */
+const redirectOptions = attributeSet({ parameters: [2, bytes] })
+/** TCA_EGRESS_REDIR */
+const EGRESS_REDIRECT = 1
+
+/** TCA_POLICE_* */
+const policeOptions = attributeSet({ parameters: [1, bytes], rateTable: [2, bytes], rate64: [8, u64] })
+/** Any packet's size may be policed: the kernel takes a missing one from the rate table, whose cells are small. */
+const ANY_SIZE = 0xffffffff
+/** The kernel wants a rate table of this size with every rate, and never looks into it. */
+const RATE_TABLE = 1024
+const CELL_LOG = 3
+
+/** TCA_ACT_* */
+const single = attributeSet({ kind: [1, text], options: [2, bytes] })
+type Single = typeof single extends AttributeSet<infer T> ? Values<T> : never
+
+/** A filter's actions in their order; these plugins need no second one. */
+const list = attributeSet({ first: [1, nested(single)] })
+
+/** A filter's attribute for actions: the first of them. */
+export const actions: Kind<Action> & { nested: true } = {
+  write: (writer, action) => list.write(writer, { first: encodeAction(action) }),
+  read: (payload) => decodeAction(list.read(payload).first ?? {}),
+  nested: true,
+}
+
+function encodeAction(action: Action): Single {
+  if (action.kind === "redirect") return { kind: "mirred", options: encodeRedirect(action) }
+  if (action.kind === "police") return { kind: "police", options: encodePolice(action) }
+  return { kind: action.name }
+}
+
+function decodeAction({ kind = "", options = new Uint8Array() }: Single): Action {
+  const known = kind === "mirred" ? decodeRedirect(options) : kind === "police" ? decodePolice(options) : undefined
+  return known ?? { kind: "other", name: kind }
+}
+
+/** struct tc_mirred: index, capabilities, verdict, two counters, then what to do and the link. */
+function encodeRedirect({ to }: Redirect): Uint8Array {
+  const parameters = new Writer().u32(0).u32(0).u32(VERDICT.STOLEN).u32(0).u32(0).u32(EGRESS_REDIRECT).u32(to).bytes
+  return encode(redirectOptions, { parameters })
+}
+
+function decodeRedirect(options: Uint8Array): Redirect | undefined {
+  const { parameters } = redirectOptions.read(options)
+  if (!parameters) return undefined
+  const view = sized(parameters, 28)
+  const redirects = view.getInt32(8, true) === VERDICT.STOLEN && view.getInt32(20, true) === EGRESS_REDIRECT
+  return redirects ? { kind: "redirect", to: view.getUint32(24, true) } : undefined
+}
+
+/** struct tc_police: index, verdict, limit, burst, size of a packet, rate, peak rate (none), two counters, capabilities. */
+function encodePolice({ rate, burst }: Police): Uint8Array {
+  const parameters = new Writer().u32(0).u32(VERDICT.SHOT).u32(0).u32(burst).u32(ANY_SIZE)
+  writeRate(writeRate(parameters, rate, CELL_LOG), 0)
+    .u32(0)
+    .u32(0)
+    .u32(0)
+  const rateTable = new Uint8Array(RATE_TABLE)
+  return encode(policeOptions, { parameters: parameters.bytes, rateTable, rate64: rate64(rate) })
+}
+
+function decodePolice(options: Uint8Array): Police | undefined {
+  const { parameters, rate64: exact } = policeOptions.read(options)
+  if (!parameters) return undefined
+  const view = sized(parameters, 20 + RATE_SIZE)
+  if (view.getInt32(4, true) !== VERDICT.SHOT) return undefined
+  const rate = exact === undefined ? view.getUint32(20 + RATE_AT, true) : Number(exact)
+  return { kind: "police", rate, burst: view.getUint32(12, true) }
+}

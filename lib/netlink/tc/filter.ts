@@ -1,0 +1,107 @@
+import { attributeSet, bytes, encode, sized, u32 } from "../attribute.ts"
+import type { Conversation } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { RTM } from "../route/rtm.ts"
+import { Writer } from "../writer.ts"
+import { type Action, actions } from "./action.ts"
+import { decode, HANDLE, type TcHeader, tc, writeHeader } from "./tcm.ts"
+
+/** TCA_U32_* */
+const u32Options = attributeSet({ classId: [1, u32], selector: [5, bytes], action: [7, actions] })
+
+/** TC_U32_TERMINAL */
+const TERMINAL = 1
+/** struct tc_u32_sel, then one struct tc_u32_key: mask, value, two offsets. */
+const SELECTOR_SIZE = 16
+const KEY_SIZE = 16
+/** Of no importance to what hangs on an ingress qdisc; the Go plugin's choice. */
+const CLASS_ID = 0x10001
+
+/** ETH_P_ALL in network order, and the priority under which these plugins keep their one filter. */
+const ALL_PROTOCOLS = 0x0300
+const PRIORITY = 1
+const INFO = PRIORITY * 0x10000 + ALL_PROTOCOLS
+
+/** A filter on what a link receives. */
+export interface Filter {
+  readonly kind: string
+  readonly priority: number
+  /** Whether it concerns every packet of every protocol. */
+  readonly matchesAll: boolean
+  /** Undefined for a filter without. */
+  readonly action: Action | undefined
+}
+
+/** Whatever the link receives goes through `action`. The link needs its ingress qdisc. ENOENT where the kernel lacks the action. */
+export function createFilter(kernel: Conversation, link: number, action: Action): void {
+  const options = encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
+  kernel.perform({
+    asked: `put all that link ${link} receives through ${action.kind}`,
+    type: RTM.NEWTFILTER,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    write: (writer) => tc.write(writeHeader(writer, placeOf(link)), { kind: "u32", options }),
+  })
+}
+
+/** Removes what createFilter made; none is fine. */
+export function removeFilter(kernel: Conversation, link: number): void {
+  try {
+    kernel.perform({
+      asked: `remove the filter of link ${link}`,
+      type: RTM.DELTFILTER,
+      write: (writer) => void writeHeader(writer, placeOf(link)),
+    })
+  } catch (error) {
+    if (!refusedWith(error, "ENOENT", "EINVAL", "ENODEV")) throw error
+  }
+}
+
+function placeOf(link: number): TcHeader {
+  return { link, parent: HANDLE.INGRESS, info: INFO }
+}
+
+function everything(): Uint8Array {
+  const selector = new Writer()
+    .u8(TERMINAL)
+    .u8(0)
+    .u8(1)
+    .u8(0)
+    .raw(new Uint8Array(SELECTOR_SIZE - 4))
+  return selector.raw(new Uint8Array(KEY_SIZE)).bytes
+}
+
+/** The filters on what the link receives, in the order in which they are asked. */
+export function listFilters(kernel: Conversation, link: number): Filter[] {
+  const { messages } = kernel.dump({
+    asked: `list the filters of link ${link}`,
+    type: RTM.GETTFILTER,
+    write: (writer) => void writeHeader(writer, { link, parent: HANDLE.INGRESS }),
+  })
+  return messages.filter(isFilter).map(decodeFilter)
+}
+
+/** A filter's hash tables are listed too, without handle or with the handle of a table. */
+function isFilter(message: Message): boolean {
+  const { header, kind } = decode(message)
+  return kind !== "u32" || (header.handle & 0xfff) !== 0
+}
+
+/** The filter that an RTM_NEWTFILTER describes. */
+export function decodeFilter(message: Message): Filter {
+  const { header, kind, options } = decode(message)
+  const { selector, action } = kind === "u32" ? u32Options.read(options) : {}
+  return {
+    kind,
+    priority: header.info >>> 16,
+    matchesAll: (header.info & 0xffff) === ALL_PROTOCOLS && selector !== undefined && selectsAll(selector),
+    action,
+  }
+}
+
+/** One key without a mask, or none, lets everything through. */
+function selectsAll(selector: Uint8Array): boolean {
+  const keys = sized(selector, SELECTOR_SIZE).getUint8(2)
+  if (keys > 1) return false
+  return keys === 0 || sized(selector, SELECTOR_SIZE + KEY_SIZE).getUint32(SELECTOR_SIZE, true) === 0
+}

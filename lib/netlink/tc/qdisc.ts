@@ -1,0 +1,115 @@
+import { attributeSet, encode, type Kind, sized, u64 } from "../attribute.ts"
+import type { Conversation, Request } from "../conversation.ts"
+import { refusedWith } from "../kernel-error.ts"
+import { type Message, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from "../message.ts"
+import { RTM } from "../route/rtm.ts"
+import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
+import { decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from "./tcm.ts"
+
+/** A token bucket that delays what comes too fast, and drops what the queue has no room for. */
+export interface TokenBucket {
+  /** Bytes per second, below 2^64. */
+  readonly rate: number
+  /** How long the bucket takes to fill, in ticks of the packet scheduler (/proc/net/psched); 32 bits. */
+  readonly buffer: number
+  /** The longest queue, in bytes; 32 bits. */
+  readonly limit: number
+}
+
+/** struct tc_tbf_qopt: rate, peak rate (none), limit, buffer, mtu (of the peak rate). */
+const parameters: Kind<TokenBucket> = {
+  write: (writer, { rate, buffer, limit }) => void writeRate(writeRate(writer, rate), 0).u32(limit).u32(buffer).u32(0),
+  read(payload) {
+    const view = sized(payload, 2 * RATE_SIZE + 12)
+    return {
+      rate: view.getUint32(RATE_AT, true),
+      limit: view.getUint32(2 * RATE_SIZE, true),
+      buffer: view.getUint32(2 * RATE_SIZE + 4, true),
+    }
+  },
+}
+
+/** TCA_TBF_* */
+const tbf = attributeSet({ parameters: [1, parameters], rate64: [4, u64] })
+
+/** What the kernel says of a qdisc. */
+export interface Qdisc {
+  readonly kind: string
+  readonly handle: number
+  /** Set for kind `tbf`. */
+  readonly tokenBucket: TokenBucket | undefined
+}
+
+export type Place = keyof typeof PLACE
+
+/** The qdisc at that place of the link, or undefined where there is none, or only what the kernel puts there by itself. */
+export function readQdisc(kernel: Conversation, link: number, place: Place): Qdisc | undefined {
+  const qdisc = answered(kernel, {
+    asked: `read the ${place.toLowerCase()} qdisc of link ${link}`,
+    type: RTM.GETQDISC,
+    flags: NLM_F_ECHO, // older kernels tell nobody else but those who listen
+    write: (writer) => void writeHeader(writer, { link, parent: PLACE[place] }),
+  })
+  return qdisc?.handle === 0 ? undefined : qdisc
+}
+
+function answered(kernel: Conversation, request: Request): Qdisc | undefined {
+  try {
+    const message = kernel.askIfAny(request)
+    return message && decodeQdisc(message)
+  } catch (error) {
+    if (refusedWith(error, "ENOENT", "ENODEV")) return undefined
+    throw error
+  }
+}
+
+/** The qdisc that an RTM_NEWQDISC describes. */
+export function decodeQdisc(message: Message): Qdisc {
+  const { header, kind, options } = decode(message)
+  return { kind, handle: header.handle, tokenBucket: kind === "tbf" ? decodeTokenBucket(options) : undefined }
+}
+
+function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
+  const values = tbf.read(options)
+  if (!values.parameters || values.rate64 === undefined) return values.parameters
+  return { ...values.parameters, rate: Number(values.rate64) }
+}
+
+/** The link sends through this token bucket; one that was there takes the new parameters. EEXIST where another qdisc is. */
+export function ensureTokenBucket(kernel: Conversation, link: number, bucket: TokenBucket): void {
+  const options = encode(tbf, { parameters: bucket, rate64: rate64(bucket.rate) })
+  kernel.perform({
+    asked: `have link ${link} send through a token bucket`,
+    type: RTM.NEWQDISC,
+    flags: NLM_F_CREATE,
+    write: (writer) =>
+      tc.write(writeHeader(writer, { link, handle: HANDLE.FIRST, parent: PLACE.ROOT }), { kind: "tbf", options }),
+  })
+}
+
+/** Makes the qdisc that filters what the link receives. Throws EEXIST if there is one. */
+export function createIngressQdisc(kernel: Conversation, link: number): void {
+  kernel.perform({
+    asked: `make an ingress qdisc on link ${link}`,
+    type: RTM.NEWQDISC,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    write: (writer) => tc.write(writeHeader(writer, placeOf(link, "INGRESS")), { kind: "ingress" }),
+  })
+}
+
+/** Removes the qdisc at that place, if it has the handle that these functions give; none is fine. */
+export function removeQdisc(kernel: Conversation, link: number, place: Place): void {
+  try {
+    kernel.perform({
+      asked: `remove the ${place.toLowerCase()} qdisc of link ${link}`,
+      type: RTM.DELQDISC,
+      write: (writer) => void writeHeader(writer, placeOf(link, place)),
+    })
+  } catch (error) {
+    if (!refusedWith(error, "ENOENT", "EINVAL", "ENODEV")) throw error
+  }
+}
+
+function placeOf(link: number, place: Place): TcHeader {
+  return { link, handle: place === "ROOT" ? HANDLE.FIRST : HANDLE.INGRESS, parent: PLACE[place] }
+}

@@ -1,0 +1,93 @@
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import { readIfb } from "../../lib/net/ifb.ts"
+import { readTicks } from "../../lib/net/shaping.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { type Limit, tokenBucketOf, wrappedTokenBucketOf } from "../../lib/net/token-bucket.ts"
+import type { Link } from "../../lib/netlink/route/link.ts"
+import type { Police, Redirect } from "../../lib/netlink/tc/action.ts"
+import { listFilters } from "../../lib/netlink/tc/filter.ts"
+import { readQdisc, type TokenBucket } from "../../lib/netlink/tc/qdisc.ts"
+import { type EgressMode, readBandwidthConfig } from "./config.ts"
+import { findHostVeth } from "./host-veth.ts"
+
+/** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws naming the first difference. */
+export function check(call: Call): void {
+  const { ingress, egress, egressMode } = readBandwidthConfig(call.config.fields)
+  const result = readPrevResult(call.config)
+  if (!result) throw invalidConfig("prevResult", "must be called as a chained plugin", "CHECK needs the result of ADD")
+  if (!ingress && !egress) return
+
+  using host = NetworkStack.host()
+  const veth = findHostVeth(host, call, result)
+  const ticks = readTicks()
+  checkTokenBucket(host, veth, ingress, ticks)
+  checkEgress(host, { call, veth, limit: egress, mode: egressMode, ticks })
+}
+
+/** The link sends through a token bucket with the limit's parameters, or through none of ours where there is no limit. */
+function checkTokenBucket({ kernel }: NetworkStack, link: Link, limit: Limit | undefined, ticks: number): void {
+  const qdisc = readQdisc(kernel, link.index, "ROOT")
+  const bucket = qdisc?.tokenBucket
+  if (!limit) {
+    if (bucket) throw changed(`${link.name} has a token bucket, though the config limits nothing there`)
+    return
+  }
+  if (!qdisc) throw changed(`${link.name} has no token bucket: nothing limits what it sends`)
+  if (!bucket) throw changed(`the root qdisc of ${link.name} is ${qdisc.kind}, not tbf`)
+  compare(`the token bucket of ${link.name}`, bucket, limit, ticks)
+}
+
+/** The Go plugin's numbers are right too, where they wrapped around. */
+function compare(what: string, present: Partial<TokenBucket>, limit: Limit, ticks: number): void {
+  const ours = tokenBucketOf(limit, ticks)
+  const theirs = wrappedTokenBucketOf(limit, ticks)
+  const units = { rate: "bytes/s", buffer: "ticks", limit: "bytes" } as const
+  for (const key of ["rate", "buffer", "limit"] as const) {
+    const value = present[key]
+    if (value === undefined || value === ours[key] || value === theirs[key]) continue
+    throw changed(`${key} of ${what} is ${value} ${units[key]}, not ${ours[key]}`)
+  }
+}
+
+interface Egress {
+  readonly call: Call
+  readonly veth: Link
+  readonly limit: Limit | undefined
+  readonly mode: EgressMode
+  readonly ticks: number
+}
+
+/** What comes from the pod is policed, or takes the way through the attachment's ifb. */
+function checkEgress(host: NetworkStack, { call, veth, limit, mode, ticks }: Egress): void {
+  const action = readEgress(host, veth)
+  if (!limit) {
+    if (action)
+      throw changed(`what ${veth.name} receives goes through ${action.kind}, though the config does not limit it`)
+    return
+  }
+  if (!action)
+    throw changed(`${veth.name} has no filter that polices or redirects all it receives: nothing limits the pod`)
+  if (mode !== "auto" && mode !== (action.kind === "police" ? "police" : "ifb")) {
+    throw changed(`egress of ${veth.name} is limited by ${action.kind}, not by ${mode}`)
+  }
+  if (action.kind === "police") {
+    compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, limit, ticks)
+    return
+  }
+  const ifb = readIfb(host, ownerOf(call))
+  if (!ifb) throw changed("get ifb device: it is gone")
+  if (action.to !== ifb.index)
+    throw changed(`what ${veth.name} receives is redirected to link ${action.to}, not to ${ifb.name}`)
+  if (!ifb.up) throw changed(`${ifb.name} is down`)
+  checkTokenBucket(host, ifb, limit, ticks)
+}
+
+/** What is done first with everything the link receives. */
+function readEgress({ kernel }: NetworkStack, veth: Link): Police | Redirect | undefined {
+  if (!readQdisc(kernel, veth.index, "INGRESS")) return undefined
+  const action = listFilters(kernel, veth.index).find(({ matchesAll }) => matchesAll)?.action
+  return action?.kind === "other" ? undefined : action
+}
