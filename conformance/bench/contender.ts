@@ -4,13 +4,16 @@ import type { Pod } from "./pod.ts"
 export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
 
+/** Whose calls are measured. */
+export type Measured = "bridge" | "ptp" | "macvlan"
+
 /** What a call took, in milliseconds: from the process's start to its end, and of the processors. */
 export interface Cost {
   readonly wall: number
   readonly cpu: number
 }
 
-/** One implementation with one network: a bridge and leases of its own. */
+/** One implementation with one network: a bridge and leases of its own, or pods on links to the node, or on its `uplink`. */
 export class Contender {
   readonly #name: string
   readonly #program: string
@@ -18,17 +21,16 @@ export class Contender {
   readonly #network: object
 
   /** `dir` holds the executables and the leases; `subnets` must be no other network's. */
-  constructor(implementation: Implementation, dir: string, subnets: readonly string[]) {
+  constructor(implementation: Implementation, dir: string, subnets: readonly string[], plugin: Measured = "bridge") {
     this.#name = `${implementation}-${subnets.length === 1 ? "4" : "6"}`
     this.#bin = `${dir}/${implementation}`
-    this.#program = `${this.#bin}/bridge`
+    this.#program = `${this.#bin}/${plugin}`
     const ranges = subnets.map((subnet) => [{ subnet }])
     this.#network = {
       cniVersion: "1.0.0",
       name: this.#name,
-      type: "bridge",
-      bridge: this.#name,
-      isDefaultGateway: true,
+      type: plugin,
+      ...keysOf(plugin, this.#name),
       mtu: 1450,
       ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges, routes: [{ dst: "10.0.0.0/8" }] },
     }
@@ -86,6 +88,14 @@ export class Contender {
     return JSON.stringify({ ...this.#network, ...(result && { prevResult: result }) })
   }
 }
+
+function keysOf(plugin: Measured, name: string): object {
+  if (plugin === "bridge") return { bridge: name, isDefaultGateway: true }
+  return plugin === "macvlan" ? { master: UPLINK } : {}
+}
+
+/** The link that macvlans are on. */
+export const UPLINK = "uplink"
 
 /** Spawns as a runtime does, with pipes, and waits; throws if the program fails. */
 export function timed(argv: string[], env: Record<string, string>, stdin: string): Cost & { readonly stdout: string } {

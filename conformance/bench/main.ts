@@ -3,7 +3,7 @@ import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
-import { type Command, Contender, type Cost, type Stack, timed } from "./contender.ts"
+import { type Command, Contender, type Cost, type Measured, type Stack, timed, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { markdown, median, quantile } from "./statistics.ts"
@@ -73,6 +73,27 @@ function measurePods(rows: Rows, stack: Stack, options: Options): void {
       for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
       if (command === "ADD") rowOf(target, `${name}, ms`).floor.push(floor.add(pods.floor))
       if (command === "DEL") rowOf(target, `${name}, ms`).floor.push(floor.del(pods.floor))
+    }
+  }
+}
+
+/** As measurePods, for another plugin and IPv4 alone. */
+function measurePlugin(rows: Rows, plugin: Measured, { dir, runs }: Options): void {
+  if (plugin === "macvlan") {
+    output(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "far"])
+    for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
+  }
+  const number = plugin === "ptp" ? 120 : 130
+  const both: Contenders = [
+    ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
+    ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],
+  ]
+  for (let run = -WARM_UP; run < runs; run++) {
+    const target = run < 0 ? new Map() : rows
+    const pods = { reference: new Pod(), ours: new Pod() }
+    for (const command of COMMANDS) {
+      const name = `${plugin} ${command} IPv4`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
     }
   }
 }
@@ -161,6 +182,8 @@ async function main(): Promise<void> {
     version: () => measureVersion(rows, options),
     ipv4: () => measurePods(rows, "IPv4", options),
     "dual-stack": () => measurePods(rows, "dual-stack", options),
+    ptp: () => measurePlugin(rows, "ptp", options),
+    macvlan: () => measurePlugin(rows, "macvlan", options),
     parallel: () => measureParallel(rows, options),
     memory: () => measureMemory(rows, options),
     size: () => measureSize(rows),

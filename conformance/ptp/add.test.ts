@@ -205,3 +205,16 @@ test("IPv6 alone works on a node, and is usable at once in both directions", () 
   network.connect(two)
   expect([node.pings("fd00:10:244:1::2"), one.pings("fd00:10:244:1::3")]).toEqual([true, true])
 })
+
+test("pods that come and go at once get an address, a link and rules each, and leave nothing", async () => {
+  using node = new Node()
+  const network = ptp(node, { ipMasq: true, ipam: hostLocal(node, DUAL) })
+  const pods = Array.from({ length: 8 }, () => node.pod())
+  const all = (command: string) =>
+    Promise.all(pods.map((netns) => node.callAsync("ptp", { command, netns, config: network.config })))
+  expect((await all("ADD")).map(({ exitCode }) => exitCode)).toEqual(pods.map(() => 0))
+  expect([new Set(leases(node)).size, veths(node).length, masqueradeRules(node).length]).toEqual([16, 8, 16])
+  for (const pod of pods) expect(pod.pings("10.244.1.1"), pod.name).toBe(true)
+  expect((await all("DEL")).map(({ exitCode }) => exitCode)).toEqual(pods.map(() => 0))
+  expect([leases(node), veths(node), masqueradeRules(node)]).toEqual([[], [], []])
+})

@@ -44,6 +44,17 @@ describe("configuring the pod's interface", () => {
     ])
   })
 
+  test("with routes of the link's own makes them first, as they are, and has the kernel make none", () => {
+    const linkRoutes = [{ dst: prefix("10.1.0.1/32"), scope: 253 }]
+    configurePodInterface(stack, { ...plain, linkRoutes, routes: [{ dst: prefix("0.0.0.0/0") }] })
+    expect(gateways()).toEqual([undefined, "10.1.0.1"])
+    const IFA_F_NOPREFIXROUTE = 0x200
+    const flags = stack
+      .bodies("NEWADDR")
+      .map((body) => new DataView(body.buffer, body.byteOffset).getUint32(body.length - 4, true))
+    expect(flags).toEqual([IFA_F_NOPREFIXROUTE])
+  })
+
   test("without IPv6 touches nothing that a kernel without IPv6 must have", () => {
     configurePodInterface(stack, plain)
     expect(vi.mocked(writeSysctl)).not.toHaveBeenCalled()

@@ -4,7 +4,17 @@ import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
 import { acknowledge, done, FakeKernel, part, refuse, replay, requestOf } from "../../testing/fake-kernel.ts"
 import { recorded } from "../../testing/recorded.ts"
 import { decodeMessages } from "../message.ts"
-import { changeLink, createBridge, createVeth, decodeLink, type Link, listLinks, readLink, removeLink } from "./link.ts"
+import {
+  changeLink,
+  createBridge,
+  createMacvlan,
+  createVeth,
+  decodeLink,
+  type Link,
+  listLinks,
+  readLink,
+  removeLink,
+} from "./link.ts"
 import { addPortVlans, readPortVlans, removePortVlans } from "./port-vlan.ts"
 
 const mac = (text: string) => parseMac(text) ?? new Uint8Array()
@@ -234,4 +244,22 @@ describe("reading over the kernel", () => {
     const dump = new FakeKernel((request) => [part(request, 16, [new Uint8Array(4)]), done(request)])
     expect(() => readPortVlans(dump.conversation, 3)).toThrow("link message cut short")
   })
+})
+
+test.each(["private", "vepa", "bridge", "passthru"] as const)(
+  "a macvlan's mode %s is read as it was written",
+  (mode) => {
+    const wish = { name: "net1", on: 7, mode, mtu: 0, broadcastQueue: 0 }
+    const [request] = decodeMessages(requestOf((kernel) => createMacvlan(kernel, wish)))
+    expect(request && decodeLink(request)).toMatchObject({ name: "net1", kind: "macvlan", peer: 7, macvlanMode: mode })
+  },
+)
+
+test("a macvlan in a mode there is no name for has none", () => {
+  const macvlan = { name: "net1", on: 7, mode: "bridge", mtu: 0, broadcastQueue: 0 } as const
+  const bytes = requestOf((kernel) => createMacvlan(kernel, macvlan)).slice()
+  const mode = bytes.lastIndexOf(4) // MACVLAN_MODE_BRIDGE, the request's last number
+  bytes[mode] = 16 // MACVLAN_MODE_SOURCE
+  const [request] = decodeMessages(bytes)
+  expect(request && decodeLink(request).macvlanMode).toBeUndefined()
 })
