@@ -1,0 +1,155 @@
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { Directories, plugin } from "./directories.ts"
+
+let dirs: Directories
+beforeEach(() => {
+  dirs = new Directories()
+  dirs.release("v1")
+})
+afterEach(() => dirs[Symbol.dispose]())
+
+const BEFORE = { bridge: "go bridge", portmap: "-> portmap-of-others", "portmap-of-others": "go portmap" }
+const V1 = { bridge: "v1", "host-local": "v1", portmap: "v1", "portmap-of-others": "go portmap" }
+const V2 = { ...V1, bridge: "v2", "host-local": "v2", portmap: "v2" }
+const REPLACED = { bridge: "go bridge", portmap: "-> portmap-of-others" }
+
+test("every name is one file, on which all can execute; the plugins of others stay", () => {
+  expect(dirs.install()).toMatchObject({ status: 0, stderr: "" })
+  expect(dirs.plugins()).toEqual(V1)
+  const files = ["bridge", "host-local", "portmap"].map((name) => statSync(join(dirs.node, name)))
+  expect(files.map(({ ino, mode }) => ({ ino, mode: mode & 0o777 }))).toEqual(
+    files.map(() => ({ ino: files[0]?.ino, mode: 0o755 })),
+  )
+  expect(dirs.replaced()).toEqual(REPLACED)
+})
+
+test("uninstalling leaves the directory exactly as it was", () => {
+  const before = statSync(join(dirs.node, "bridge"))
+  dirs.install()
+  expect(dirs.install("--uninstall")).toMatchObject({ status: 0, stderr: "" })
+  expect(dirs.plugins()).toEqual(BEFORE)
+  expect(readdirSync(dirs.node)).not.toContain(".cni-ts")
+  const after = statSync(join(dirs.node, "bridge"))
+  expect([after.ino, after.mtimeMs, after.mode]).toEqual([before.ino, before.mtimeMs, before.mode])
+})
+
+test("uninstalling what is not installed says so and changes nothing", () => {
+  expect(dirs.install("--uninstall")).toMatchObject({ status: 1, stderr: expect.stringContaining("not installed") })
+  expect(dirs.plugins()).toEqual(BEFORE)
+})
+
+test("an upgrade keeps what the first install replaced, and no executable of the old version", () => {
+  dirs.install()
+  dirs.install()
+  dirs.release("v2")
+  expect(dirs.install()).toMatchObject({ status: 0, stderr: "" })
+  expect([dirs.plugins(), dirs.replaced()]).toEqual([V2, REPLACED])
+  expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toHaveLength(1)
+  dirs.install("--uninstall")
+  expect(dirs.plugins()).toEqual(BEFORE)
+})
+
+test("a version with fewer plugins gives their names back", () => {
+  dirs.install()
+  dirs.release("v2", ["bridge"])
+  dirs.install()
+  expect(dirs.plugins()).toEqual({ ...BEFORE, bridge: "v2" })
+})
+
+test("what others installed over ours since is what uninstalling leaves, and what a new install keeps", () => {
+  dirs.install()
+  plugin(join(dirs.node, "bridge"), "newer go bridge")
+  dirs.install()
+  expect([dirs.plugins(), dirs.replaced()]).toEqual([V1, { ...REPLACED, bridge: "newer go bridge" }])
+  plugin(join(dirs.node, "portmap"), "newest go portmap")
+  expect(dirs.install("--uninstall")).toMatchObject({ status: 0, stdout: expect.stringContaining("somebody else's") })
+  expect(dirs.plugins()).toEqual({ ...BEFORE, bridge: "newer go bridge", portmap: "newest go portmap" })
+})
+
+test("an executable that does not run on this node changes nothing", () => {
+  writeFileSync(join(dirs.top, "from/bin/bridge"), "#!/nowhere/ld.so\n", { mode: 0o755 })
+  expect(dirs.install()).toMatchObject({ status: 1, stderr: expect.stringContaining("does not run on this node") })
+  expect(dirs.plugins()).toEqual(BEFORE)
+  expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toEqual([])
+})
+
+test("a directory that bears a plugin's name is refused before anything is changed", () => {
+  mkdirSync(join(dirs.node, "host-local"))
+  expect(dirs.install()).toMatchObject({ status: 1, stderr: expect.stringContaining("host-local is a directory") })
+  expect(existsSync(join(dirs.node, ".cni-ts"))).toBe(false)
+})
+
+/** Has `flags` killed at each of its steps, each time from what `prepare` leaves, and `judge` what is left. */
+function killedEverywhere(flags: readonly string[], prepare: () => void, judge: (step: number) => void): number {
+  for (let step = 1; step < 100; step++) {
+    dirs[Symbol.dispose]()
+    dirs = new Directories()
+    dirs.release("v1")
+    prepare()
+    if (!dirs.killInstall(step, ...flags)) return step - 1
+    judge(step)
+  }
+  throw new Error("never came to an end")
+}
+
+/** Each name is whole: what it was, or what it was to become. */
+function expectWhole(from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>, step: number): void {
+  const now = dirs.plugins()
+  for (const [name, was] of Object.entries(from))
+    if (to[name]) expect([was, to[name]], `${name} after a kill before step ${step}`).toContain(now[name])
+  for (const name of Object.keys(now)) expect([from[name], to[name]]).toContain(now[name])
+}
+
+test("a first install that is killed anywhere leaves whole plugins, and is finished by doing it again, or taken back", () => {
+  const judge = (step: number) => {
+    expectWhole(BEFORE, V1, step)
+    expect(dirs.install(), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+    expect([dirs.plugins(), dirs.replaced()], `step ${step}`).toEqual([V1, REPLACED])
+    expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toHaveLength(1)
+    dirs.install("--uninstall")
+    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
+  }
+  const takeBack = (step: number) => {
+    if (existsSync(join(dirs.node, ".cni-ts"))) {
+      expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+    }
+    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
+    expect(readdirSync(dirs.node), `step ${step}`).not.toContain(".cni-ts")
+  }
+  expect(killedEverywhere([], () => undefined, judge)).toBeGreaterThan(15)
+  expect(killedEverywhere([], () => undefined, takeBack)).toBeGreaterThan(15)
+})
+
+test("an upgrade that is killed anywhere is finished by another version, or taken back by uninstalling", () => {
+  const prepare = () => {
+    dirs.install()
+    dirs.release("v2")
+  }
+  const finish = (step: number) => {
+    expectWhole(V1, V2, step)
+    dirs.release("v1")
+    expect(dirs.install(), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+    expect([dirs.plugins(), dirs.replaced()], `step ${step}`).toEqual([V1, REPLACED])
+  }
+  const takeBack = (step: number) => {
+    expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
+    expect(existsSync(join(dirs.node, ".cni-ts")), `step ${step}`).toBe(false)
+  }
+  expect(killedEverywhere([], prepare, finish)).toBeGreaterThan(15)
+  expect(killedEverywhere([], prepare, takeBack)).toBeGreaterThan(15)
+})
+
+test("an uninstall that is killed anywhere is finished by doing it again", () => {
+  const judge = (step: number) => {
+    expectWhole(V1, BEFORE, step)
+    if (existsSync(join(dirs.node, ".cni-ts"))) {
+      expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+    }
+    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
+    expect(existsSync(join(dirs.node, ".cni-ts")), `step ${step}`).toBe(false)
+  }
+  expect(killedEverywhere(["--uninstall"], () => void dirs.install(), judge)).toBeGreaterThan(4)
+})
