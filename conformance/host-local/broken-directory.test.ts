@@ -3,6 +3,7 @@ import { linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimes
 import { dirname, join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Node } from "../lab/node.ts"
+import { run } from "../lab/run.ts"
 import { Network, under } from "./network.ts"
 
 const small = { subnet: "10.1.2.0/24" }
@@ -56,6 +57,15 @@ describe("what a crash or somebody else left in the directory", () => {
     expect(network.files()["last_reserved_ip.0"]).toBe("600 10.1.2.2")
   })
 
+  test("a symbolic link in the place of the lock is not followed: that would make a file elsewhere", () => {
+    using node = new Node()
+    const network = new Network(node, small)
+    mkdirSync(network.directory, { recursive: true })
+    symlinkSync(join(node.dir, "made"), join(network.directory, "lock"))
+    expect(network.add("a").error).toMatchObject({ code: 101, msg: expect.stringContaining("ELOOP") })
+    expect(readdirSync(node.dir)).not.toContain("made")
+  })
+
   test("a named pipe in the place of the lock or of a hint does not hold us up", () => {
     using node = new Node()
     const network = new Network(node, small)
@@ -79,8 +89,8 @@ describe("the index", () => {
         writeFileSync(network.index, "")
       },
     ],
-    ["nonsense", (network) => eachPart(network, 'cni-ts lease index 1\n"a\\r\\neth0" nonsense\n')],
-    ["wrong", (network) => keepingTimes(network, 'cni-ts lease index 1\n"a\\r\\neth0" 10.1.2.77\n')],
+    ["nonsense", (network) => eachPart(network, 'cni-ts lease index 2\n"a\\r\\neth0" nonsense\n')],
+    ["wrong", (network) => keepingTimes(network, 'cni-ts lease index 2\n"a\\r\\neth0" 10.1.2.77\n')],
   ]
 
   test.each(damage)("may be %s: leases are found all the same", (_, harm) => {
@@ -94,6 +104,30 @@ describe("the index", () => {
     harm(network)
     expect(network.del("a").exitCode).toBe(0)
     expect(network.leases()).toEqual({ "10.1.2.3": "b\r\neth0" })
+  })
+
+  test.each([".cni-ts", ".cni-ts/net"])("is not looked for where a symbolic link %s leads", (name) => {
+    using node = new Node()
+    const network = new Network(node, small)
+    const [victim, link] = [join(node.dir, "victim"), join(network.directory, "..", name)]
+    for (const directory of [victim, join(victim, "net"), join(link, "..")]) mkdirSync(directory, { recursive: true })
+    for (const file of ["precious", "ab", "net/precious", "net/ab"]) writeFileSync(join(victim, file), "x")
+    const before = run(["ls", "-lRa", "--time-style=full-iso", victim]).stdout
+    symlinkSync(victim, link)
+    expect(network.lease("a")).toBe("10.1.2.2")
+    expect(network.check("a").exitCode).toBe(0)
+    expect(network.del("a").exitCode).toBe(0)
+    expect(run(["ls", "-lRa", "--time-style=full-iso", victim]).stdout).toBe(before)
+  })
+
+  test("keeps its hands off files that are none of its own", () => {
+    using node = new Node()
+    const network = new Network(node, small)
+    network.add("a")
+    writeFileSync(join(network.index, "notes"), "x")
+    network.put("10.1.2.5", "b")
+    network.add("c")
+    expect(readdirSync(network.index)).toContain("notes")
   })
 
   test("of another moment than the leases, as after restoring a backup of either, is not believed", () => {

@@ -1,12 +1,15 @@
 import type { Address } from "../../lib/ip/address.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import {
+  type FileStatus,
   fileStatus,
+  linkStatus,
   listDirectory,
   makeDirectories,
   readRegular,
   removeFile,
   renameFile,
+  S_IFDIR,
   setModified,
   writeNew,
 } from "../../lib/sys/file.ts"
@@ -50,7 +53,7 @@ export class LeaseIndex {
 
   /** Whether nobody has changed the lease directory, or this one, since both were marked. */
   isCurrent(leaseDirectory: string): boolean {
-    const mark = unlessUnusable(() => fileStatus(this.#path).modified)
+    const mark = unlessUnusable(() => this.#own(this.#path).modified)
     return mark !== undefined && isMark(mark) && mark === fileStatus(leaseDirectory).modified
   }
 
@@ -75,7 +78,7 @@ export class LeaseIndex {
   }
 
   #housedIn(buckets: readonly string[]): Housed[] {
-    return buckets.filter((name) => name.length === 2).flatMap((bucket) => readHoused(this.#text(bucket)))
+    return buckets.filter(isBucket).flatMap((bucket) => readHoused(this.#text(bucket)))
   }
 
   /** Notes that these are the owner's addresses, and no others, and where the owner lives. */
@@ -87,15 +90,24 @@ export class LeaseIndex {
   /** Makes the index say that these are all leases. Where their owners live it keeps. */
   replace(leases: ReadonlyMap<Owner, readonly Address[]>): void {
     makeDirectories(this.#path, 0o700)
+    this.#own(this.#path.slice(0, this.#path.lastIndexOf("/")))
+    this.#own(this.#path)
     const present = listDirectory(this.#path)
     const tenancies = new Map(this.#housedIn(present).map(({ owner, tenancy }) => [owner, tenancy]))
     const buckets = printBuckets(leases, tenancies)
     for (const name of present) {
-      if (!buckets.has(name)) removeFile(`${this.#path}/${name}`)
+      if (isBucket(name) && !buckets.has(name)) removeFile(`${this.#path}/${name}`)
     }
     for (const [bucket, text] of buckets) {
       if (this.#text(bucket) !== text) this.#write(bucket, text)
     }
+  }
+
+  /** The directory, which must be one: what a symbolic link leads to is not ours to change. */
+  #own(directory: string): FileStatus {
+    const status = linkStatus(directory)
+    if (status.type !== S_IFDIR) throw new SystemError("ENOTDIR", `use ${directory}`)
+    return status
   }
 
   #text(bucket: string): string {
@@ -117,6 +129,10 @@ export class LeaseIndex {
     }
     this.#read = { bucket, text }
   }
+}
+
+function isBucket(name: string): boolean {
+  return /^[0-9a-f]{2}$/.test(name)
 }
 
 /** From April 1974 to July 1978: a clock that was never set is in 1970. */

@@ -34,10 +34,14 @@ export function openRead(path: string): Descriptor {
   return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0)))
 }
 
-/** Opens for reading a file that is created empty if it is missing. Does not wait, even where it is a named pipe. */
+/**
+ * Opens for reading a file that is created empty if it is missing. Does not wait, even where it is a named pipe, and follows no
+ * symbolic link of that very name: ELOOP.
+ */
 export function openOrCreate(path: string, mode: number): Descriptor {
   const name = cString(path)
-  return new Descriptor(call(`open ${path}`, () => libc.open(name, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, mode)))
+  const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+  return new Descriptor(call(`open ${path}`, () => libc.open(name, flags, mode)))
 }
 
 /** Everything from here to the end of the file, or to `limit` bytes where it throws EFBIG. */
@@ -255,11 +259,21 @@ export const S_IFDIR = 0o040000
 export const S_IFREG = 0o100000
 
 export function fileStatus(path: string): FileStatus {
+  return statusOf(path, 0)
+}
+
+/** As fileStatus, of a symbolic link itself rather than of what it leads to. */
+export function linkStatus(path: string): FileStatus {
+  const AT_SYMLINK_NOFOLLOW = 0x100
+  return statusOf(path, AT_SYMLINK_NOFOLLOW)
+}
+
+function statusOf(path: string, flags: number): FileStatus {
   const name = cString(path)
   const STATX_BASIC_STATS = 0x7ff
   const STATX_ATTR_MOUNT_ROOT = 0x2000
   const buffer = new Uint8Array(256)
-  call(`examine ${path}`, () => libc.statx(AT_FDCWD, name, 0, STATX_BASIC_STATS, buffer))
+  call(`examine ${path}`, () => libc.statx(AT_FDCWD, name, flags, STATX_BASIC_STATS, buffer))
   const view = new DataView(buffer.buffer)
   return {
     device: `${view.getUint32(136, true)}:${view.getUint32(140, true)}`,
