@@ -242,6 +242,7 @@ export class LeaseStore implements Disposable {
 
   /** Leases matter, their index does not: where it cannot be written, the next process reads them all again. */
   #tryIndexing(action: () => void): void {
+    if (!this.#indexed) return
     try {
       action()
     } catch (error) {
