@@ -4,15 +4,19 @@ import { join } from "node:path"
 import { runInGuest, section } from "../conformance/vm/guest.ts"
 
 /**
- * Records what iproute2 sends to the kernel and what comes back, in the VM of conformance/vm, as the fixture that the tests of
- * lib/netlink compare with. Run by hand, as root, after conformance/vm/prepare; needs strace and iproute2.
+ * Records what iproute2 or nft sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
+ * lib/netlink compare with: `record-netlink.ts iproute2`, `record-netlink.ts nft`. Run by hand, as root, after conformance/vm/prepare;
+ * needs strace and the tool.
  */
-const fixture = join(import.meta.dirname, "..", "lib/netlink/route/fixtures/iproute2.json")
+const fixtures = {
+  iproute2: "lib/netlink/route/fixtures/iproute2.json",
+  nft: "lib/netlink/netfilter/fixtures/nft.json",
+} as const
 
 const veth = "02:00:00:00:00:02"
 const eth0 = "02:00:00:00:00:03"
 
-const commands = [
+const ofIproute2 = [
   "ip link add cni0 address 02:00:00:00:00:01 mtu 1450 type bridge vlan_filtering 1",
   `ip link add veth0 address ${veth} mtu 1450 master cni0 type veth peer name eth0 address ${eth0} mtu 1450 netns pod`,
   "ip link set cni0 up",
@@ -59,10 +63,43 @@ const commands = [
   "ip link del veth0",
 ]
 
+const masquerade = "inet cni_plugins_masquerade"
+const rule = (text: string) => `nft add rule inet test base ${text}`
+
+const ofNft = [
+  `nft add table ${masquerade} '{ comment "Masquerading for plugins" ; }'`,
+  `nft add chain ${masquerade} masq_checks '{ comment "Masquerade traffic" ; }'`,
+  `nft add chain ${masquerade} postrouting '{ type nat hook postrouting priority srcnat ; policy accept ; }'`,
+  "nft add table inet test",
+  "nft add chain inet test other",
+  "nft add chain inet test base '{ type nat hook prerouting priority -100 ; policy accept ; }'",
+  "nft add table bridge nat",
+  "nft add chain bridge nat PREROUTING '{ type filter hook prerouting priority -300 ; policy accept ; }'",
+  `nft add rule ${masquerade} masq_checks ip saddr 10.244.1.2 ip daddr != 10.244.1.0/24 masquerade comment '"one"'`,
+  `nft add rule ${masquerade} masq_checks ip6 saddr fd00::2 ip6 daddr != fd00::/61 masquerade comment '"two"'`,
+  `nft insert rule ${masquerade} postrouting ip daddr 224.0.0.0/4 return`,
+  `nft add rule ${masquerade} postrouting goto masq_checks`,
+  rule("tcp dport 8080 fib daddr type local dnat ip to 10.244.1.2:80"),
+  rule("meta l4proto 17 ip6 daddr fd00::1 dnat ip6 to [fd00::2]:53"),
+  rule("iifname eth0 jump other"),
+  rule("meta mark and 0x2000 == 0x2000 accept"),
+  rule("meta mark set mark or 0x2000"),
+  "nft add rule bridge nat PREROUTING ether saddr 02:00:00:00:00:02 drop",
+  "nft -j list ruleset",
+  `nft delete rule ${masquerade} masq_checks handle 3`,
+  `nft flush chain ${masquerade} postrouting`,
+  "nft delete chain inet test nosuch",
+  `nft flush chain ${masquerade} masq_checks`,
+]
+
+const tool = process.argv[2] === "nft" ? "nft" : "iproute2"
+const commands = tool === "nft" ? ofNft : ofIproute2
+const fixture = join(import.meta.dirname, "..", fixtures[tool])
+
 const setUp = `
 ip netns add pod
 echo "== kernel"; uname -r
-echo "== iproute2"; ip -V
+echo "== version"; ${tool === "nft" ? "nft --version" : "ip -V"}
 number=0
 record() {
   number=$((number + 1))
@@ -111,9 +148,9 @@ const calls = commands.map((command, index) => {
   const { sent, received } = datagramsIn(part("trace"))
   const common = { command, errors: part("errors"), request: sent.at(-1) }
   // Where nothing is listed, all but the last exchange only looked up names.
-  if (!output.startsWith("[")) return { ...common, replies: received.slice(-1) }
+  if (!/^[[{]/.test(output)) return { ...common, replies: received.slice(-1) }
   return { ...common, replies: received, output: JSON.parse(output) }
 })
-const [kernel, iproute2] = ["kernel", "iproute2"].map((name) => section(guest, name).trim())
-writeFileSync(fixture, JSON.stringify({ kernel, iproute2, calls }, null, 2))
+const [kernel, version] = ["kernel", "version"].map((name) => section(guest, name).trim())
+writeFileSync(fixture, JSON.stringify({ kernel, [tool]: version, calls }, null, 2))
 execFileSync("npx", ["biome", "format", "--write", fixture], { stdio: "inherit" })

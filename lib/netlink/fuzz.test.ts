@@ -5,6 +5,8 @@ import { describe, expect, test } from "vitest"
 import { fromHex, recordings, toHex } from "../testing/recorded.ts"
 import { attributeSet, bytes, encode, repeated, WireError } from "./attribute.ts"
 import { decodeMessages, encodeMessage, type Message, NLMSG_DONE, NLMSG_ERROR, refusalIn } from "./message.ts"
+import { decodeRule } from "./netfilter/rule.ts"
+import { decodeChain } from "./netfilter/ruleset.ts"
 import { decodeAddress } from "./route/address.ts"
 import { decodeLink } from "./route/link.ts"
 import { decodePortVlans } from "./route/port-vlan.ts"
@@ -37,6 +39,8 @@ const decoders: readonly ((message: Message) => unknown)[] = [
   decodePortVlans,
   decodeAddress,
   decodeRoute,
+  (message) => decodeChain(message, "inet"),
+  (message) => decodeRule(message).expressions(),
   (message) => refusalIn({ ...message, type: NLMSG_ERROR }, "fuzz"),
   (message) => refusalIn({ ...message, type: NLMSG_DONE }, "fuzz"),
 ]

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 
-/** One command of iproute2 as scripts/record-netlink.ts saw it. */
+/** One command of iproute2 or nft as scripts/record-netlink.ts saw it. */
 export interface Recording {
   readonly command: string
   readonly errors: string
@@ -10,7 +10,7 @@ export interface Recording {
   /** Datagrams from the kernel. */
   readonly replies: readonly Uint8Array[]
   /** What it printed, where that was JSON. */
-  // biome-ignore lint/suspicious/noExplicitAny: the tests know the shape of what ip -j prints
+  // biome-ignore lint/suspicious/noExplicitAny: the tests know the shape of what ip -j and nft -j print
   readonly output: any
 }
 
@@ -22,8 +22,11 @@ interface Stored {
   readonly output?: unknown
 }
 
-const fixture = join(import.meta.dirname, "..", "netlink", "route", "fixtures", "iproute2.json")
-const stored = (JSON.parse(readFileSync(fixture, "utf8")) as { calls: Stored[] }).calls
+const netlink = join(import.meta.dirname, "..", "netlink")
+const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json"]
+const stored = fixtures.flatMap(
+  (fixture) => (JSON.parse(readFileSync(join(netlink, fixture), "utf8")) as { calls: Stored[] }).calls,
+)
 
 export const recordings: readonly Recording[] = stored.map(({ command, errors, request, replies, output }) => ({
   command,

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { fromHex } from "../../testing/recorded.ts"
 import { commentData, commentIn, commentTest, noteIn } from "./comment.ts"
 
 const word = fc.string({ minLength: 1, maxLength: 120, unit: "grapheme-ascii" })
@@ -54,4 +55,15 @@ test("any user data is read without going beyond it", () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+test.each([
+  ["nothing", "", undefined],
+  ["other data alone", "010361620000", undefined],
+  ["other data before it", "0102616200046f6e6500", "one"],
+  ["a comment without NUL", "00036f6e65", "one"],
+  ["a comment longer than the data", "00ff6f6e65", undefined],
+  ["half a header", "00", undefined],
+])("user data with %s", (_, hex, comment) => {
+  expect(commentIn(fromHex(hex))).toBe(comment)
 })

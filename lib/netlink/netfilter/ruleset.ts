@@ -83,7 +83,6 @@ export function ensureTable({ family, name, comment }: Table): Request {
   return {
     asked: `make ${formatTable({ family, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWTABLE),
-    flags: NLM_F_CREATE,
     write: (writer) => table.write(writeHeader(writer, family), { name, flags: 0, comment: dataOf(comment) }),
   }
 }
@@ -144,7 +143,7 @@ export function listChains(kernel: Conversation, { family, name }: Table): Chain
   return messages.map((message) => decodeChain(message, family)).filter((found) => found.table.name === name)
 }
 
-function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
+export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
   const values = chain.read(payload.subarray(HEADER))
   const comment = values.comment && commentIn(values.comment)
   return {
