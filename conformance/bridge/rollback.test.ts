@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest"
 import type { Outcome } from "../lab/call.ts"
 import { install } from "../lab/foreign.ts"
 import { Node, type Pod } from "../lab/node.ts"
+import { nft } from "../lab/ruleset.ts"
 import { output } from "../lab/run.ts"
 import { addReadOnly, type Config, DUAL, hostLocal, Network, settled, V4 } from "./network.ts"
+import { masqueraded } from "./outside.ts"
 
 interface Failure {
   readonly config: (node: Node) => Config
@@ -79,6 +81,34 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   "the kernel refuses the MTU": {
     config: (node) => ({ mtu: 70_000, ipam: hostLocal(node) }),
     error: { code: 100, msg: "cannot" },
+  },
+  "the masquerading chain is somebody else's": {
+    config: (node) => masqueraded(node),
+    before: (node) =>
+      nft(
+        node,
+        "add table inet cni_plugins_masquerade",
+        "add chain inet cni_plugins_masquerade postrouting { type filter hook input priority 0; }",
+      ),
+    error: { code: 102, msg: "somebody else's" },
+  },
+  "forwarding cannot be switched on, after rules were made": {
+    config: (node) => ({ ...masqueraded(node, [V4]), macspoofchk: true }),
+    before: (node) => {
+      // Tables and base chains stay, as a network's first pod leaves them.
+      const first = new Network(node, {
+        ...masqueraded(node, ["10.99.0.0/16"]),
+        name: "first",
+        bridge: "cni9",
+        macspoofchk: true,
+      })
+      const pod = node.pod()
+      first.connect(pod)
+      first.del(pod)
+      node.sysctl("net/ipv4/ip_forward", "0")
+    },
+    add: (network, pod) => addReadOnly(network, pod, "/proc/sys"),
+    error: { code: 101, msg: "/proc/sys/net/ipv4/ip_forward" },
   },
   "IPAM cannot write its files": {
     config: (node) => ({ isGateway: true, ipam: hostLocal(node) }),

@@ -112,9 +112,10 @@ describe("only WireError comes of", () => {
     expect(replies.flatMap((reply) => surprises(cuts(reply)))).toEqual([])
   })
 
-  test("every recorded message, with its body cut anywhere but its header right", () => {
-    const messages = replies.flatMap(decodeMessages)
-    expect(messages.flatMap(({ payload }) => surprises(cuts(payload).map(wrapped)))).toEqual([])
+  test("every recorded message, with its body cut anywhere but its header right", { timeout }, () => {
+    const payloads = replies.flatMap(decodeMessages).map(({ payload }) => payload)
+    const different = [...new Map(payloads.map((payload) => [toHex(payload), payload])).values()]
+    expect(different.flatMap((payload) => surprises(cuts(payload).map(wrapped)))).toEqual([])
   })
 
   test("recorded replies with some bytes replaced", { timeout }, async () => {
