@@ -33,11 +33,25 @@ export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly
 
 function replaceHostports(host: NetworkStack, owner: Owner, mark: RuleMark, pods: readonly PodPorts[]): void {
   try {
-    transact(host.netfilter, () => pods.flatMap((pod) => planWhole(host, owner, mark, pod)))
+    transact(host.netfilter, () => [
+      ...pods.flatMap((pod) => planWhole(host, owner, mark, pod)),
+      ...planOtherFamilies(host.netfilter, owner, pods),
+    ])
   } catch (error) {
     if (!refusedWith(error, "EEXIST", "EOPNOTSUPP")) throw error
     throw new Conflict(error.message, "another program has a table of that name; it has to be renamed or deleted")
   }
+}
+
+/** The attachment has no rules of a family that it wants none of now. */
+function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Request[] {
+  const removal: Removal = { rules: [], changes: [] }
+  for (const family of FAMILIES) {
+    if (pods.some((pod) => pod.family === family)) continue
+    const layout = layoutOf(family)
+    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout, markOf(owner).comment), ownedBy(owner))
+  }
+  return removal.changes
 }
 
 /** For a pod that nobody knows yet, in a table that is as we left it. */
