@@ -86,9 +86,8 @@ export class Portmap {
 /** What the plugins before in the chain answered: a pod's interface with these addresses, after one of the host's. */
 export function resultOf(pod: Pod, addresses: readonly string[], ifname = "eth0"): Result {
   return {
-    cniVersion: "1.1.0",
     interfaces: [{ name: "cni0" }, { name: ifname, sandbox: pod.path }],
-    ips: addresses.map((address) => ({ address, interface: 1 })),
+    ips: addresses.map((address) => ({ version: address.includes(":") ? "6" : "4", address, interface: 1 })),
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../lab/executables.ts"
 import { Node } from "../lab/node.ts"
-import { type Config, type Mapping, Portmap, QUIET, resultOf, rules, ruleset, tcp, udp } from "./network.ts"
+import { type Config, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const V4 = ["10.1.0.2/24"]
 const V6 = ["fd00::2/64"]
@@ -44,13 +44,13 @@ test("without conditions the result of the plugins before is passed on as it cam
     (implementation) => new Portmap(node, {}, implementation).add(pod, [tcp(8080)], V4).result,
   )
   expect(answers[0]).toEqual(answers[1])
-  expect(answers[0]?.ips).toEqual(resultOf(pod, V4).ips)
+  expect(answers[0]?.ips).toEqual([{ address: V4[0], interface: 1 }])
 })
 
 test("nothing is done where no port is asked for", () => {
   using node = new Node()
   const pod = node.pod()
-  expect(new Portmap(node).add(pod, [], V4)).toMatchObject({ ...QUIET, result: { ips: resultOf(pod, V4).ips } })
+  expect(new Portmap(node).add(pod, [], V4)).toMatchObject({ ...QUIET, result: { ips: [{ address: V4[0] }] } })
   expect(new Portmap(node).del(pod)).toMatchObject({ ...QUIET, stdout: "" })
   expect(ruleset(node)).toEqual([])
 })

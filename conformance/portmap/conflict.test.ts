@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest"
+import { hostLocal, Network } from "../bridge/network.ts"
+import { Node } from "../lab/node.ts"
+import { type Mapping, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+
+const ONE = ["10.1.0.2/24"]
+const TWO = ["10.1.0.3/24"]
+
+describe("a port that another pod has", () => {
+  test.each<[string, Mapping, Mapping, boolean]>([
+    ["any address, any address", tcp(80), tcp(80), true],
+    ["one address, any address", tcp(80, 80, "192.0.2.1"), tcp(80), true],
+    ["any address, one address", tcp(80), tcp(80, 80, "192.0.2.1"), true],
+    ["any of a family, one address", tcp(80, 80, "0.0.0.0"), tcp(80, 80, "192.0.2.1"), true],
+    ["the same address", tcp(80, 80, "192.0.2.1"), tcp(80, 81, "192.0.2.1"), true],
+    ["two addresses", tcp(80, 80, "192.0.2.1"), tcp(80, 80, "192.0.2.2"), false],
+    ["two protocols", tcp(80), udp(80), false],
+    ["two ports", tcp(80), tcp(81), false],
+  ])("%s", (_, first, second, conflict) => {
+    using node = new Node()
+    const [one, two] = [node.pod(), node.pod()]
+    const portmap = new Portmap(node)
+    portmap.map(one, [first], ONE)
+    const before = ruleset(node, { sets: true })
+    const { exitCode, error } = portmap.add(two, [tcp(9999), second], TWO)
+    if (!conflict) {
+      expect(exitCode).toBe(0)
+      expect(portmap.del(one)).toMatchObject(QUIET)
+      expect(portmap.check(two, [tcp(9999), second], TWO)).toMatchObject(QUIET)
+      return
+    }
+    expect(error?.code).toBe(102)
+    expect(error?.msg).toContain(`:80/tcp is taken`.slice(second.hostIP === "192.0.2.1" ? 0 : 1))
+    expect(error?.msg).toContain(`container ${one.containerId} (network net, interface eth0)`)
+    expect(ruleset(node, { sets: true })).toEqual(before)
+    expect(portmap.del(one)).toMatchObject(QUIET)
+    portmap.map(two, [tcp(9999), second], TWO)
+  })
+
+  test("of the Go plugin is reported too", () => {
+    using node = new Node()
+    const [one, two] = [node.pod(), node.pod()]
+    const portmap = new Portmap(node)
+    portmap.as("reference").map(one, [tcp(80)], ONE)
+    expect(portmap.add(two, [tcp(80)], TWO).error).toMatchObject({
+      code: 102,
+      msg: `host port 80/tcp is taken by container ${one.containerId}`,
+    })
+  })
+
+  test("is reported also where it is the container's other attachment", () => {
+    using node = new Node()
+    const pod = node.pod()
+    const portmap = new Portmap(node)
+    portmap.map(pod, [tcp(80)], ONE)
+    expect(portmap.add(pod, [tcp(80)], TWO, { ifname: "net1" }).error?.code).toBe(102)
+  })
+
+  test("is reported for the family in which it is taken, and nothing is done in the other", () => {
+    using node = new Node()
+    const portmap = new Portmap(node)
+    portmap.map(node.pod(), [tcp(80)], ["fd00::2/64"])
+    const before = ruleset(node, { sets: true })
+    expect(portmap.add(node.pod(), [tcp(80)], [...ONE, "fd00::3/64"]).error?.code).toBe(102)
+    expect(ruleset(node, { sets: true })).toEqual(before)
+  })
+})
+
+describe("one address each", () => {
+  test("after DEL of one the other's claim still counts", () => {
+    using node = new Node()
+    const pods = [1, 2, 3].map(() => node.pod())
+    const [one, two, three] = pods
+    if (!one || !two || !three) throw new Error("three pods")
+    const portmap = new Portmap(node)
+    portmap.map(one, [tcp(80, 80, "192.0.2.1")], ONE)
+    portmap.map(two, [tcp(80, 80, "192.0.2.2")], TWO)
+    expect(portmap.del(one)).toMatchObject(QUIET)
+    expect(portmap.add(three, [tcp(80)], ["10.1.0.4/24"]).error).toMatchObject({ code: 102 })
+  })
+})
+
+describe("what was left by a pod that is gone does not stop another", () => {
+  test("that got its address", () => {
+    using node = new Node()
+    const [gone, heir] = [node.pod(), node.pod()]
+    const portmap = new Portmap(node)
+    portmap.map(gone, [tcp(80), tcp(81)], ONE)
+    portmap.map(heir, [tcp(80)], ONE)
+    expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to 10.1.0.2:80 comment "${heir.containerId}"`])
+    expect(rules(node, "masquerading")).toHaveLength(2)
+  })
+
+  test("where bridge shows that the first one's veth is no more", () => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    const portmap = new Portmap(node)
+    const [gone, heir] = [node.pod(), node.pod()]
+    for (const pod of [gone, heir]) network.connect(pod)
+    portmap.map(gone, [tcp(80)], ["10.244.1.2/24"])
+    expect(portmap.add(heir, [tcp(80)], ["10.244.1.3/24"]).error?.code, "while it is there").toBe(102)
+    gone.ip("link", "del", "eth0")
+    portmap.map(heir, [tcp(80)], ["10.244.1.3/24"])
+    expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to 10.244.1.3:80 comment "${heir.containerId}"`])
+  })
+})
+
+describe("the sets that tell what is taken", () => {
+  test("are no obstacle where the Go plugin, or an administrator, removed rules behind them", () => {
+    using node = new Node()
+    const [one, two] = [node.pod(), node.pod()]
+    const portmap = new Portmap(node)
+    portmap.map(one, [tcp(80)], ONE)
+    expect(portmap.as("reference").del(one, { ports: [tcp(80)] })).toMatchObject(QUIET)
+    portmap.map(two, [tcp(80)], TWO)
+    nft(node, "flush chain ip cni_hostport hostports")
+    portmap.map(one, [tcp(80)], ONE)
+    expect(rules(node, "hostports")).toHaveLength(1)
+  })
+
+  test("know of what the Go plugin added since", () => {
+    using node = new Node()
+    const pods = [1, 2, 3].map(() => node.pod())
+    const [one, two, three] = pods
+    if (!one || !two || !three) throw new Error("three pods")
+    const portmap = new Portmap(node)
+    portmap.map(one, [tcp(80)], ONE)
+    portmap.as("reference").map(two, [tcp(81)], TWO)
+    portmap.map(three, [tcp(82)], ["10.1.0.4/24"])
+    expect(portmap.add(three, [tcp(81)], ["10.1.0.4/24"]).error).toMatchObject({ code: 102 })
+    expect(portmap.del(two)).toMatchObject(QUIET)
+    portmap.map(three, [tcp(81)], ["10.1.0.4/24"])
+    expect(rules(node, "hostports")).toHaveLength(2)
+  })
+})
