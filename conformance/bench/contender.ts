@@ -20,8 +20,14 @@ export class Contender {
   readonly #bin: string
   readonly #network: object
 
-  /** `dir` holds the executables and the leases; `subnets` must be no other network's. */
-  constructor(implementation: Implementation, dir: string, subnets: readonly string[], plugin: Measured = "bridge") {
+  /** `dir` holds the executables and the leases; `subnets` must be no other network's. `keys` are laid over the configuration. */
+  constructor(
+    implementation: Implementation,
+    dir: string,
+    subnets: readonly string[],
+    plugin: Measured = "bridge",
+    keys: object = {},
+  ) {
     this.#name = `${implementation}-${subnets.length === 1 ? "4" : "6"}`
     this.#bin = `${dir}/${implementation}`
     this.#program = `${this.#bin}/${plugin}`
@@ -33,6 +39,7 @@ export class Contender {
       ...keysOf(plugin, this.#name),
       mtu: 1450,
       ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges, routes: [{ dst: "10.0.0.0/8" }] },
+      ...keys,
     }
   }
 

@@ -98,6 +98,32 @@ function measurePlugin(rows: Rows, plugin: Measured, { dir, runs }: Options): vo
   }
 }
 
+/** As measurePods, of pods that are masqueraded: ours beside the reference's default, which is iptables, and its nftables. */
+function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
+  const make = (implementation: Implementation, number: number, keys: object) => {
+    const name = `masq-${number}`
+    const network = { name, bridge: name, ipMasq: true, ...keys }
+    return new Contender(implementation, dir, [`10.${number}.0.0/16`], "bridge", network)
+  }
+  const ours = make("ours", 142, {})
+  const references = [
+    ["iptables", make("reference", 140, {})],
+    ["nftables", make("reference", 141, { ipMasqBackend: "nftables" })],
+  ] as const
+  for (let run = -WARM_UP; run < runs; run++) {
+    const target = run < 0 ? new Map() : rows
+    const pods = { iptables: new Pod(), nftables: new Pod(), ours: new Pod() }
+    for (const command of COMMANDS) {
+      const row = (backend: string) => `${command} IPv4, ipMasq, Go by ${backend}`
+      const cost = ours.call(command, pods.ours)
+      for (const [backend, contender] of turn(references, run)) {
+        record(target, row(backend), "ours", cost)
+        record(target, row(backend), "reference", contender.call(command, pods[backend]))
+      }
+    }
+  }
+}
+
 async function measureParallel(rows: Rows, options: Options): Promise<void> {
   const both = contenders("IPv4", options)
   const runs = Math.ceil(options.runs / 4)
@@ -184,6 +210,7 @@ async function main(): Promise<void> {
     "dual-stack": () => measurePods(rows, "dual-stack", options),
     ptp: () => measurePlugin(rows, "ptp", options),
     macvlan: () => measurePlugin(rows, "macvlan", options),
+    masquerade: () => measureMasquerade(rows, options),
     parallel: () => measureParallel(rows, options),
     memory: () => measureMemory(rows, options),
     size: () => measureSize(rows),
