@@ -3,9 +3,11 @@ import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
+import { ChainContender } from "./chain.ts"
 import { type Command, Contender, type Cost, type Measured, type Stack, timed, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
+import { fill, PortContender } from "./ports.ts"
 import { markdown, median, quantile } from "./statistics.ts"
 
 const WARM_UP = 3
@@ -124,6 +126,60 @@ function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
   }
 }
 
+/**
+ * The ports of one pod, first against the Go plugin as it is by default, then against its nftables backend; then what the ports of 499
+ * other pods cost. In its own ruleset each: in a common one the Go plugin would have ours written anew every time.
+ */
+function measurePorts(rows: Rows, { dir, runs }: Options): void {
+  const rivals: readonly (readonly [string, string | undefined])[] = [
+    ["portmap", undefined],
+    ["portmap beside Go by nftables", "nftables"],
+  ]
+  for (const [name, backend] of rivals) {
+    for (const side of ["ours", "reference"] as const) {
+      output(["nft", "flush", "ruleset"])
+      measureSide(
+        rows,
+        name,
+        side,
+        new PortContender(`${dir}/${side}`, side === "reference" ? backend : undefined),
+        runs,
+      )
+    }
+  }
+  output(["nft", "flush", "ruleset"])
+  const crowded = new PortContender(`${dir}/ours`)
+  fill(crowded, 499)
+  measureSide(rows, "portmap as the 500th pod", "ours", crowded, runs)
+  output(["nft", "flush", "ruleset"])
+}
+
+function measureSide(rows: Rows, name: string, side: Side, contender: PortContender, runs: number): void {
+  for (let run = -WARM_UP; run < runs; run++) {
+    const [target, pod, number] = [run < 0 ? new Map() : rows, new Pod(), contender.number()]
+    for (const command of COMMANDS) record(target, `${name} ${command}`, side, contender.call(command, pod, number))
+  }
+}
+
+/** The whole chain through cnitool, whose own time is in it. */
+function measureChain(rows: Rows, { dir, runs }: Options): void {
+  output(["mount", "-t", "tmpfs", "cni-ts-bench", "/var/lib"]) // cnitool's cache
+  const both = [
+    ["reference", new ChainContender("reference", dir, "10.150.0.0/16")],
+    ["ours", new ChainContender("ours", dir, "10.151.0.0/16")],
+  ] as const
+  for (let run = -WARM_UP; run < runs; run++) {
+    const target = run < 0 ? new Map() : rows
+    const pods = { reference: new Pod(), ours: new Pod() }
+    const ports = { reference: 30_000 + 2 * (run + WARM_UP), ours: 30_001 + 2 * (run + WARM_UP) }
+    for (const command of COMMANDS) {
+      for (const [side, contender] of turn(both, run)) {
+        record(target, `chain ${command}`, side, contender.call(command, pods[side], ports[side]))
+      }
+    }
+  }
+}
+
 async function measureParallel(rows: Rows, options: Options): Promise<void> {
   const both = contenders("IPv4", options)
   const runs = Math.ceil(options.runs / 4)
@@ -211,6 +267,8 @@ async function main(): Promise<void> {
     ptp: () => measurePlugin(rows, "ptp", options),
     macvlan: () => measurePlugin(rows, "macvlan", options),
     masquerade: () => measureMasquerade(rows, options),
+    portmap: () => measurePorts(rows, options),
+    chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),
     memory: () => measureMemory(rows, options),
     size: () => measureSize(rows),

@@ -1,0 +1,41 @@
+import { mkdirSync, writeFileSync } from "node:fs"
+import { CNITOOL } from "../lab/executables.ts"
+import { type Cost, timed } from "./contender.ts"
+import type { Pod } from "./pod.ts"
+
+/** One implementation's whole chain as a kubelet's pod has it: bridge with masquerading, portmap and bandwidth, driven by cnitool. */
+export class ChainContender {
+  readonly #name: string
+  readonly #env: Readonly<Record<string, string>>
+
+  /** `dir` holds the executables and the leases; the subnet must be no other network's. */
+  constructor(implementation: string, dir: string, subnet: string) {
+    this.#name = `chain-${implementation}`
+    const networks = `${dir}/${this.#name}.d`
+    const plugins = [
+      {
+        type: "bridge",
+        bridge: this.#name.slice(0, 15),
+        isDefaultGateway: true,
+        ipMasq: true,
+        ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges: [[{ subnet }]] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+      { type: "bandwidth", capabilities: { bandwidth: true } },
+    ]
+    mkdirSync(networks)
+    writeFileSync(`${networks}/net.conflist`, JSON.stringify({ cniVersion: "1.0.0", name: this.#name, plugins }))
+    this.#env = {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      NETCONFPATH: networks,
+      CNI_PATH: `${dir}/${implementation}`,
+    }
+  }
+
+  call(command: "ADD" | "CHECK" | "DEL", { namespace }: Pod, hostPort: number): Cost {
+    const limits = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 }
+    const capabilities = { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits }
+    const env = { ...this.#env, CAP_ARGS: JSON.stringify(capabilities) }
+    return timed([CNITOOL, command.toLowerCase(), this.#name, namespace.path], env, "")
+  }
+}
