@@ -52,6 +52,25 @@ test("pods of both share the table, whoever comes and goes", () => {
   }
 })
 
+test("pods that the Go plugin added with conditions keep them when ours writes the shared rules anew", () => {
+  using node = new Node()
+  const [one, two] = [node.pod(), node.pod()]
+  const conditions = { conditionsV4: ["ip", "saddr", "!=", "10.9.0.0/16", "iifname", "eth0"] }
+  const portmap = new Portmap(node, conditions)
+  portmap.as("reference").map(one, [tcp(80)], ["10.1.0.2/24"])
+  portmap.as("ours", { conditionsV4: [] }).map(two, [tcp(81)], ["10.1.0.3/24"])
+  expect(rules(node, "prerouting")).toEqual(["fib daddr type local jump hostports_all"])
+  expect(rules(node, "hostports")).toEqual([
+    `ip saddr != 10.9.0.0/16 iifname "eth0" tcp dport 80 dnat to 10.1.0.2:80 comment "${one.containerId}"`,
+    `tcp dport 81 dnat to 10.1.0.3:80 comment "${two.containerId}"`,
+  ])
+  for (const implementation of ["ours", "reference"] as const) {
+    expect(portmap.as(implementation).check(one, [tcp(80)], ["10.1.0.2/24"])).toMatchObject(QUIET)
+  }
+  expect(portmap.as("reference").del(one, { ports: [tcp(80)] })).toMatchObject(QUIET)
+  expect(rules(node, "hostports")).toHaveLength(1)
+})
+
 test("an ADD of a pod that the Go plugin mapped replaces its rules", () => {
   using node = new Node()
   const pod = node.pod()

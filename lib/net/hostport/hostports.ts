@@ -7,6 +7,7 @@ import { Conflict } from "../conflict.ts"
 import type { Owner } from "../names.ts"
 import type { NetworkStack } from "../stack.ts"
 import { findGoneClaimants } from "./claimants.ts"
+import { planInheritance } from "./inherited.ts"
 import { planIptablesRemoval } from "./iptables-hostport.ts"
 import { isIndexed, isIntact, type Layout, layoutOf, makeLayout, refuseForeign } from "./layout.ts"
 import { isNoteOf, markOf, type RuleMark } from "./marks.ts"
@@ -70,6 +71,7 @@ function planWhole(host: NetworkStack, owner: Owner, mark: RuleMark, pod: PodPor
   const staying = others.filter((rule) => !dead.includes(rule))
   return [
     ...makeLayout(layout, pod.masquerade !== "none"),
+    ...planInheritance(host.netfilter, layout, staying),
     ...deleteRules(layout, [...gone, ...dead]),
     ...rebuild(layout, staying, mark.comment, pod.mappings),
     ...appendRules(layout, mark, pod),

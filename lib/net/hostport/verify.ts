@@ -34,7 +34,9 @@ function differenceInMappings(layout: Layout, pod: PodPorts, own: readonly PodRu
   const withConditions = mappingRules(pod)
   const without = mappingRules({ ...pod, conditions: [] }) // where the Go plugin has them in its shared rules
   for (const [index, mapping] of pod.mappings.entries()) {
-    const at = rest.findIndex((rule) => isRule(rule, (rule.note === undefined ? without : withConditions)[index]))
+    const isIt = (rule: PodRule) =>
+      isRule(rule, withConditions[index]) || (rule.note === undefined && isRule(rule, without[index]))
+    const at = rest.findIndex(isIt)
     if (at < 0) return `the rule for host port ${formatHostPort(mapping)} is missing in ${formatTable(layout.table)}`
     rest.splice(at, 1)
   }
