@@ -13,6 +13,7 @@ export default defineConfig({
         test: {
           name: "pure",
           include: ["{lib,plugins,ipam,build,scripts}/**/*.test.ts"],
+          testTimeout: 60_000,
         },
       },
       {

@@ -4,17 +4,36 @@ import { hostVethName, isOwnedBy, isOwnedIn, isOwnerAlias, networkVethPrefix } f
 import { NetworkStack } from "../net/stack.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
+import { findDelegate } from "./delegate.ts"
+import { readIpamType } from "./interface-keys.ts"
 import { openPodIfPresent } from "./netns.ts"
 import { ownerOf } from "./owner.ts"
 import type { Call } from "./plugin.ts"
 import { readValidAttachments, reasonToCollect } from "./result-read.ts"
 
 /**
- * Removes the attachment's rules and its veth pair, whoever made them; none is fine. Rules go first: the kernel takes longer to free them
- * while it is freeing a veth. The pair is known by the name of its host end: the pod may have renamed its own, and use the name for
- * something else.
+ * DEL of a plugin whose pods hang on veth pairs: removes the attachment, whoever made it and whatever is left of it. It needs neither the
+ * namespace nor a previous result, and only as much of the configuration as names the IPAM plugin: a config that would fail ADD must not
+ * keep a pod from being cleaned up. The addresses are released last, so that nobody gets them while this pod may still use them.
  */
-export function removeVeth(call: Call): void {
+export function removeAttachment(call: Call): void {
+  const ipamType = readIpamType(call.config.fields)
+  removeVeth(call)
+  if (ipamType !== "") findDelegate(call, ipamType).del()
+}
+
+/** GC of such a plugin: what belongs to no attachment the runtime knows goes, then IPAM does the same with its leases. */
+export function collectAttachments(call: Call): void {
+  const ipamType = readIpamType(call.config.fields)
+  collectVeths(call)
+  if (ipamType !== "") findDelegate(call, ipamType).gc()
+}
+
+/**
+ * Removes the attachment's rules and its veth pair; none is fine. Rules go first: the kernel takes longer to free them while it is freeing
+ * a veth. The pair is known by the name of its host end: the pod may have renamed its own, and use the name for something else.
+ */
+function removeVeth(call: Call): void {
   using host = NetworkStack.host()
   const owner = ownerOf(call)
   cleanUp(host.netfilter, () => [...planMasqueradeRemoval(host.netfilter, owner), ...planMacGuardRemoval(host, owner)])
@@ -32,8 +51,8 @@ function removeForeignVeth(host: NetworkStack, pod: NetworkStack, ifname: string
   if (!onHost || !isOwnerAlias(onHost.alias)) removeLink(pod.kernel, inPod.index)
 }
 
-/** Removes this network's rules and veths that belong to no attachment the runtime knows (GC), wherever they are attached by now. */
-export function collectVeths({ config, log }: Call): void {
+/** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */
+function collectVeths({ config, log }: Call): void {
   const { name: network, fields } = config
   const attachments = readValidAttachments(fields)
   const valid = new Set(attachments.map((attachment) => hostVethName({ network, ...attachment })))

@@ -18,6 +18,7 @@ import { explainLayout } from "./layout.ts"
 import type { Owner } from "./names.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
+import type { Undo } from "./undo.ts"
 
 /*
  * What pods send beyond their network leaves with the node's address. Table, chains, rules and comments are those of the Go plugins'
@@ -67,18 +68,27 @@ function masqueradable(addresses: readonly Prefix[]): Prefix[] {
 }
 
 /**
- * Masquerades what a new attachment sends from these addresses (with the length of their network) beyond their networks. Rules that a
+ * Masquerades what a new attachment sends from its addresses beyond their networks. Rules that a
  * killed ADD left are not looked for: that would mean to list those of all pods. createPodVeth() removes them, for it notices.
  * Throws Conflict where the table's name is taken by something else, KernelError.
  */
-export function ensureMasquerade({ netfilter }: NetworkStack, owner: Owner, addresses: readonly Prefix[]): void {
+export function ensureMasquerade(host: NetworkStack, { owner, addresses, undo }: Masquerade): void {
+  const { netfilter } = host
   const comment = ruleComment(owner)
+  undo.add(() => removeMasquerade(host, owner))
   explainLayout(netfilter, postrouting, () =>
     transact(netfilter, () => [
       ...planLayout(netfilter),
       ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),
     ]),
   )
+}
+
+export interface Masquerade {
+  readonly owner: Owner
+  /** The pod's, each with the length of its network. */
+  readonly addresses: readonly Prefix[]
+  readonly undo: Undo
 }
 
 /** Table and chains, unless the rules that hold them together are there. */

@@ -17,7 +17,7 @@ import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
-import { ensureMasquerade, removeMasquerade } from "../../lib/net/masquerade.ts"
+import { ensureMasquerade } from "../../lib/net/masquerade.ts"
 import { type Owner, ownerAlias } from "../../lib/net/names.ts"
 import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
@@ -47,7 +47,8 @@ export function add(call: Call): Result {
   const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
   if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
-  if (layer3 && config.ipMasq) masquerade(host, owner, layer3, undo)
+  if (layer3 && config.ipMasq)
+    ensureMasquerade(host, { owner, addresses: layer3.ips.map(({ address }) => address), undo })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wish)
   if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
@@ -85,15 +86,6 @@ function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer
 function guard(host: NetworkStack, { host: veth, pod }: Attachment, owner: Owner, undo: Undo): void {
   undo.add(() => removeMacGuard(host, owner))
   ensureMacGuard(host, owner, veth.name, pod.mac)
-}
-
-function masquerade(host: NetworkStack, owner: Owner, { ips }: Layer3, undo: Undo): void {
-  undo.add(() => removeMasquerade(host, owner))
-  ensureMasquerade(
-    host,
-    owner,
-    ips.map(({ address }) => address),
-  )
 }
 
 interface Gateway {

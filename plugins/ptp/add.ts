@@ -6,8 +6,8 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac, localMac, type Mac } from "../../lib/ip/mac.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
-import { ensureMasquerade, removeMasquerade } from "../../lib/net/masquerade.ts"
-import { type Owner, ownerAlias } from "../../lib/net/names.ts"
+import { ensureMasquerade } from "../../lib/net/masquerade.ts"
+import { ownerAlias } from "../../lib/net/names.ts"
 import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
@@ -16,7 +16,7 @@ import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import { readPtpConfig } from "./config.ts"
 import { configureHostEnd } from "./host-end.ts"
-import { type Layer3, planLayer3 } from "./layer3.ts"
+import { planLayer3 } from "./layer3.ts"
 
 /** Connects one pod to the node by a link of their own, or leaves the node as it was. */
 export function add(call: Call): Result {
@@ -43,21 +43,12 @@ export function add(call: Call): Result {
     routes: given.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: false, // there is nobody else on the link
   })
-  if (ipMasq) masquerade(host, owner, layer3, undo)
+  if (ipMasq) ensureMasquerade(host, { owner, addresses: layer3.ips.map(({ address }) => address), undo })
   for (const enable of forwarding) enable?.() // not undone, so it comes last
   changeLink(host.kernel, veth.index, veth.name, { alias: ownerAlias(owner) })
 
   undo.keep()
   return { interfaces: describe(call, veth, podMac), ips: layer3.ips, routes: given.routes, dns: dns ?? given.dns }
-}
-
-function masquerade(host: NetworkStack, owner: Owner, { ips }: Layer3, undo: Undo): void {
-  undo.add(() => removeMasquerade(host, owner))
-  ensureMasquerade(
-    host,
-    owner,
-    ips.map(({ address }) => address),
-  )
 }
 
 function describe({ environment }: Call, veth: Link, podMac: Mac): Result["interfaces"] {

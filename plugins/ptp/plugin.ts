@@ -1,10 +1,9 @@
+import { collectAttachments, removeAttachment } from "../../lib/cni/host-veth.ts"
 import type { Plugin } from "../../lib/cni/plugin.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
-import { del } from "./del.ts"
-import { gc } from "./gc.ts"
 import { status } from "./status.ts"
 
 /** Connects each pod to the node by a veth pair of its own, with routes instead of a bridge. */
-export const ptp: Plugin = { name: "ptp", versions, add, del, check, gc, status }
+export const ptp: Plugin = { name: "ptp", versions, add, del: removeAttachment, check, gc: collectAttachments, status }
