@@ -18,6 +18,11 @@ const json = (name: string) => JSON.parse(text(name))
 
 test("the script ran to its end", () => expect([guest.exitCode, guest.stderr]).toEqual([0, ""]))
 
+test("a burst too small for what TCP hands over at once is held at 68 KiB", () => {
+  expect(text("small burst")).toMatch(/rate 16Mbit burst (6963\db|68Kb)/)
+  expect(text("small burst check")).toBe("0")
+})
+
 describe("egress in auto mode, where the kernel has police", () => {
   test("is limited by police with drop for every protocol, and without an ifb", () => {
     expect(json("add").interfaces).toHaveLength(2)
@@ -116,6 +121,11 @@ say extremes
 for limit in '"egressRate":40000000000,"egressBurst":400000000' '"egressRate":1000000,"egressBurst":34359738350'; do
   echo $(code $ours ADD "$limit") $(code $ours CHECK "$limit")
 done
+
+limit='"egressRate":16000000,"egressBurst":80000'
+call $ours ADD "$limit" >/dev/null
+say small burst; tc filter show dev vhost parent ffff:
+say small burst check; echo $(code $ours CHECK "$limit")
 
 limit='"egressRate":80000,"egressBurst":80000'
 call $ours ADD "$limit" >/dev/null

@@ -124,30 +124,33 @@ describe("without what it needs ADD says so, and leaves nothing", () => {
     expect(traces(node)).toEqual(before)
   })
 
-  test("a root qdisc of somebody else's", () => {
+  test.each([
+    ["a token bucket", "root handle 7: tbf rate 1mbit burst 10k latency 10ms", "root: tbf 7:"],
+    ["the handle that ours has", "root handle 1: pfifo limit 50", "root: pfifo 1:"],
+    ["what takes the place of an ingress qdisc", "clsact", "ingress: clsact ffff:"],
+  ])("a qdisc of somebody else's: %s", (_, qdisc, found) => {
     using node = new Node()
     const limited = new LimitedPod(node)
-    output(
-      node.inside([
-        "tc",
-        "qdisc",
-        "add",
-        "dev",
-        "veth0",
-        "root",
-        "handle",
-        "7:",
-        "tbf",
-        "rate",
-        "1mbit",
-        "burst",
-        "10k",
-        "latency",
-        "10ms",
-      ]),
-    )
+    output(node.inside(["tc", "qdisc", "add", "dev", "veth0", ...qdisc.split(" ")]))
     const before = traces(node)
-    expect(limited.call("ADD", FULL).error).toMatchObject({ code: 100, msg: expect.stringContaining("token bucket") })
+    for (const egressMode of ["auto", "ifb"]) {
+      expect(limited.call("ADD", { ...FULL, egressMode }).error).toMatchObject({
+        code: 102,
+        msg: `veth0 has a qdisc of others at its ${found}`,
+        details: expect.stringContaining("tc qdisc del dev veth0"),
+      })
+      expect(traces(node)).toEqual(before)
+    }
+  })
+
+  test("a filter of somebody else's in the place of ours", () => {
+    using node = new Node()
+    const limited = new LimitedPod(node)
+    output(node.inside(["tc", "qdisc", "add", "dev", "veth0", "ingress"]))
+    const filter = ["protocol", "all", "prio", "1", "bpf", "bytecode", "1,6 0 0 4294967295", "classid", "1:1"]
+    output(node.inside(["tc", "filter", "add", "dev", "veth0", "parent", "ffff:", ...filter]))
+    const before = traces(node)
+    expect(limited.call("ADD", FULL).error).toMatchObject({ code: 100 })
     expect(traces(node)).toEqual(before)
   })
 

@@ -1,8 +1,18 @@
+import type { Conversation } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { changeLink, type Link } from "../netlink/route/link.ts"
 import { createFilter, removeFilter } from "../netlink/tc/filter.ts"
-import { createIngressQdisc, ensureTokenBucket, removeQdisc, type TokenBucket } from "../netlink/tc/qdisc.ts"
+import {
+  createIngressQdisc,
+  ensureTokenBucket,
+  isOwnHandle,
+  type Place,
+  readQdisc,
+  removeQdisc,
+  type TokenBucket,
+} from "../netlink/tc/qdisc.ts"
 import { readText } from "../sys/file.ts"
+import { Conflict } from "./conflict.ts"
 import { createOwnIfb } from "./ifb.ts"
 import { type Owner, ownerAlias } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -16,13 +26,18 @@ export function readTicks(): number {
 
 /** Limits what goes to the pod: its host veth delays what comes too fast. */
 export function limitIngress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
+  try {
+    ensureTokenBucket(kernel, veth.index, bucket)
+  } catch (error) {
+    if (refusedWith(error, "EEXIST", "EINVAL")) refuseOther(kernel, veth, "ROOT", "tbf")
+    throw error
+  }
   undo.add(() => removeQdisc(kernel, veth.index, "ROOT"))
-  ensureTokenBucket(kernel, veth.index, bucket)
 }
 
 /** Limits what comes from the pod: its host veth drops what comes too fast. False where the kernel has no act_police. */
 export function policeEgress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): boolean {
-  openIngress(kernel, veth.index, undo)
+  openIngress(kernel, veth, undo)
   try {
     createFilter(kernel, veth.index, { kind: "police", rate: bucket.rate, burst: bucket.buffer })
     return true
@@ -37,7 +52,7 @@ export function redirectEgress(host: NetworkStack, veth: Link, { bucket, owner, 
   const { kernel } = host
   const ifb = createOwnIfb(host, owner, veth.mtu, undo)
   ensureTokenBucket(kernel, ifb.index, bucket)
-  openIngress(kernel, veth.index, undo)
+  openIngress(kernel, veth, undo)
   createFilter(kernel, veth.index, { kind: "redirect", to: ifb.index })
   changeLink(kernel, ifb.index, ifb.name, { alias: ownerAlias(owner) })
   return ifb
@@ -50,13 +65,25 @@ export interface Redirection {
 }
 
 /** The link has an ingress qdisc with nothing where this plugin's filter goes. */
-function openIngress(kernel: NetworkStack["kernel"], link: number, undo: Undo): void {
+function openIngress(kernel: Conversation, veth: Link, undo: Undo): void {
   try {
-    createIngressQdisc(kernel, link)
-    undo.add(() => removeQdisc(kernel, link, "INGRESS"))
+    createIngressQdisc(kernel, veth.index)
+    undo.add(() => removeQdisc(kernel, veth.index, "INGRESS"))
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
-    removeFilter(kernel, link)
-    undo.add(() => removeFilter(kernel, link))
+    refuseOther(kernel, veth, "INGRESS", "ingress")
+    removeFilter(kernel, veth.index)
+    undo.add(() => removeFilter(kernel, veth.index))
   }
+}
+
+/** Throws if the qdisc at that place is not this plugin's. */
+function refuseOther(kernel: Conversation, { index, name }: Link, place: Place, kind: string): void {
+  const present = readQdisc(kernel, index, place)
+  if (!present || (present.kind === kind && isOwnHandle(present.handle, place))) return
+  const [where, handle] = [place.toLowerCase(), (present.handle >>> 16).toString(16)]
+  throw new Conflict(
+    `${name} has a qdisc of others at its ${where}: ${present.kind} ${handle}:`,
+    `whoever put it there limits the pod already, or: tc qdisc del dev ${name} ${where}`,
+  )
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { ticksPerMicrosecond, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
+import { policed, ticksPerMicrosecond, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
 const TICKS = 15.625
 const M = 1e6
@@ -49,5 +49,14 @@ describe("ours", () => {
 
   test("lets packets wait as long as it is told", () => {
     expect(tokenBucketOf({ rate: 8 * M, burst: 80_000, latency: 10 }, TICKS).limit).toBe(10_000 + 10_000)
+  })
+})
+
+describe("police", () => {
+  test("has a bucket that holds the largest packet a pod hands over", () => {
+    const slow = tokenBucketOf(policed({ rate: 8 * M, burst: 80_000, latency: 25 }), TICKS)
+    expect(slow.buffer).toBe((68 * 1024 * 15.625e6) / M)
+    const odd = { rate: 8 * M, burst: 8 * 68 * 1024 + 1, latency: 25 }
+    expect(policed(odd)).toEqual(odd)
   })
 })

@@ -12,6 +12,8 @@ export interface Limit {
 
 const MAX = 0xffffffff
 const MICROSECONDS = 1e6
+/** Bytes of a packet before it is segmented, headers of every layer included. */
+const LARGEST_PACKET = 68 * 1024
 
 /** How many ticks the packet scheduler counts per microsecond, from the four hexadecimal numbers of /proc/net/psched. */
 export function ticksPerMicrosecond(psched: string): number {
@@ -38,6 +40,14 @@ export function tokenBucketOf(limit: Limit, ticks: number): TokenBucket {
 export function wrappedTokenBucketOf(limit: Limit, ticks: number): TokenBucket {
   const { rate, microseconds, waiting, burst } = measure(limit)
   return { rate, buffer: wrap(Math.trunc(wrap(microseconds) * ticks)), limit: wrap(wrap(waiting) + burst) }
+}
+
+/**
+ * The limit as police can keep it. A packet larger than the bucket never passes, and police, unlike a token bucket, cannot cut it into
+ * segments: a bucket that is smaller than what a pod's TCP hands over at once would let none of its connections live.
+ */
+export function policed(limit: Limit): Limit {
+  return { ...limit, burst: Math.max(limit.burst, 8 * LARGEST_PACKET) }
 }
 
 /** All divisions truncate, as in the Go plugin; doubles are exact for every value that a config can hold. */

@@ -6,7 +6,7 @@ import type { Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { limitIngress, policeEgress, readTicks, redirectEgress } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { type Limit, tokenBucketOf } from "../../lib/net/token-bucket.ts"
+import { type Limit, policed, tokenBucketOf } from "../../lib/net/token-bucket.ts"
 import { Undo } from "../../lib/net/undo.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import { type EgressMode, readBandwidthConfig } from "./config.ts"
@@ -40,13 +40,12 @@ interface Egress {
 
 /** Returns the ifb where one was needed. */
 function limitEgress(host: NetworkStack, { call, veth, mode, limit, ticks, undo }: Egress): Link | undefined {
-  const bucket = tokenBucketOf(limit, ticks)
-  if (mode !== "ifb" && policeEgress(host, veth, bucket, undo)) return undefined
+  if (mode !== "ifb" && policeEgress(host, veth, tokenBucketOf(policed(limit), ticks), undo)) return undefined
   if (mode === "police") {
     const instead = 'load the module act_police, or say "egressMode": "ifb"'
     throw unsupportedField("egressMode", '"police": this kernel has no act_police', instead)
   }
-  return redirectEgress(host, veth, { bucket, owner: ownerOf(call), undo })
+  return redirectEgress(host, veth, { bucket: tokenBucketOf(limit, ticks), owner: ownerOf(call), undo })
 }
 
 function withInterface(result: Result, { name, mac }: Link): Result {

@@ -5,7 +5,7 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { readIfb } from "../../lib/net/ifb.ts"
 import { readTicks } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { type Limit, tokenBucketOf, wrappedTokenBucketOf } from "../../lib/net/token-bucket.ts"
+import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "../../lib/net/token-bucket.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import type { Police, Redirect } from "../../lib/netlink/tc/action.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
@@ -74,7 +74,7 @@ function checkEgress(host: NetworkStack, { call, veth, limit, mode, ticks }: Egr
     throw changed(`egress of ${veth.name} is limited by ${action.kind}, not by ${mode}`)
   }
   if (action.kind === "police") {
-    compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, limit, ticks)
+    compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, policed(limit), ticks)
     return
   }
   const ifb = readIfb(host, ownerOf(call))

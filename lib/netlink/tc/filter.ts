@@ -44,13 +44,13 @@ export function createFilter(kernel: Conversation, link: number, action: Action)
   })
 }
 
-/** Removes what createFilter made; none is fine. */
+/** Removes what createFilter made; none is fine, and one of another kind in its place stays. */
 export function removeFilter(kernel: Conversation, link: number): void {
   try {
     kernel.perform({
       asked: `remove the filter of link ${link}`,
       type: RTM.DELTFILTER,
-      write: (writer) => void writeHeader(writer, placeOf(link)),
+      write: (writer) => tc.write(writeHeader(writer, placeOf(link)), { kind: "u32" }),
     })
   } catch (error) {
     if (!refusedWith(error, "ENOENT", "EINVAL", "ENODEV")) throw error

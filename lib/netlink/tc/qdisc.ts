@@ -110,6 +110,15 @@ export function removeQdisc(kernel: Conversation, link: number, place: Place): v
   }
 }
 
+/** Whether it is the handle that these functions give to a qdisc at that place. */
+export function isOwnHandle(handle: number, place: Place): boolean {
+  return handle === handleAt(place)
+}
+
 function placeOf(link: number, place: Place): TcHeader {
-  return { link, handle: place === "ROOT" ? HANDLE.FIRST : HANDLE.INGRESS, parent: PLACE[place] }
+  return { link, handle: handleAt(place), parent: PLACE[place] }
+}
+
+function handleAt(place: Place): number {
+  return place === "ROOT" ? HANDLE.FIRST : HANDLE.INGRESS
 }
