@@ -1,6 +1,6 @@
 import { collectMacGuards, planMacGuardRemoval } from "../net/mac-guard.ts"
 import { collectMasquerade, planMasqueradeRemoval } from "../net/masquerade.ts"
-import { hostVethName, isOwnedBy, isOwnedIn, isOwnerAlias, networkVethPrefix } from "../net/names.ts"
+import { hostVethName, isOwnedBy, isOwnedIn, isOwnerAlias, networkVethPrefix, type Owner } from "../net/names.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
@@ -40,15 +40,18 @@ function removeVeth(call: Call): void {
   const veth = readLink(host.kernel, hostVethName(owner))
   if (veth?.kind === "veth" && isOwnedBy(veth.alias, owner) && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
-  if (pod) removeForeignVeth(host, pod, owner.ifname)
+  if (pod) removeVethOfOtherName(host, pod, owner)
 }
 
-/** The Go plugin's veth has a random name on the host. One that says whose it is belongs to another network of the pod. */
-function removeForeignVeth(host: NetworkStack, pod: NetworkStack, ifname: string): void {
-  const inPod = readLink(pod.kernel, ifname)
+/**
+ * The Go plugin's veth has a random name on the host, and ours may have been renamed. One that says it is another's belongs to another
+ * network of the pod.
+ */
+function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, owner: Owner): void {
+  const inPod = readLink(pod.kernel, owner.ifname)
   if (inPod?.kind !== "veth") return
-  const onHost = readLink(host.kernel, inPod.peer)
-  if (!onHost || !isOwnerAlias(onHost.alias)) removeLink(pod.kernel, inPod.index)
+  const alias = readLink(host.kernel, inPod.peer)?.alias ?? ""
+  if (isOwnedBy(alias, owner) || !isOwnerAlias(alias)) removeLink(pod.kernel, inPod.index)
 }
 
 /** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */

@@ -8,12 +8,14 @@ import type { NetworkStack } from "./stack.ts"
 /** How long the kernel may take to bring a port up or to end duplicate address detection, in seconds. */
 const PATIENCE = 5
 
-/** The link once traffic passes through it (operstate up). Throws TimedOut when that takes longer than five seconds. */
+/** The link once traffic passes through it (operstate up). Throws TimedOut after five seconds, Conflict where it is gone. */
 export function waitUntilUp(stack: NetworkStack, index: number): Link {
-  let state: Operstate = "notpresent"
+  let state: Operstate = "unknown"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
     const link = readLink(stack.kernel, index)
-    state = link?.operstate ?? "notpresent"
+    if (!link)
+      throw new Conflict("the bridge port vanished before it was up", "somebody removed it, or its pod; try again")
+    state = link.operstate
     return state === "up" ? link : undefined
   })
   if (up) return up

@@ -9,6 +9,7 @@ import { formatMac } from "../../lib/ip/mac.ts"
 import { formatPrefix, type Prefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
+import { Undo } from "../../lib/net/undo.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 
@@ -21,8 +22,15 @@ function add(call: Call): Result {
   using pod = openPod(netns)
   const lo = readLoopback(pod)
   refuseForeignAddress(readAddresses(pod, lo))
+  using undo = new Undo()
+  if (!lo.up) undo.add(() => changeLink(pod.kernel, lo.index, lo.name, { up: false }))
   changeLink(pod.kernel, lo.index, lo.name, { up: true })
-  if (previous) return previous
+  const result = previous ?? describe(pod, lo, netns)
+  undo.keep()
+  return result
+}
+
+function describe(pod: NetworkStack, lo: Link, netns: string): Result {
   const inPod = { name: lo.name, mac: formatMac(lo.mac), sandbox: netns }
   const addresses = readAddresses(pod, lo) // the kernel adds its own as lo comes up
   const ips = ([4, 6] as const).flatMap((family) => firstOf(addresses, family))
