@@ -8,6 +8,7 @@ export interface NamespaceSnapshot {
   readonly links: unknown
   readonly addresses: unknown
   readonly routes: unknown
+  readonly qdiscs: unknown
   readonly sysctls: readonly string[]
   readonly rules: unknown
 }
@@ -21,27 +22,48 @@ export interface NodeSnapshot extends NamespaceSnapshot {
 /**
  * Everything that "the node exactly as it was" means, to be compared with toEqual. Left out is what the kernel
  * changes by itself or later: counters, timers, lifetimes, carrier and its consequences (operational state,
- * IPv6 link-local addresses and routes) and what a bridge can offload, which follows its ports.
+ * IPv6 link-local addresses and routes) and what a bridge can offload, which follows its ports. All pods unless said.
  */
-export function snapshot(node: Node): NodeSnapshot {
+export function snapshot(node: Node, pods = node.pods): NodeSnapshot {
   return {
     ...snapshotNamespace(node),
-    pods: Object.fromEntries(node.pods.map((pod) => [pod.name, snapshotNamespace(pod)])),
+    pods: Object.fromEntries(pods.map((pod) => [pod.name, snapshotNamespace(pod)])),
     files: Object.fromEntries(files(node.dir, "")),
   }
 }
 
+/** Few processes: a test that takes hundreds of snapshots would mostly wait for them to start. */
+const OBSERVE = `
+set -e
+show() { "$@"; echo; echo ===; }
+printf 'link show\\naddr show\\nroute show table all\\n' | show ip -j -d -batch -
+show ip -j -6 route show table all
+show tc -j qdisc show
+show nft -j list ruleset
+# Some files, such as stable_secret, cannot be read until they are set: grep then exits with 2.
+grep -rs "" /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf || [ $? = 2 ]`
+
 export function snapshotNamespace(namespace: View): NamespaceSnapshot {
+  const parts = output(namespace.inside(["sh", "-c", OBSERVE])).split("\n===\n")
+  const [links, addresses, routes4] = (parts[0] ?? "").split("\n").filter(Boolean).map(parsed)
+  const [routes6, qdiscs, rules] = parts.slice(1, -1).map(parsed)
   return {
-    links: steady(namespace.ip("-d", "link", "show")),
-    addresses: steady(namespace.ip("addr", "show")),
-    routes: steady([
-      ...namespace.ip("-4", "route", "show", "table", "all"),
-      ...namespace.ip("-6", "route", "show", "table", "all"),
-    ]),
-    sysctls: sysctls(namespace),
-    rules: steady(JSON.parse(output(namespace.inside(["nft", "-j", "list", "ruleset"])))),
+    links,
+    addresses,
+    routes: [routes4, routes6],
+    qdiscs: (qdiscs as { kind: string }[]).filter(({ kind }) => !OF_EVERY_LINK.has(kind)),
+    rules,
+    sysctls: parts.at(-1)?.split("\n").sort() ?? [],
   }
+}
+
+/** What the kernel gives a link that nobody shapes. */
+const OF_EVERY_LINK = new Set(["noqueue", "noop"])
+
+/** Some versions of `ip` print nothing for an empty list, and `{}` for an entry that was filtered out. */
+function parsed(text: string): unknown {
+  const value: unknown = text.trim() === "" ? [] : JSON.parse(text)
+  return steady(Array.isArray(value) ? value.filter((entry) => Object.keys(entry).length > 0) : value)
 }
 
 const VOLATILE_KEY =
@@ -62,15 +84,6 @@ export function isLinkLocal(entry: unknown): boolean {
   if (typeof entry !== "object" || entry === null) return false
   const { local, dst } = entry as { local?: unknown; dst?: unknown }
   return [local, dst].some((text) => typeof text === "string" && /^(fe80:|ff00::\/8)/.test(text))
-}
-
-function sysctls(namespace: View): string[] {
-  const roots = ["ipv4/ip_forward", "ipv4/conf", "ipv6/conf"].map((name) => `/proc/sys/net/${name}`)
-  // Some files, such as stable_secret, cannot be read until they are set: grep then exits with 2.
-  return namespace
-    .run("grep", "-rs", "", ...roots)
-    .stdout.split("\n")
-    .sort()
 }
 
 function* files(root: string, below: string): Generator<[string, string]> {
