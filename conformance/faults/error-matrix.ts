@@ -1,0 +1,113 @@
+import { setImmediate } from "node:timers/promises"
+import type { Outcome } from "../lab/call.ts"
+import { differences } from "./differences.ts"
+import { disturb, type Noted, observe } from "./injection.ts"
+import { Scene, type Verb } from "./scene.ts"
+import type { Subject } from "./subjects.ts"
+
+export interface Tally {
+  points: number
+  faults: number
+  /** Calls that failed: the others succeeded in spite of the fault. */
+  errors: number
+  failures: string[]
+}
+
+/** What a call may fail with. A call that changes nothing fails with one of them, by turns; any other with each. */
+const FITTING: Readonly<Record<string, readonly string[]>> = {
+  close: ["EIO", "EINTR"],
+  fdatasync: ["EIO", "ENOSPC"],
+  flock: ["EINTR", "ENOMEM"],
+  ftruncate: ["EIO", "EPERM", "EINTR"],
+  getdents64: ["EIO", "ENOMEM"],
+  getrandom: ["EINTR"],
+  link: ["ENOSPC", "EIO", "EPERM", "ENOMEM"],
+  lseek: ["EIO"],
+  mkdir: ["ENOSPC", "EIO", "EPERM"],
+  open: ["EIO", "ENOMEM", "EPERM", "EINTR"],
+  openat: ["EIO", "ENOSPC", "ENOMEM", "EPERM", "EINTR"],
+  poll: ["EINTR", "ENOMEM"],
+  read: ["EIO", "EINTR", "ENOMEM"],
+  recvfrom: ["ENOMEM", "EINTR"],
+  rename: ["ENOSPC", "EIO", "EBUSY"],
+  sendto: ["ENOMEM", "EPERM"],
+  setns: ["EPERM", "ENOMEM"],
+  setsockopt: ["ENOMEM", "EPERM"],
+  socket: ["ENOMEM", "EPERM"],
+  statfs: ["EIO"],
+  statx: ["EIO", "ENOMEM", "EPERM"],
+  unlink: ["EIO", "EBUSY", "EPERM"],
+  utimensat: ["EPERM", "EIO"],
+  write: ["ENOSPC", "EIO", "EINTR", "EPERM"],
+}
+
+/** The kernel gets another request than the plugin sent, one that nobody knows: it refuses it, after having done nothing. */
+const REFUSED = "poke_enter=@arg2=10000000f0ff"
+
+/** Makes each system call of the plugins' calls fail in turn, once, with what fits. */
+export async function failEverywhere(subject: Subject, verb: Verb): Promise<Tally> {
+  const tally: Tally = { points: 0, faults: 0, errors: 0, failures: [] }
+  let scene = new Scene(subject)
+  try {
+    for (const position of scene.positions(verb)) {
+      for (const point of whereToFail(scene, verb, position)) {
+        tally.points++
+        for (const happens of faultsOf(point, tally.points)) {
+          tally.faults++
+          const problems = fail(scene, { verb, position, point, happens }, tally)
+          await setImmediate() // lets the test runner hear from us
+          if (problems.length === 0) continue
+          tally.failures.push(`${point.name} ${point.nth}, ${happens}: ${problems.join("; ")}`)
+          scene[Symbol.dispose]()
+          scene = new Scene(subject)
+        }
+      }
+    }
+    tally.failures.push(...scene.harmToOther())
+  } finally {
+    scene[Symbol.dispose]()
+  }
+  return tally
+}
+
+function whereToFail(scene: Scene, verb: Verb, position: number): readonly Noted[] {
+  const { plugin, call } = scene.prepare(verb, position)
+  const { points } = observe(scene.node, plugin, call)
+  scene.mustSucceed("DEL")
+  return points.filter(({ name }) => name !== "exit_group")
+}
+
+function faultsOf({ name, changes }: Noted, turn: number): string[] {
+  const errnos = FITTING[name]
+  if (!errnos) throw new Error(`what can ${name} fail with?`)
+  const faults = errnos.map((errno) => `error=${errno}`)
+  if (name === "sendto") faults.push(REFUSED)
+  return changes ? faults : faults.filter((_, index) => index === turn % faults.length)
+}
+
+interface Failing {
+  readonly verb: Verb
+  readonly position: number
+  readonly point: Noted
+  readonly happens: string
+}
+
+function fail(scene: Scene, { verb, position, point, happens }: Failing, tally: Tally): string[] {
+  const { plugin, call } = scene.prepare(verb, position)
+  const outcome = disturb(scene.node, plugin, call, { ...point, happens })
+  if (!outcome) return ["no answer within a minute"]
+  if (outcome.exitCode !== 0) tally.errors++
+  const problems = answerProblems(verb, outcome)
+  // A chain that failed is removed as a whole; a single ADD that failed has left nothing.
+  const stays = verb === "ADD" && outcome.exitCode !== 0 && position === 0
+  if (stays) problems.push(...differences(scene.untouched, scene.observe()))
+  problems.push(...scene.failuresOf("DEL", outcome.result))
+  return stays ? problems : [...problems, ...differences(scene.untouched, scene.observe())]
+}
+
+function answerProblems(verb: Verb, { exitCode, stdout, result, error }: Outcome): string[] {
+  const said = `exit code ${exitCode} and ${JSON.stringify(stdout)}`
+  if (exitCode === 0) return verb === "ADD" ? (result ? [] : [said]) : stdout === "" ? [] : [said]
+  const whole = exitCode === 1 && typeof error?.code === "number" && error.code > 0 && error.msg !== ""
+  return whole ? [] : [said]
+}

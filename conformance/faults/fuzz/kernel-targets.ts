@@ -1,0 +1,104 @@
+import { parseAddress } from "../../../lib/ip/address.ts"
+import { WireError } from "../../../lib/netlink/attribute.ts"
+import { Conversation, type Request, type Transport } from "../../../lib/netlink/conversation.ts"
+import { KernelError } from "../../../lib/netlink/kernel-error.ts"
+import { encodeMessage } from "../../../lib/netlink/message.ts"
+import { listFlows } from "../../../lib/netlink/netfilter/conntrack.ts"
+import { dnat, masquerade, source, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
+import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
+import { appendRule, listRules, listTableRules } from "../../../lib/netlink/netfilter/rule.ts"
+import { ensureChain, listChains, readChain, type Table } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { readGeneration } from "../../../lib/netlink/netfilter/transaction.ts"
+import { listAddresses } from "../../../lib/netlink/route/address.ts"
+import { listLinks, readLink } from "../../../lib/netlink/route/link.ts"
+import { readPortVlans } from "../../../lib/netlink/route/port-vlan.ts"
+import { listRoutes, readWay } from "../../../lib/netlink/route/route.ts"
+import { SystemError } from "../../../lib/sys/system-error.ts"
+import { recordings } from "../../../lib/testing/recorded.ts"
+import { damagedBytes } from "./damage.ts"
+import type { Target } from "./target.ts"
+
+/** Answers every request with the same datagram, once with the end of a dump behind it, and then falls silent. */
+class Parrot implements Transport {
+  readonly #datagram: Uint8Array
+  #left: Uint8Array[] = []
+
+  constructor(hex: string) {
+    this.#datagram = Buffer.from(hex, "hex")
+  }
+
+  send(request: Uint8Array): void {
+    const sequence = new DataView(request.buffer, request.byteOffset).getUint32(8, true)
+    const answer = this.#datagram.slice()
+    if (answer.length >= 12) new DataView(answer.buffer).setUint32(8, sequence, true)
+    this.#left = [answer, encodeMessage({ type: 3, flags: 2, sequence }, (writer) => writer.u32(0))]
+  }
+
+  receive(): Uint8Array {
+    const next = this.#left.shift()
+    if (!next) throw new SystemError("ETIMEDOUT", "receive from the kernel")
+    return next
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+const TABLE: Table = { family: "ip", name: "cni_hostport" }
+const CHAIN = { table: TABLE, name: "hostports" }
+const WHERE = [parseAddress("10.1.2.3")].filter((address) => address !== undefined)
+
+const routing: readonly ((kernel: Conversation) => unknown)[] = [
+  (kernel) => readLink(kernel, "eth0"),
+  (kernel) => listLinks(kernel),
+  (kernel) => listAddresses(kernel, 1),
+  (kernel) => listRoutes(kernel, 4, 254),
+  (kernel) => listRoutes(kernel, 6, 254),
+  (kernel) => readPortVlans(kernel, 1),
+  (kernel) => WHERE.map((address) => readWay(kernel, address)),
+]
+
+const filtering: readonly ((kernel: Conversation) => unknown)[] = [
+  (kernel) => listRules(kernel, CHAIN).map(({ expressions }) => readRule(expressions())),
+  (kernel) => listTableRules(kernel, TABLE).map(({ expressions }) => readRule(expressions())),
+  (kernel) => listChains(kernel, TABLE),
+  (kernel) => readChain(kernel, CHAIN),
+  (kernel) => readGeneration(kernel),
+  (kernel) => listFlows(kernel, { family: 4, protocol: 17 }),
+]
+
+/** Each ends in a value, in a refusal, or waits no longer than it should. */
+function askAll(questions: readonly ((kernel: Conversation) => unknown)[], hex: string): void {
+  for (const ask of questions) {
+    try {
+      ask(new Conversation(new Parrot(hex)))
+    } catch (error) {
+      if (!(error instanceof WireError || error instanceof KernelError || error instanceof SystemError)) throw error
+    }
+  }
+}
+
+/** What nf_tables prints of a rule is what it was told, but for the handle. */
+function dumped({ type, write }: Request): Uint8Array {
+  return encodeMessage({ type, flags: 2, sequence: 1 }, write)
+}
+
+const address = Uint8Array.from([10, 1, 2, 3])
+const prefixes = WHERE.map((ip) => ({ address: ip, length: 24 }))
+const rules = [
+  appendRule(CHAIN, {
+    expressions: [...prefixes.flatMap((prefix) => source(prefix)), masquerade],
+    comment: "a, net: net",
+  }),
+  appendRule(CHAIN, { expressions: dnat(address, 80), comment: "b".repeat(120), note: "eth0" }),
+  appendRule(CHAIN, { expressions: [transfer("jump", "other")] }),
+  ensureChain({ ...CHAIN, base: { type: "nat", hook: "prerouting", priority: -100, policy: "accept" } }),
+].map(dumped)
+
+export const kernelTargets: readonly Target[] = [
+  {
+    name: "answers of the kernel's routing",
+    inputs: damagedBytes(recordings.flatMap(({ replies }) => replies)),
+    check: (hex) => askAll(routing, hex),
+  },
+  { name: "dumps of nf_tables", inputs: damagedBytes(rules), check: (hex) => askAll(filtering, hex) },
+]

@@ -1,0 +1,112 @@
+import { readHostLocal } from "../../../ipam/host-local/config.ts"
+import { emptyBucket, isWhole, readHoused, readLine, withLine } from "../../../ipam/host-local/index-bucket.ts"
+import { ownerOf, readOwner } from "../../../ipam/host-local/owner.ts"
+import { parseResolvConf } from "../../../ipam/host-local/resolv-conf.ts"
+import { parseTenancy } from "../../../ipam/host-local/tenancy.ts"
+import { readStatic } from "../../../ipam/static/config.ts"
+import { parseArgs } from "../../../lib/cni/args.ts"
+import { matchConfig, readConfig, readPrevResult } from "../../../lib/cni/config.ts"
+import { CniError } from "../../../lib/cni/errors.ts"
+import { printFailure } from "../../../lib/cni/failure.ts"
+import type { NetworkConfig } from "../../../lib/cni/plugin.ts"
+import { printResult } from "../../../lib/cni/result-print.ts"
+import { readValidAttachments } from "../../../lib/cni/result-read.ts"
+import { versions } from "../../../lib/cni/version.ts"
+import { formatAddress, parseAddress } from "../../../lib/ip/address.ts"
+import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
+import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
+import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
+import { readPtpConfig } from "../../../plugins/ptp/config.ts"
+import { damagedJson, damagedText } from "./damage.ts"
+import { kernelTargets } from "./kernel-targets.ts"
+import { argumentLists, configs } from "./samples.ts"
+import type { Target } from "./target.ts"
+
+const IP = [parseAddress("10.1.2.3")].filter((address) => address !== undefined)
+
+/** Every reader of a configuration, those of all plugins: each ends in a value, or in one error document. */
+const readers: readonly ((config: NetworkConfig) => unknown)[] = [
+  readBridgeConfig,
+  readPtpConfig,
+  readMacvlanConfig,
+  readPortmapConfig,
+  (config) => readHostLocal(config, ""),
+  (config) => readStatic(config, ""),
+  (config) => readValidAttachments(config.fields),
+  printPrevious,
+]
+
+/** What was read can be printed in every version, or is refused. */
+function printPrevious(config: NetworkConfig): void {
+  const previous = readPrevResult(config)
+  if (!previous) return
+  for (const version of versions) refusable(() => JSON.parse(printResult(previous, version)))
+}
+
+function readEverything(text: string): void {
+  refusable(() => {
+    const config = matchConfig(readConfig(new TextEncoder().encode(text)), versions)
+    for (const read of readers) refusable(() => read(config))
+  })
+}
+
+/** A refusal is a CniError, whose document can be parsed and says something. */
+function refusable(attempt: () => unknown): void {
+  try {
+    attempt()
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    const document = JSON.parse(printFailure(error, "1.1.0"))
+    if (!(document.code > 0 && document.msg)) throw new Error(`an error that says nothing: ${printFailure(error, "")}`)
+  }
+}
+
+function readArguments(text: string): void {
+  refusable(() => parseArgs(text, ["IP", "GATEWAY", "MAC"]))
+  const [config] = configs.slice(5)
+  const network = matchConfig(readConfig(new TextEncoder().encode(JSON.stringify(config))), versions)
+  refusable(() => readHostLocal(network, text))
+  refusable(() => readStatic(network, text))
+}
+
+function readLeaseFile(text: string): void {
+  readOwner(text)
+  const address = parseAddress(text)
+  if (address && !parseAddress(formatAddress(address))) throw new Error(`${text} is an address that has no text`)
+  parseResolvConf(text)
+  parseTenancy(text)
+}
+
+/** What is noted in an index, whatever else it says, is found there, unless it counts as damaged. */
+function readIndex(text: string): void {
+  readHoused(text)
+  const owner = ownerOf({ containerId: "container", ifname: "eth0" })
+  if (!isWhole(text)) return
+  const found = readLine(withLine(text, owner, IP), owner)?.map(formatAddress)
+  if (found?.join() !== "10.1.2.3") throw new Error(`noted 10.1.2.3, found ${found}`)
+}
+
+const resident = { boot: "b", mounts: "4:1", namespace: "4:2", lease: "x", path: "/run/netns/pod" }
+const index = withLine(
+  withLine(emptyBucket, ownerOf({ containerId: "a", ifname: "eth1" }), IP),
+  ownerOf({ containerId: "b", ifname: "eth0" }),
+  IP,
+  resident,
+)
+
+export const targets: readonly Target[] = [
+  { name: "configurations and previous results", inputs: damagedJson(configs), check: readEverything },
+  {
+    name: "configurations that are no JSON",
+    inputs: damagedText(configs.map((config) => JSON.stringify(config))),
+    check: readEverything,
+  },
+  { name: "CNI_ARGS", inputs: damagedText(argumentLists), check: readArguments },
+  {
+    name: "lease files",
+    inputs: damagedText(["container\r\neth0", "container", "10.1.2.3", "fd00::3", "nameserver 10.0.0.1\nsearch a b\n"]),
+    check: readLeaseFile,
+  },
+  { name: "the index of leases", inputs: damagedText([index]), check: readIndex },
+  ...kernelTargets,
+]

@@ -1,0 +1,100 @@
+import { join } from "node:path"
+import type { Node } from "../lab/node.ts"
+import { OUTSIDE, ofLan, plugIn } from "../macvlan/network.ts"
+
+export interface PluginConfig {
+  readonly type: string
+  readonly [key: string]: unknown
+}
+
+/** A network whose calls are disturbed in every way the matrices know. To put a plugin to the test, add a line to `subjects`. */
+export interface Subject {
+  readonly name: string
+  /** What a runtime calls for one attachment, in the order of ADD. */
+  readonly plugins: (node: Node) => readonly PluginConfig[]
+  /** The runtime's arguments for the disturbed pod, such as port maps. */
+  readonly runtimeConfig?: object
+  /** The first plugin of a chain to be disturbed, 0 unless given: those before have a line of their own. */
+  readonly first?: number
+  /** Whether another pod is attached beforehand, and must not notice anything. Otherwise everything is the network's first. */
+  readonly beside?: true
+  /** An ADD that was killed may be refused until DEL: as by the Go plugin, an IPAM plugin gives an attachment its address once. */
+  readonly repeats?: false
+  /** Whether all that ADD makes is in the pod, with which it goes: GC has nothing to do but to free the lease. */
+  readonly livesInPod?: true
+  /** What the pod can ping once ADD succeeded. */
+  readonly reaches?: string
+  /** What the node has besides. */
+  readonly before?: (node: Node) => void
+}
+
+const V4 = "10.244.0.0/23"
+const V6 = "fd00:10:244:1::/64"
+
+function hostLocal(node: Node, ...subnets: string[]): PluginConfig {
+  return { type: "host-local", dataDir: join(node.dir, "ipam"), ranges: subnets.map((subnet) => [{ subnet }]) }
+}
+
+/** A bridge that is the pods' gateway; dual stack unless subnets are given. */
+export function bridged(node: Node, ...subnets: string[]): PluginConfig {
+  const ipam = hostLocal(node, ...(subnets.length > 0 ? subnets : [V4, V6]))
+  return { type: "bridge", bridge: "cni0", isDefaultGateway: true, mtu: 1450, hairpinMode: true, ipam }
+}
+
+export const subjects: readonly Subject[] = [
+  { name: "bridge, the node's first pod", plugins: (node) => [bridged(node, V4)], reaches: "10.244.0.1" },
+  {
+    name: "host-local, the network's first lease",
+    plugins: (node) => [{ type: "x", ipam: hostLocal(node, V4) }],
+    repeats: false,
+  },
+  {
+    name: "host-local, dual stack beside another pod",
+    plugins: (node) => [{ type: "x", ipam: hostLocal(node, V4, V6) }],
+    beside: true,
+    repeats: false,
+  },
+  {
+    name: "bridge, dual stack with ipMasq and macspoofchk, beside another pod",
+    plugins: (node) => [{ ...bridged(node), ipMasq: true, macspoofchk: true }],
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
+    name: "ptp, dual stack with ipMasq, beside another pod",
+    plugins: (node) => [{ type: "ptp", ipMasq: true, ipam: hostLocal(node, V4, V6) }],
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
+    name: "macvlan",
+    before: plugIn,
+    plugins: (node) => [{ type: "macvlan", master: "uplink", ipam: ofLan(node) }],
+    reaches: OUTSIDE,
+    livesInPod: true,
+  },
+  {
+    name: "portmap after bridge, beside another pod",
+    first: 1,
+    plugins: (node) => [bridged(node), { type: "portmap", capabilities: { portMappings: true } }],
+    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
+    name: "bandwidth after bridge, beside another pod",
+    first: 1,
+    plugins: (node) => [bridged(node), { type: "bandwidth", capabilities: { bandwidth: true } }],
+    runtimeConfig: {
+      bandwidth: { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 },
+    },
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  { name: "loopback", plugins: () => [{ type: "loopback" }], reaches: "127.0.0.1" },
+]
+
+/** The executable that serves a config: IPAM plugins get the config of the plugin that delegates to them. */
+export function executableOf({ type, ipam }: PluginConfig): string {
+  return type === "x" ? (ipam as PluginConfig).type : type
+}
