@@ -39,6 +39,7 @@ describe.each(Object.entries(STORIES))("%s", (_, folders) => {
   const byRuntime = calls.filter((call) => call.plugin === "bridge" || call.plugin === "loopback")
   const byBridge = calls.filter((call) => call.plugin === "host-local")
   const portmaps = calls.filter((call) => call.plugin === "portmap")
+  const bandwidths = calls.filter((call) => call.plugin === "bandwidth")
 
   test("is answered as recorded, and leaves nothing after the last DEL", () => {
     using node = new Node()
@@ -50,6 +51,13 @@ describe.each(Object.entries(STORIES))("%s", (_, folders) => {
     test("is answered as recorded by portmap alone", () => {
       using node = new Node()
       replayPortmap(node, portmaps)
+    })
+  }
+
+  if (bandwidths.length > 0) {
+    test("is answered as recorded by bandwidth alone", () => {
+      using node = new Node()
+      replayBandwidth(node, bandwidths)
     })
   }
 
@@ -73,6 +81,26 @@ function replayPortmap(node: Node, calls: readonly Recorded[]): void {
     expect(mask(outcome.stdout, pod.path), call.file).toBe(mask(wanted, pod.path))
     const { stdout } = node.run("nft", "list", "ruleset")
     expect(stdout.includes("dnat to"), call.file).toBe(command !== "DEL")
+  }
+}
+
+/** It limits a veth pair that is named as the recorded one. */
+function replayBandwidth(node: Node, calls: readonly Recorded[]): void {
+  const pod = node.pod()
+  for (const call of calls) {
+    if (call.command === "ADD") {
+      for (const { ifname = "" } of node.ip("link", "show", "type", "veth")) node.ip("link", "del", ifname)
+      const veth = call.config.prevResult?.interfaces?.find(({ name }) => name.startsWith("veth"))?.name ?? ""
+      node.ip("link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", pod.name)
+    }
+    const env = { ...call.env, CNI_PATH: binDirectory(), CNI_NETNS: call.env.CNI_NETNS && pod.path }
+    const config = { ...call.config, egressMode: "ifb" } // as the recorded plugin did it, whatever this kernel has
+    const outcome = node.call("bandwidth", { command: call.command, config, env })
+    expect([outcome.exitCode, outcome.stderr, outcome.error], call.file).toEqual([0, "", undefined])
+    expect(mask(outcome.stdout, call.env.CNI_NETNS), call.file).toBe(mask(expected(call), call.env.CNI_NETNS))
+    const ifbs = node.ip("link", "show", "type", "ifb").map(({ ifname }) => ifname)
+    const recorded = call.answer?.interfaces?.map(({ name }) => name).filter((name) => name.startsWith("bwp")) ?? []
+    if (call.command !== "CHECK") expect(ifbs, call.file).toEqual(recorded)
   }
 }
 

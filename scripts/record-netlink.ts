@@ -4,13 +4,14 @@ import { join } from "node:path"
 import { runInGuest, section } from "../conformance/vm/guest.ts"
 
 /**
- * Records what iproute2 or nft sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
- * lib/netlink compare with: `record-netlink.ts iproute2`, `record-netlink.ts nft`. Run by hand, as root, after conformance/vm/prepare;
+ * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
+ * lib/netlink compare with: `record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/vm/prepare;
  * needs strace and the tool.
  */
 const fixtures = {
   iproute2: "lib/netlink/route/fixtures/iproute2.json",
   nft: "lib/netlink/netfilter/fixtures/nft.json",
+  tc: "lib/netlink/tc/fixtures/tc.json",
 } as const
 
 const veth = "02:00:00:00:00:02"
@@ -92,14 +93,43 @@ const ofNft = [
   `nft flush chain ${masquerade} masq_checks`,
 ]
 
-const tool = process.argv[2] === "nft" ? "nft" : "iproute2"
-const commands = tool === "nft" ? ofNft : ofIproute2
+const everything = "protocol all prio 1 u32 match u32 0 0 flowid 1:1"
+
+const ofTc = [
+  "ip link add veth0 type veth peer name eth0",
+  "ip link add bwp0 type ifb",
+  "tc qdisc add dev veth0 root handle 1: tbf rate 8mbit burst 100000 limit 125000",
+  "tc qdisc add dev bwp0 root handle 1: tbf rate 40gbit burst 10mb limit 10mb",
+  "tc qdisc add dev veth0 ingress",
+  `tc filter add dev veth0 parent ffff: ${everything} action police rate 16mbit burst 200000 drop`,
+  "tc -j qdisc show dev veth0",
+  "tc -j qdisc show dev bwp0",
+  "tc -j filter show dev veth0 parent ffff:",
+  "tc qdisc add dev veth0 root handle 2: pfifo",
+  "tc filter del dev veth0 parent ffff: protocol all prio 1 u32",
+  `tc filter add dev veth0 parent ffff: ${everything} action police rate 40gbit burst 10mb drop`,
+  "tc -s -j filter show dev veth0 parent ffff:",
+  "tc filter del dev veth0 parent ffff: protocol all prio 1 u32",
+  `tc filter add dev veth0 parent ffff: ${everything} action mirred egress redirect dev bwp0`,
+  "tc -d -j filter show dev veth0 parent ffff:",
+  "tc qdisc del dev veth0 root handle 1:",
+  "tc qdisc del dev veth0 ingress",
+  "tc filter del dev veth0 parent ffff: protocol all prio 1 u32",
+]
+
+const tools = {
+  iproute2: { commands: ofIproute2, version: "ip -V" },
+  nft: { commands: ofNft, version: "nft --version" },
+  tc: { commands: ofTc, version: "tc -V" },
+} as const
+const tool = (["nft", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
+const { commands } = tools[tool]
 const fixture = join(import.meta.dirname, "..", fixtures[tool])
 
 const setUp = `
 ip netns add pod
 echo "== kernel"; uname -r
-echo "== version"; ${tool === "nft" ? "nft --version" : "ip -V"}
+echo "== version"; ${tools[tool].version}
 number=0
 record() {
   number=$((number + 1))

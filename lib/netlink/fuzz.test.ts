@@ -11,6 +11,8 @@ import { decodeAddress } from "./route/address.ts"
 import { decodeLink } from "./route/link.ts"
 import { decodePortVlans } from "./route/port-vlan.ts"
 import { decodeRoute } from "./route/route.ts"
+import { decodeFilter } from "./tc/filter.ts"
+import { decodeQdisc } from "./tc/qdisc.ts"
 
 /**
  * Anything may come from the socket: it is decoded, or it is a WireError. `CNITS_FUZZ_RUNS=1000000 npx vitest run lib/netlink/fuzz`
@@ -39,6 +41,8 @@ const decoders: readonly ((message: Message) => unknown)[] = [
   decodePortVlans,
   decodeAddress,
   decodeRoute,
+  decodeQdisc,
+  decodeFilter,
   (message) => decodeChain(message, "inet"),
   (message) => decodeRule(message).expressions(),
   (message) => refusalIn({ ...message, type: NLMSG_ERROR }, "fuzz"),

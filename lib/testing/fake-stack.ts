@@ -16,6 +16,11 @@ const names: Readonly<Record<number, string>> = {
   22: "GETADDR",
   24: "NEWROUTE",
   26: "GETROUTE",
+  36: "NEWQDISC",
+  37: "DELQDISC",
+  38: "GETQDISC",
+  44: "NEWTFILTER",
+  45: "DELTFILTER",
 }
 
 /** What the kernel answers to each kind of request, in turn; the last answer stands for all that follow. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 
-/** One command of iproute2 or nft as scripts/record-netlink.ts saw it. */
+/** One command of ip, tc or nft as scripts/record-netlink.ts saw it. */
 export interface Recording {
   readonly command: string
   readonly errors: string
@@ -23,7 +23,7 @@ interface Stored {
 }
 
 const netlink = join(import.meta.dirname, "..", "netlink")
-const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json"]
+const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json", "tc/fixtures/tc.json"]
 const stored = fixtures.flatMap(
   (fixture) => (JSON.parse(readFileSync(join(netlink, fixture), "utf8")) as { calls: Stored[] }).calls,
 )

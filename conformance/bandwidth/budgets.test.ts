@@ -1,0 +1,59 @@
+import { expect, test } from "vitest"
+import { type Budget, expectBudget } from "../lab/budget.ts"
+import { Node } from "../lab/node.ts"
+import { type Config, LimitedPod } from "./limited.ts"
+
+type Step = "ADD" | "ADD again" | "CHECK" | "DEL" | "DEL again"
+
+const INGRESS = { ingressRate: 8_000_000, ingressBurst: 800_000 }
+const EGRESS = { egressRate: 16_000_000, egressBurst: 1_600_000, egressMode: "ifb" }
+
+const BUDGETS: readonly (readonly [string, Config, Readonly<Record<Step, Budget>>])[] = [
+  [
+    "ingress by tbf",
+    INGRESS,
+    {
+      ADD: { requests: 3, systemCalls: 41 },
+      "ADD again": { requests: 3, systemCalls: 41 },
+      CHECK: { requests: 4, systemCalls: 41 },
+      DEL: { requests: 2, systemCalls: 19 },
+      "DEL again": { requests: 2, systemCalls: 19 },
+    },
+  ],
+  [
+    "egress by ifb",
+    EGRESS,
+    {
+      ADD: { requests: 8, systemCalls: 52 },
+      "ADD again": { requests: 13, systemCalls: 64 },
+      CHECK: { requests: 7, systemCalls: 51 },
+      DEL: { requests: 3, systemCalls: 23 },
+      "DEL again": { requests: 2, systemCalls: 19 },
+    },
+  ],
+  [
+    "both",
+    { ...INGRESS, ...EGRESS },
+    {
+      ADD: { requests: 9, systemCalls: 54 },
+      "ADD again": { requests: 14, systemCalls: 66 },
+      CHECK: { requests: 7, systemCalls: 51 },
+      DEL: { requests: 3, systemCalls: 23 },
+      "DEL again": { requests: 2, systemCalls: 19 },
+    },
+  ],
+]
+
+test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, config, budgets) => {
+  using node = new Node()
+  const limited = new LimitedPod(node)
+  let prevResult = limited.prevResult
+  for (const [step, budget] of Object.entries(budgets)) {
+    const [command = ""] = step.split(" ")
+    const told = command === "ADD" ? limited.prevResult : prevResult
+    const traced = node.trace("bandwidth", limited.asCall(command, { ...config, prevResult: told }))
+    expectBudget(traced, budget)
+    if (traced.outcome.result) prevResult = traced.outcome.result
+  }
+  expect(prevResult).not.toBe(limited.prevResult)
+})

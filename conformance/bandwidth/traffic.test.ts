@@ -1,0 +1,104 @@
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { Chain } from "../lab/chain.ts"
+import { Node, type Pod } from "../lab/node.ts"
+import { LimitedPod, NODE_ADDRESS, POD_ADDRESS } from "./limited.ts"
+import { transfer } from "./transfer.ts"
+
+type Direction = "ingress" | "egress"
+const M = 1e6
+
+/** Bits of a twenty-fifth of a second, or of some packets: a processor that is busy elsewhere comes back sooner. */
+function limits(directions: readonly Direction[], rate: number): Record<string, unknown> {
+  const burst = Math.max(rate / 25, 128_000)
+  const keys = directions.flatMap((direction) => [
+    [`${direction}Rate`, rate],
+    [`${direction}Burst`, burst],
+  ])
+  return { egressMode: "ifb", ...Object.fromEntries(keys) }
+}
+
+interface Flow {
+  readonly direction: Direction
+  readonly rate: number
+  readonly family?: 4 | 6
+}
+
+/** The share of the limit that a TCP connection of the pod's gets, after it has used up the burst. */
+async function share({ direction, rate, family = 4 }: Flow): Promise<number> {
+  using node = new Node()
+  const limited = new LimitedPod(node)
+  limited.add(limits([direction], rate))
+  const [ofNode, ofPod] = family === 4 ? [NODE_ADDRESS, POD_ADDRESS] : ["fd00::1", "fd00::2"]
+  const ends =
+    direction === "ingress"
+      ? { from: node, to: limited.pod, address: ofPod }
+      : { from: limited.pod, to: node, address: ofNode }
+  return (await transfer({ ...ends, seconds: 3, omit: rate < 10 * M ? 3 : 1 })) / rate
+}
+
+const flows = [1, 10, 100].flatMap((mega) =>
+  (["ingress", "egress"] as const).map((direction) => ({ direction, rate: mega * M })),
+)
+const overIpv6 = (["ingress", "egress"] as const).map((direction) => ({ direction, rate: 10 * M, family: 6 as const }))
+const name = ({ direction, rate, family = 4 }: Flow) => `${direction} of ${rate / M} Mbit/s over IPv${family}`
+
+/** A shaper's rate is its clock's: other work on the machine can take some away, but not make it give more. */
+function expectLimit(shares: number): void {
+  expect(shares).toBeGreaterThan(0.9)
+  expect(shares).toBeLessThan(1)
+}
+
+describe("TCP gets the limit within 10 %, headers taken off", () => {
+  test.concurrent.each([...flows, ...overIpv6].map((flow) => [name(flow), flow] as const))("%s", async (_, flow) =>
+    expectLimit(await share(flow)),
+  )
+})
+
+/** One after the other: each needs a processor of its own. */
+describe.sequential("and at a rate that keeps a processor busy", () => {
+  test.each(["ingress", "egress"] as const)("%s of 1 Gbit/s over IPv4", async (direction) =>
+    expectLimit(await share({ direction, rate: 1000 * M })),
+  )
+})
+
+test.each(["bridge", "ptp"])(
+  "behind %s a pod is held to its limits, and its neighbour on the network is not",
+  async (type) => {
+    using node = new Node()
+    const [limited, other] = [node.pod(), node.pod()]
+    const chains = [
+      chain(node, limited, type, { bandwidth: limits(["ingress", "egress"], M) }),
+      chain(node, other, type),
+    ]
+    for (const each of chains) expect(each.add().map(({ exitCode }) => exitCode)).toEqual([0, 0])
+    for (const outcome of chains.flatMap((each) => each.check()))
+      expect(outcome).toMatchObject({ exitCode: 0, stdout: "" })
+    const [limitedAddress, address] = [limited, other].map((pod) => pod.addresses("eth0")[0]?.replace(/\/.*/, "") ?? "")
+    if (!limitedAddress || !address) throw new Error("no addresses")
+
+    const towards = transfer({ from: node, to: limited, address: limitedAddress, seconds: 4, omit: 2 })
+    const free = await transfer({ from: node, to: other, address, seconds: 1, omit: 0 })
+    const back = await transfer({ from: other, to: node, address: NODE_GATEWAY, seconds: 1, omit: 0 })
+    expectLimit((await towards) / M)
+    expect(Math.min(free, back)).toBeGreaterThan(100 * M)
+    for (const outcome of chains.flatMap((each) => each.del()))
+      expect(outcome).toMatchObject({ exitCode: 0, stdout: "" })
+  },
+)
+
+const NODE_GATEWAY = "10.99.0.1"
+
+/** A pod's attachment to the network, with limits of its runtime's. */
+function chain(node: Node, pod: Pod, type: string, capabilityArgs: object = {}): Chain {
+  const ipam = { type: "host-local", dataDir: join(node.dir, "ipam"), ranges: [[{ subnet: "10.99.0.0/24" }]] }
+  const plugins = [
+    { type, isGateway: true, ipam },
+    { type: "bandwidth", egressMode: "ifb", capabilities: { bandwidth: true } },
+  ]
+  return new Chain(
+    node,
+    { cniVersion: "1.0.0", name: "podnet", plugins },
+    { netns: pod, ifname: "eth0", capabilityArgs: { ...capabilityArgs } },
+  )
+}
