@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { type Call, environment, type Outcome, outcome, type Result, stdin } from "../lab/call.ts"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
@@ -93,6 +93,11 @@ export function leases(node: Node, network = "net"): string[] {
   return readdirSync(join(node.dir, "ipam", network))
     .filter((name) => /^[0-9a-f.:]+$/.test(name))
     .sort()
+}
+
+/** As leases, also where host-local was never asked. */
+export function leased(node: Node): string[] {
+  return existsSync(join(node.dir, "ipam/net")) ? leases(node) : []
 }
 
 /** The ports of a bridge as `bridge -d -j link` shows them. */

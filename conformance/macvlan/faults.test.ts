@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { killEverywhere, leased } from "../bridge/killed.ts"
-import { type Config, leases } from "../bridge/network.ts"
+import { type Config, leased, leases } from "../bridge/network.ts"
 import type { Result } from "../lab/call.ts"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { install } from "../lab/foreign.ts"
@@ -13,22 +12,6 @@ const QUIET = { exitCode: 0, stdout: "" }
 function linksIn(pod: Pod): (string | undefined)[] {
   return pod.ip("link", "show").map(({ ifname }) => ifname)
 }
-
-test("an ADD killed at any of its steps is healed by the next ADD, and cleaned up by DEL", () => {
-  using node = new Node()
-  plugIn(node)
-  const network = macvlan(node, { ipam: ofLan(node) })
-  const pod = node.pod()
-  const steps = killEverywhere(network, pod, ["ADD", "DEL"], (healer, where) => {
-    if (healer === "ADD") {
-      expect(network.check(pod, network.connect(pod)).stdout, where).toBe("")
-      expect(pod.pings(OUTSIDE), where).toBe(true)
-    }
-    expect(network.del(pod).stdout).toBe("")
-    expect({ links: linksIn(pod), leases: leased(node) }, where).toEqual({ links: ["lo"], leases: [] })
-  })
-  expect(steps).toMatchObject({ sendto: 7, link: 1 })
-})
 
 describe("a failed ADD leaves neither macvlan nor lease (the reference's leaves the macvlan)", () => {
   const full = { subnet: "10.20.0.0/24", rangeStart: OUTSIDE, rangeEnd: OUTSIDE, gateway: OUTSIDE }

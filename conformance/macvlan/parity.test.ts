@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { leased } from "../bridge/killed.ts"
-import type { Config } from "../bridge/network.ts"
+import { type Config, leased } from "../bridge/network.ts"
 import { mask, observe } from "../bridge/observed.ts"
 import type { Implementation } from "../lab/executables.ts"
 import type { Described } from "../lab/namespace.ts"

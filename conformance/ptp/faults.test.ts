@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { killEverywhere, leased } from "../bridge/killed.ts"
-import { type Config, DUAL, hostLocal, leases } from "../bridge/network.ts"
+import { type Config, DUAL, hostLocal, leased, leases } from "../bridge/network.ts"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { install } from "../lab/foreign.ts"
 import { Node, type Pod } from "../lab/node.ts"
@@ -8,24 +7,6 @@ import { output } from "../lab/run.ts"
 import { masqueradeRules, ptp, veths } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
-
-test("an ADD killed at any of its steps is healed by the next ADD, and cleaned up by DEL and by GC", () => {
-  using node = new Node()
-  const network = ptp(node, { ipMasq: true, ipam: hostLocal(node, DUAL, { routes: [{ dst: "0.0.0.0/0" }] }) })
-  const pod = node.pod()
-  const steps = killEverywhere(network, pod, ["ADD", "DEL", "GC"], (healer, where) => {
-    if (healer === "ADD") {
-      expect(network.check(pod, network.connect(pod)).stdout, where).toBe("")
-      expect(pod.pings("10.244.1.1"), where).toBe(true)
-    }
-    const { exitCode, stdout } = healer === "GC" ? network.gc([]) : network.del(pod)
-    expect([exitCode, stdout], where).toEqual([0, ""])
-    const left = [veths(node), masqueradeRules(node), leased(node), pod.link("eth0")]
-    expect(left, where).toEqual([[], [], [], undefined])
-  })
-  expect(steps["sendto"], "every request was tried").toBeGreaterThan(15)
-  expect(steps["link"], "every lease was tried").toBe(2)
-})
 
 describe("a failed ADD leaves nothing (the reference's leaves a veth, or a lease)", () => {
   const full = { subnet: "10.244.1.0/24", rangeStart: "10.244.1.1", rangeEnd: "10.244.1.1" }

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { leased } from "../bridge/killed.ts"
-import { type Config, DUAL, hostLocal, V4, V6 } from "../bridge/network.ts"
+import { type Config, DUAL, hostLocal, leased, V4, V6 } from "../bridge/network.ts"
 import { mask } from "../bridge/observed.ts"
 import type { Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
