@@ -69,6 +69,11 @@ const DIFFERENCES: readonly Difference[] = [
     }),
   },
   {
+    what: "a bridge's own link-local address is made without it too",
+    why: "the kernel looks for no pod on behalf of others before the bridge has one, so the first pod is out of reach",
+    apply: onSysctls("node", { "ipv6/conf/cni0/accept_dad": "0" }),
+  },
+  {
     what: "a pod's IPv6 addresses are announced",
     why: "neighbours forget at once who had the address before, as they do with IPv4",
     apply: (attached) =>

@@ -2,6 +2,7 @@ import { expect, test } from "vitest"
 import { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
 import { DUAL, hostLocal, leases, Network, port, V6 } from "./network.ts"
+import { outside } from "./outside.ts"
 
 test("IPv6 works at once: no address is tentative when ADD returns, and the first ping is answered", () => {
   using node = new Node()
@@ -19,6 +20,16 @@ test("IPv6 works at once: no address is tentative when ADD returns, and the firs
   const [gateway] = node.ip("-6", "addr", "show", "dev", "cni0", "scope", "global")[0]?.addr_info ?? []
   expect(gateway).toMatchObject({ local: "fd00:10:244:1::1", nodad: true })
   expect(gateway?.tentative).toBeUndefined()
+})
+
+test("the first pod of a bridge is reached from beyond the node at once; behind the reference's it is not for a second or two", () => {
+  using node = new Node()
+  const host = outside(node)
+  host.ip("-6", "route", "add", "default", "via", "fd00:beef::1")
+  const pod = node.pod()
+  new Network(node, { isDefaultGateway: true, ipam: hostLocal(node, [V6]) }).connect(pod)
+  const ping = ["ping", "-n", "-q", "-c", "1", "-W", "0.5", "fd00:10:244:1::2"]
+  expect(host.run(...ping).exitCode).toBe(0)
 })
 
 test("the pod's settings for IPv4 and IPv6", () => {

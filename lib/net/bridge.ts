@@ -39,6 +39,8 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
+    // While the bridge's link-local address is tentative, the kernel asks nobody's neighbour for the pods that others send packets to.
+    trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(kernel, link.index, link.name, change)
     return { ...link, ...change }

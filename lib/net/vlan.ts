@@ -49,6 +49,7 @@ export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: n
   }
   for (const end of [port, link].filter(({ up }) => !up)) {
     trySysctl(`net/ipv6/conf/${end.name}/accept_ra`, "0")
+    trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, "0")
     changeLink(kernel, end.index, end.name, { up: true })
   }
   return link
