@@ -11,7 +11,7 @@ for (const verb of ["ADD", "DEL"] as const) {
       const sums = `${points} points, ${faults} faults, ${errors} errors, ${failures.length} failures`
       console.log(`${subject.name}, ${verb}: ${sums}`)
       expect(failures).toEqual([])
-      expect(errors).toBeGreaterThan(2)
+      expect(errors).toBeGreaterThan(0)
     },
   )
 }

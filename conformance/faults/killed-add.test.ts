@@ -20,6 +20,6 @@ test.each(subjects)(
     const { points, kills, failures } = await killEverywhere(subject, "ADD")
     console.log(`${subject.name}, ADD: ${points} points, ${kills} kills, ${failures.length} failures`)
     expect(failures).toEqual([])
-    expect(points).toBeGreaterThan(5)
+    expect(points).toBeGreaterThan(2)
   },
 )

@@ -9,6 +9,6 @@ test.each(subjects)(
     const { points, kills, failures } = await killEverywhere(subject, "DEL")
     console.log(`${subject.name}, DEL: ${points} points, ${kills} kills, ${failures.length} failures`)
     expect(failures).toEqual([])
-    expect(points).toBeGreaterThan(5)
+    expect(points).toBeGreaterThan(2)
   },
 )

@@ -48,10 +48,21 @@ function isStopped(file: string): boolean {
   }
 }
 
-/** The program may be in any of the node's namespaces when it is stopped, also in one that has lost its name. */
+/** Wakes every process on the node, and its children: the program may be in a namespace that has lost its name. */
 function resume(node: Node): void {
-  for (const pid of node.processes()) {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number)
-    for (const each of [pid, ...children]) process.kill(each, "SIGCONT")
+  for (const pid of node.processes()) for (const each of [pid, ...childrenOf(pid)]) wake(each)
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number)
+  } catch {
+    return [] // it ended meanwhile
   }
+}
+
+function wake(pid: number): void {
+  try {
+    process.kill(pid, "SIGCONT")
+  } catch {} // it ended meanwhile
 }

@@ -82,14 +82,23 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
-    name: "bandwidth after bridge, beside another pod",
-    first: 1,
-    plugins: (node) => [bridged(node), { type: "bandwidth", capabilities: { bandwidth: true } }],
+    name: "bandwidth after bridge and portmap, beside another pod",
+    first: 2,
+    plugins: (node) => [
+      bridged(node),
+      { type: "portmap", capabilities: { portMappings: true } },
+      { type: "bandwidth", capabilities: { bandwidth: true } },
+    ],
     runtimeConfig: {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
       bandwidth: { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 },
     },
     beside: true,
     reaches: "10.244.0.1",
+  },
+  {
+    name: "static",
+    plugins: () => [{ type: "x", ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }],
   },
   { name: "loopback", plugins: () => [{ type: "loopback" }], reaches: "127.0.0.1" },
 ]
