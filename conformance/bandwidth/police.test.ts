@@ -75,9 +75,22 @@ test("40 Gbit/s and a burst beyond 32 bits of ticks are what CHECK finds", () =>
   expect(text("extremes")).toBe("0 0\n0 0")
 })
 
-test("what goes beyond the limit is dropped: IPv4 and IPv6", () => {
-  expect(text("flood 4")).toMatch(/dropped [1-9]/)
-  expect(text("flood 6")).toMatch(/dropped [1-9]/)
+describe.each([
+  ["dropped", "police"],
+  ["overlimits", "ifb"],
+])("what goes beyond the limit is %s of %s", (counter, mode) => {
+  test.each([
+    ["IPv4", "10.9.0.1"],
+    ["IPv6", "fd00::1"],
+    ["frames of a VLAN, as an example of all other protocols", "10.8.0.1"],
+  ])("%s", (_, address) => expect(text(`${mode} flood ${address}`)).toMatch(new RegExp(`^${counter} [1-9]`)))
+})
+
+test("a TCP connection lives, and gets no more than the limit after the burst", () => {
+  const share = Number(text("tcp")) / 10_000_000
+  expect(share).toBeGreaterThan(0.1) // a processor is emulated: plugins/bandwidth/README.md has figures
+  expect(share).toBeLessThan(1)
+  expect(text("tcp drops")).toMatch(/^dropped [1-9]/)
 })
 
 const script = `
@@ -127,13 +140,33 @@ call $ours ADD "$limit" >/dev/null
 say small burst; tc filter show dev vhost parent ffff:
 say small burst check; echo $(code $ours CHECK "$limit")
 
-limit='"egressRate":80000,"egressBurst":80000'
-call $ours ADD "$limit" >/dev/null
-for address in 10.9.0.1 fd00::1; do
-  case $address in *:*) say flood 6;; *) say flood 4;; esac
-  before=$(tc -s filter show dev vhost parent ffff: | sed -n 's/.*dropped \\([0-9]*\\).*/\\1/p')
-  ip netns exec one ping -q -f -c 300 -s 1400 -w 5 $address >/dev/null || true
-  after=$(tc -s filter show dev vhost parent ffff: | sed -n 's/.*dropped \\([0-9]*\\).*/\\1/p')
-  echo dropped $((after - before))
+ip link add link vhost name vhost.5 up type vlan id 5; ip address add 10.8.0.1/24 dev vhost.5
+ip -n one link add link eth0 name eth0.5 up type vlan id 5; ip -n one address add 10.8.0.2/24 dev eth0.5
+# counted NAME COMMAND...: how much more tc's counters of that name say after the command
+counters() { { tc -s filter show dev vhost parent ffff:; tc -s qdisc show; } | sed -n "s/.*$1 \\([0-9]*\\).*/\\1/p" | tr '\\n' +; }
+counted() {
+  name=$1; shift; before=$(($(counters $name) 0))
+  "$@" >/dev/null || true
+  echo $name $(($(counters $name) 0 - before))
+}
+for mode in police ifb; do
+  case $mode in police) word=dropped;; *) word=overlimits;; esac
+  call $ours ADD '"egressRate":80000,"egressBurst":80000,"egressMode":"'$mode'"' >/dev/null
+  for address in 10.9.0.1 fd00::1 10.8.0.1; do
+    say $mode flood $address; counted $word ip netns exec one ping -q -f -c 300 -s 1400 -w 5 $address
+  done
 done
+call $ours DEL "$limits"
+
+call $ours ADD '"egressRate":10000000,"egressBurst":4000000' >/dev/null
+iperf3 -s -D
+transfer() {
+  for attempt in 1 2 3 4 5 6 7 8 9; do
+    ip netns exec one iperf3 -c 10.9.0.1 -J -t 3 -O 2 >/run/transfer && return
+    sleep 0.3
+  done
+}
+tcp=$(counted dropped transfer)
+say tcp; jq -M .end.sum_received.bits_per_second /run/transfer
+say tcp drops; echo $tcp
 `
