@@ -3,6 +3,7 @@ import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
+import { LimitContender, LinkedPod } from "./bandwidth.ts"
 import { ChainContender } from "./chain.ts"
 import { type Command, Contender, type Cost, type Measured, type Stack, timed, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
@@ -123,6 +124,20 @@ function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
         record(target, row(backend), "reference", contender.call(command, pods[backend]))
       }
     }
+  }
+}
+
+/** The limits of both directions, egress by ifb on both sides, of pods that are connected already. */
+function measureLimits(rows: Rows, { dir, runs }: Options): void {
+  const both = (["reference", "ours"] as const).map((name) => [name, new LimitContender(`${dir}/${name}`)] as const)
+  for (let run = -WARM_UP; run < runs; run++) {
+    const target = run < 0 ? new Map() : rows
+    const pods = { reference: new LinkedPod(), ours: new LinkedPod() }
+    for (const command of COMMANDS) {
+      const name = `bandwidth ${command}`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+    }
+    for (const { veth } of Object.values(pods)) output(["ip", "link", "del", veth])
   }
 }
 
@@ -268,6 +283,7 @@ async function main(): Promise<void> {
     macvlan: () => measurePlugin(rows, "macvlan", options),
     masquerade: () => measureMasquerade(rows, options),
     portmap: () => measurePorts(rows, options),
+    bandwidth: () => measureLimits(rows, options),
     chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),
     memory: () => measureMemory(rows, options),
