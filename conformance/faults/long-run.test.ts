@@ -14,7 +14,7 @@ import { bridged } from "./subjects.ts"
 /** ADD/DEL pairs in all; `CNITS_PAIRS=100000` runs as many as anybody wants. */
 const PAIRS = Number(process.env["CNITS_PAIRS"] ?? 5000)
 const RUNNERS = 4
-const QUARTERS = 4
+const PARTS = 10
 const GETRUSAGE = process.arch === "arm64" ? 165 : 98
 const timeout = PAIRS * 200
 
@@ -35,13 +35,13 @@ test(`after ${PAIRS} ADD/DEL pairs nothing has grown`, { timeout }, async () => 
   const pods = Array.from({ length: RUNNERS }, () => node.pod())
   await runPairs(node, pods, config, 5)
   const [before, cost] = [grown(node), costOfAdd(node, pods, config)]
-  for (let quarter = 1; quarter <= QUARTERS; quarter++) {
+  for (let part = 1; part <= PARTS; part++) {
     const began = performance.now()
-    await runPairs(node, pods, config, Math.ceil(PAIRS / QUARTERS / RUNNERS))
-    const time = ((performance.now() - began) * QUARTERS) / PAIRS
+    await runPairs(node, pods, config, Math.ceil(PAIRS / PARTS / RUNNERS))
+    const time = ((performance.now() - began) * PARTS) / PAIRS
     const { systemCalls, memory } = costOfAdd(node, pods, config)
     console.log(
-      `quarter ${quarter} of ${PAIRS}: ${time.toFixed(1)} ms a pair, ${systemCalls} system calls, ${memory} KiB`,
+      `part ${part} of ${PAIRS} pairs: ${time.toFixed(1)} ms a pair, ${systemCalls} system calls, ${memory} KiB`,
     )
     expect(differences(before, grown(node))).toEqual([])
     expect(Math.abs(systemCalls - cost.systemCalls), "system calls more or less").toBeLessThan(10)
