@@ -22,12 +22,12 @@ export class RecordedPlugins {
     this.directory = join(parent, "bin")
     this.#record = join(parent, "calls")
     mkdirSync(this.directory, { recursive: true })
-    for (const name of BESIDES) symlinkSync(executable(name), join(this.directory, name))
+    for (const name of BESIDES) symlinkSync(join(binDirectory(), name), join(this.directory, name))
     for (const name of CHAINED) {
       const script = `#!/bin/sh
 echo "${name} $CNI_COMMAND $CNI_CONTAINERID $CNI_NETNS" >>${this.#record}
 [ "$CNI_COMMAND" = ADD ] && [ -e ${this.#failure(name)} ] && echo '{"code":999,"msg":"told to fail"}' && exit 1
-exec ${executable(name)}
+exec ${join(binDirectory(), name)}
 `
       writeFileSync(join(this.directory, name), script, { mode: 0o755 })
     }
@@ -62,17 +62,4 @@ exec ${executable(name)}
   #failure(name: string): string {
     return join(this.directory, `${name}.fails`)
   }
-}
-
-/** A directory of all plugins: ours, and the Go plugins for those that we do not have yet. */
-export function linkPlugins(parent: string): string {
-  const directory = join(parent, "bin")
-  mkdirSync(directory)
-  for (const name of [...BESIDES, ...CHAINED]) symlinkSync(executable(name), join(directory, name))
-  return directory
-}
-
-function executable(name: string): string {
-  const ours = join(binDirectory(), name)
-  return existsSync(ours) ? ours : join(binDirectory("reference"), name)
 }

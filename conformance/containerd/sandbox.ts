@@ -1,5 +1,5 @@
 import type { View } from "../lab/namespace.ts"
-import type { Containerd } from "./containerd.ts"
+import type { Cri } from "./cri.ts"
 
 export interface PortMapping {
   readonly container_port: number
@@ -46,10 +46,10 @@ interface Status {
 /** A pod that containerd made. */
 export class PodSandbox {
   readonly id: string
-  readonly #containerd: Containerd
+  readonly #cri: Cri
 
-  constructor(containerd: Containerd, id: string) {
-    this.#containerd = containerd
+  constructor(cri: Cri, id: string) {
+    this.#cri = cri
     this.id = id
   }
 
@@ -71,7 +71,7 @@ export class PodSandbox {
   view(): View {
     const path = this.netns()
     if (path === undefined) throw new Error(`${this.id} has no network of its own`)
-    return this.#containerd.view(path)
+    return this.#cri.view(path)
   }
 
   stop(): void {
@@ -83,7 +83,7 @@ export class PodSandbox {
   }
 
   #must(...args: string[]): string {
-    const done = this.#containerd.crictl(...args)
+    const done = this.#cri.crictl(...args)
     if (done.exitCode !== 0) throw new Error(`crictl ${args.join(" ")} failed: ${done.stderr}`)
     return done.stdout
   }

@@ -1,14 +1,13 @@
 import { expect, test } from "vitest"
 import { binDirectory } from "../lab/executables.ts"
 import { ClusterNode, PODNET } from "./cluster-node.ts"
-import { linkPlugins } from "./plugins.ts"
 
-const PODS = 10
+const PODS = 6
 const CALLS = ["RunPodSandbox", "StopPodSandbox", "RemovePodSandbox"]
 
 /** Printed, never judged: what other work the machine has is not known here. */
 test("a pod's calls take as long as printed here, with our plugins and with the Go plugins", async () => {
-  await using ours = await ClusterNode.start(PODNET, linkPlugins)
+  await using ours = await ClusterNode.start(PODNET, () => binDirectory("ours"))
   await using reference = await ClusterNode.start(PODNET, () => binDirectory("reference"))
   for (let pod = 0; pod < PODS; pod++) for (const node of [ours, reference]) await comeAndGo(node)
   const [mine, theirs] = [durations(ours.containerd.log()), durations(reference.containerd.log())]

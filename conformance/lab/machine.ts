@@ -10,7 +10,12 @@ import { type Finished, type Input, run, runAsync } from "./run.ts"
 const OUTER = `
 trap '' INT HUP TERM
 unshare --mount --pid --fork --kill-child bash -c "$1"
-find /sys/fs/cgroup -depth -type d -path "*$0*" -exec rmdir {} ';'
+for _ in {1..50}; do # a group is busy until the last of its processes is forgotten
+  left=$(find /sys/fs/cgroup -depth -type d -path "*$0*")
+  [ -z "$left" ] && exit
+  rmdir $left 2>/dev/null || sleep 0.1
+done
+echo "control groups left: $left" >&2
 `
 
 /**
