@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "nod
 import { join } from "node:path"
 import type { NetworkList } from "../lab/cnitool.ts"
 import type { Machine } from "../lab/machine.ts"
+import { BASH } from "../lab/run.ts"
 import { Cri } from "./cri.ts"
 import { containerdConfig, PAUSE_ARCHIVE, PROGRAMS } from "./programs.ts"
 
@@ -41,7 +42,7 @@ export class Containerd extends Cri {
 
   async start(): Promise<void> {
     const log = openSync(this.#log, "a")
-    const daemon = ["bash", "-c", `echo $$ >${PID_FILE}; exec containerd -c ${join(this.#directory, "config.toml")}`]
+    const daemon = [...BASH, `echo $$ >${PID_FILE}; exec containerd -c ${join(this.#directory, "config.toml")}`]
     const [program = "", ...args] = this.machine.inside(daemon)
     const started = spawn(program, args, { env: PROGRAMS, stdio: ["ignore", log, log] })
     closeSync(log)
@@ -51,7 +52,7 @@ export class Containerd extends Cri {
 
   /** Kills the daemon alone: its shims, pods and plugins live on, as they do where a node's containerd dies. */
   async kill(): Promise<void> {
-    this.machine.run(["bash", "-c", `kill -KILL $(cat ${PID_FILE})`])
+    this.machine.run([...BASH, `kill -KILL $(cat ${PID_FILE})`])
     await this.#ended
   }
 

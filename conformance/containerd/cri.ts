@@ -1,5 +1,5 @@
 import { View } from "../lab/namespace.ts"
-import { type Finished, output, run, runAsync } from "../lab/run.ts"
+import { BASH, type Finished, output, run, runAsync } from "../lab/run.ts"
 import { PROGRAMS, SOCKET } from "./programs.ts"
 import { PodSandbox, type SandboxWish, sandboxConfig } from "./sandbox.ts"
 
@@ -34,7 +34,7 @@ export class Cri {
 
   /** Resolves when pods can be asked for. */
   async ready(): Promise<void> {
-    const up = await runAsync(this.#place.inside(["bash", "-c", WAIT_UNTIL_READY]), { env: PROGRAMS })
+    const up = await runAsync(this.#place.inside([...BASH, WAIT_UNTIL_READY]), { env: PROGRAMS })
     if (up.exitCode !== 0) throw new Error(`containerd does not get ready: ${up.stdout}${up.stderr}`)
   }
 
@@ -60,7 +60,7 @@ export class Cri {
     const name = wish.name ?? `pod${++this.#sandboxes}`
     const stdin = JSON.stringify(sandboxConfig({ ...wish, name }, this.#place.cgroup))
     const script = `cat >"$0" && exec ${CRICTL.join(" ")} runp "$0"`
-    return runAsync(this.#place.inside(["bash", "-c", script, `/run/${name}.json`]), { env: PROGRAMS, stdin })
+    return runAsync(this.#place.inside([...BASH, script, `/run/${name}.json`]), { env: PROGRAMS, stdin })
   }
 
   /** Stops and removes all sandboxes, whatever their state, as a kubelet does that finds none of them wanted. */

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import type { View } from "../lab/namespace.ts"
+import { BASH } from "../lab/run.ts"
 import { ASK, CLIENT_ADDRESS, ClusterNode, NODE_ADDRESS, PODNET } from "./cluster-node.ts"
 import { RecordedPlugins } from "./plugins.ts"
 
@@ -50,11 +51,7 @@ test("containerd learns the network's DNS, and the pod's own reaches its resolv.
   expect(pod.status().info.cniResult).toMatchObject({
     DNS: expect.arrayContaining([{ nameservers: ["10.96.0.10"], search: ["cluster.local"] }]),
   })
-  const resolvConf = node.containerd.machine.run([
-    "bash",
-    "-c",
-    `cat /var/lib/containerd/*/sandboxes/${pod.id}/resolv.conf`,
-  ])
+  const resolvConf = node.containerd.machine.run([...BASH, `cat /var/lib/containerd/*/sandboxes/${pod.id}/resolv.conf`])
   expect(resolvConf.stdout).toBe("search default.svc\nnameserver 10.96.0.99\n")
 })
 
@@ -70,11 +67,11 @@ test("the bandwidth annotations limit the pod in both directions", async () => {
 test("a host port answers on the node and to others, who are told apart", async () => {
   const before = node.snapshot()
   const pod = await node.containerd.runPod({ port_mappings: [{ container_port: 8080, host_port: 18080 }] })
-  const answers = (from: View, address: string) => from.run("bash", "-c", ASK, address, "18080").stdout
+  const answers = (from: View, address: string) => from.run(...BASH, ASK, address, "18080").stdout
   expect(answers(node.client, NODE_ADDRESS)).toMatch(`${CLIENT_ADDRESS}:`)
   expect(answers(node.network, NODE_ADDRESS)).not.toBe("")
   pod.stop()
-  expect(node.client.run("bash", "-c", `cat </dev/tcp/${NODE_ADDRESS}/18080`).stderr).toContain("refused")
+  expect(node.client.run(...BASH, `cat </dev/tcp/${NODE_ADDRESS}/18080`).stderr).toContain("refused")
   pod.remove()
   expect(node.snapshot()).toEqual(before)
 })

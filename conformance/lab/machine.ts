@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
-import { type Finished, type Input, run, runAsync } from "./run.ts"
+import { BASH, type Finished, type Input, run, runAsync } from "./run.ts"
 
 /**
  * Around it: when all in there has ended, the control groups it was put in can go. Signals that a terminal sends to all
@@ -9,7 +9,7 @@ import { type Finished, type Input, run, runAsync } from "./run.ts"
  */
 const OUTER = `
 trap '' INT HUP TERM
-unshare --mount --pid --fork --kill-child bash -c "$1"
+unshare --mount --pid --fork --kill-child bash --norc -c "$1"
 for _ in {1..50}; do # a group is busy until the last of its processes is forgotten
   left=$(find /sys/fs/cgroup -depth -type d -path "*$0*")
   [ -z "$left" ] && exit
@@ -51,7 +51,7 @@ export class Machine {
 
   static async start(node: { readonly name: string; inside(argv: readonly string[]): string[] }): Promise<Machine> {
     const cgroup = `/${node.name}`
-    const [program = "", ...args] = node.inside(["bash", "-c", OUTER, cgroup, INIT])
+    const [program = "", ...args] = node.inside([...BASH, OUTER, cgroup, INIT])
     const outer = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] })
     const [line] = await Promise.race([once(outer.stdout, "data"), once(outer, "exit").then(() => ["no machine"])])
     const init = Number(line)
@@ -82,7 +82,9 @@ export class Machine {
     const script = `for stat in /proc/[0-9]*/stat; do
       read -r pid name state _ <"$stat" && [ "$pid" != 1 ] && [ "$pid" != $$ ] && [ "$state" != Z ] && echo "$pid $name"
     done 2>/dev/null; true`
-    return this.run(["bash", "-c", script]).stdout.split("\n").filter(Boolean)
+    return this.run([...BASH, script])
+      .stdout.split("\n")
+      .filter(Boolean)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

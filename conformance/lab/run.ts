@@ -4,6 +4,12 @@ import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process"
 const TIME_LIMIT = 120_000
 const OUTPUT_LIMIT = 256 << 20
 
+/**
+ * Runs a script. Where stdin is a socket, which is what Node.js makes it, bash believes to be called from afar and would read
+ * ~/.bashrc if it were not told not to.
+ */
+export const BASH = ["bash", "--norc", "-c"] as const
+
 export interface Input {
   readonly stdin?: string | Uint8Array
   /** The whole environment; without it, this process's own. */

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { CACHE, PROGRAMS } from "../containerd/programs.ts"
 import { Machine } from "../lab/machine.ts"
 import { Node } from "../lab/node.ts"
+import { BASH } from "../lab/run.ts"
 
 /** Docker's engine, with a machine of its own: this machine's rules, links and daemons are not its concern. */
 export class Docker {
@@ -25,7 +26,7 @@ export class Docker {
     const env = { ...PROGRAMS, LD_LIBRARY_PATH: libraries() }
     spawn(program, args, { env, stdio: ["ignore", log, log] })
     closeSync(log)
-    const up = await machine.runAsync(["bash", "-c", WAIT_UNTIL_READY, socket])
+    const up = await machine.runAsync([...BASH, WAIT_UNTIL_READY, socket])
     if (up.exitCode !== 0) throw new Error(`dockerd does not answer: ${readFileSync(join(network.dir, "docker.log"))}`)
     Object.assign(process.env, environment(socket))
     return new Docker(network, machine)

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { ASK } from "../containerd/cluster-node.ts"
 import type { PodSandbox } from "../containerd/sandbox.ts"
 import type { View } from "../lab/namespace.ts"
+import { BASH } from "../lab/run.ts"
 import { BRIDGE, type Cluster, connect, KIND, startCluster, startDocker } from "./cluster.ts"
 import type { Docker } from "./docker.ts"
 
@@ -19,7 +20,7 @@ afterAll(async () => {
 
 /** Who the asked believes to be asked by; empty if nobody answers. */
 function ask(from: View, address: string, port: number): string {
-  return from.run("bash", "-c", ASK, address, `${port}`).stdout.replace(/:\d+\n$/, "")
+  return from.run(...BASH, ASK, address, `${port}`).stdout.replace(/:\d+\n$/, "")
 }
 
 describe.each([BRIDGE, KIND])("two nodes with $name", (network) => {
@@ -84,7 +85,7 @@ describe.each([BRIDGE, KIND])("two nodes with $name", (network) => {
     const before = links()
     const far = await second.cri.runPod()
     const refuses = (address: string, port: number) =>
-      second.view.run("timeout", "5", "bash", "-c", `: </dev/tcp/${address}/${port}`).stderr.includes("refused")
+      second.view.run("timeout", "5", ...BASH, `: </dev/tcp/${address}/${port}`).stderr.includes("refused")
     const reaches = (pod: PodSandbox) => ask(far.view(), `${pod.addresses()[0]}`, 8080) === far.addresses()[0]
 
     await first.install("reference")

@@ -5,6 +5,7 @@ import { leases } from "../bridge/network.ts"
 import { Chain } from "../lab/chain.ts"
 import type { NetworkPlugin } from "../lab/cnitool.ts"
 import { Node, type Pod } from "../lab/node.ts"
+import { BASH } from "../lab/run.ts"
 import { veths } from "./network.ts"
 
 const DONE = { exitCode: 0, stderr: "" }
@@ -79,5 +80,5 @@ async function serve(pod: Pod): Promise<ChildProcess> {
 }
 
 function ask(from: Pod, target: string): string {
-  return from.run("timeout", "5", "bash", "-c", `cat </dev/tcp/${target}`).stdout
+  return from.run("timeout", "5", ...BASH, `cat </dev/tcp/${target}`).stdout
 }
