@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { LimitedPod } from "./bandwidth/limited.ts"
 import { hostLocal } from "./bridge/network.ts"
 import { type Call, environment, type Outcome, outcome, stdin } from "./lab/call.ts"
 import { binDirectory } from "./lab/executables.ts"
@@ -30,6 +31,16 @@ const needs: readonly Needs[] = [
     config: (node) => ({ ipMasq: true, macspoofchk: true, ipam: hostLocal(node) }),
   },
   { plugin: "ptp", capabilities: BOTH, config: (node) => ({ ipMasq: true, ipam: hostLocal(node) }) },
+  {
+    plugin: "bandwidth",
+    capabilities: BOTH,
+    config: (node) => {
+      const [pod = node.pod()] = node.pods
+      const { prevResult } = new LimitedPod(node, { pod })
+      const limits = { ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5 }
+      return { egressMode: "ifb", ...limits, prevResult }
+    },
+  },
   { plugin: "loopback", capabilities: BOTH, config: () => ({}) },
   { plugin: "host-local", capabilities: [], config: (node) => ({ ipam: hostLocal(node) }) },
   {

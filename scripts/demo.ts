@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync } from "node:fs"
 import { output } from "../conformance/lab/run.ts"
 import { type Execution, execute, Pod, type Wish } from "./containerd.ts"
+import { receive } from "./stream.ts"
 import { bold, columns, compactJson, cyan, dim, fold, green, indent, milliseconds, red, say } from "./terminal.ts"
 
 const LEASES = "/run/cni-ipam-state/k8s-pod-network"
@@ -27,6 +28,18 @@ const network = {
 
 /** containerd's own, built in. */
 const loopback = { cniVersion: "0.3.1", name: "cni-loopback", type: "loopback" }
+
+/** What the pod's annotations ask for, with the burst that containerd makes up, and what the network makes of that. */
+const MEGABITS = 10
+const [rate, burst] = [MEGABITS * 1e6, 2 ** 32 - 1]
+const limits = {
+  capabilities: { bandwidth: true },
+  cniVersion: "1.0.0",
+  maxBurst: rate / 5,
+  name: network.name,
+  runtimeConfig: { bandwidth: { IngressRate: rate, IngressBurst: burst, EgressRate: rate, EgressBurst: burst } },
+  type: "bandwidth",
+}
 
 class Unexpected extends Error {}
 
@@ -166,13 +179,42 @@ function pingAll(one: Pod, other: Pod): void {
   say(indent(columns(rows)))
 }
 
+/** What the pod can send to its gateway by TCP, the burst not counted, in Mbit/s: less than the limit, if there is one. */
+async function megabits(pod: Pod): Promise<number> {
+  const burst = limits.maxBurst / 8
+  const rest = 1_250_000
+  return (rest * 8) / 1000 / (await receive(pod, GATEWAYS[0] ?? "", burst + rest))
+}
+
+/** Chains bandwidth behind bridge, and returns what it answered. */
+async function limit(pod: Pod, prevResult: object): Promise<object> {
+  const before = await megabits(pod)
+  const done = call(pod, { plugin: "bandwidth", command: "ADD", ifname: "eth0", config: { ...limits, prevResult } })
+  const { runtimeConfig, maxBurst } = limits
+  say(indent(dim(compactJson({ runtimeConfig, maxBurst }, WIDTH))))
+  summarise([[done, pod, `limited to ${MEGABITS} Mbit/s in each direction`]])
+  const shown = output(["tc", "qdisc", "show"])
+    .split("\n")
+    .filter((line) => / (tbf|ingress) /.test(line))
+  say("", indent(`${cyan("node #")} tc qdisc show`), indent(shown.join("\n")), "")
+  const after = await megabits(pod)
+  const mega = (value: number) => `${value.toFixed(value < 100 ? 1 : 0)} Mbit/s`
+  say(indent(columns([[pod.name, "→", "gateway", "TCP", `${mega(before)} before, ${mega(after)} now`]])))
+  expect(after < MEGABITS, `pod ${pod.name} sends ${mega(after)}, though its limit is ${mega(MEGABITS)}`)
+  return JSON.parse(done.stdout)
+}
+
 /** StopPodSandbox while the namespace is there, then RemovePodSandbox when it is not. */
-function stop(pod: Pod, prevResult: object): void {
+function stop(pod: Pod, prevResult: object, limited: boolean): void {
   const rows: [Execution, Pod, string][] = []
   for (const netns of [pod.netns, ""]) {
     const when = netns ? "the pod stops" : "it is removed, CNI_NETNS is empty"
     const config = netns ? { ...network, prevResult } : network
     rows.push([call(pod, { plugin: "loopback", command: "DEL", ifname: "lo", config: loopback, netns }), pod, when])
+    if (limited) {
+      const config = netns ? { ...limits, prevResult } : limits
+      rows.push([call(pod, { plugin: "bandwidth", command: "DEL", ifname: "eth0", config, netns }), pod, when])
+    }
     rows.push([call(pod, { plugin: "bridge", command: "DEL", ifname: "eth0", config, netns }), pod, when])
   }
   summarise(rows)
@@ -194,7 +236,7 @@ function showNothingLeft(pods: readonly Pod[]): void {
   say(indent(dim("cni0 stays for the next pod; it and the namespaces go with this process.")))
 }
 
-function tellTheStory(): void {
+async function tellTheStory(): Promise<void> {
   say(bold("cni-ts: two pods, one bridge, and the calls containerd makes to connect them"))
   const [web, client] = prepare()
 
@@ -216,17 +258,24 @@ function tellTheStory(): void {
   step("They reach each other and the gateway")
   pingAll(client, web)
 
+  step("bandwidth: pod client may have so much of the network and no more")
+  const limitedResult = await limit(client, clientResult)
+
   step("CHECK: all is as ADD left it")
-  const check = (pod: Pod, prevResult: object): [Execution, Pod, string] => [
-    call(pod, { plugin: "bridge", command: "CHECK", ifname: "eth0", config: { ...network, prevResult } }),
+  const check = (pod: Pod, config: { type: string }, prevResult: object): [Execution, Pod, string] => [
+    call(pod, { plugin: config.type, command: "CHECK", ifname: "eth0", config: { ...config, prevResult } }),
     pod,
     "as it should be",
   ]
-  summarise([check(web, webResult), check(client, clientResult)])
+  summarise([
+    check(web, network, webResult),
+    check(client, network, clientResult),
+    check(client, limits, limitedResult),
+  ])
 
   step("DEL: containerd stops and removes both pods")
-  stop(web, webResult)
-  stop(client, clientResult)
+  stop(web, webResult, false)
+  stop(client, limitedResult, true)
 
   step("Nothing is left")
   showNothingLeft([web, client])
@@ -236,7 +285,7 @@ function tellTheStory(): void {
 }
 
 try {
-  tellTheStory()
+  await tellTheStory()
 } catch (error) {
   if (!(error instanceof Error)) throw error
   console.error(`\n${red(`demo: ${error.message}`)}`)
