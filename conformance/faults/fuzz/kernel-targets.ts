@@ -7,7 +7,7 @@ import { listFlows } from "../../../lib/netlink/netfilter/conntrack.ts"
 import { dnat, masquerade, source, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import { appendRule, listRules, listTableRules } from "../../../lib/netlink/netfilter/rule.ts"
-import { ensureChain, listChains, readChain, type Table } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { ensureChain, readChain, type Table } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { readGeneration } from "../../../lib/netlink/netfilter/transaction.ts"
 import { listAddresses } from "../../../lib/netlink/route/address.ts"
 import { listLinks, readLink } from "../../../lib/netlink/route/link.ts"
@@ -60,7 +60,6 @@ const routing: readonly ((kernel: Conversation) => unknown)[] = [
 const filtering: readonly ((kernel: Conversation) => unknown)[] = [
   (kernel) => listRules(kernel, CHAIN).map(({ expressions }) => readRule(expressions())),
   (kernel) => listTableRules(kernel, TABLE).map(({ expressions }) => readRule(expressions())),
-  (kernel) => listChains(kernel, TABLE),
   (kernel) => readChain(kernel, CHAIN),
   (kernel) => readGeneration(kernel),
   (kernel) => listFlows(kernel, { family: 4, protocol: 17 }),

@@ -10,11 +10,12 @@ import type { Expression, FoundExpression } from "./expression.ts"
  * out.
  */
 
-/** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, NFPROTO_*. */
+/** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, enum nft_nat_types, NFPROTO_*. */
 const VERDICT = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
-const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
-const BASE = { link: 0, network: 1, transport: 2 } as const
-const COMPARE = { equal: 0, differs: 1 } as const
+export const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
+export const BASE = { link: 0, network: 1, transport: 2 } as const
+export const COMPARE = { equal: 0, differs: 1 } as const
+export const NAT = { destination: 1 } as const
 const NFPROTO = { 4: 2, 6: 10 } as const
 const NAME_BYTES = 16 // IFNAMSIZ
 
@@ -98,11 +99,6 @@ export function toThisHost(): Expression[] {
   ]
 }
 
-/** `meta mark & BITS == BITS` */
-export function marked(bits: number): Expression[] {
-  return [loadMeta("mark"), bitsOf(hostOrder(bits)), compare(hostOrder(bits))]
-}
-
 /** `meta mark NUMBER`, `meta mark & MASK != NUMBER` */
 export function withMark(mark: number, mask: number, { not = false } = {}): Expression[] {
   const masked = mask === 0xffffffff ? [] : [bitsOf(hostOrder(mask))]
@@ -120,16 +116,6 @@ export function redirected(): Expression[] {
   ]
 }
 
-/** `meta mark set meta mark | BITS` */
-export function setMark(bits: number): Expression[] {
-  const keep = hostOrder(~bits)
-  return [
-    loadMeta("mark"),
-    { name: "bitwise", data: { ...bitwise(keep), xor: { value: hostOrder(bits) } } },
-    { name: "meta", data: { key: META.mark, source: REGISTER } },
-  ]
-}
-
 /** `dnat to ADDRESS:PORT`, in a table of family inet `dnat ip to ...`. */
 export function dnat(address: Uint8Array, port: number): Expression[] {
   return [
@@ -138,7 +124,7 @@ export function dnat(address: Uint8Array, port: number): Expression[] {
     {
       name: "nat",
       data: {
-        type: 1, // NFT_NAT_DNAT
+        type: NAT.destination,
         family: address.length === 4 ? NFPROTO[4] : NFPROTO[6],
         addressMin: REGISTER,
         addressMax: REGISTER,
@@ -178,11 +164,11 @@ function compare(value: Uint8Array, not = false): Expression {
 }
 
 function bitsOf(mask: Uint8Array): Expression {
-  return { name: "bitwise", data: { ...bitwise(mask), xor: { value: new Uint8Array(mask.length) } } }
-}
-
-function bitwise(mask: Uint8Array) {
-  return { source: REGISTER, target: REGISTER, length: mask.length, mask: { value: mask } }
+  const xor = { value: new Uint8Array(mask.length) }
+  return {
+    name: "bitwise",
+    data: { source: REGISTER, target: REGISTER, length: mask.length, mask: { value: mask }, xor },
+  }
 }
 
 function immediate(target: number, value: Uint8Array): Expression {

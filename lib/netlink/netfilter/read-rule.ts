@@ -1,5 +1,6 @@
 import { type Address, addressFromBytes } from "../../ip/address.ts"
 import type { FoundExpression } from "./expression.ts"
+import { BASE, COMPARE, META, NAT } from "./phrase.ts"
 
 /** What a rule asks of packets with one value only, and where it leads them. What is not understood is left out. */
 export interface RuleReading {
@@ -39,9 +40,10 @@ export function readRule(steps: readonly FoundExpression[]): RuleReading {
   for (const { name, data } of steps) {
     const step: Attributes = data ?? {}
     const value = step.data?.value
-    if (name === "cmp" && step.operation === 0 && value) assign(reading, loaded.get(step.source), value)
+    if (name === "cmp" && step.operation === COMPARE.equal && value) assign(reading, loaded.get(step.source), value)
     else if (name === "immediate" && value) values.set(step.target, value)
-    else if (name === "nat" && step.type === 1) redirect(reading, values.get(step.addressMin), values.get(step.portMin))
+    else if (name === "nat" && step.type === NAT.destination)
+      redirect(reading, values.get(step.addressMin), values.get(step.portMin))
     else if (step.target !== undefined) load(loaded, step.target, fieldOf(name, step))
   }
   return reading
@@ -53,10 +55,11 @@ function load(loaded: Map<number | undefined, Field>, register: number, field: F
 }
 
 function fieldOf(name: string, { key, base, offset, length }: Attributes): Field | undefined {
-  if (name === "meta") return key === 16 ? "protocol" : undefined
+  if (name === "meta") return key === META.l4proto ? "protocol" : undefined
   if (name !== "payload") return undefined
-  if (base === 2 && offset === 2 && length === 2) return "destinationPort"
-  return base === 1 && ((offset === 16 && length === 4) || (offset === 24 && length === 16)) ? "destination" : undefined
+  if (base === BASE.transport) return offset === 2 && length === 2 ? "destinationPort" : undefined
+  const isAddress = (offset === 16 && length === 4) || (offset === 24 && length === 16) // in an IPv4, an IPv6 header
+  return base === BASE.network && isAddress ? "destination" : undefined
 }
 
 function assign(reading: Writable<RuleReading>, field: Field | undefined, value: Uint8Array): void {

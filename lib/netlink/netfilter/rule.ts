@@ -42,20 +42,11 @@ export interface FoundRule {
 type ChainKey = Pick<Chain, "table" | "name">
 
 /** Change for transact(): one more rule at the chain's end. */
-export function appendRule(chain: ChainKey, rule: Rule): Request {
-  return newRule(chain, rule, NLM_F_CREATE | NLM_F_APPEND)
-}
-
-/** Change for transact(): one more rule at the chain's beginning. */
-export function insertRule(chain: ChainKey, rule: Rule): Request {
-  return newRule(chain, rule, NLM_F_CREATE)
-}
-
-function newRule({ table, name }: ChainKey, { expressions, comment, note }: Rule, flags: number): Request {
+export function appendRule({ table, name }: ChainKey, { expressions, comment, note }: Rule): Request {
   return {
     asked: `add a rule to ${formatChain({ table, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE),
-    flags,
+    flags: NLM_F_CREATE | NLM_F_APPEND,
     write: (writer) =>
       written.write(writeHeader(writer, table.family), {
         table: table.name,
@@ -116,6 +107,7 @@ function dumpRules(kernel: Conversation, table: Table, chain: string | undefined
   return messages.map(decodeRule)
 }
 
+/** The rule an NFT_MSG_NEWRULE describes. Throws WireError, its steps when they are asked for. */
 export function decodeRule({ payload }: Message): FoundRule {
   const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload.subarray(HEADER))
   return {

@@ -1,6 +1,6 @@
 import { attributeSet, be32, be64, bytes, nested, signedBe32, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { KernelError, refusedWith } from "../kernel-error.ts"
+import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn } from "./comment.ts"
 import { HEADER, type NetfilterFamily, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
@@ -62,6 +62,7 @@ export interface Chain {
   readonly base?: BaseChain | undefined
 }
 
+/** Priorities order the chains at one hook, the least first. */
 export interface BaseChain {
   readonly type: "filter" | "nat"
   readonly hook: (typeof hooks)[number]
@@ -69,11 +70,12 @@ export interface BaseChain {
   readonly policy: (typeof policies)[number]
 }
 
-/** As `nft` writes it: `inet cni_plugins_masquerade`. */
+/** For messages: `table inet cni_plugins_masquerade`. */
 export function formatTable({ family, name }: Table): string {
   return `table ${family} ${name}`
 }
 
+/** For messages: `chain masq_checks of table inet cni_plugins_masquerade`. */
 export function formatChain(chain: Pick<Chain, "table" | "name">): string {
   return `chain ${chain.name} of ${formatTable(chain.table)}`
 }
@@ -131,18 +133,7 @@ export function readChain(kernel: Conversation, { table: { family, name: inTable
   }
 }
 
-/** All chains of a table. Throws as listRules() does. */
-export function listChains(kernel: Conversation, { family, name }: Table): Chain[] {
-  const asked = `list the chains of ${formatTable({ family, name })}`
-  const { messages, partial } = kernel.dump({
-    asked,
-    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
-    write: (writer) => chain.write(writeHeader(writer, family), { table: name }),
-  })
-  if (partial) throw new KernelError("ERESTART", asked)
-  return messages.map((message) => decodeChain(message, family)).filter((found) => found.table.name === name)
-}
-
+/** The chain an NFT_MSG_NEWCHAIN describes. Throws WireError. */
 export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
   const values = chain.read(payload.subarray(HEADER))
   const comment = values.comment && commentIn(values.comment)

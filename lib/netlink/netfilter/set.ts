@@ -65,30 +65,38 @@ export function ensureSet(wanted: NamedSet): Request {
 
 /** Change for transact(): the set has these elements too. EEXIST where it had one of them. */
 export function createElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
-  return elementRequest(`add to ${formatSet(target)}`, MSG.NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, target, keys)
+  return elementRequest(target, keys, {
+    asked: `add to ${formatSet(target)}`,
+    message: MSG.NEWSETELEM,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+  })
 }
 
 /** Change for transact(): the set has these elements too. */
 export function ensureElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
-  return elementRequest(`add to ${formatSet(target)}`, MSG.NEWSETELEM, NLM_F_CREATE, target, keys)
+  return elementRequest(target, keys, {
+    asked: `add to ${formatSet(target)}`,
+    message: MSG.NEWSETELEM,
+    flags: NLM_F_CREATE,
+  })
 }
 
 /** Changes for transact(): the set has none of these elements; it need not have had them. */
 export function removeElements(target: NamedSet, keys: readonly Uint8Array[]): Request[] {
   if (keys.length === 0) return []
   const asked = `remove from ${formatSet(target)}`
-  return [ensureElements(target, keys), elementRequest(asked, MSG.DELSETELEM, 0, target, keys)]
+  return [ensureElements(target, keys), elementRequest(target, keys, { asked, message: MSG.DELSETELEM })]
 }
 
 /** Change for transact(): the set, which must exist, is empty. */
 export function flushSet(target: NamedSet): Request {
-  return elementRequest(`empty ${formatSet(target)}`, MSG.DELSETELEM, 0, target, undefined)
+  return elementRequest(target, undefined, { asked: `empty ${formatSet(target)}`, message: MSG.DELSETELEM })
 }
 
 /** Whether the set has the element; false where set or table is missing. */
 export function hasElement(kernel: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
   try {
-    kernel.ask(elementRequest(`read ${formatSet(target)}`, MSG.GETSETELEM, 0, target, [wanted]))
+    kernel.ask(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))
     return true
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return false
@@ -96,12 +104,17 @@ export function hasElement(kernel: Conversation, target: NamedSet, wanted: Uint8
   }
 }
 
+interface ElementRequest {
+  readonly asked: string
+  readonly message: number
+  readonly flags?: number
+}
+
+/** Undefined keys are all of the set's. */
 function elementRequest(
-  asked: string,
-  message: number,
-  flags: number,
   { table, name }: NamedSet,
   keys: readonly Uint8Array[] | undefined,
+  { asked, message, flags = 0 }: ElementRequest,
 ): Request {
   return {
     asked,
