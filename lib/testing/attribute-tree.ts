@@ -25,6 +25,7 @@ function branch(payload: Uint8Array, shape: Shape | undefined): Branch {
   for (let rest = payload.subarray(header); rest.length > 0; ) {
     const [low = 0, high = 0, typeLow = 0, typeHigh = 0] = rest
     const [length, type] = [low + 256 * high, typeLow + 256 * (typeHigh & 0x3f)]
+    if (length < 4 || length > rest.length) throw new Error(`attribute of length ${length} in ${toHex(payload)}`)
     const value = branch(rest.subarray(4, length), nested[type])
     const before = tree[type]
     if (Array.isArray(before)) before.push(value)
