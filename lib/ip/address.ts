@@ -1,6 +1,9 @@
 /** 4 or 6, as in IPv4 and IPv6. */
 export type Family = 4 | 6
 
+/** IPv4 before IPv6, the order in which everything is done for both. */
+export const families = [4, 6] as const
+
 /** One IP address: its family and its value as a number. Immutable. */
 export interface Address {
   readonly family: Family

@@ -13,7 +13,7 @@ import {
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import { readLink } from "../netlink/route/link.ts"
-import { explainLayout } from "./layout.ts"
+import { explainBase } from "./base-chain.ts"
 import { hostVethName, isOwnerAlias, networkVethPrefix, type Owner, ownerAlias } from "./names.ts"
 import { cutComment } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -67,7 +67,7 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
 /** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
 export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): void {
   const chains = chainsOf(owner)
-  explainLayout(netfilter, prerouting, () =>
+  explainBase(netfilter, prerouting, () =>
     transact(netfilter, () => [
       ensureTable(table),
       ...[prerouting, ...chains].map(ensureChain),

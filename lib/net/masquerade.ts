@@ -1,5 +1,4 @@
-import { bits } from "../ip/address.ts"
-import { formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
+import { formatPrefix, hostPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
 import { type Expression, sameExpressions } from "../netlink/netfilter/expression.ts"
 import { destination, masquerade, ofFamily, source, transfer, verdict } from "../netlink/netfilter/phrase.ts"
@@ -13,8 +12,8 @@ import {
   type Table,
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import { explainBase } from "./base-chain.ts"
 import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
-import { explainLayout } from "./layout.ts"
 import type { Owner } from "./names.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -58,8 +57,12 @@ function postroutingRules(): Expression[][] {
 /** What a pod sends from its address to addresses outside its network. */
 function ruleFor(pod: Prefix): Expression[] {
   const { address } = pod
-  const single = { address, length: bits(address.family) }
-  return [...ofFamily(address.family), ...source(single), ...destination(networkOf(pod), { not: true }), masquerade]
+  return [
+    ...ofFamily(address.family),
+    ...source(hostPrefix(address)),
+    ...destination(networkOf(pod), { not: true }),
+    masquerade,
+  ]
 }
 
 /** Those that have an outside: nothing is beyond 0.0.0.0/0. */
@@ -68,15 +71,15 @@ function masqueradable(addresses: readonly Prefix[]): Prefix[] {
 }
 
 /**
- * Masquerades what a new attachment sends from its addresses beyond their networks. Rules that a
- * killed ADD left are not looked for: that would mean to list those of all pods. createPodVeth() removes them, for it notices.
- * Throws Conflict where the table's name is taken by something else, KernelError.
+ * Masquerades what a new attachment sends from its addresses beyond their networks. Rules that a killed ADD left are not looked for:
+ * that would mean to list those of all pods. createPodVeth() removes them, for it notices. Throws Conflict where the table's name is
+ * taken by something else, KernelError.
  */
 export function ensureMasquerade(host: NetworkStack, { owner, addresses, undo }: Masquerade): void {
   const { netfilter } = host
   const comment = ruleComment(owner)
   undo.add(() => removeMasquerade(host, owner))
-  explainLayout(netfilter, postrouting, () =>
+  explainBase(netfilter, postrouting, () =>
     transact(netfilter, () => [
       ...planLayout(netfilter),
       ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),

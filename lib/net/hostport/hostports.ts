@@ -1,4 +1,4 @@
-import type { Family } from "../../ip/address.ts"
+import { families } from "../../ip/address.ts"
 import type { Conversation, Request } from "../../netlink/conversation.ts"
 import { refusedWith } from "../../netlink/kernel-error.ts"
 import { appendRule, deleteRule } from "../../netlink/netfilter/rule.ts"
@@ -15,27 +15,24 @@ import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
 import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
 import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
 
-const FAMILIES: readonly Family[] = [4, 6]
-
 /**
  * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
  * a port is another pod's or a table another program's.
  */
 export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
-  const mark = markOf(owner)
   try {
-    transact(host.netfilter, () => pods.flatMap((pod) => planNew(host, owner, mark, pod)))
+    transact(host.netfilter, () => pods.flatMap((pod) => planNew(host, owner, pod)))
   } catch (error) {
     // A port or the container is entered already, or part of the table is gone: what to do, all the rules say.
     if (!refusedWith(error, "EEXIST", "ENOENT")) throw error
-    replaceHostports(host, owner, mark, pods)
+    replaceHostports(host, owner, pods)
   }
 }
 
-function replaceHostports(host: NetworkStack, owner: Owner, mark: RuleMark, pods: readonly PodPorts[]): void {
+function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
   try {
     transact(host.netfilter, () => [
-      ...pods.flatMap((pod) => planWhole(host, owner, mark, pod)),
+      ...pods.flatMap((pod) => planWhole(host, owner, pod)),
       ...planOtherFamilies(host.netfilter, owner, pods),
     ])
   } catch (error) {
@@ -46,25 +43,28 @@ function replaceHostports(host: NetworkStack, owner: Owner, mark: RuleMark, pods
 
 /** The attachment has no rules of a family that it wants none of now. */
 function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Request[] {
-  const removal: Removal = { rules: [], changes: [] }
-  for (const family of FAMILIES) {
+  const removal: Removal = { netfilter, rules: [], changes: [] }
+  const { comment } = markOf(owner)
+  for (const family of families) {
     if (pods.some((pod) => pod.family === family)) continue
     const layout = layoutOf(family)
-    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout, markOf(owner).comment), ownedBy(owner))
+    planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
   }
   return removal.changes
 }
 
 /** For a pod that nobody knows yet, in a table that is as we left it. */
-function planNew(host: NetworkStack, owner: Owner, mark: RuleMark, pod: PodPorts): Request[] {
+function planNew(host: NetworkStack, owner: Owner, pod: PodPorts): Request[] {
   const layout = layoutOf(pod.family)
-  if (!isIntact(host.netfilter, layout)) return planWhole(host, owner, mark, pod)
+  if (!isIntact(host.netfilter, layout)) return planWhole(host, owner, pod)
+  const mark = markOf(owner)
   return [...enterNew(layout, mark.comment, pod.mappings), ...appendRules(layout, mark, pod)]
 }
 
-function planWhole(host: NetworkStack, owner: Owner, mark: RuleMark, pod: PodPorts): Request[] {
+function planWhole(host: NetworkStack, owner: Owner, pod: PodPorts): Request[] {
   const layout = layoutOf(pod.family)
   refuseForeign(host.netfilter, layout)
+  const mark = markOf(owner)
   const isOwn = ownedBy(owner, [pod.address])
   const [gone, others] = split(listPodRules(host.netfilter, layout), isOwn)
   const dead = findGoneClaimants(host, owner, pod, others)
@@ -85,9 +85,11 @@ function appendRules({ hostports, masquerading }: Layout, mark: RuleMark, pod: P
   return changes
 }
 
+type Parts = readonly [those: PodRule[], others: PodRule[]]
+
 /** Those of which `test` is true, and the others. */
-function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): [PodRule[], PodRule[]] {
-  const [those, others]: [PodRule[], PodRule[]] = [[], []]
+function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Parts {
+  const [those, others]: Parts = [[], []]
   for (const rule of rules) (test(rule) ? those : others).push(rule)
   return [those, others]
 }
@@ -101,7 +103,7 @@ export function removeHostports({ netfilter }: NetworkStack, owner: Owner): PodR
   return remove(netfilter, (layout, removal) => {
     removal.changes.push(...planIptablesRemoval(netfilter, layout, owner))
     if (isIndexed(netfilter, layout) && !isEntered(netfilter, layout, comment)) return
-    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout, comment), ownedBy(owner))
+    planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
   })
 }
 
@@ -111,7 +113,7 @@ export function collectHostports({ netfilter }: NetworkStack, network: string, v
   const isStale = ({ comment = "", note }: PodRule) =>
     note !== undefined && isNoteOf(network, note) && !marks.has(keyOf({ comment, note }))
   return remove(netfilter, (layout, removal) => {
-    planRemoval(netfilter, layout, removal, listPodRules(netfilter, layout), isStale)
+    planRemoval(removal, layout, split(listPodRules(netfilter, layout), isStale))
   })
 }
 
@@ -121,28 +123,23 @@ function keyOf({ comment, note }: RuleMark): string {
 
 /** What is to be removed, and the changes that do it. */
 interface Removal {
+  readonly netfilter: Conversation
   readonly rules: PodRule[]
   readonly changes: Request[]
 }
 
 function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): PodRule[] {
-  let removal: Removal = { rules: [], changes: [] }
+  let removal: Removal = { netfilter, rules: [], changes: [] }
   cleanUp(netfilter, () => {
-    removal = { rules: [], changes: [] }
-    for (const family of FAMILIES) plan(layoutOf(family), removal)
+    removal = { netfilter, rules: [], changes: [] }
+    for (const family of families) plan(layoutOf(family), removal)
     return removal.changes
   })
   return removal.rules
 }
 
-function planRemoval(
-  netfilter: Conversation,
-  layout: Layout,
-  { rules, changes }: Removal,
-  candidates: readonly PodRule[],
-  isDoomed: (rule: PodRule) => boolean,
-): void {
-  const [gone, staying] = split(candidates, isDoomed)
+/** Adds the rules that go to the removal; `staying` are the others of their containers. */
+function planRemoval({ netfilter, rules, changes }: Removal, layout: Layout, [gone, staying]: Parts): void {
   if (gone.length === 0) return
   rules.push(...gone)
   changes.push(...deleteRules(layout, gone))

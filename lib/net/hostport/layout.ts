@@ -12,6 +12,7 @@ import {
   type Table,
 } from "../../netlink/netfilter/ruleset.ts"
 import { ensureSet, type NamedSet } from "../../netlink/netfilter/set.ts"
+import { describeBase } from "../base-chain.ts"
 import { Conflict } from "../conflict.ts"
 import { SHARED } from "./marks.ts"
 
@@ -46,6 +47,7 @@ const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
 })
 const jump = (to: Chain): Rule => ({ expressions: [transfer("jump", to.name)], note: SHARED })
 
+/** The tables of both families are alike but for the family. */
 export function layoutOf(family: Family): Layout {
   const table: Table = { family: family === 4 ? "ip" : "ip6", name: "cni_hostport", comment: "CNI portmap plugin" }
   const hostports = { table, name: "hostports" }
@@ -106,7 +108,7 @@ export function refuseForeign(netfilter: Conversation, layout: Layout): void {
     const found = readChain(netfilter, wanted)
     if (!found || sameHook(found.base, wanted.base)) continue
     throw new Conflict(
-      `${formatChain(wanted)} is not the one that leads host ports to pods: it is ${describe(found.base)}, not ${describe(wanted.base)}`,
+      `${formatChain(wanted)} is not the one that leads host ports to pods: it is ${describeBase(found)}, not ${describeBase(wanted)}`,
       "another program has a table of that name; it has to be renamed or deleted",
     )
   }
@@ -114,8 +116,4 @@ export function refuseForeign(netfilter: Conversation, layout: Layout): void {
 
 function sameHook(a: BaseChain | undefined, b: BaseChain | undefined): boolean {
   return a?.type === b?.type && a?.hook === b?.hook && a?.priority === b?.priority
-}
-
-function describe(base: BaseChain | undefined): string {
-  return base ? `of type ${base.type} on hook ${base.hook} at priority ${base.priority}` : "on no hook"
 }

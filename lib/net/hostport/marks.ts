@@ -19,6 +19,7 @@ const MAX_NETWORK = 100
 /** What stands before a digest: no id and no network's name has one. */
 const DIGEST = "#"
 
+/** How the rules of an attachment say so. */
 export function markOf({ network, containerId, ifname }: Owner): RuleMark {
   return { comment: commentOf(containerId), note: `${networkPart(network)} ${ifname}` }
 }

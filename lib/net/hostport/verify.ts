@@ -12,8 +12,10 @@ import { commentOf } from "./marks.ts"
 import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
 import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
 
-/** What differs from what ensureHostports() leaves, the first thing found; undefined if nothing does. Rules of the Go plugin, by
- * whichever backend, will do. */
+/**
+ * What differs from what ensureHostports() leaves, the first thing found; undefined if nothing does. Rules of the Go plugin, by
+ * whichever backend, will do.
+ */
 export function findDifference(host: NetworkStack, owner: Owner, pod: PodPorts): string | undefined {
   return retried(() => differenceIn(host.netfilter, owner, pod))
 }

@@ -7,7 +7,7 @@ import { Conflict } from "./conflict.ts"
  * Runs `change`, which needs `chain` to be a base chain at its hook. Where that is refused because somebody else has a chain of this name
  * at another hook, throws a Conflict that says so.
  */
-export function explainLayout(netfilter: Conversation, chain: Chain, change: () => void): void {
+export function explainBase(netfilter: Conversation, chain: Chain, change: () => void): void {
   try {
     change()
   } catch (error) {
@@ -21,6 +21,7 @@ export function explainLayout(netfilter: Conversation, chain: Chain, change: () 
   }
 }
 
-function describeBase({ base }: Chain): string {
+/** Where the kernel calls the chain, for messages. */
+export function describeBase({ base }: Chain): string {
   return base ? `of type ${base.type} at hook ${base.hook} with priority ${base.priority}` : "at no hook"
 }
