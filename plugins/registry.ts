@@ -5,9 +5,7 @@ import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
-
 import { portmap } from "./portmap/plugin.ts"
-
 import { ptp } from "./ptp/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */

@@ -5,7 +5,7 @@ import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.t
 import { fileStatus, readText, S_IFREG } from "../../lib/sys/file.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate, type Candidate } from "./allocate.ts"
-import { type HostLocalConfig, readHostLocal } from "./config.ts"
+import { type HostLocalConfig, type LeasePlace, readHostLocal } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
 import { type LeaseStore, leaseDirectory, openLeases } from "./lease-store.ts"
 import { describeLease, legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
@@ -33,7 +33,7 @@ export function add(call: Call): Result {
     return explained(index, () => {
       if (wanted) return takeRequested(leases, set, wanted, { owner, held, reclaim })
       refuseSecond(set, held, environment.containerId, network)
-      return takeNext(leases, set, index, { owner, held, reclaim }, network)
+      return takeNext(leases, { set, index, place: network.place }, { owner, held, reclaim })
     })
   })
   for (const [index, { address }] of given.entries()) leases.setLastReserved(index, address)
@@ -96,13 +96,13 @@ function refuseSecond(set: RangeSet, held: readonly Address[], containerId: stri
   )
 }
 
-function takeNext(
-  leases: LeaseStore,
-  set: RangeSet,
-  index: number,
-  { owner, reclaim }: Holder,
-  { place }: HostLocalConfig,
-): Candidate {
+interface Source {
+  readonly set: RangeSet
+  readonly index: number
+  readonly place: LeasePlace
+}
+
+function takeNext(leases: LeaseStore, { set, index, place }: Source, { owner, reclaim }: Holder): Candidate {
   const take = () => allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
   const next = take()
   if (next && leases.runsLow(set)) reclaim()

@@ -21,9 +21,10 @@ export interface Dead {
 const MAX_OWNER_BYTES = 1 << 20
 
 /**
- * The leases, all or those of one owner, whose owners lived in network namespaces that are certainly gone: those of an earlier boot, and those that nobody is in
- * and that are mounted nowhere any more, seen from the mount namespace in which they once were. In any doubt a lease stays: one
- * without a noted namespace, as the Go plugin makes them, one made anew since, one in a directory that other machines may share.
+ * The leases, all or those of one owner, whose owners lived in network namespaces that are certainly gone: those of an earlier boot,
+ * and those that nobody is in and that are mounted nowhere any more, seen from the mount namespace in which they once were. In any
+ * doubt a lease stays: one without a noted namespace, as the Go plugin makes them, one made anew since, one in a directory that other
+ * machines may share.
  */
 export function findDead(directory: string, index: LeaseIndex, of?: Owner): Dead[] {
   const dead: Dead[] = []

@@ -1,5 +1,5 @@
-import { readPrevResult } from "../../lib/cni/config.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { requirePrevResult } from "../../lib/cni/config.ts"
+import { changed } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
@@ -8,8 +8,7 @@ import { readStatic } from "./config.ts"
 /** Every address of the configuration is in the result, with its gateway. The Go plugin overlooks addresses that are missing. */
 export function check({ environment, config }: Call): void {
   const { addresses } = readStatic(config, environment.args)
-  const result = readPrevResult(config)
-  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  const result = requirePrevResult(config)
   for (const { address, gateway } of addresses) {
     const text = formatPrefix(address)
     const given = result.ips.filter((ip) => samePrefix(ip.address, address))

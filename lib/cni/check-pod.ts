@@ -7,7 +7,7 @@ import { type Link, readLink } from "../netlink/route/link.ts"
 import { type Route as KernelRoute, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { changed } from "./errors.ts"
 import type { Call } from "./plugin.ts"
-import type { Interface, Result, Route } from "./result.ts"
+import type { Interface, IpConfig, Result, Route } from "./result.ts"
 
 /** The pod's interface, and where it stands in the result's list. */
 export interface CheckedInterface {
@@ -42,6 +42,11 @@ export function checkHostEnd(host: NetworkStack, inPod: Link, result: Result): L
   return veth
 }
 
+/** The addresses of the interface at that position: those the result gives to it, or to none in particular. */
+export function ownIps({ ips }: Result, position: number): IpConfig[] {
+  return ips.filter((ip) => ip.interface === undefined || ip.interface === position)
+}
+
 /** The link has the MAC address that the result says, if it says one. */
 export function compareMac(link: Link, listed: Interface): void {
   const mac = formatMac(link.mac)
@@ -61,7 +66,7 @@ type Routes = (family: Family, table: number) => readonly KernelRoute[]
 
 /** Every address the result gives to the interface is on it, and its network is reached through it. */
 function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
-  const expected = result.ips.filter((ip) => ip.interface === undefined || ip.interface === position)
+  const expected = ownIps(result, position)
   if (expected.length === 0) return
   const present = listAddresses(pod.kernel, link.index)
   for (const { address } of expected) {

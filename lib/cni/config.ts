@@ -1,5 +1,5 @@
 import { IDENTIFIER } from "./environment.ts"
-import { CniError, code } from "./errors.ts"
+import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { NetworkConfig } from "./plugin.ts"
@@ -42,4 +42,11 @@ export function matchConfig(config: UnmatchedConfig, supported: readonly Version
 export function readPrevResult(config: NetworkConfig): Result | undefined {
   const value = config.fields.get("prevResult")
   return value === undefined ? undefined : readResult(value, "prevResult", config.cniVersion)
+}
+
+/** As readPrevResult, for CHECK, which the specification lets no runtime call without. Throws code 7 if there is none. */
+export function requirePrevResult(config: NetworkConfig): Result {
+  const result = readPrevResult(config)
+  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  return result
 }

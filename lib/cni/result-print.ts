@@ -1,4 +1,4 @@
-import { formatAddress } from "../ip/address.ts"
+import { families, formatAddress } from "../ip/address.ts"
 import { formatPrefix } from "../ip/prefix.ts"
 import { CniError, code } from "./errors.ts"
 import { printJson } from "./json.ts"
@@ -102,7 +102,7 @@ function printDns({ nameservers, domain, search, options }: Dns, omitEmpty: bool
 
 /** 0.1.0 and 0.2.0: the first address of each family; routes of a family without address are dropped. */
 function early(result: Result, version: Version): Printed {
-  const [ip4, ip6] = ([4, 6] as const).map((family) => {
+  const [ip4, ip6] = families.map((family) => {
     const ip = result.ips.find(({ address }) => address.address.family === family)
     if (!ip) return undefined
     const routes = result.routes.filter(({ dst }) => dst.address.family === family)

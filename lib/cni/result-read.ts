@@ -70,6 +70,7 @@ function readIp(value: Json, path: string): IpConfig {
 const U32 = { min: 0, max: 0xffffffff }
 const U8 = { min: 0, max: 0xff }
 
+/** A route of a result or of an IPAM configuration. Throws naming the path. */
 export function readRoute(value: Json, path: string): Route {
   const fields = readFields(value, path)
   return {

@@ -83,7 +83,7 @@ function waitWritable(fd: number, what: string): void {
   call(`wait for ${what}`, () => libc.poll(entry, 1, -1))
 }
 
-export function readFile(path: string, limit?: number): Uint8Array {
+function readFile(path: string, limit?: number): Uint8Array {
   using file = openRead(path)
   return readAll(file.fd, path, limit)
 }

@@ -4,10 +4,11 @@ import {
   checkPodInterface,
   checkPodNetwork,
   compareMac,
+  ownIps,
 } from "../../lib/cni/check-pod.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
+import { requirePrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { changed } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
@@ -30,8 +31,7 @@ export function check(call: Call): void {
   using host = NetworkStack.host()
   using pod = openPod(call.environment.netns)
   if (config.ipamType !== "") findDelegate(call, config.ipamType).check()
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  const result = requirePrevResult(call.config)
 
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
@@ -79,8 +79,7 @@ interface RuleCheck {
 }
 
 function checkRules(host: NetworkStack, owner: Owner, { config, result, veth, inPod }: RuleCheck): void {
-  const own = result.ips.filter((ip) => ip.interface === undefined || ip.interface === inPod.position)
-  const addresses = own.map(({ address }) => address)
+  const addresses = ownIps(result, inPod.position).map(({ address }) => address)
   const problem =
     (config.ipMasq && masqueradeProblem(host, owner, addresses)) ||
     (config.macspoofchk && macGuardProblem(host, owner, veth.name, inPod.link.mac))

@@ -4,7 +4,7 @@ import { openPod, openPodIfPresent } from "../../lib/cni/netns.ts"
 import type { Call, Plugin } from "../../lib/cni/plugin.ts"
 import { emptyResult, type IpConfig, type Result } from "../../lib/cni/result.ts"
 import { versions } from "../../lib/cni/version.ts"
-import { type Family, isLoopback } from "../../lib/ip/address.ts"
+import { type Family, families, isLoopback } from "../../lib/ip/address.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { formatPrefix, type Prefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
@@ -33,7 +33,7 @@ function add(call: Call): Result {
 function describe(pod: NetworkStack, lo: Link, netns: string): Result {
   const inPod = { name: lo.name, mac: formatMac(lo.mac), sandbox: netns }
   const addresses = readAddresses(pod, lo) // the kernel adds its own as lo comes up
-  const ips = ([4, 6] as const).flatMap((family) => firstOf(addresses, family))
+  const ips = families.flatMap((family) => firstOf(addresses, family))
   return { ...emptyResult, interfaces: [inPod], ips }
 }
 

@@ -1,7 +1,7 @@
 import { checkPodInterface, checkPodNetwork } from "../../lib/cni/check-pod.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
+import { requirePrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { changed } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
@@ -14,8 +14,7 @@ export function check(call: Call): void {
   using host = NetworkStack.host()
   using pod = openPod(call.environment.netns)
   if (config.ipamType !== "") findDelegate(call, config.ipamType).check()
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  const result = requirePrevResult(call.config)
 
   const inPod = checkPodInterface(pod, call, result, "macvlan")
   const { name, macvlanMode, peer } = inPod.link

@@ -1,5 +1,5 @@
-import { readPrevResult } from "../../lib/cni/config.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { requirePrevResult } from "../../lib/cni/config.ts"
+import { changed } from "../../lib/cni/errors.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { findDifference } from "../../lib/net/hostport/verify.ts"
@@ -13,8 +13,7 @@ const ADVICE =
 /** Returns if the attachment's rules are there, each once, and packets get to them; throws naming the first difference. */
 export function check(call: Call): void {
   const config = readPortmapConfig(call.config)
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  const result = requirePrevResult(call.config)
   if (config.mappings.length === 0) return
   using host = NetworkStack.host()
   for (const pod of planPods(call, config, result)) {

@@ -22,7 +22,7 @@ export function readConditions(fields: Fields, family: Family): Match[] {
 }
 
 /** As the Go plugin tells the two languages apart. */
-export function isIptables(text: string): boolean {
+function isIptables(text: string): boolean {
   return text.startsWith("-") || text.startsWith("!")
 }
 

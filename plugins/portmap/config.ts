@@ -2,6 +2,7 @@ import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Family } from "../../lib/ip/address.ts"
 import type { Match } from "../../lib/net/packet-match.ts"
 import { type PortMapping, type Protocol, protocols } from "../../lib/net/port-mapping.ts"
 import { readConditions } from "./conditions.ts"
@@ -14,7 +15,7 @@ export interface PortmapConfig {
   /** So does everybody else. Counts only with `snat`. */
   readonly masqAll: boolean
   /** What must be true of packets that are mapped. */
-  readonly conditions: Readonly<Record<4 | 6, readonly Match[]>>
+  readonly conditions: Readonly<Record<Family, readonly Match[]>>
 }
 
 const MAX_PORT = 65535

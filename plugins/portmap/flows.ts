@@ -1,14 +1,12 @@
-import type { Family } from "../../lib/ip/address.ts"
+import { families } from "../../lib/ip/address.ts"
 import type { PodRule } from "../../lib/net/hostport/rule-list.ts"
 import { protocols } from "../../lib/net/port-mapping.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetUdpFlows, type UdpPort } from "../../lib/net/stale-flows.ts"
 
-const FAMILIES: readonly Family[] = [4, 6]
-
 /** Ends the UDP flows that these rules, now gone, led to their pods. */
 export function forgetFlowsOf(host: NetworkStack, rules: readonly PodRule[]): void {
-  for (const family of FAMILIES) {
+  for (const family of families) {
     const ports: UdpPort[] = []
     for (const { reading } of rules) {
       const { protocol, destination, destinationPort: port, to } = reading

@@ -1,17 +1,15 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { type Address, type Family, formatAddress } from "../../lib/ip/address.ts"
+import { type Address, type Family, families, formatAddress } from "../../lib/ip/address.ts"
 import type { PodPorts } from "../../lib/net/hostport/pod-rules.ts"
 import { mappingsOf } from "../../lib/net/port-mapping.ts"
 import type { PortmapConfig } from "./config.ts"
 
-const FAMILIES: readonly Family[] = [4, 6]
-
 /** What is to be mapped, for each family that the pod has an address of. Throws code 7 where a mapping would lead nowhere. */
 export function planPods(call: Call, config: PortmapConfig, result: Result): PodPorts[] {
   const pods: PodPorts[] = []
-  for (const family of FAMILIES) {
+  for (const family of families) {
     const address = addressOf(call, result, family)
     const mappings = mappingsOf(config.mappings, family)
     if (!address || mappings.length === 0) continue

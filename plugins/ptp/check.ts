@@ -1,19 +1,19 @@
-import { checkHostEnd, checkPodInterface, checkPodNetwork } from "../../lib/cni/check-pod.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
+import { checkHostEnd, checkPodInterface, checkPodNetwork, ownIps } from "../../lib/cni/check-pod.ts"
+import { requirePrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
+import { changed } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { IpConfig } from "../../lib/cni/result.ts"
-import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
+import { families } from "../../lib/ip/address.ts"
+import { formatPrefix, hostPrefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { masqueradeProblem } from "../../lib/net/masquerade.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import { listRoutes, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import { readPtpConfig } from "./config.ts"
-import { single } from "./layer3.ts"
 
 /** Returns if both ends of the pod's link are as ADD left them; throws naming the first difference. */
 export function check(call: Call): void {
@@ -21,12 +21,11 @@ export function check(call: Call): void {
   using host = NetworkStack.host()
   using pod = openPod(call.environment.netns)
   findDelegate(call, ipamType).check()
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
+  const result = requirePrevResult(call.config)
 
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd(host, inPod.link, result)
-  const own = result.ips.filter((ip) => ip.interface === undefined || ip.interface === inPod.position)
+  const own = ownIps(result, inPod.position)
   checkGateways(host, veth, own)
   checkHostRoutes(host, veth, own)
   checkPodNetwork(pod, inPod, result)
@@ -38,7 +37,7 @@ export function check(call: Call): void {
 function checkGateways(host: NetworkStack, veth: Link, ips: readonly IpConfig[]): void {
   const present = listAddresses(host.kernel, veth.index)
   for (const { gateway } of ips) {
-    const wanted = gateway && single(gateway)
+    const wanted = gateway && hostPrefix(gateway)
     if (wanted && !present.some(({ prefix }) => samePrefix(prefix, wanted))) {
       throw changed(`gateway address ${formatPrefix(wanted)} is missing on ${veth.name}`)
     }
@@ -46,8 +45,10 @@ function checkGateways(host: NetworkStack, veth: Link, ips: readonly IpConfig[])
 }
 
 function checkHostRoutes(host: NetworkStack, veth: Link, ips: readonly IpConfig[]): void {
-  for (const family of [4, 6] as const) {
-    const wanted = ips.map(({ address }) => single(address.address)).filter(({ address }) => address.family === family)
+  for (const family of families) {
+    const wanted = ips
+      .map(({ address }) => hostPrefix(address.address))
+      .filter(({ address }) => address.family === family)
     if (wanted.length === 0) continue
     const present = listRoutes(host.kernel, family, RT_TABLE_MAIN, veth.index)
     const missing = wanted.find((prefix) => !present.some(({ dst }) => samePrefix(dst, prefix)))

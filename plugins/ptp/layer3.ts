@@ -1,6 +1,6 @@
 import type { IpConfig } from "../../lib/cni/result.ts"
 import { type Address, bits, type Family } from "../../lib/ip/address.ts"
-import { networkOf, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
+import { hostPrefix, networkOf, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { type LinkRoute, RT_SCOPE_HOST, RT_SCOPE_LINK } from "../../lib/netlink/route/route.ts"
 
 /** Where the pod's interface stands in the result's list. */
@@ -34,7 +34,7 @@ export function planLayer3(addresses: readonly IpConfig[]): Layer3 {
   const hostAddresses: Prefix[] = []
   for (const { address, gateway } of ips) {
     const source = address.address
-    const toGateway = single(gateway)
+    const toGateway = hostPrefix(gateway)
     if (!hostAddresses.some((known) => samePrefix(known, toGateway))) {
       hostAddresses.push(toGateway)
       podRoutes.push({ dst: toGateway, scope: RT_SCOPE_LINK, source })
@@ -43,11 +43,6 @@ export function planLayer3(addresses: readonly IpConfig[]): Layer3 {
     const known = podRoutes.some(({ dst }) => samePrefix(dst, network))
     if (address.length < bits(source.family) && !known) podRoutes.push({ dst: network, gateway, source })
   }
-  const hostRoutes = ips.map(({ address }) => ({ dst: single(address.address), scope: RT_SCOPE_HOST }))
+  const hostRoutes = ips.map(({ address }) => ({ dst: hostPrefix(address.address), scope: RT_SCOPE_HOST }))
   return { ips, podRoutes, hostAddresses, hostRoutes }
-}
-
-/** The address alone, as a prefix. */
-export function single(address: Address): Prefix {
-  return { address, length: bits(address.family) }
 }

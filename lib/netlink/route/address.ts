@@ -29,6 +29,7 @@ export interface LinkAddress {
   readonly duplicate: boolean
 }
 
+/** An address to be put on a link. */
 export interface NewAddress {
   readonly index: number
   /** For the error. */
@@ -68,6 +69,7 @@ function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
 }
 
+/** Takes an address off a link; `link` is for the error. Throws EADDRNOTAVAIL if it is not there. */
 export function removeAddress(kernel: Conversation, index: number, link: string, prefix: Prefix): void {
   kernel.perform({
     asked: `remove an address from ${link}`,
