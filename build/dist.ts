@@ -21,6 +21,9 @@ const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 /** Tarballs bear the names that Kubernetes uses for architectures. */
 const architectures: Readonly<Record<string, Architecture>> = { amd64: "x64", arm64: "arm64" }
 
+/** What the runtime in the executable is licensed under, with the libraries in it: Bun's own page, of the release in package.json. */
+const runtimeLicense = "node_modules/bun-types/docs/project/license.mdx"
+
 /** What tar must be told so that the same files give the same bytes, whoever packs them, when and where. */
 const reproducibly = [
   "--format=ustar",
@@ -47,7 +50,7 @@ function build(directory: string): void {
   }
 }
 
-/** Returns the tarball's name: in it, one directory with the executables, the installer and the license. */
+/** Returns the tarball's name: in it, one directory with the executables, the installer and the licenses. */
 function pack(scratch: string, name: string, architecture: Architecture): string {
   const title = `cni-ts-${version}-linux-${name}`
   const archive = `${title}.tgz`
@@ -59,6 +62,7 @@ function pack(scratch: string, name: string, architecture: Architecture): string
   for (const other of others) linkSync(join(bin, first), join(bin, other))
   copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "LICENSE"), join(scratch, title, "LICENSE"))
+  copyFileSync(join(root, runtimeLicense), join(scratch, title, "LICENSE-bun.md"))
   copyFileSync(join(root, "docs/install.md"), join(scratch, title, "README.md"))
   execFileSync("tar", [
     ...reproducibly,

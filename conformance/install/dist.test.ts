@@ -55,6 +55,15 @@ test("a copy of the sources in another directory, under another umask and time z
   expect(readFileSync(join(again, "SHA256SUMS"), "utf8")).toBe(readFileSync(join(first, "SHA256SUMS"), "utf8"))
 })
 
+test("what the tarball contains comes with its licenses: the plugins', the Bun runtime's and its libraries'", () => {
+  for (const title of [amd64, arm64]) {
+    expect(readFileSync(join(title, "LICENSE"), "utf8")).toContain("Apache License")
+    const ofRuntime = readFileSync(join(title, "LICENSE-bun.md"), "utf8")
+    for (const name of ["Bun itself is MIT-licensed", "JavaScriptCore", "LGPL", "boringssl"])
+      expect(ofRuntime).toContain(name)
+  }
+})
+
 describe.each([
   ["amd64", amd64, 62],
   ["arm64", arm64, 183],
@@ -71,7 +80,7 @@ describe.each([
   })
 
   test("is installed by the script that it holds", () => {
-    expect(readdirSync(directory).sort()).toEqual(["LICENSE", "README.md", "bin", "install"])
+    expect(readdirSync(directory).sort()).toEqual(["LICENSE", "LICENSE-bun.md", "README.md", "bin", "install"])
     const script = readFileSync(join(directory, "install"), "utf8")
     expect(script).toBe(readFileSync(join(ROOT, "scripts/install"), "utf8"))
   })
