@@ -88,6 +88,7 @@ function readFile(path: string, limit?: number): Uint8Array {
   return readAll(file.fd, path, limit)
 }
 
+/** The whole file, to `limit` bytes where it throws EFBIG, as text. */
 export function readText(path: string, limit?: number): string {
   return decoder.decode(readFile(path, limit))
 }
@@ -258,6 +259,7 @@ export interface FileStatus {
 export const S_IFDIR = 0o040000
 export const S_IFREG = 0o100000
 
+/** Follows symbolic links. Throws SystemError, ENOENT where there is none. */
 export function fileStatus(path: string): FileStatus {
   return statusOf(path, 0)
 }
@@ -286,6 +288,7 @@ function statusOf(path: string, flags: number): FileStatus {
   }
 }
 
+/** Whether two names are one file. */
 export function sameFile(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.inode === b.inode
 }
