@@ -49,6 +49,16 @@ describe("GC", () => {
     expect([second.link("eth0"), kept.link("eth0")?.ifname]).toEqual([undefined, "eth0"])
   })
 
+  test("leaves a stranger's veth whose shorter name begins as those of the network", () => {
+    using node = new Node()
+    const network = new Network(node)
+    const pod = node.pod()
+    const start = network.connect(pod).interfaces?.[1]?.name?.slice(0, 8)
+    addPort(node, `${start}0a1b`)
+    expect(network.gc([pod])).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+    expect(node.link(`${start}0a1b`)).toBeDefined()
+  })
+
   test("tells a pod's interfaces apart", () => {
     using node = new Node()
     const network = new Network(node)

@@ -64,6 +64,23 @@ test("a network without IPAM has a guard too", () => {
   expect(ruleset(node)).not.toContain(pod.containerId)
 })
 
+test.each([
+  ["one's name begins with another's", "eth1", "eth10", ""],
+  ["the container's id leaves the comment no room for them", "eth0", "net1", "c".repeat(128)],
+])("a pod's interfaces are guarded each for itself, also where %s", (_, ifname, other, containerId) => {
+  using node = new Node()
+  const network = guarded(node)
+  const pod = node.pod()
+  const id = containerId || pod.containerId
+  const result = network.connect(pod, { ifname, containerId: id })
+  network.connect(pod, { ifname: other, containerId: id })
+  expect(network.check(pod, result, { ifname, containerId: id })).toMatchObject(QUIET)
+  expect(network.del(pod, { ifname: other, containerId: id })).toMatchObject(QUIET)
+  expect(network.check(pod, result, { ifname, containerId: id })).toMatchObject(QUIET)
+  expect(network.del(pod, { ifname, containerId: id })).toMatchObject(QUIET)
+  expect(ruleset(node)).not.toContain(id)
+})
+
 describe("CHECK fails with code 104", () => {
   test.each<[string, (id: string) => string]>([
     ["without the rule for the interface", () => `flush chain ${TABLE} PREROUTING`],

@@ -1,6 +1,6 @@
 import { collectMacGuards, planMacGuardRemoval } from "../net/mac-guard.ts"
 import { collectMasquerade, planMasqueradeRemoval } from "../net/masquerade.ts"
-import { hostVethName, isOwnedBy, isOwnedIn, isOwnerAlias, networkVethPrefix, type Owner } from "../net/names.ts"
+import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, type Owner } from "../net/names.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
@@ -62,9 +62,8 @@ function collectVeths({ config, log }: Call): void {
   using host = NetworkStack.host()
   const rules = [...collectMasquerade(host, network, attachments), ...collectMacGuards(host, network, valid)]
   for (const comment of rules) log.removed(`a rule (${JSON.stringify(comment)})`, reasonToCollect(fields))
-  const prefix = networkVethPrefix(network)
   for (const { kind, name, alias, index } of listLinks(host.kernel).links) {
-    const ours = kind === "veth" && name.startsWith(prefix) && isOwnedIn(alias, network)
+    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
     if (!ours || valid.has(name) || !removeLink(host.kernel, index)) continue
     log.removed(`${name} (${JSON.stringify(alias)})`, reasonToCollect(fields))
   }

@@ -14,7 +14,7 @@ import {
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import { readLink } from "../netlink/route/link.ts"
 import { explainBase } from "./base-chain.ts"
-import { hostVethName, isOwnerAlias, networkVethPrefix, type Owner, ownerAlias } from "./names.ts"
+import { hostVethName, isHostVethNameIn, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
 import { cutComment } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
 
@@ -80,10 +80,13 @@ export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: 
   )
 }
 
-/** The attachment's rules in PREROUTING. Where the chain that they lead to is missing there can be none. */
+/**
+ * The attachment's rules in PREROUTING. Where the chain that they lead to is missing there can be none. The comment does not tell them
+ * from all others: that of `eth10` begins with that of `eth1`, and of a long container id it is cut before the interface.
+ */
 function jumpsOf(netfilter: Conversation, attachment: Attachment): FoundRule[] {
-  const comment = commentOf(attachment)
-  return listRules(netfilter, prerouting, comment).filter((rule) => rule.comment === comment)
+  const [{ name }] = chainsOf(attachment)
+  return listRules(netfilter, prerouting, commentOf(attachment)).filter((rule) => targetIn(rule.expressions()) === name)
 }
 
 /**
@@ -123,10 +126,10 @@ function planRemoval(netfilter: Conversation, chains: readonly Chain[], jumps: r
 /** What lets other MAC addresses through, or undefined if nothing does. */
 export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): string | undefined {
   const wanted = rulesFor(owner, veth, mac)
-  const changed = [prerouting, ...chainsOf(owner)].find(({ name }) => {
-    const comment = name === prerouting.name ? commentOf(owner) : ""
-    const found = retried(() => listRules(netfilter, { table, name }, comment)).map((rule) => rule.expressions())
-    const rules = wanted.filter(({ chain }) => chain.name === name).map(({ rule }) => rule.expressions)
+  const changed = [prerouting, ...chainsOf(owner)].find((chain) => {
+    const list = () => (chain === prerouting ? jumpsOf(netfilter, owner) : listRules(netfilter, chain))
+    const found = retried(list).map((rule) => rule.expressions())
+    const rules = wanted.filter((one) => one.chain.name === chain.name).map(({ rule }) => rule.expressions)
     return found.length !== rules.length || rules.some((rule, at) => !sameExpressions(found[at] ?? [], rule))
   })
   return changed && `the rules of ${formatChain(changed)} are not those that guard ${veth}`
@@ -151,5 +154,5 @@ export function collectMacGuards({ netfilter }: NetworkStack, network: string, v
 
 function isStale(jump: FoundRule, network: string, valid: ReadonlySet<string>): boolean {
   const veth = interfaceIn(jump.expressions()) ?? ""
-  return veth.startsWith(networkVethPrefix(network)) && !valid.has(veth)
+  return isHostVethNameIn(veth, network) && !valid.has(veth)
 }

@@ -1,6 +1,14 @@
 import { describe, expect, test, vi } from "vitest"
 import { ifnameProblem } from "../cni/environment.ts"
-import { gatewayPortName, hostVethName, networkVethPrefix, type Owner, ownerAlias, temporaryName } from "./names.ts"
+import {
+  gatewayPortName,
+  hostVethName,
+  isHostVethName,
+  isHostVethNameIn,
+  type Owner,
+  ownerAlias,
+  temporaryName,
+} from "./names.ts"
 
 vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 
@@ -19,7 +27,6 @@ describe("the host-side veth's name", () => {
   test("never changes: pods that run must be found by later versions", () => {
     expect(hostVethName(owner)).toBe("vethhkhek59bli1")
     expect(hostVethName({ ...owner, ifname: "net1" })).toBe("vethhkhedkhao0g")
-    expect(networkVethPrefix("podnet")).toBe("vethhkhe")
     expect(gatewayPortName("cni0.100")).toBe("vethv22lb71nbl6")
   })
 
@@ -37,9 +44,14 @@ describe("the host-side veth's name", () => {
   })
 
   test("begins alike within a network", () => {
-    const prefix = networkVethPrefix("podnet")
-    expect(owners(100, "podnet").every((any) => hostVethName(any).startsWith(prefix))).toBe(true)
-    expect(hostVethName({ ...owner, network: "other" }).startsWith(prefix)).toBe(false)
+    expect(owners(100, "podnet").every((any) => isHostVethNameIn(hostVethName(any), "podnet"))).toBe(true)
+    expect(isHostVethNameIn(hostVethName({ ...owner, network: "other" }), "podnet")).toBe(false)
+  })
+
+  test("is not one that the Go plugins or Docker give, which may begin alike", () => {
+    for (const name of ["vethhkhe0a1b", "vethhkhea1b", "vethhkhe"]) {
+      expect([isHostVethName(name), isHostVethNameIn(name, "podnet")]).toEqual([false, false])
+    }
   })
 
   test("differs for every part of the owner, also where the parts run together alike", () => {

@@ -21,9 +21,18 @@ export function hostVethName({ network, containerId, ifname }: Owner): string {
   return networkVethPrefix(network) + digits(`${network}\n${containerId}\n${ifname}`, ATTACHMENT_DIGITS)
 }
 
-/** What the names of all host-side veths of a network start with. */
-export function networkVethPrefix(network: string): string {
+function networkVethPrefix(network: string): string {
   return PREFIX + digits(network, NETWORK_DIGITS)
+}
+
+/** Whether hostVethName() may have made the name. Those of the Go plugins, of Docker and others are shorter. */
+export function isHostVethName(name: string): boolean {
+  return name.startsWith(PREFIX) && name.length === PREFIX.length + NETWORK_DIGITS + ATTACHMENT_DIGITS
+}
+
+/** As isHostVethName, for an owner in the network. */
+export function isHostVethNameIn(name: string, network: string): boolean {
+  return isHostVethName(name) && name.startsWith(networkVethPrefix(network))
 }
 
 /** The name of the bridge's end of a gateway interface, `cni0.100`. */
