@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { hostLocal, Network } from "../bridge/network.ts"
-import { Node } from "../lab/node.ts"
+import { Node, type Pod } from "../lab/node.ts"
+import { output } from "../lab/run.ts"
 import { type Mapping, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const ONE = ["10.1.0.2/24"]
@@ -103,6 +104,30 @@ describe("what was left by a pod that is gone does not stop another", () => {
     portmap.map(heir, [tcp(80)], ["10.244.1.3/24"])
     expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to 10.244.1.3:80 comment "${heir.containerId}"`])
   })
+})
+
+describe("a pod that lives keeps its ports, though its veth has not the computed name", () => {
+  test.each<[string, (network: Network, pod: Pod) => void]>([
+    ["since the Go plugin made it", (network, pod) => network.as("reference").connect(pod)],
+    ["since it was renamed", (network, pod) => rename(network.node, network.connect(pod).interfaces?.[1]?.name ?? "")],
+  ])("%s", (_, connect) => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    const portmap = new Portmap(node)
+    const [living, other] = [node.pod(), node.pod()]
+    connect(network, living)
+    portmap.map(living, [tcp(80)], ["10.244.1.2/24"])
+    network.connect(other)
+    expect(portmap.add(other, [tcp(80)], ["10.244.1.3/24"]).error?.code).toBe(102)
+    expect(portmap.check(living, [tcp(80)], ["10.244.1.2/24"])).toMatchObject(QUIET)
+  })
+
+  function rename(node: Node, veth: string): void {
+    for (const change of ["down", "name renamed0", "up"]) {
+      const name = change === "up" ? "renamed0" : veth
+      output(node.inside(["ip", "link", "set", name, ...change.split(" ")]))
+    }
+  }
 })
 
 describe("the sets that tell what is taken", () => {

@@ -1,7 +1,7 @@
 import { sameAddress } from "../../ip/address.ts"
-import { readLink } from "../../netlink/route/link.ts"
+import { type Link, listLinks, readLink } from "../../netlink/route/link.ts"
 import { Conflict } from "../conflict.ts"
-import { hostVethName, type Owner } from "../names.ts"
+import { hostVethName, isHostVethName, type Owner, ownerAlias } from "../names.ts"
 import { formatHostPort, type PortMapping } from "../port-mapping.ts"
 import type { NetworkStack } from "../stack.ts"
 import { ownerIn } from "./marks.ts"
@@ -30,14 +30,28 @@ export function findGoneClaimants(
 
 /**
  * A pod is gone if its address is now this one's. It is too if its veth is, where this pod of the same network shows that there is one
- * by the computed name for each.
+ * by the computed name for each, and none that may be the other's.
  */
 function isGone(host: NetworkStack, owner: Owner, { address }: PodPorts, rule: PodRule): boolean {
   if (rule.reading.to && sameAddress(rule.reading.to, address)) return true
   const claimant = ownerIn(rule)
   if (claimant?.network !== owner.network) return false
-  const exists = (of: Owner) => readLink(host.kernel, hostVethName(of)) !== undefined
-  return exists(owner) && !exists(claimant)
+  const veth = readLink(host.kernel, hostVethName(owner))
+  return veth !== undefined && !mayBeAttached(host, claimant, veth)
+}
+
+/**
+ * Whether a veth has the pod's name or says that it is the pod's, as one does that was renamed; or says nothing and hangs where `beside`
+ * does, as the Go plugin makes them.
+ */
+function mayBeAttached({ kernel }: NetworkStack, pod: Owner, beside: Link): boolean {
+  const [name, alias] = [hostVethName(pod), ownerAlias(pod)]
+  const { links, partial } = listLinks(kernel)
+  const mayBe = (link: Link) =>
+    link.name === name ||
+    link.alias === alias ||
+    (link.alias === "" && link.master === beside.master && !isHostVethName(link.name))
+  return partial || links.some((link) => link.kind === "veth" && mayBe(link))
 }
 
 function takenBy(rule: PodRule, mapping: PortMapping): Conflict {
