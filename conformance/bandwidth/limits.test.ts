@@ -125,6 +125,30 @@ describe("ADD", () => {
     expect(ifbs(node)).toEqual([])
   })
 
+  test("of a container's second interface leaves the ifb that the reference made for the first, and so does DEL", () => {
+    using node = new Node()
+    const first = new LimitedPod(node)
+    const second = new LimitedPod(node, { pod: first.pod, veth: "veth1", ifname: "net1" })
+    const config = { ...IFB, ...EGRESS }
+    const results = [first.add(config, "reference"), second.add(config)]
+    expect(second.check(config, results[1] ?? {}).stdout).toBe("")
+    expect(first.check(config, results[0] ?? {}).stdout).toBe("")
+    expect(second.del(config).stdout).toBe("")
+    expect(first.check(config, results[0] ?? {}).stdout).toBe("")
+    expect(first.del(config).stdout).toBe("")
+    expect(ifbs(node)).toEqual([])
+  })
+
+  test("takes the place of what the reference made for the interface", () => {
+    using node = new Node()
+    const limited = new LimitedPod(node)
+    const config = { ...IFB, ...EGRESS }
+    limited.add(config, "reference")
+    const result = limited.add(config)
+    expect(ifbs(node)).toHaveLength(1)
+    expect(limited.check(config, result).stdout).toBe("")
+  })
+
   test("caps the burst, and lets packets wait shorter, where the network says so", () => {
     using node = new Node()
     const limited = new LimitedPod(node)
@@ -191,6 +215,17 @@ describe("GC", () => {
     expect(stderr).toContain(names[1])
     expect(ifbs(node).sort()).toEqual([names[0], names[3], names[4], "bwp000000000000"].sort())
   })
+})
+
+test("GC leaves the ifb of another network's pod, also where its container's id is too long for the alias", () => {
+  using node = new Node()
+  const limited = new LimitedPod(node)
+  expect(limited.call("ADD", { ...IFB, ...EGRESS }, { containerId: "c".repeat(250) }).exitCode).toBe(0)
+  const before = ifbs(node)
+  expect(before).toHaveLength(1)
+  const config = { cniVersion: "1.1.0", name: "othernet", type: "bandwidth", "cni.dev/valid-attachments": [] }
+  expect(node.call("bandwidth", { command: "GC", config })).toMatchObject({ exitCode: 0, stderr: "" })
+  expect(ifbs(node)).toEqual(before)
 })
 
 describe("STATUS", () => {

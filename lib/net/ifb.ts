@@ -1,9 +1,12 @@
+import { formatMac } from "../ip/mac.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { createIfb, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
+import { listFilters } from "../netlink/tc/filter.ts"
+import { readQdisc } from "../netlink/tc/qdisc.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
-import { isOwnedBy, isOwnedIn, type Owner } from "./names.ts"
+import { isOwnedBy, isOwnedIn, type Owner, ownerAlias } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
 import type { Undo } from "./undo.ts"
 
@@ -41,24 +44,24 @@ function bytesOf(text: string, count: number): number[] {
   return bytes
 }
 
-/** Makes the attachment's ifb, up and without alias. It takes the place of one that an earlier ADD of the attachment left. */
-export function createOwnIfb(host: NetworkStack, owner: Owner, mtu: number, undo: Undo): Link {
+/** Makes the attachment's ifb, up and without alias, for what `veth` receives. It takes the place of one that an earlier ADD left. */
+export function createOwnIfb(host: NetworkStack, owner: Owner, veth: Link, undo: Undo): Link {
   undo.add(() => removeIfbs(host, owner))
-  const name = createOrReplace(host.kernel, owner, mtu)
+  const name = createOrReplace(host.kernel, owner, veth)
   const link = readLink(host.kernel, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
   return link
 }
 
-function createOrReplace(kernel: Conversation, owner: Owner, mtu: number): string {
-  const mac = ifbMac(owner)
+function createOrReplace(kernel: Conversation, owner: Owner, veth: Link): string {
+  const [mac, { mtu }] = [ifbMac(owner), veth]
   for (const name of ifbNames(owner)) {
     if (created(kernel, { name, mac, mtu })) return name
     const present = readLink(kernel, name)
     if (present && present.kind !== "ifb") {
       throw new Conflict(`interface ${name} is in the way: it is no ifb`, "rename or delete it")
     }
-    if (present && !isOwnedBy(present.alias, owner)) continue
+    if (present && !saysOwner(present, owner) && !isUsedBy(kernel, veth, present)) continue
     removeLink(kernel, name)
     createIfb(kernel, { name, mac, mtu })
     return name
@@ -79,29 +82,51 @@ function created(kernel: Conversation, ifb: Parameters<typeof createIfb>[1]): bo
   }
 }
 
+/** Whether the ifb says by alias or MAC address that it is the attachment's. The Go plugin's say nothing. */
+function saysOwner({ alias, mac }: Link, owner: Owner): boolean {
+  return alias === ownerAlias(owner) || (alias === "" && formatMac(mac) === formatMac(ifbMac(owner)))
+}
+
+/** An ifb that the Go plugin made is the attachment's if the attachment's packets take the way through it. */
+function isUsedBy(kernel: Conversation, veth: Link, { alias, index }: Link): boolean {
+  if (alias !== "" || !readQdisc(kernel, veth.index, "INGRESS")) return false
+  return listFilters(kernel, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
+}
+
 /** Removes the attachment's ifb, whoever made it; none is fine. */
-export function removeIfbs({ kernel }: NetworkStack, owner: Owner): void {
-  for (const name of ifbNames(owner)) {
-    const link = readLink(kernel, name)
-    if (link?.kind === "ifb" && isOwnedBy(link.alias, owner)) removeLink(kernel, link.index)
-  }
+export function removeIfbs(host: NetworkStack, owner: Owner): void {
+  const links = ifbNames(owner).map((name) => readCandidate(host, name, owner))
+  const own = links.filter((link) => link && saysOwner(link, owner))
+  for (const link of own.length > 0 ? own : links) if (link) removeLink(host.kernel, link.index)
 }
 
 /** The attachment's ifb, whoever made it, or undefined. */
-export function readIfb({ kernel }: NetworkStack, owner: Owner): Link | undefined {
+export function readIfb(host: NetworkStack, owner: Owner): Link | undefined {
+  let silent: Link | undefined
   for (const name of ifbNames(owner)) {
-    const link = readLink(kernel, name)
-    if (link?.kind === "ifb" && isOwnedBy(link.alias, owner)) return link
+    const link = readCandidate(host, name, owner)
+    if (link && saysOwner(link, owner)) return link
+    silent ??= link
   }
-  return undefined
+  return silent
 }
 
-/** The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. */
+/** An ifb that says that it is the attachment's, or says nothing: it is only if there is none that does, else another interface's. */
+function readCandidate({ kernel }: NetworkStack, name: string, owner: Owner): Link | undefined {
+  const link = readLink(kernel, name)
+  return link?.kind === "ifb" && isOwnedBy(link.alias, owner) ? link : undefined
+}
+
+/**
+ * The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. The name does not tell the network, and a long
+ * owner's alias neither, so the MAC address has to.
+ */
 export function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
   const start = networkMac(network)
   const isOurs = ({ kind, name, alias, mac }: Link) =>
     kind === "ifb" &&
     name.startsWith(PREFIX) &&
-    (alias === "" ? start.every((byte, index) => mac[index] === byte) : isOwnedIn(alias, network))
+    isOwnedIn(alias, network) &&
+    start.every((byte, index) => mac[index] === byte)
   return listLinks(kernel).links.filter(isOurs)
 }

@@ -50,7 +50,7 @@ export function policeEgress({ kernel }: NetworkStack, veth: Link, bucket: Token
 /** Limits what comes from the pod: it takes a way through an ifb, which delays what comes too fast. Returns the ifb. */
 export function redirectEgress(host: NetworkStack, veth: Link, { bucket, owner, undo }: Redirection): Link {
   const { kernel } = host
-  const ifb = createOwnIfb(host, owner, veth.mtu, undo)
+  const ifb = createOwnIfb(host, owner, veth, undo)
   ensureTokenBucket(kernel, ifb.index, bucket)
   openIngress(kernel, veth, undo)
   createFilter(kernel, veth.index, { kind: "redirect", to: ifb.index })
