@@ -68,6 +68,16 @@ test("what others installed over ours since is what uninstalling leaves, and wha
   expect(dirs.plugins()).toEqual({ ...BEFORE, bridge: "newer go bridge", portmap: "newest go portmap" })
 })
 
+test("a plugin that was written into ours, and so is behind all names, is gone after installing again", () => {
+  dirs.install()
+  writeFileSync(join(dirs.node, "bridge"), "a go bridge")
+  expect(dirs.plugins()).toMatchObject({ "host-local": "a go bridge" })
+  expect(dirs.install()).toMatchObject({ status: 0 })
+  expect([dirs.plugins(), dirs.replaced()]).toEqual([V1, REPLACED])
+  expect(dirs.install("--uninstall")).toMatchObject({ status: 0 })
+  expect(dirs.plugins()).toEqual(BEFORE)
+})
+
 test("an executable that does not run on this node changes nothing", () => {
   writeFileSync(join(dirs.top, "from/bin/bridge"), "#!/nowhere/ld.so\n", { mode: 0o755 })
   expect(dirs.install()).toMatchObject({ status: 1, stderr: expect.stringContaining("does not run on this node") })
