@@ -10,7 +10,7 @@ import { Cri } from "../containerd/cri.ts"
 import type { Implementation } from "../lab/executables.ts"
 import type { Machine } from "../lab/machine.ts"
 import { View } from "../lab/namespace.ts"
-import { runAsync } from "../lab/run.ts"
+import { run, runAsync } from "../lab/run.ts"
 import type { Docker } from "./docker.ts"
 import { IMAGE, NODE_PROGRAMS } from "./image.ts"
 
@@ -82,6 +82,17 @@ export class DockerNode {
     const script = `cd /opt/cni/${implementation} && cp -a . /opt/cni/new && cd /opt/cni/new && mv -f * ../bin/ && rm -r /opt/cni/new`
     const done = await runAsync(this.inside(["sh", "-ec", script]))
     if (done.exitCode !== 0) throw new Error(`cannot install the plugins: ${done.stderr}`)
+  }
+
+  /** What Docker calls the node. */
+  get name(): string {
+    return this.#container.getName().replace("/", "")
+  }
+
+  /** Whether the plugins of that implementation are the ones in /opt/cni/bin. */
+  runs(implementation: Implementation): boolean {
+    const same = ["cmp", "-s", "/opt/cni/bin/ptp", `/opt/cni/${implementation}/ptp`]
+    return run(this.inside(same)).exitCode === 0
   }
 
   /** On the network that the nodes share. */

@@ -5,6 +5,7 @@ import type { View } from "../lab/namespace.ts"
 import { BASH } from "../lab/run.ts"
 import { BRIDGE, type Cluster, connect, KIND, startCluster, startDocker } from "./cluster.ts"
 import type { Docker } from "./docker.ts"
+import { KindScripts } from "./kind-scripts.ts"
 
 const PORT = { port_mappings: [{ container_port: 8080, host_port: 18080 }] }
 
@@ -108,5 +109,24 @@ describe.each([BRIDGE, KIND])("two nodes with $name", (network) => {
     expect(first.leases(network.leases)).toEqual([])
     expect(links()).toEqual(before)
     await first.install("ours")
+  })
+
+  test("scripts/kind swaps the plugins of both nodes by Docker and puts them back, with pods running", async () => {
+    const nodes = [cluster.first, cluster.second]
+    const kind = new KindScripts(docker, nodes)
+    for (const node of nodes) await node.install("reference")
+    const far = await cluster.second.cri.runPod()
+    const reaches = (pod: PodSandbox) => ask(far.view(), `${pod.addresses()[0]}`, 8080) === far.addresses()[0]
+    const theirs = await cluster.first.cri.runPod()
+    expect(kind.run("swap").stdout).toContain("runs on cni-ts")
+    expect(nodes.map((node) => node.runs("ours"))).toEqual([true, true])
+    const ours = await cluster.first.cri.runPod()
+    expect([reaches(theirs), reaches(ours)]).toEqual([true, true])
+    expect(kind.run("uninstall")).toMatchObject({ exitCode: 0 })
+    expect(nodes.map((node) => node.runs("reference"))).toEqual([true, true])
+    expect([reaches(theirs), reaches(ours)]).toEqual([true, true])
+    for (const node of nodes) node.cri.removePods()
+    expect(cluster.first.leases(network.leases)).toEqual([])
+    for (const node of nodes) await node.install("ours")
   })
 })
