@@ -77,11 +77,11 @@ function whereToFail(scene: Scene, verb: Verb, position: number): readonly Noted
   return points.filter(({ name }) => name !== "exit_group")
 }
 
-function faultsOf({ name, changes }: Noted, turn: number): string[] {
+function faultsOf({ name, changes, answered }: Noted, turn: number): string[] {
   const errnos = FITTING[name]
   if (!errnos) throw new Error(`what can ${name} fail with?`)
   const faults = errnos.map((errno) => `error=${errno}`)
-  if (name === "sendto") faults.push(REFUSED)
+  if (answered) faults.push(REFUSED)
   return changes ? faults : faults.filter((_, index) => index === turn % faults.length)
 }
 

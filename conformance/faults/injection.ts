@@ -28,6 +28,8 @@ const CHANGES =
 export interface Noted extends Point {
   /** Whether it may change something, so that the node had its state just before it at no time earlier. */
   readonly changes: boolean
+  /** Whether it is a request that the kernel answers whatever it is: netfilter says nothing to one that is too short to be any. */
+  readonly answered: boolean
 }
 
 export interface Observed {
@@ -52,7 +54,9 @@ export function observe(node: Node, plugin: string, call: Call): Observed {
     if (name === undefined) return []
     const nth = (counts.get(name) ?? 0) + 1
     counts.set(name, nth)
-    return index < start || RUNTIME.test(name) ? [] : [{ name, nth, changes: CHANGES.test(line) }]
+    return index < start || RUNTIME.test(name)
+      ? []
+      : [{ name, nth, changes: CHANGES.test(line), answered: line.includes("nlmsg_type=RTM_") }]
   })
   run(["rm", "-f", file])
   return {
