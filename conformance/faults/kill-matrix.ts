@@ -58,7 +58,7 @@ function whereToKill(scene: Scene, verb: Verb, position: number): Noted[] {
   const { points } = observe(scene.node, plugin, call)
   scene.mustSucceed("DEL")
   const last = new Map(points.map(({ name, nth }) => [name, nth]))
-  return [...points, ...[...last].map(([name, nth]) => ({ name, nth: nth + 1, changes: false }))]
+  return [...points, ...[...last].map(([name, nth]) => ({ name, nth: nth + 1, changes: false, answered: false }))]
 }
 
 /** False if the call ended before; its traces are removed then. */
