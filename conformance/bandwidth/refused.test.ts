@@ -191,62 +191,12 @@ describe("CHECK names what is no longer as ADD left it", () => {
     ],
     [
       "a filter for IPv4 alone",
-      (_, ifb) => [
-        ["tc", "filter", "del", "dev", "veth0", "ingress"],
-        [
-          "tc",
-          "filter",
-          "add",
-          "dev",
-          "veth0",
-          "ingress",
-          "protocol",
-          "ip",
-          "prio",
-          "1",
-          "u32",
-          "match",
-          "u32",
-          "0",
-          "0",
-          "action",
-          "mirred",
-          "egress",
-          "redirect",
-          "dev",
-          ifb,
-        ],
-      ],
+      (_, ifb) => [["tc", "filter", "del", "dev", "veth0", "ingress"], redirection("ip", ifb)],
       "veth0 has no filter",
     ],
     [
       "a redirection elsewhere",
-      () => [
-        ["tc", "filter", "del", "dev", "veth0", "ingress"],
-        [
-          "tc",
-          "filter",
-          "add",
-          "dev",
-          "veth0",
-          "ingress",
-          "protocol",
-          "all",
-          "prio",
-          "1",
-          "u32",
-          "match",
-          "u32",
-          "0",
-          "0",
-          "action",
-          "mirred",
-          "egress",
-          "redirect",
-          "dev",
-          "lo",
-        ],
-      ],
+      () => [["tc", "filter", "del", "dev", "veth0", "ingress"], redirection("all", "lo")],
       /redirected to link 1, not to bwp/,
     ],
     [
@@ -285,6 +235,11 @@ describe("CHECK names what is no longer as ADD left it", () => {
       "is limited by redirect, not by police",
     )
   })
+
+  function redirection(protocol: string, to: string): string[] {
+    const match = `protocol ${protocol} prio 1 u32 match u32 0 0`
+    return `tc filter add dev veth0 ingress ${match} action mirred egress redirect dev ${to}`.split(" ")
+  }
 
   function tbf(link: string, rate: string, burst: string, limit: string): string[] {
     return [

@@ -2,8 +2,8 @@ import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Route } from "../../lib/cni/result.ts"
+import { assertOnePerFamily } from "../../lib/cni/result-print.ts"
 import { readRoute } from "../../lib/cni/result-read.ts"
-import { atLeast } from "../../lib/cni/version.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import { type RangeSet, rangeFrom, readRangeSet, setsOverlap } from "./range-set.ts"
 import { readRequested } from "./requested.ts"
@@ -33,7 +33,11 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
   const ipam = readIpam(config.fields)
   const requested = readRequested(config.fields, args)
   const sets = readSets(config.fields, ipam)
-  requireExpressible(sets, config)
+  assertOnePerFamily(
+    config.cniVersion,
+    sets.map(([range]) => range.first.family),
+    "range sets",
+  )
   return {
     place: readPlace(config),
     sets,
@@ -91,15 +95,4 @@ function readSets(fields: Fields, ipam: Fields): RangeSet[] {
     }
   }
   return sets
-}
-
-/** Results before 0.3.0 have room for one address of each family. */
-function requireExpressible(sets: readonly RangeSet[], { cniVersion }: NetworkConfig): void {
-  const count = (family: number) => sets.filter(([range]) => range.first.family === family).length
-  if (atLeast(cniVersion, "0.3.0") || (count(4) <= 1 && count(6) <= 1)) return
-  throw new CniError(
-    code.invalidConfig,
-    `CNI version ${cniVersion} does not support more than 1 address per family`,
-    "use cniVersion 0.3.0 or newer, or fewer range sets",
-  )
 }

@@ -4,8 +4,8 @@ import { type Fields, readFields, readString } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns, IpConfig, Route } from "../../lib/cni/result.ts"
+import { assertOnePerFamily } from "../../lib/cni/result-print.ts"
 import { readDns, readRoute } from "../../lib/cni/result-read.ts"
-import { atLeast } from "../../lib/cni/version.ts"
 import { type Address, parseAddress } from "../../lib/ip/address.ts"
 import { contains, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
 
@@ -22,7 +22,11 @@ export function readStatic(config: NetworkConfig, args: string): StaticConfig {
     throw new CniError(code.invalidConfig, "IPAM config missing 'ipam' key", 'the config needs an "ipam" object')
   }
   const addresses = readAddresses(config.fields, ipam, args)
-  requireExpressible(addresses, config)
+  assertOnePerFamily(
+    config.cniVersion,
+    addresses.map(({ address }) => address.address.family),
+    "addresses",
+  )
   return { addresses, routes: ipam.list("routes", readRoute) ?? [], dns: readDns(ipam) }
 }
 
@@ -85,15 +89,4 @@ function readGateway(text: string): Address {
 
 function badArgument(problem: string): CniError {
   return new CniError(code.badEnvironment, `invalid CNI_ARGS: ${problem}`)
-}
-
-/** Results before 0.3.0 have room for one address of each family. */
-function requireExpressible(addresses: readonly IpConfig[], { cniVersion }: NetworkConfig): void {
-  const count = (family: number) => addresses.filter(({ address }) => address.address.family === family).length
-  if (atLeast(cniVersion, "0.3.0") || (count(4) <= 1 && count(6) <= 1)) return
-  throw new CniError(
-    code.invalidConfig,
-    `CNI version ${cniVersion} does not support more than 1 address per family`,
-    "use cniVersion 0.3.0 or newer, or fewer addresses",
-  )
 }

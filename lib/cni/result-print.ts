@@ -1,4 +1,4 @@
-import { families, formatAddress } from "../ip/address.ts"
+import { type Family, families, formatAddress } from "../ip/address.ts"
 import { formatPrefix } from "../ip/prefix.ts"
 import { CniError, code } from "./errors.ts"
 import { printJson } from "./json.ts"
@@ -119,6 +119,20 @@ function early(result: Result, version: Version): Printed {
 /** Refuses, before anything is done, a result without addresses in a version that cannot express it. */
 export function assertExpressible(version: Version, hasAddresses: boolean): void {
   if (!hasAddresses && !atLeast(version, "0.3.0")) throw noRoomFor(version)
+}
+
+/**
+ * Refuses more than one address of a family in a version that has room for one. `found` are the families of what would give one
+ * each, and `what` names it.
+ */
+export function assertOnePerFamily(version: Version, found: readonly Family[], what: string): void {
+  const count = (family: Family) => found.filter((other) => other === family).length
+  if (atLeast(version, "0.3.0") || families.every((family) => count(family) <= 1)) return
+  throw new CniError(
+    code.invalidConfig,
+    `CNI version ${version} does not support more than 1 address per family`,
+    `use cniVersion 0.3.0 or newer, or fewer ${what}`,
+  )
 }
 
 function noRoomFor(version: Version): CniError {

@@ -1,15 +1,9 @@
 import { CString, type Pointer } from "bun:ffi"
 import { call, checked, cString, libc } from "./libc.ts"
+import { O_CLOEXEC, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } from "./open-flags.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
-// fcntl.h; the same on x86-64 and arm64 unless said
-const O_RDONLY = 0
-const O_WRONLY = 1
-const O_CREAT = 0o100
-const O_EXCL = 0o200
-const O_NONBLOCK = 0o4000
-const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000
-const O_CLOEXEC = 0o2000000
+// fcntl.h
 const AT_FDCWD = -100
 
 const encoder = new TextEncoder()

@@ -1,14 +1,9 @@
 import { dlopen } from "bun:ffi"
 import { Descriptor } from "./file.ts"
 import { checked, cString, libc } from "./libc.ts"
+import { O_APPEND, O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } from "./open-flags.ts"
 
-// fcntl.h and socket.h; the same on x86-64 and arm64 unless said
-const O_WRONLY = 1
-const O_CREAT = 0o100
-const O_APPEND = 0o2000
-const O_NONBLOCK = 0o4000
-const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000
-const O_CLOEXEC = 0o2000000
+// socket.h
 const AF_UNIX = 1
 const SOCK_DGRAM = 2
 
