@@ -1,0 +1,136 @@
+/**
+ * All that the product asks of the world, in the terms of the system. Two programs answer: `native/` in the executables, in C, and
+ * `node/` under Node.js, for debugging and for tests. Each makes a global `host` before the first module of the product is loaded.
+ *
+ * A function that can fail answers a negative errno instead of its value. None fails with EINTR: a call that a signal interrupted is
+ * made again. A path that holds a NUL byte is EINVAL. What is opened is closed in programs that are started (O_CLOEXEC).
+ */
+export interface Host {
+  // The process
+
+  /** The arguments of the process, the first being the name that it was started under. */
+  arguments(): string[]
+  /** The environment, each variable as `NAME=value`, in the order given. */
+  environment(): string[]
+  /** Ends the process at once. */
+  exit(status: number): never
+  /** Milliseconds since the process began, by a clock that nobody sets. */
+  uptime(): number
+  /** Does nothing for that long. */
+  sleep(milliseconds: number): void
+  /**
+   * Runs the executable at `path` to its end: with its path as only argument, in a session of its own, with standard signals. What it and
+   * those it started write to stdout and stderr is kept. After `milliseconds` all of them are killed. Fails if it cannot be started.
+   */
+  spawn(path: string, environment: readonly string[], stdin: Uint8Array, milliseconds: number): Ended | number
+
+  // Text and numbers
+
+  /** The text in UTF-8; half a surrogate pair becomes U+FFFD. */
+  encode(text: string): Uint8Array<ArrayBuffer>
+  /** The text that `bytes` are in UTF-8; what is not UTF-8 becomes U+FFFD, as the Encoding Standard has it. A byte order mark stays. */
+  decode(bytes: Uint8Array): string
+  /** SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */
+  sha512(text: string): string
+  /** Fills `buffer`, at most 256 bytes, from the kernel's generator. */
+  random(buffer: Uint8Array): number
+
+  // Files
+
+  /** The one flag of open(2) that we use whose number depends on the processor. */
+  readonly O_NOFOLLOW: number
+  /** open(2): a file descriptor. `mode` is for a file that is created. */
+  open(path: string, flags: number, mode: number): number
+  close(fd: number): number
+  /** read(2): how many bytes were read into `buffer`, 0 at the end. */
+  read(fd: number, buffer: Uint8Array): number
+  /** pread(2): as `read`, from `offset` on. */
+  readAt(fd: number, buffer: Uint8Array, offset: number): number
+  /** write(2), waiting while the other side is slow: how many of `bytes` were written. */
+  write(fd: number, bytes: Uint8Array): number
+  /** Puts a file's content on the disk (fdatasync(2)). */
+  sync(fd: number): number
+  /** Cuts a file to that length (ftruncate(2)). */
+  truncate(fd: number, length: number): number
+  /** Waits for flock(2)'s exclusive lock, so long at most: then ETIMEDOUT. 0 does not wait. */
+  lock(fd: number, milliseconds: number): number
+  link(path: string, newName: string): number
+  rename(path: string, newName: string): number
+  unlink(path: string): number
+  mkdir(path: string, mode: number): number
+  /** The names in a directory, in the kernel's order, without `.` and `..`. */
+  list(path: string): string[] | number
+  /** statx(2). `follow` looks at what a symbolic link leads to instead of at the link. */
+  stat(path: string, follow: boolean): Status | number
+  /** statfs(2), of the file system that holds `path`. */
+  fileSystem(path: string): FileSystem | number
+  /** Sets access and modification time to whole seconds since the epoch. */
+  setTimes(path: string, seconds: bigint): number
+
+  // Namespaces and sockets
+
+  /** Enters the network namespace that the descriptor is open on (setns(2)). */
+  enterNetwork(fd: number): number
+  /** Opens a raw netlink socket of that protocol (netlink(7)). */
+  netlink(protocol: number): number
+  /** setsockopt(2). */
+  setOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** Sends one datagram. */
+  send(fd: number, bytes: Uint8Array): number
+  /**
+   * Waits for the next datagram that the kernel itself sent to a netlink socket: its length. What others sent is skipped. EMSGSIZE if it
+   * is longer than `buffer`; EAGAIN if none comes in the time that the option SO_RCVTIMEO sets.
+   */
+  receive(fd: number, buffer: Uint8Array): number
+  /** Sends one datagram to the Unix socket at `path`, without waiting. */
+  sendTo(path: string, bytes: Uint8Array): number
+}
+
+/** How a program ended that was waited for. */
+export interface Ended {
+  /** Undefined if a signal ended it. */
+  readonly exitCode: number | undefined
+  /** The number of the signal that ended it. */
+  readonly signal: number | undefined
+  /** Whether it was killed, with all that it had started, because it took too long. */
+  readonly timedOut: boolean
+  readonly stdout: Uint8Array
+  readonly stderr: Uint8Array
+}
+
+/** What statx(2) says of a file. */
+export interface Status {
+  /** The device it is on. */
+  readonly major: number
+  readonly minor: number
+  readonly inode: bigint
+  /** Type and permissions, as in S_IF* (inode(7)). */
+  readonly mode: number
+  readonly size: number
+  /** Time of the last modification: seconds since the epoch, and nanoseconds. */
+  readonly modified: bigint
+  readonly nanoseconds: number
+  /** Whether something is mounted at that very path; false if the kernel does not tell (before 5.8). */
+  readonly isMount: boolean
+}
+
+/** What statfs(2) says of a file system. */
+export interface FileSystem {
+  /** Its magic number. */
+  readonly type: number
+  /** 0 if it counts none. */
+  readonly blocks: number
+  readonly freeBlocks: number
+  /** 0 if it counts none. */
+  readonly files: number
+  readonly freeFiles: number
+  /** ST_* (statvfs(3)). */
+  readonly flags: number
+}
+
+declare global {
+  /** Made by the program that runs the product. */
+  var host: Host
+}
+
+export const host: Host = globalThis.host
