@@ -1,13 +1,27 @@
+import { CniError, code } from "../lib/cni/errors.ts"
+import { printFailure } from "../lib/cni/failure.ts"
 import { runPlugin } from "../lib/cni/run.ts"
 import { exit, programName, writeStderr } from "../lib/sys/process.ts"
 import { plugins } from "./registry.ts"
 
-/** The executable is every plugin: which one it is now, its name says. */
-const name = programName()
-const plugin = plugins[name]
-if (plugin) {
-  runPlugin(plugin, plugins)
-} else {
-  writeStderr(`${name}: this is cni-ts under a name it does not know: ${Object.keys(plugins).join(", ")}\n`)
-  exit(1)
+/** Answers the call that this process was started for. The executable is every plugin: which one it is now, its name says. */
+export function main(): void {
+  const name = programName()
+  const plugin = plugins[name]
+  if (plugin) {
+    runPlugin(plugin, plugins)
+  } else {
+    writeStderr(`${name}: this is cni-ts under a name it does not know: ${Object.keys(plugins).join(", ")}\n`)
+    exit(1)
+  }
 }
+
+/** The answer that is left for a process that has not even the memory to make one. */
+export const lastWords = printFailure(
+  new CniError(
+    code.internal,
+    "out of memory",
+    "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
+  ),
+  undefined,
+)

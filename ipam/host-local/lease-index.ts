@@ -1,18 +1,15 @@
 import type { Address } from "../../lib/ip/address.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import {
-  type FileStatus,
-  fileStatus,
-  linkStatus,
   listDirectory,
   makeDirectories,
   readRegular,
   removeFile,
   renameFile,
-  S_IFDIR,
   setModified,
   writeNew,
 } from "../../lib/sys/file.ts"
+import { type FileStatus, fileStatus, linkStatus, S_IFDIR } from "../../lib/sys/file-status.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import {
   bucketOf,

@@ -1,7 +1,6 @@
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
 import {
   type Descriptor,
-  fileStatus,
   linkFile,
   listDirectory,
   makeDirectories,
@@ -9,10 +8,10 @@ import {
   readRegular,
   removeFile,
   renameFile,
-  S_IFREG,
   unlessMissing,
   writeNew,
 } from "../../lib/sys/file.ts"
+import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
 import { lockFile } from "../../lib/sys/lock.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeasePlace } from "./config.ts"

@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from "../../lib/ip/address.ts"
 import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
-import { fileStatus, readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import { readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import { fileStatus } from "../../lib/sys/file-status.ts"
 import { isLocal } from "../../lib/sys/file-system.ts"
 import { type LiveNamespaces, readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"

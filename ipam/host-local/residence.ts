@@ -1,5 +1,5 @@
 import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
-import { fileStatus } from "../../lib/sys/file.ts"
+import { fileStatus } from "../../lib/sys/file-status.ts"
 import { stampOfMounted } from "../../lib/sys/live-namespaces.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { Residence } from "./tenancy.ts"

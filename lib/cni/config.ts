@@ -1,3 +1,4 @@
+import { host } from "../sys/host.ts"
 import { IDENTIFIER } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields } from "./fields.ts"
@@ -27,7 +28,7 @@ export function readConfig(bytes: Uint8Array): UnmatchedConfig {
 
 function decode(bytes: Uint8Array): Json {
   try {
-    return parseJson(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))
+    return parseJson(host.decode(bytes))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, "", { cause: error })

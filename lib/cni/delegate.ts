@@ -1,6 +1,9 @@
 import { Undo } from "../net/undo.ts"
+import { isOfThisBuild } from "../sys/build.ts"
+import { host } from "../sys/host.ts"
 import { patience } from "../sys/patience.ts"
-import { findExecutable, isThisExecutable, runExecutable, writeStderr } from "../sys/process.ts"
+import { findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
+import { signalName } from "../sys/signals.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
@@ -17,13 +20,13 @@ export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: (
 }
 
 /**
- * The plugin called `type` in CNI_PATH. Where that is this very executable under its other name the call stays in this process,
- * which changes nothing but the time it takes; any other is executed as the specification says.
+ * The plugin called `type` in CNI_PATH. If that is an executable of this very build the call stays in this process, which
+ * changes nothing but the time it takes; any other is executed as the specification says.
  */
 export function findDelegate(call: Call, type: string): Delegate {
   const path = locate(call, type)
   const sibling = call.siblings[type]
-  if (!sibling || !isThisExecutable(path)) return timed(call, executed(call, path))
+  if (!sibling || !isOfThisBuild(path)) return timed(call, executed(call, path))
   // Called as its own delegate a plugin would go on for ever.
   if (!sibling.ipam) throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
   return timed(call, inProcess(call, sibling))
@@ -103,14 +106,14 @@ function execute(call: Call, path: string, command: Command): string {
   if (timedOut) {
     throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
   }
-  const output = decode(stdout)
+  const output = host.decode(stdout)
   if (exitCode === 0) {
     writeStderr(stderr)
     return output
   }
   if (output.trim() === "") {
-    const ending = signal ? `killed by ${signal}` : `exit code ${exitCode}`
-    const words = decode(stderr).trim()
+    const ending = signal !== undefined ? `killed by ${signalName(signal)}` : `exit code ${exitCode}`
+    const words = host.decode(stderr).trim()
     const problem =
       words === "" ? "netplugin failed with no error message" : `netplugin failed: ${JSON.stringify(words)}`
     throw new CniError(code.delegate, `${path} ${command}: ${problem}`, ending)
@@ -148,8 +151,4 @@ function parseOutput(path: string, output: string): Json {
     if (!(error instanceof JsonError)) throw error
     throw new CniError(code.delegate, `cannot decode the answer of ${path}: ${error.message}`, output.slice(0, 200))
   }
-}
-
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes)
 }

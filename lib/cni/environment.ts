@@ -1,3 +1,4 @@
+import { host } from "../sys/host.ts"
 import { CniError, code } from "./errors.ts"
 
 export const commands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const
@@ -82,7 +83,7 @@ function validateIfname(name: string): void {
  */
 export function ifnameProblem(name: string): string | undefined {
   if (name === "") return "interface name is empty"
-  if (new TextEncoder().encode(name).length > 15) return "interface name is too long: at most 15 bytes"
+  if (host.encode(name).length > 15) return "interface name is too long: at most 15 bytes"
   if (name === "." || name === "..") return "interface name is . or .."
   if (name.includes("/") || name.includes(":") || hasSpace(name)) {
     return "interface name contains / or : or whitespace"

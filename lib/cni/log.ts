@@ -1,3 +1,4 @@
+import { host } from "../sys/host.ts"
 import { appendLine, sendToJournal } from "../sys/log-line.ts"
 import { writeStderr } from "../sys/process.ts"
 import type { UnmatchedConfig } from "./config.ts"
@@ -34,7 +35,7 @@ export class CallLog implements Log {
     this.#plugin = plugin
     this.#variables = variables
     this.#destination = variables["CNI_TS_LOG"] ?? ""
-    if (this.#destination !== "") this.#phases["start"] = performance.now()
+    if (this.#destination !== "") this.#phases["start"] = host.uptime()
   }
 
   /** The configuration has been read; it may say where to log. */
@@ -51,11 +52,11 @@ export class CallLog implements Log {
 
   timed<Value>(phase: string, step: () => Value): Value {
     if (this.#destination === "") return step()
-    const begun = performance.now()
+    const begun = host.uptime()
     try {
       return step()
     } finally {
-      this.#phases[phase] = (this.#phases[phase] ?? 0) + performance.now() - begun
+      this.#phases[phase] = (this.#phases[phase] ?? 0) + host.uptime() - begun
     }
   }
 
@@ -73,7 +74,7 @@ export class CallLog implements Log {
       variables: this.#variables,
       network: this.#network,
       endedAt: new Date(),
-      duration: performance.now(),
+      duration: host.uptime(),
       phases: this.#phases,
       removed: this.#removed,
       failure,

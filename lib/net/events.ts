@@ -1,6 +1,7 @@
 import { listAddresses } from "../netlink/route/address.ts"
 import { type Link, type Operstate, readLink } from "../netlink/route/link.ts"
 import { RTNLGRP } from "../netlink/route/rtm.ts"
+import { host } from "../sys/host.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { Conflict } from "./conflict.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -41,9 +42,9 @@ function waitFor<Value>(stack: NetworkStack, group: number, read: () => Value | 
   const found = read()
   if (found !== undefined) return found
   using events = stack.listen(group)
-  const deadline = performance.now() + PATIENCE * 1000
+  const deadline = host.uptime() + PATIENCE * 1000
   for (;;) {
     const value = read()
-    if (value !== undefined || !events.waitForEvent((deadline - performance.now()) / 1000)) return value
+    if (value !== undefined || !events.waitForEvent((deadline - host.uptime()) / 1000)) return value
   }
 }

@@ -1,4 +1,5 @@
 import { sha512Hex } from "../sys/digest.ts"
+import { host } from "../sys/host.ts"
 
 /** Who an interface belongs to: CNI's key for everything a plugin makes. */
 export interface Owner {
@@ -67,7 +68,7 @@ const ALIAS_BYTES = 255
  */
 export function ownerAlias({ network, containerId, ifname }: Owner): string {
   const alias = `${OWNER_MARK}${network} ${containerId} ${ifname}`
-  return new TextEncoder().encode(alias).length <= ALIAS_BYTES
+  return host.encode(alias).length <= ALIAS_BYTES
     ? alias
     : `${DIGEST_MARK}${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
 }

@@ -1,5 +1,6 @@
 import { MAX_COMMENT_BYTES } from "../netlink/netfilter/comment.ts"
 import { sha512Hex } from "../sys/digest.ts"
+import { host } from "../sys/host.ts"
 import type { Owner } from "./names.ts"
 
 /*
@@ -31,7 +32,7 @@ export function ruleComment(owner: Owner): string {
 /** As much of the text as `nft` allows in a comment. */
 export function cutComment(text: string): string {
   let cut = text
-  while (new TextEncoder().encode(cut).length > MAX_COMMENT_BYTES) cut = cut.slice(0, -1)
+  while (host.encode(cut).length > MAX_COMMENT_BYTES) cut = cut.slice(0, -1)
   return cut
 }
 

@@ -1,4 +1,5 @@
 import { type Address, addressBytes, addressFromBytes } from "../ip/address.ts"
+import { host } from "../sys/host.ts"
 import { Writer } from "./writer.ts"
 
 /** What the kernel sent does not hold together at byte `offset` of the buffer it came in. */
@@ -185,15 +186,12 @@ export const be64: Kind<bigint> = {
   read: (payload) => sized(payload, 8).getBigUint64(0),
 }
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-
 /** Text that ends at its first NUL. */
 export const text: Kind<string> = {
-  write: (writer, value) => void writer.raw(encoder.encode(value)).u8(0),
+  write: (writer, value) => void writer.raw(host.encode(value)).u8(0),
   read(payload) {
     const end = payload.indexOf(0)
-    return decoder.decode(end < 0 ? payload : payload.subarray(0, end))
+    return host.decode(end < 0 ? payload : payload.subarray(0, end))
   },
 }
 

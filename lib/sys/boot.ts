@@ -1,4 +1,5 @@
-import { type FileStatus, fileStatus, readText } from "./file.ts"
+import { readText } from "./file.ts"
+import { type FileStatus, fileStatus } from "./file-status.ts"
 
 /** Differs after every start of the machine, or of the container where that pretends to be one. */
 export function readBootId(): string {

@@ -1,4 +1,5 @@
-import { type FileStatus, fileStatus, listDirectory, readText } from "./file.ts"
+import { listDirectory, readText } from "./file.ts"
+import { type FileStatus, fileStatus } from "./file-status.ts"
 import { mountedNamespaces } from "./mountinfo.ts"
 import { failedWith } from "./system-error.ts"
 

@@ -1,52 +1,29 @@
-import { interruptedAfter } from "./alarm.ts"
-import { type Descriptor, fileStatus, openOrCreate, readText } from "./file.ts"
-import { checked, libc } from "./libc.ts"
+import { type Descriptor, openOrCreate, readText } from "./file.ts"
+import { fileStatus } from "./file-status.ts"
+import { host } from "./host.ts"
 import { lockHolder } from "./locks.ts"
 import { patience } from "./patience.ts"
-import { failedWith, SystemError } from "./system-error.ts"
+import { checked, failedWith, SystemError } from "./system-error.ts"
 import { TimedOut } from "./timed-out.ts"
 
-const LOCK_EX = 2
-const LOCK_NB = 4
-
-/** Seconds. A runtime gives a call two minutes or more. */
-const PATIENCE = 30
+/** A runtime gives a call two minutes or more. */
+const LOCK_TIMEOUT_SECONDS = 30
 
 /**
  * Takes flock(2)'s exclusive lock on the file, creating it if need be, and keeps it until closed. Waits for its holder, half a
  * minute at most; then throws TimedOut naming the holder.
  */
 export function lockFile(path: string, mode: number): Descriptor {
+  const seconds = patience(LOCK_TIMEOUT_SECONDS)
   const file = openOrCreate(path, mode)
   try {
-    if (!tryLock(file.fd, path, LOCK_EX | LOCK_NB)) waitForLock(file.fd, path)
+    checked(`lock ${path}`, host.lock(file.fd, seconds * 1000))
+    return file
   } catch (error) {
     file[Symbol.dispose]()
-    throw error
+    if (!failedWith(error, "ETIMEDOUT")) throw error
+    throw new TimedOut(`cannot lock ${path} within ${seconds} seconds`, holderOf(path))
   }
-  return file
-}
-
-/** False where another holds the lock, or the wait for it was interrupted. */
-function tryLock(fd: number, path: string, operation: number): boolean {
-  try {
-    checked(`lock ${path}`, libc.flock(fd, operation))
-    return true
-  } catch (error) {
-    if (failedWith(error, "EAGAIN", "EINTR")) return false
-    throw error
-  }
-}
-
-function waitForLock(fd: number, path: string): void {
-  const seconds = patience(PATIENCE)
-  const deadline = performance.now() + seconds * 1000
-  interruptedAfter(seconds, () => {
-    while (!tryLock(fd, path, LOCK_EX)) {
-      if (performance.now() >= deadline)
-        throw new TimedOut(`cannot lock ${path} within ${seconds} seconds`, holderOf(path))
-    }
-  })
 }
 
 /** Who keeps others from the lock, as far as that can be seen. */

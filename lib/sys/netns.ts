@@ -1,7 +1,8 @@
-import { type Descriptor, fileStatus, openRead, sameFile } from "./file.ts"
-import { checked, libc } from "./libc.ts"
+import { type Descriptor, openRead } from "./file.ts"
+import { fileStatus, sameFile } from "./file-status.ts"
+import { host } from "./host.ts"
+import { checked } from "./system-error.ts"
 
-const CLONE_NEWNET = 0x40000000
 const OWN = "/proc/self/ns/net"
 
 /** A network namespace held open: it lives at least until this is closed. */
@@ -23,15 +24,15 @@ export class NetworkNamespace implements Disposable {
 
   /**
    * Runs `body` in this namespace and comes back whatever it does. Only what `body` opens and writes belongs there:
-   * it must not wait, and must not start threads or processes, which would stay behind. Throws SystemError EINVAL where the
+   * it must not wait, and must not start threads or processes, which would stay behind. Throws SystemError EINVAL if the
    * path is no network namespace.
    */
   inside<Value>(body: () => Value): Value {
-    checked(`enter network namespace ${this.path}`, libc.setns(this.#file.fd, CLONE_NEWNET))
+    checked(`enter network namespace ${this.path}`, host.enterNetwork(this.#file.fd))
     try {
       return body()
     } finally {
-      checked("return to the host's network namespace", libc.setns(this.#home.fd, CLONE_NEWNET))
+      checked("return to the host's network namespace", host.enterNetwork(this.#home.fd))
     }
   }
 

@@ -1,16 +1,31 @@
-import { type Errno, errnoName } from "./errno.ts"
-import { fileStatus, readAll, S_IFREG, sameFile, unlessMissing, writeAll } from "./file.ts"
-import { libc } from "./libc.ts"
-import { SystemError } from "./system-error.ts"
+import { readAll, writeAll } from "./file.ts"
+import { fileStatus, S_IFREG } from "./file-status.ts"
+import { type Ended, host } from "./host.ts"
+import { checked, failedWith } from "./system-error.ts"
 
-/** The name this executable was started under: the name of its hard link. */
+/** The name this executable was started under, without directories. */
 export function programName(): string {
-  const path = process.argv0 || process.execPath
+  const [path = ""] = host.arguments()
   return path.slice(path.lastIndexOf("/") + 1)
 }
 
-export function environment(): Readonly<Record<string, string | undefined>> {
-  return process.env
+/** The variables of the environment. Of one that is given twice the first counts, as for getenv(3). */
+export type Variables = Readonly<Record<string, string | undefined>>
+
+let variables: Variables | undefined
+
+export function environment(): Variables {
+  variables ??= readVariables(host.environment())
+  return variables
+}
+
+function readVariables(entries: readonly string[]): Variables {
+  const read: Record<string, string> = Object.create(null)
+  for (const entry of entries) {
+    const end = entry.indexOf("=")
+    if (end > 0) read[entry.slice(0, end)] ??= entry.slice(end + 1)
+  }
+  return read
 }
 
 export function readStdin(): Uint8Array {
@@ -18,19 +33,19 @@ export function readStdin(): Uint8Array {
 }
 
 export function writeStdout(text: string): void {
-  writeAll(1, new TextEncoder().encode(text), "stdout")
+  writeAll(1, host.encode(text), "stdout")
 }
 
 /** Best effort: what cannot be written to stderr is lost. */
 export function writeStderr(text: string | Uint8Array): void {
   try {
-    writeAll(2, typeof text === "string" ? new TextEncoder().encode(text) : text, "stderr")
+    writeAll(2, typeof text === "string" ? host.encode(text) : text, "stderr")
   } catch {}
 }
 
-/** Ends the process at once, without the runtime's own clean-up, which would only cost time. */
-export function exit(status: number): void {
-  libc._exit(status)
+/** Ends the process at once. */
+export function exit(status: number): never {
+  host.exit(status)
 }
 
 /** The first regular file of that name in the directories, or undefined. */
@@ -46,65 +61,25 @@ function isRegularFile(path: string): boolean {
   }
 }
 
-/** Whether `path` is the very executable that runs now, be it under another name. */
-export function isThisExecutable(path: string): boolean {
-  const other = unlessMissing(() => fileStatus(path))
-  return other !== undefined && sameFile(other, fileStatus("/proc/self/exe"))
-}
-
-/** How a process that was waited for ended. */
-export interface Outcome {
-  /** Null where a signal ended it. */
-  readonly exitCode: number | null
-  readonly signal: string | number | undefined
-  /** Whether it was killed, with all processes it had started, because it took too long. */
-  readonly timedOut: boolean
-  readonly stdout: Uint8Array
-  readonly stderr: Uint8Array
-}
-
 /** Tries to start an executable that is being written ("text file busy") before giving up, a second apart. */
 const BUSY_TRIES = 6
 
 export interface Input {
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly env: Variables
   readonly stdin: Uint8Array
   /** Seconds after which it is killed. */
   readonly patience: number
 }
 
-/** Runs an executable to its end in this process's namespaces, in a session of its own. Throws when it cannot be started. */
-export function runExecutable(path: string, { env, stdin, patience }: Input): Outcome {
+/** Runs an executable to its end in this process's namespaces, in a session of its own. Throws SystemError if it cannot be started. */
+export function runExecutable(path: string, { env, stdin, patience }: Input): Ended {
+  const entries = Object.entries(env).map(([name, value]) => `${name}=${value}`)
   for (let attempt = 1; ; attempt++) {
     try {
-      const { pid, exitCode, signalCode, stdout, stderr, exitedDueToTimeout } = Bun.spawnSync([path], {
-        env: { ...env },
-        stdin,
-        stdout: "pipe",
-        stderr: "pipe",
-        detached: true,
-        timeout: patience * 1000,
-        killSignal: "SIGKILL",
-      })
-      if (exitedDueToTimeout) killGroup(pid)
-      return { exitCode, signal: signalCode, stdout, stderr, timedOut: exitedDueToTimeout ?? false }
+      return checked(`start ${path}`, host.spawn(path, entries, stdin, patience * 1000))
     } catch (error) {
-      const errno = errnoOf(error)
-      if (errno !== "ETXTBSY" || attempt === BUSY_TRIES) throw errno ? new SystemError(errno, `start ${path}`) : error
-      Bun.sleepSync(1000)
+      if (!failedWith(error, "ETXTBSY") || attempt === BUSY_TRIES) throw error
+      host.sleep(1000)
     }
   }
-}
-
-/** What a killed process started goes too. There may be nothing left. */
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, "SIGKILL")
-  } catch {}
-}
-
-/** The number that Bun's own errors carry, negated as in libuv. */
-function errnoOf(error: unknown): Errno | undefined {
-  const number = error instanceof Error && "errno" in error ? Number(error.errno) : 0
-  return number === 0 ? undefined : errnoName(Math.abs(number))
 }

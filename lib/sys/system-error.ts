@@ -1,4 +1,4 @@
-import { type Errno, explain } from "./errno.ts"
+import { type Errno, errnoName, explain } from "./errno.ts"
 
 /** A system call failed. `asked` says what for, as in `open /proc/self/ns/net`. */
 export class SystemError extends Error {
@@ -10,6 +10,14 @@ export class SystemError extends Error {
     this.errno = errno
     this.asked = asked
   }
+}
+
+/** Returns what the host answered; throws a SystemError, whose sentence "cannot ..." `asked` completes, if that is a negative errno. */
+export function checked(asked: string, answer: number): number
+export function checked<Value extends object>(asked: string, answer: Value | number): Value
+export function checked(asked: string, answer: object | number): object | number {
+  if (typeof answer === "number" && answer < 0) throw new SystemError(errnoName(-answer), asked)
+  return answer
 }
 
 /** Whether `error` is a failed system call with one of these error numbers. */

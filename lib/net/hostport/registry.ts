@@ -8,6 +8,7 @@ import {
   removeElements,
 } from "../../netlink/netfilter/set.ts"
 import { sha512Hex } from "../../sys/digest.ts"
+import { host } from "../../sys/host.ts"
 import { type PortMapping, protocols } from "../port-mapping.ts"
 import type { Layout } from "./layout.ts"
 import { listPodRules, type PodRule } from "./rule-list.ts"
@@ -105,5 +106,5 @@ function addContainer(elements: Map<string, Uint8Array>, comment: string): void 
 
 /** Fifteen digits of a digest, and the NUL of an interface's name. */
 function containerKey(comment: string): Uint8Array {
-  return new TextEncoder().encode(`${sha512Hex(comment).slice(0, 15)}\0`)
+  return host.encode(`${sha512Hex(comment).slice(0, 15)}\0`)
 }

@@ -1,3 +1,5 @@
+import { host } from "../../sys/host.ts"
+
 /** NFTNL_UDATA_*_COMMENT, the same number for tables, chains and rules: what `nft` keeps in user data and shows as `comment "..."`. */
 const COMMENT = 0
 
@@ -9,9 +11,6 @@ const MAX_BYTES = 256
 
 /** The bytes a comment may have: `nft` refuses to write longer ones (NFTNL_UDATA_COMMENT_MAXLEN). */
 export const MAX_COMMENT_BYTES = 128
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /**
  * User data that holds the comment, and a note for nobody else to see: type, length, the text and its NUL of each. Throws RangeError
@@ -28,7 +27,7 @@ export function commentData(comment: string | undefined, note?: string): Uint8Ar
 
 function entry(type: number, content: string | undefined): Uint8Array {
   if (content === undefined) return new Uint8Array()
-  const text = encoder.encode(content)
+  const text = host.encode(content)
   if (text.length > MAX_COMMENT_BYTES) throw new RangeError(`comment of ${text.length} bytes`)
   const data = new Uint8Array(text.length + 3)
   data[0] = type
@@ -44,7 +43,7 @@ export function commentIn(data: Uint8Array): string | undefined {
 
 /** Whether the comment is this text, or begins with it; for user data of which most is somebody else's. */
 export function commentTest(text: string): (data: Uint8Array) => boolean {
-  const wanted = encoder.encode(text)
+  const wanted = host.encode(text)
   return (data) => {
     if (data[0] !== COMMENT) return commentIn(data)?.startsWith(text) === true
     for (let at = 0; at < wanted.length; at++) if (data[at + 2] !== wanted[at]) return false
@@ -63,7 +62,7 @@ function textIn(data: Uint8Array, type: number): string | undefined {
     const value = data.subarray(at + 2, at + 2 + length)
     if (data[at] === type && value.length === length) {
       const end = value.indexOf(0)
-      return decoder.decode(end < 0 ? value : value.subarray(0, end))
+      return host.decode(end < 0 ? value : value.subarray(0, end))
     }
     at += 2 + length
   }

@@ -1,6 +1,7 @@
 import { addressBytes, type Family } from "../../ip/address.ts"
 import type { Mac } from "../../ip/mac.ts"
 import type { Prefix } from "../../ip/prefix.ts"
+import { host } from "../../sys/host.ts"
 import { text } from "../attribute.ts"
 import type { Expression, FoundExpression } from "./expression.ts"
 
@@ -62,7 +63,7 @@ function maskOf(length: number, size: number): Uint8Array {
 /** `iifname NAME`, `iifname != NAME` */
 export function fromInterface(name: string, { not = false } = {}): Expression[] {
   const bytes = new Uint8Array(NAME_BYTES)
-  bytes.set(new TextEncoder().encode(name))
+  bytes.set(host.encode(name))
   return [loadMeta("iifname"), compare(bytes, not)]
 }
 

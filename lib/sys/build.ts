@@ -1,0 +1,29 @@
+import { openRead } from "./file.ts"
+import { fileStatus } from "./file-status.ts"
+import { host } from "./host.ts"
+import { failedWith } from "./system-error.ts"
+
+/** What an executable of ours ends with: a digest of all that it was made from. The build sets it; under Node.js there is none. */
+declare const BUILD_MARK: string
+
+/**
+ * Whether the file at `path` is an executable of the very build that runs now, be it under another name or another copy. One that was
+ * cut short, stripped or changed at its end is not.
+ */
+export function isOfThisBuild(path: string): boolean {
+  if (typeof BUILD_MARK === "undefined") return false
+  const mark = host.encode(BUILD_MARK)
+  try {
+    const { size } = fileStatus(path)
+    using file = openRead(path)
+    const end = new Uint8Array(mark.length)
+    return size > mark.length && host.readAt(file.fd, end, size - mark.length) === mark.length && sameBytes(end, mark)
+  } catch (error) {
+    if (failedWith(error, "ENOENT", "EACCES")) return false
+    throw error
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, at) => byte === b[at])
+}

@@ -1,0 +1,275 @@
+/* Files and directories. */
+#include "host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static JSValue file_open(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    int fd;
+    RETRY(fd, open(path, (int)integer_of(js, argv[1]) | O_CLOEXEC, (mode_t)integer_of(js, argv[2])));
+    JSValue result = answer(js, fd);
+    JS_FreeCString(js, path);
+    return result;
+}
+
+/* Linux closes the descriptor whatever it answers, also if a signal comes. */
+static JSValue file_close(CALL)
+{
+    (void)self, (void)argc;
+    int result = close((int)integer_of(js, argv[0]));
+    return result == -1 && errno == EINTR ? JS_NewInt32(js, 0) : answer(js, result);
+}
+
+static JSValue file_read(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    uint8_t *buffer = bytes_of(js, argv[1], &length);
+    if (!buffer)
+        return JS_EXCEPTION;
+    ssize_t count;
+    RETRY(count, read((int)integer_of(js, argv[0]), buffer, length));
+    return answer(js, count);
+}
+
+static JSValue file_read_at(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    uint8_t *buffer = bytes_of(js, argv[1], &length);
+    if (!buffer)
+        return JS_EXCEPTION;
+    ssize_t count;
+    RETRY(count, pread((int)integer_of(js, argv[0]), buffer, length, integer_of(js, argv[2])));
+    return answer(js, count);
+}
+
+static JSValue file_write(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    int fd = (int)integer_of(js, argv[0]);
+    const uint8_t *bytes = bytes_of(js, argv[1], &length);
+    if (!bytes)
+        return JS_EXCEPTION;
+    for (;;) {
+        ssize_t count;
+        RETRY(count, write(fd, bytes, length));
+        if (count != -1 || errno != EAGAIN)
+            return answer(js, count);
+        struct pollfd writable = {.fd = fd, .events = POLLOUT};
+        int ready;
+        RETRY(ready, poll(&writable, 1, -1));
+        if (ready == -1)
+            return answer(js, ready);
+    }
+}
+
+static JSValue file_sync(CALL)
+{
+    (void)self, (void)argc;
+    int result;
+    RETRY(result, fdatasync((int)integer_of(js, argv[0])));
+    return answer(js, result);
+}
+
+static JSValue file_truncate(CALL)
+{
+    (void)self, (void)argc;
+    int result;
+    RETRY(result, ftruncate((int)integer_of(js, argv[0]), integer_of(js, argv[1])));
+    return answer(js, result);
+}
+
+static void alarm_rings(int signal)
+{
+    (void)signal; /* that it came is enough: it interrupts flock() */
+}
+
+/*
+ * Has SIGALRM interrupt what this process waits for after so long, and every tenth of a second from then on, in case the first one came
+ * just before the wait began. Whoever started this process may have blocked or ignored the signal.
+ */
+static void set_alarm(int64_t milliseconds)
+{
+    struct sigaction action = {.sa_handler = alarm_rings};
+    sigset_t alarm_only;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    struct itimerval timer = {.it_interval = {.tv_usec = 100000}};
+    timer.it_value.tv_sec = milliseconds / 1000;
+    timer.it_value.tv_usec = milliseconds % 1000 * 1000;
+    sigaction(SIGALRM, &action, NULL);
+    sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void clear_alarm(void)
+{
+    const struct itimerval never = {0};
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
+static int lock_within(int fd, int64_t milliseconds)
+{
+    const int64_t deadline = milliseconds_now() + milliseconds;
+    set_alarm(milliseconds);
+    int result;
+    do {
+        result = flock(fd, LOCK_EX);
+    } while (result == -1 && errno == EINTR && milliseconds_now() < deadline);
+    clear_alarm();
+    if (result == -1 && errno == EINTR)
+        errno = ETIMEDOUT;
+    return result;
+}
+
+static JSValue file_lock(CALL)
+{
+    (void)self, (void)argc;
+    int fd = (int)integer_of(js, argv[0]);
+    int64_t milliseconds = integer_of(js, argv[1]);
+    int result;
+    RETRY(result, flock(fd, LOCK_EX | LOCK_NB));
+    if (result == -1 && errno == EWOULDBLOCK) {
+        errno = ETIMEDOUT;
+        if (milliseconds > 0)
+            result = lock_within(fd, milliseconds);
+    }
+    return answer(js, result);
+}
+
+/* Answers a function that takes two paths. */
+static JSValue of_two_paths(JSContext *js, JSValueConst *argv, int (*act)(const char *, const char *))
+{
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    const char *other = path_of(js, argv[1]);
+    JSValue result = other ? answer(js, act(path, other)) : no_path(js);
+    JS_FreeCString(js, path);
+    if (other)
+        JS_FreeCString(js, other);
+    return result;
+}
+
+static JSValue file_link(CALL)
+{
+    (void)self, (void)argc;
+    return of_two_paths(js, argv, link);
+}
+
+static JSValue file_rename(CALL)
+{
+    (void)self, (void)argc;
+    return of_two_paths(js, argv, rename);
+}
+
+static JSValue file_unlink(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, unlink(path));
+    JS_FreeCString(js, path);
+    return result;
+}
+
+static JSValue file_mkdir(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, mkdir(path, (mode_t)integer_of(js, argv[1])));
+    JS_FreeCString(js, path);
+    return result;
+}
+
+static JSValue file_set_times(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    int64_t seconds = integer_of(js, argv[1]);
+    const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    JSValue result = answer(js, utimensat(AT_FDCWD, path, times, 0));
+    JS_FreeCString(js, path);
+    return result;
+}
+
+static bool append_name(JSContext *js, JSValueConst names, uint32_t index, const char *name)
+{
+    JSValue text = JS_NewString(js, name);
+    return !JS_IsException(text) && JS_SetPropertyUint32(js, names, index, text) >= 0;
+}
+
+/* The names in the open directory; an exception without memory, a negative errno if it cannot be read to its end. */
+static JSValue names_in(JSContext *js, DIR *directory)
+{
+    JSValue names = JS_NewArray(js);
+    const struct dirent *entry;
+    uint32_t count = 0;
+    while (!JS_IsException(names) && (errno = 0, entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (!append_name(js, names, count++, entry->d_name)) {
+            JS_FreeValue(js, names);
+            names = JS_EXCEPTION;
+        }
+    }
+    if (JS_IsException(names) || errno == 0)
+        return names;
+    JSValue error = answer(js, -1);
+    JS_FreeValue(js, names);
+    return error;
+}
+
+static JSValue file_list(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    DIR *directory = opendir(path);
+    JSValue result = directory ? names_in(js, directory) : answer(js, -1);
+    if (directory)
+        closedir(directory);
+    JS_FreeCString(js, path);
+    return result;
+}
+
+const JSCFunctionListEntry file_functions[] = {
+    JS_PROP_INT32_DEF("O_NOFOLLOW", O_NOFOLLOW, 0),
+    JS_CFUNC_DEF("open", 3, file_open),
+    JS_CFUNC_DEF("close", 1, file_close),
+    JS_CFUNC_DEF("read", 2, file_read),
+    JS_CFUNC_DEF("readAt", 3, file_read_at),
+    JS_CFUNC_DEF("write", 2, file_write),
+    JS_CFUNC_DEF("sync", 1, file_sync),
+    JS_CFUNC_DEF("truncate", 2, file_truncate),
+    JS_CFUNC_DEF("lock", 2, file_lock),
+    JS_CFUNC_DEF("link", 2, file_link),
+    JS_CFUNC_DEF("rename", 2, file_rename),
+    JS_CFUNC_DEF("unlink", 1, file_unlink),
+    JS_CFUNC_DEF("mkdir", 2, file_mkdir),
+    JS_CFUNC_DEF("setTimes", 2, file_set_times),
+    JS_CFUNC_DEF("list", 1, file_list),
+};
+const int file_function_count = sizeof file_functions / sizeof *file_functions;

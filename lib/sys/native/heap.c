@@ -1,0 +1,135 @@
+#include "heap.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PAGE = 4096, CHUNK = 256 << 10 };
+
+/* So much a process has without asking the kernel. */
+static uint8_t first_chunk[CHUNK] __attribute__((aligned(PAGE)));
+static size_t chunks;
+
+static struct block *block_of(const void *memory)
+{
+    return (struct block *)((uintptr_t)memory - sizeof(struct block));
+}
+
+/* The class of a size from EXACT to POOLED, and the size that blocks of it have. */
+static size_t class_of(size_t *size)
+{
+    size_t power = EXACT, class = 0;
+    for (; *size > 2 * power; power *= 2)
+        class += 4;
+    size_t quarter = (*size - power + power / 4 - 1) / (power / 4);
+    if (quarter == 0)
+        quarter = 1;
+    *size = power + quarter * (power / 4);
+    return class + quarter - 1;
+}
+
+/* The list of free blocks for that size, which is rounded up to what they have. */
+static struct block **list_for(size_t *size)
+{
+    if (*size < EXACT)
+        return &heap()->exact[*size / UNIT];
+    return &heap()->pooled[class_of(size)];
+}
+
+static void *pages(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static size_t whole_pages(size_t size)
+{
+    return (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+/* Makes room for a pooled block. What is left of the room before is lost. */
+static int make_room(void)
+{
+    size_t size = chunks < 4 ? CHUNK : 4 * CHUNK;
+    uint8_t *chunk = chunks == 0 ? first_chunk : pages(size);
+    if (!chunk)
+        return -1;
+    chunks++;
+    heap()->room = chunk;
+    heap()->end = chunk + size;
+    return 0;
+}
+
+static struct block *cut(size_t size)
+{
+    struct heap *from = heap();
+    if (size > (size_t)(from->end - from->room) && make_room() < 0)
+        return NULL;
+    struct block *block = (struct block *)(void *)from->room;
+    from->room += size;
+    return block;
+}
+
+void *heap_allocate(size_t wanted)
+{
+    if (wanted > PTRDIFF_MAX / 2)
+        return NULL;
+    size_t size = (wanted + sizeof(struct block) + UNIT - 1) & ~(size_t)(UNIT - 1);
+    struct block *block;
+    if (size > POOLED) {
+        size = whole_pages(size);
+        block = pages(size);
+    } else {
+        struct block **list = list_for(&size);
+        block = *list;
+        if (block)
+            *list = block->next;
+        else
+            block = cut(size);
+    }
+    if (!block)
+        return NULL;
+    block->size = size;
+    return block + 1;
+}
+
+void heap_free(void *memory)
+{
+    if (!memory)
+        return;
+    struct block *block = block_of(memory);
+    size_t size = block->size;
+    if (size > POOLED) {
+        munmap(block, size);
+        return;
+    }
+    struct block **list = list_for(&size);
+    block->next = *list;
+    *list = block;
+}
+
+size_t heap_room_in(const void *memory)
+{
+    return memory ? block_of(memory)->size - sizeof(struct block) : 0;
+}
+
+void *heap_reallocate(void *memory, size_t wanted)
+{
+    size_t room = heap_room_in(memory);
+    if (memory && wanted <= room && wanted >= room / 2)
+        return memory;
+    if (memory && block_of(memory)->size > POOLED && wanted + sizeof(struct block) > POOLED && wanted < PTRDIFF_MAX / 2) {
+        size_t size = whole_pages(wanted + sizeof(struct block));
+        struct block *moved = mremap(block_of(memory), block_of(memory)->size, size, MREMAP_MAYMOVE);
+        if (moved == MAP_FAILED)
+            return NULL;
+        moved->size = size;
+        return moved + 1;
+    }
+    void *other = heap_allocate(wanted);
+    if (!other)
+        return NULL;
+    if (memory)
+        memcpy(other, memory, room < wanted ? room : wanted);
+    heap_free(memory);
+    return other;
+}

@@ -1,0 +1,90 @@
+/*
+ * The program that runs a JavaScript bundle as a process of its own: what its files share.
+ *
+ * It runs twice. The first time, without an image, it makes one: evaluates the bundle and writes the heap that came of it. The second
+ * time, with that heap linked in, it calls the bundle's `main`.
+ */
+#ifndef HOST_H
+#define HOST_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quickjs.h>
+
+/* Parameters of every function that the bundle can call. */
+#define CALL JSContext *js, JSValueConst self, int argc, JSValueConst *argv
+
+/* Makes a system call again if a signal interrupted it. */
+#define RETRY(result, call)                      \
+    do {                                         \
+        result = (call);                         \
+    } while (result == -1 && errno == EINTR)
+
+/* image.c: the heap that is kept in the executable. */
+
+/* The functions by which the engine allocates: in the image while it is made, in pages of the process afterwards. */
+extern const JSMallocFunctions image_allocator;
+
+/* What the bundle left for later, in the image. */
+struct roots {
+    JSRuntime *runtime;
+    JSContext *context;
+    JSValue main;
+    /* Said on stdout if `main` throws. */
+    const char *last_words;
+    size_t last_words_length;
+};
+
+/* The roots of the image that is linked in, or NULL if there is none. */
+struct roots *image_roots(void);
+
+/* Makes all that is allocated from here on part of an image. Its roots are to be filled. */
+struct roots *image_begin(void);
+
+/* Writes the image to the descriptor. `stack` is an address in the caller's frame. Says on stderr why if it cannot. */
+bool image_write(int fd, const void *stack);
+
+/* values.c: between JavaScript and C. */
+
+/* An integer as the bundle gets it; -1 becomes the negated errno. */
+JSValue answer(JSContext *js, int64_t result);
+
+/* The integer that an argument is, 0 if it is none. */
+int64_t integer_of(JSContext *js, JSValueConst value);
+
+/* The bytes of a Uint8Array; NULL, and an exception, if it is none. An empty one may have no address. */
+uint8_t *bytes_of(JSContext *js, JSValueConst value, size_t *length);
+
+/* A path for the kernel, to be released by JS_FreeCString. NULL if it is none: then `no_path` is what to return. */
+const char *path_of(JSContext *js, JSValueConst value);
+JSValue no_path(JSContext *js);
+
+/* text.c: UTF-8. */
+
+/* The text of a string in UTF-8, to be released by JS_FreeCString. NULL, and an exception, if there is no memory. */
+const char *utf8_of(JSContext *js, JSValueConst value, size_t *length);
+
+/* Lists of functions that the bundle gets. */
+
+extern const JSCFunctionListEntry text_functions[], file_functions[], status_functions[], socket_functions[], process_functions[],
+    spawn_functions[];
+extern const int text_function_count, file_function_count, status_function_count, socket_function_count, process_function_count,
+    spawn_function_count;
+
+/* sha512.c */
+
+/* SHA-512 (FIPS 180-4) of the message. */
+void sha512(const uint8_t *message, size_t length, uint8_t digest[64]);
+
+/* process.c */
+
+/* Notes when the process began and what it was called with. */
+void process_begin(int argc, char **argv);
+
+/* By a clock that nobody sets. */
+int64_t milliseconds_now(void);
+
+#endif

@@ -1,0 +1,182 @@
+/* From the first instruction to the bundle's `main`. */
+#include "host.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum {
+    HEAP_LIMIT = 48 << 20,  /* bytes that a process may have of the engine */
+    STACK_LIMIT = 4 << 20,  /* bytes of the stack that the engine may use */
+    STACK_RESERVE = 24 << 10 /* and what C needs beyond them */
+};
+
+static bool making_image;
+
+/* gettimeofday(2) as the engine calls it. It seeds its numbers with it when a context is made: images of one bundle are to be the same. */
+int engine_time_of_day(struct timeval *now, void *zone);
+int engine_time_of_day(struct timeval *now, void *zone)
+{
+    if (!making_image)
+        return gettimeofday(now, zone);
+    *now = (struct timeval){0};
+    return 0;
+}
+
+/* A context with what the bundle uses of the language: no eval, no proxies, no promises, and no clock that would begin here. */
+static JSContext *new_context(JSRuntime *runtime)
+{
+    JSContext *js = JS_NewContextRaw(runtime);
+    if (!js || JS_AddIntrinsicBaseObjects(js) || JS_AddIntrinsicDate(js) || JS_AddIntrinsicRegExp(js) || JS_AddIntrinsicJSON(js) ||
+        JS_AddIntrinsicMapSet(js) || JS_AddIntrinsicTypedArrays(js))
+        return NULL;
+    return js;
+}
+
+static bool add_functions(JSContext *js, JSValueConst host)
+{
+    const struct {
+        const JSCFunctionListEntry *functions;
+        int count;
+    } lists[] = {
+        {text_functions, text_function_count},       {file_functions, file_function_count},
+        {status_functions, status_function_count},   {socket_functions, socket_function_count},
+        {process_functions, process_function_count}, {spawn_functions, spawn_function_count},
+    };
+    for (size_t at = 0; at < sizeof lists / sizeof *lists; at++) {
+        if (JS_SetPropertyFunctionList(js, host, lists[at].functions, lists[at].count) < 0)
+            return false;
+    }
+    return true;
+}
+
+static uint8_t *read_all(int fd, size_t *length)
+{
+    size_t size = 1 << 20;
+    uint8_t *bytes = malloc(size);
+    *length = 0;
+    for (ssize_t count = 1; bytes && count > 0; *length += (size_t)count) {
+        if (*length == size)
+            bytes = realloc(bytes, size *= 2);
+        RETRY(count, bytes ? read(fd, bytes + *length, size - *length) : 0);
+        if (count == -1)
+            return NULL;
+    }
+    return bytes;
+}
+
+static void print_exception(JSContext *js)
+{
+    JSValue error = JS_GetException(js);
+    const char *text = JS_ToCString(js, error);
+    fprintf(stderr, "the bundle's top level fails: %s\n", text ? text : "without words");
+}
+
+/* Keeps what the bundle has left in its global object: `main`, a function, and `lastWords`, a text. */
+static bool keep_roots(JSContext *js, struct roots *roots)
+{
+    JSValue global = JS_GetGlobalObject(js);
+    roots->main = JS_GetPropertyStr(js, global, "main");
+    JSValue words = JS_GetPropertyStr(js, global, "lastWords");
+    roots->last_words = JS_ToCStringLen(js, &roots->last_words_length, words);
+    JS_FreeValue(js, words);
+    JS_FreeValue(js, global);
+    return JS_IsFunction(js, roots->main) && roots->last_words;
+}
+
+/* Evaluates the byte code on stdin, which may look at nothing of the world, and writes the image to stdout. */
+static int make_image(void)
+{
+    size_t length;
+    uint8_t *code = read_all(STDIN_FILENO, &length);
+    making_image = true;
+    struct roots *roots = image_begin();
+    roots->runtime = JS_NewRuntime2(&image_allocator, NULL);
+    JSContext *js = roots->context = roots->runtime && code ? new_context(roots->runtime) : NULL;
+    if (!js)
+        return EXIT_FAILURE;
+    JS_SetMemoryLimit(roots->runtime, HEAP_LIMIT);
+    /* A process ends before it could pay to look for cycles; reference counts free the rest. */
+    JS_SetGCThreshold(roots->runtime, (size_t)-1);
+    JSValue global = JS_GetGlobalObject(js), host = JS_NewObject(js);
+    if (!add_functions(js, host) || JS_SetPropertyStr(js, global, "host", host) < 0)
+        return EXIT_FAILURE;
+    JS_FreeValue(js, global);
+    JSValue result = JS_EvalFunction(js, JS_ReadObject(js, code, length, JS_READ_OBJ_BYTECODE));
+    if (JS_IsException(result) || !keep_roots(js, roots)) {
+        print_exception(js);
+        return EXIT_FAILURE;
+    }
+    JS_SetMaxStackSize(roots->runtime, 0);
+    return image_write(STDOUT_FILENO, &result) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/*
+ * Has no file opened later take the number of a standard descriptor that is closed, or what is written to stdout would go there. What
+ * takes it instead can be neither read nor written, and is there on every machine.
+ */
+static void occupy_standard_descriptors(void)
+{
+    struct pollfd standard[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+    int result;
+    RETRY(result, poll(standard, 3, 0));
+    for (int fd = 0; fd < 3; fd++) {
+        if (standard[fd].revents & POLLNVAL)
+            open("/", O_PATH | O_CLOEXEC);
+    }
+}
+
+/* Lets the engine have of the stack what the system allows, less the arguments and the environment, which have up to a quarter of it. */
+static void limit_stack(JSRuntime *runtime)
+{
+    struct rlimit limit;
+    size_t size = STACK_LIMIT;
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur / 4 * 3 < STACK_LIMIT + STACK_RESERVE)
+        size = limit.rlim_cur / 4 * 3 > 2 * STACK_RESERVE ? limit.rlim_cur / 4 * 3 - STACK_RESERVE : STACK_RESERVE;
+    JS_SetMaxStackSize(runtime, size);
+    JS_UpdateStackTop(runtime);
+}
+
+static _Noreturn void say_last_words(const struct roots *roots)
+{
+    ssize_t count = write(STDOUT_FILENO, roots->last_words, roots->last_words_length);
+    _exit(count == -1 ? 2 : 1);
+}
+
+/* Without memory for its stack a process gets this signal. */
+static void out_of_stack(int signal)
+{
+    (void)signal;
+    say_last_words(image_roots());
+}
+
+static void catch_stack_end(void)
+{
+    static uint8_t other_stack[8 << 10];
+    const stack_t stack = {.ss_sp = other_stack, .ss_size = sizeof other_stack};
+    struct sigaction action = {.sa_handler = out_of_stack, .sa_flags = SA_ONSTACK};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    process_begin(argc, argv);
+    const struct roots *roots = image_roots();
+    if (!roots)
+        return make_image();
+    signal(SIGPIPE, SIG_IGN);
+    catch_stack_end();
+    occupy_standard_descriptors();
+    limit_stack(roots->runtime);
+    JSValue result = JS_Call(roots->context, roots->main, JS_UNDEFINED, 0, NULL);
+    if (JS_IsException(result))
+        say_last_words(roots);
+    return EXIT_SUCCESS;
+}

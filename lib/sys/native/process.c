@@ -1,0 +1,101 @@
+/* The process itself, clocks and chance. */
+#include "host.h"
+
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static struct timespec began;
+static char **arguments;
+static int argument_count;
+
+void process_begin(int argc, char **argv)
+{
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    arguments = argv;
+    argument_count = argc;
+}
+
+int64_t milliseconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A list of the first `count` texts. */
+static JSValue list_of(JSContext *js, char **texts, uint32_t count)
+{
+    JSValue list = JS_NewArray(js);
+    for (uint32_t at = 0; at < count && !JS_IsException(list); at++) {
+        JSValue text = JS_NewString(js, texts[at]);
+        if (JS_IsException(text) || JS_SetPropertyUint32(js, list, at, text) < 0) {
+            JS_FreeValue(js, list);
+            list = JS_EXCEPTION;
+        }
+    }
+    return list;
+}
+
+static JSValue process_arguments(CALL)
+{
+    (void)self, (void)argc, (void)argv;
+    return list_of(js, arguments, (uint32_t)argument_count);
+}
+
+static JSValue process_environment(CALL)
+{
+    (void)self, (void)argc, (void)argv;
+    uint32_t count = 0;
+    while (environ[count])
+        count++;
+    return list_of(js, environ, count);
+}
+
+static JSValue process_exit(CALL)
+{
+    (void)self, (void)argc;
+    _exit((int)integer_of(js, argv[0]));
+}
+
+static JSValue process_uptime(CALL)
+{
+    (void)self, (void)argc, (void)argv;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return JS_NewFloat64(js, (double)(now.tv_sec - began.tv_sec) * 1e3 + (double)(now.tv_nsec - began.tv_nsec) / 1e6);
+}
+
+static JSValue process_sleep(CALL)
+{
+    (void)self, (void)argc;
+    int64_t milliseconds = integer_of(js, argv[0]);
+    struct timespec rest = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+    int result;
+    RETRY(result, nanosleep(&rest, &rest));
+    return JS_UNDEFINED;
+}
+
+static JSValue process_random(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    uint8_t *buffer = bytes_of(js, argv[0], &length);
+    if (!buffer)
+        return JS_EXCEPTION;
+    ssize_t count;
+    RETRY(count, getrandom(buffer, length, 0));
+    return answer(js, count);
+}
+
+const JSCFunctionListEntry process_functions[] = {
+    JS_CFUNC_DEF("arguments", 0, process_arguments),
+    JS_CFUNC_DEF("environment", 0, process_environment),
+    JS_CFUNC_DEF("exit", 1, process_exit),
+    JS_CFUNC_DEF("uptime", 0, process_uptime),
+    JS_CFUNC_DEF("sleep", 1, process_sleep),
+    JS_CFUNC_DEF("random", 1, process_random),
+};
+const int process_function_count = sizeof process_functions / sizeof *process_functions;

@@ -1,0 +1,108 @@
+/* Network namespaces and sockets. */
+#include "host.h"
+
+#include <linux/netlink.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static JSValue socket_enter_network(CALL)
+{
+    (void)self, (void)argc;
+    return answer(js, setns((int)integer_of(js, argv[0]), CLONE_NEWNET));
+}
+
+static JSValue socket_netlink(CALL)
+{
+    (void)self, (void)argc;
+    return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, (int)integer_of(js, argv[0])));
+}
+
+static JSValue socket_set_option(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const uint8_t *value = bytes_of(js, argv[3], &length);
+    if (!value)
+        return JS_EXCEPTION;
+    int fd = (int)integer_of(js, argv[0]), level = (int)integer_of(js, argv[1]), option = (int)integer_of(js, argv[2]);
+    return answer(js, setsockopt(fd, level, option, value, (socklen_t)length));
+}
+
+static JSValue socket_send(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const uint8_t *bytes = bytes_of(js, argv[1], &length);
+    if (!bytes)
+        return JS_EXCEPTION;
+    ssize_t count;
+    RETRY(count, send((int)integer_of(js, argv[0]), bytes, length, MSG_NOSIGNAL));
+    return answer(js, count);
+}
+
+static JSValue socket_receive(CALL)
+{
+    (void)self, (void)argc;
+    size_t size;
+    uint8_t *buffer = bytes_of(js, argv[1], &size);
+    if (!buffer)
+        return JS_EXCEPTION;
+    for (;;) {
+        struct sockaddr_nl sender = {0};
+        socklen_t sender_size = sizeof sender;
+        ssize_t length;
+        RETRY(length, recvfrom((int)integer_of(js, argv[0]), buffer, size, MSG_TRUNC, (struct sockaddr *)&sender, &sender_size));
+        if (length != -1 && sender.nl_pid != 0)
+            continue; /* a process's words, not the kernel's */
+        if (length > (ssize_t)size)
+            return JS_NewInt32(js, -EMSGSIZE);
+        return answer(js, length);
+    }
+}
+
+static int send_to(const char *path, const uint8_t *bytes, size_t length)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -1;
+    ssize_t count;
+    RETRY(count, sendto(fd, bytes, length, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+    int error = errno;
+    close(fd);
+    errno = error;
+    return (int)count;
+}
+
+static JSValue socket_send_to(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const uint8_t *bytes = bytes_of(js, argv[1], &length);
+    if (!bytes)
+        return JS_EXCEPTION;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, send_to(path, bytes, length));
+    JS_FreeCString(js, path);
+    return result;
+}
+
+const JSCFunctionListEntry socket_functions[] = {
+    JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
+    JS_CFUNC_DEF("netlink", 1, socket_netlink),
+    JS_CFUNC_DEF("setOption", 4, socket_set_option),
+    JS_CFUNC_DEF("send", 2, socket_send),
+    JS_CFUNC_DEF("receive", 2, socket_receive),
+    JS_CFUNC_DEF("sendTo", 2, socket_send_to),
+};
+const int socket_function_count = sizeof socket_functions / sizeof *socket_functions;

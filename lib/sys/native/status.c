@@ -1,0 +1,78 @@
+/* Files and file systems, as statx(2) and statfs(2) describe them. */
+#include "host.h"
+
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* musl has no statx() before 1.2.5. */
+static int examine(const char *path, int flags, struct statx *status)
+{
+    return (int)syscall(SYS_statx, AT_FDCWD, path, flags, STATX_BASIC_STATS, status);
+}
+
+static JSValue status_object(JSContext *js, const struct statx *status)
+{
+    static const char *names[] = {"major", "minor", "inode", "mode", "size", "modified", "nanoseconds", "isMount"};
+    const JSValue values[] = {
+        JS_NewInt64(js, status->stx_dev_major),
+        JS_NewInt64(js, status->stx_dev_minor),
+        JS_NewBigUint64(js, status->stx_ino),
+        JS_NewInt32(js, status->stx_mode),
+        JS_NewInt64(js, (int64_t)status->stx_size),
+        JS_NewBigInt64(js, status->stx_mtime.tv_sec),
+        JS_NewInt64(js, status->stx_mtime.tv_nsec),
+        JS_NewBool(js, (status->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0),
+    };
+    return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
+}
+
+static JSValue status_stat(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    struct statx status;
+    int result;
+    RETRY(result, examine(path, JS_ToBool(js, argv[1]) ? 0 : AT_SYMLINK_NOFOLLOW, &status));
+    JSValue value = result == -1 ? answer(js, result) : status_object(js, &status);
+    JS_FreeCString(js, path);
+    return value;
+}
+
+static JSValue file_system_object(JSContext *js, const struct statfs *system)
+{
+    static const char *names[] = {"type", "blocks", "freeBlocks", "files", "freeFiles", "flags"};
+    const JSValue values[] = {
+        JS_NewInt64(js, (uint32_t)system->f_type),
+        JS_NewInt64(js, (int64_t)system->f_blocks),
+        JS_NewInt64(js, (int64_t)system->f_bfree),
+        JS_NewInt64(js, (int64_t)system->f_files),
+        JS_NewInt64(js, (int64_t)system->f_ffree),
+        JS_NewInt64(js, (int64_t)system->f_flags),
+    };
+    return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
+}
+
+static JSValue status_file_system(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    struct statfs system;
+    int result;
+    RETRY(result, statfs(path, &system));
+    JSValue value = result == -1 ? answer(js, result) : file_system_object(js, &system);
+    JS_FreeCString(js, path);
+    return value;
+}
+
+const JSCFunctionListEntry status_functions[] = {
+    JS_CFUNC_DEF("stat", 2, status_stat),
+    JS_CFUNC_DEF("fileSystem", 1, status_file_system),
+};
+const int status_function_count = sizeof status_functions / sizeof *status_functions;
