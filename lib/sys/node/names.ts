@@ -1,0 +1,70 @@
+import { type Dir, opendirSync } from "node:fs"
+import type { FileSystem, Host, Status } from "../host.ts"
+import { EINVAL, errnoOf } from "./errno.ts"
+import { answerOn, libc } from "./libc.ts"
+
+const AT_FDCWD = -100
+const AT_SYMLINK_NOFOLLOW = 0x100
+const STATX_BASIC_STATS = 0x7ff
+const STATX_ATTR_MOUNT_ROOT = 0x2000n
+
+/** What is done with a file by its name. */
+export const names = {
+  link: (path, newName) => answerOn(path, (from) => answerOn(newName, (to) => libc.link(from, to))),
+  rename: (path, newName) => answerOn(path, (from) => answerOn(newName, (to) => libc.rename(from, to))),
+  unlink: (path) => answerOn(path, (name) => libc.unlink(name)),
+  mkdir: (path, mode) => answerOn(path, (name) => libc.mkdir(name, mode)),
+  list,
+  stat,
+  fileSystem,
+  setTimes(path, seconds) {
+    const times = new BigInt64Array([seconds, 0n, seconds, 0n]) // struct timespec, twice
+    return answerOn(path, (name) => libc.utimensat(AT_FDCWD, name, times, 0))
+  },
+} satisfies Partial<Host>
+
+/** Through a Dir, since readdirSync sorts the names. */
+function list(path: string): string[] | number {
+  if (path.includes("\0")) return -EINVAL
+  try {
+    const directory = opendirSync(path)
+    try {
+      return [...namesIn(directory)]
+    } finally {
+      directory.closeSync()
+    }
+  } catch (error) {
+    return errnoOf(error)
+  }
+}
+
+function* namesIn(directory: Dir): Generator<string> {
+  for (let entry = directory.readSync(); entry; entry = directory.readSync()) yield entry.name
+}
+
+/** node:fs tells neither the parts of a device's number nor what is mounted. */
+function stat(path: string, follow: boolean): Status | number {
+  const view = new DataView(new ArrayBuffer(256)) // struct statx
+  const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW
+  const answer = answerOn(path, (name) => libc.statx(AT_FDCWD, name, flags, STATX_BASIC_STATS, view.buffer))
+  if (answer < 0) return answer
+  return {
+    major: view.getUint32(136, true),
+    minor: view.getUint32(140, true),
+    inode: view.getBigUint64(32, true),
+    mode: view.getUint16(28, true),
+    size: Number(view.getBigUint64(40, true)),
+    modified: view.getBigInt64(112, true),
+    nanoseconds: view.getUint32(120, true),
+    isMount: (view.getBigUint64(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0n,
+  }
+}
+
+/** node:fs does not tell the flags. */
+function fileSystem(path: string): FileSystem | number {
+  const words = new BigUint64Array(15) // struct statfs of 64-bit machines
+  const answer = answerOn(path, (name) => libc.statfs(name, words))
+  if (answer < 0) return answer
+  const [type, , blocks, freeBlocks, , files, freeFiles, , , , flags] = [...words].map(Number)
+  return { type, blocks, freeBlocks, files, freeFiles, flags } as FileSystem
+}

@@ -1,0 +1,49 @@
+import type { Host } from "../host.ts"
+import { EINVAL, EMSGSIZE } from "./errno.ts"
+import { answerOf, cString, libc } from "./libc.ts"
+
+const CLONE_NEWNET = 0x40000000
+const AF_UNIX = 1
+const AF_NETLINK = 16
+const SOCK_DGRAM = 2
+const SOCK_RAW = 3
+const SOCK_NONBLOCK = 0o4000
+const SOCK_CLOEXEC = 0o2000000
+const MSG_TRUNC = 0x20
+
+/** Network namespaces, and what is sent and received. */
+export const sockets = {
+  /** Moves the thread that JavaScript runs on, and no other of Node.js. */
+  enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
+  netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+  setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
+  send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, 0)),
+  receive,
+  sendTo,
+} satisfies Partial<Host>
+
+function receive(fd: number, buffer: Uint8Array): number {
+  const sender = new Uint32Array(3) // struct sockaddr_nl: family, port, groups
+  for (;;) {
+    const size = new Uint32Array([sender.byteLength])
+    const length = answerOf(() => libc.recvfrom(fd, buffer, buffer.length, MSG_TRUNC, sender, size))
+    if (length < 0) return length
+    const fromKernel = sender[1] === 0
+    if (fromKernel) return length > buffer.length ? -EMSGSIZE : length
+  }
+}
+
+function sendTo(path: string, bytes: Uint8Array): number {
+  const name = cString(path)
+  if (!name) return -EINVAL
+  const address = new Uint8Array(2 + name.length) // struct sockaddr_un
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true)
+  address.set(name, 2)
+  const fd = answerOf(() => libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+  if (fd < 0) return fd
+  try {
+    return answerOf(() => libc.sendto(fd, bytes, bytes.length, 0, address, address.length))
+  } finally {
+    libc.close(fd)
+  }
+}
