@@ -12,6 +12,7 @@ export default defineConfig({
       {
         test: {
           name: "pure",
+          setupFiles: ["lib/sys/node/register.ts"],
           include: ["{lib,plugins,ipam,build,scripts}/**/*.test.ts"],
           testTimeout: 60_000,
         },

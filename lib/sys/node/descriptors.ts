@@ -1,7 +1,9 @@
+import { constants } from "node:os"
 import type { Host } from "../host.ts"
-import { EAGAIN, EINTR, ETIMEDOUT } from "./errno.ts"
 import { answerOf, answerOn, answerOnce, libc } from "./libc.ts"
 import { sleep } from "./pause.ts"
+
+const { EAGAIN, EINTR, ETIMEDOUT } = constants.errno
 
 const O_CLOEXEC = 0o2000000
 const POLLOUT = 4

@@ -1,5 +1,7 @@
+import { constants } from "node:os"
 import { errno as lastErrno, load } from "koffi"
-import { EINTR, EINVAL } from "./errno.ts"
+
+const { EINTR, EINVAL } = constants.errno
 
 /** The process itself, and so its C library, whatever its file is called on this system. */
 const library = load(null)

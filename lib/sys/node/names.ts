@@ -1,7 +1,10 @@
 import { type Dir, opendirSync } from "node:fs"
+import { constants } from "node:os"
 import type { FileSystem, Host, Status } from "../host.ts"
-import { EINVAL, errnoOf } from "./errno.ts"
+import { errnoOf } from "./errno.ts"
 import { answerOn, libc } from "./libc.ts"
+
+const { EINVAL } = constants.errno
 
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100

@@ -1,6 +1,8 @@
+import { constants } from "node:os"
 import type { Host } from "../host.ts"
-import { EINVAL, EMSGSIZE } from "./errno.ts"
 import { answerOf, cString, libc } from "./libc.ts"
+
+const { EINVAL, EMSGSIZE } = constants.errno
 
 const CLONE_NEWNET = 0x40000000
 const AF_UNIX = 1

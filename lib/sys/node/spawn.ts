@@ -2,7 +2,9 @@ import { type SpawnSyncOptionsWithBufferEncoding, type SpawnSyncReturns, spawnSy
 import { accessSync, closeSync, constants, openSync, readSync } from "node:fs"
 import { constants as system } from "node:os"
 import type { Ended } from "../host.ts"
-import { EINVAL, ENOEXEC, ETIMEDOUT, errnoOf } from "./errno.ts"
+import { errnoOf } from "./errno.ts"
+
+const { EINVAL, ENOEXEC, ETIMEDOUT } = system.errno
 
 /** As lib/sys/host.ts promises. What left the program's process group is not killed with it. */
 export function spawn(

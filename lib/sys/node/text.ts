@@ -1,6 +1,8 @@
 import { createHash, randomFillSync } from "node:crypto"
+import { constants } from "node:os"
 import type { Host } from "../host.ts"
-import { EINVAL } from "./errno.ts"
+
+const { EINVAL } = constants.errno
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })

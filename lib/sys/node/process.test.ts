@@ -1,0 +1,21 @@
+import { spawnSync } from "node:child_process"
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+import { expect, test } from "vitest"
+
+const tsx = createRequire(import.meta.url).resolve("tsx/cli")
+const script = fileURLToPath(new URL("../../testing/process-of-host.ts", import.meta.url))
+
+/** What the script printed, run with these parameters and variables, and how it ended. */
+function run(parameters: string[], env: Record<string, string>) {
+  const { status, stdout } = spawnSync(process.execPath, [tsx, script, ...parameters], { env, encoding: "utf8" })
+  return { status, ...JSON.parse(stdout) }
+}
+
+test("the process is told by its arguments, environment, age and exit status", () => {
+  const environment = { B: "2=2", A: "", C: "é" }
+  const told = run(["bridge", "--x"], environment)
+  expect(told).toMatchObject({ status: 7, arguments: ["bridge", "--x"] })
+  expect(told.environment.slice(0, 3)).toEqual(["B=2=2", "A=", "C=é"])
+  expect(told.after - told.before).toBeGreaterThanOrEqual(50)
+})

@@ -1,0 +1,136 @@
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
+import { constants } from "node:os"
+import { load } from "koffi"
+import { expect, onTestFinished, test } from "vitest"
+import { namespaced } from "../../testing/namespaced.ts"
+import { scratchDirectory } from "../../testing/scratch.ts"
+import { interruptedWhile } from "../../testing/signal.ts"
+import { nodeHost as host } from "./host.ts"
+import { libc } from "./libc.ts"
+
+const { ENOENT, ENOTDIR, EBADF, EAGAIN, EINVAL, ENOTSOCK, EMSGSIZE, ENOPROTOOPT, EPROTONOSUPPORT, ECONNREFUSED } =
+  constants.errno
+
+const NETLINK_ROUTE = 0
+const NETLINK_USERSOCK = 2
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+
+function socketOf(protocol: number, milliseconds = 30_000): number {
+  const fd = host.netlink(protocol)
+  expect(fd).toBeGreaterThanOrEqual(0)
+  onTestFinished(() => void host.close(fd))
+  const time = new BigInt64Array([BigInt(Math.trunc(milliseconds / 1000)), BigInt((milliseconds % 1000) * 1000)])
+  expect(host.setOption(fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(time.buffer))).toBe(0)
+  return fd
+}
+
+/** RTM_GETLINK of `lo`, by its index: nlmsghdr, ifinfomsg. */
+function askForLo(sequence: number): Uint8Array {
+  const RTM_GETLINK = 18
+  const NLM_F_REQUEST = 1
+  return new Uint8Array(new Uint32Array([32, (NLM_F_REQUEST << 16) | RTM_GETLINK, sequence, 0, 0, 1, 0, 0]).buffer)
+}
+
+test("netlink asks the kernel, which answers", () => {
+  const fd = socketOf(NETLINK_ROUTE)
+  expect(host.send(fd, askForLo(7))).toBe(32)
+  const buffer = new Uint8Array(8192)
+  const length = host.receive(fd, buffer)
+  const [total, typeAndFlags = 0, sequence] = new Uint32Array(buffer.buffer, 0, 3)
+  expect({ total, type: typeAndFlags & 0xffff, sequence }).toEqual({ total: length, type: 16, sequence: 7 })
+  expect(host.decode(buffer.subarray(0, length))).toContain("lo\0")
+})
+
+test("netlink's socket is closed in programs that are started", () => {
+  const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${socketOf(NETLINK_ROUTE)}`, "utf8"))?.[1]
+  expect(Number.parseInt(flags ?? "", 8) & 0o2000000).toBe(0o2000000)
+})
+
+test("a datagram longer than the buffer is EMSGSIZE, and gone", () => {
+  const fd = socketOf(NETLINK_ROUTE)
+  host.send(fd, askForLo(1))
+  host.send(fd, askForLo(2))
+  expect(host.receive(fd, new Uint8Array(64))).toBe(-EMSGSIZE)
+  const buffer = new Uint8Array(8192)
+  expect(host.receive(fd, buffer)).toBeGreaterThan(64)
+  expect(new Uint32Array(buffer.buffer)[2]).toBe(2)
+})
+
+test("receive gives up in time, with EAGAIN, also after a signal", () => {
+  const fd = socketOf(NETLINK_ROUTE, 500)
+  interruptedWhile()
+  expect(host.receive(fd, new Uint8Array(64))).toBe(-EAGAIN)
+})
+
+test("receive skips what another process could have sent", () => {
+  const fd = socketOf(NETLINK_USERSOCK, 50)
+  expect(host.send(fd, askForLo(1))).toBe(-ECONNREFUSED) // nobody listens, but now the socket has a port: the process's number
+  const AF_NETLINK = 16
+  const toIt = new Uint32Array([AF_NETLINK, process.pid, 0])
+  const forge = () => libc.sendto(socketOf(NETLINK_USERSOCK), askForLo(1), 32, 0, toIt, 12)
+  expect(forge()).toBe(32)
+  expect(host.receive(fd, new Uint8Array(64))).toBe(-EAGAIN)
+  expect(forge()).toBe(32)
+  expect(libc.recvfrom(fd, new Uint8Array(64), 64, 0, null, null)).toBe(32)
+})
+
+test("what no socket can do says why", () => {
+  const path = `${scratchDirectory()}/file`
+  writeFileSync(path, "")
+  const file = host.open(path, 0, 0)
+  onTestFinished(() => void host.close(file))
+  expect(host.netlink(999)).toBe(-EPROTONOSUPPORT)
+  expect(host.setOption(socketOf(NETLINK_ROUTE), SOL_SOCKET, 9999, new Uint8Array(4))).toBe(-ENOPROTOOPT)
+  expect(host.send(file, askForLo(1))).toBe(-ENOTSOCK)
+  expect(host.receive(file, new Uint8Array(64))).toBe(-ENOTSOCK)
+  expect(host.send(-1, askForLo(1))).toBe(-EBADF)
+  expect(host.enterNetwork(file)).toBe(-EINVAL)
+  expect(host.enterNetwork(-1)).toBe(-EBADF)
+})
+
+const bind = load(null).func("int bind(int fd, const void *address, uint32_t size)")
+
+/** A Unix socket that listens for datagrams, and where. */
+function listener(): { fd: number; path: string } {
+  const path = `${scratchDirectory()}/socket`
+  const fd = libc.socket(1, 2, 0) // AF_UNIX, SOCK_DGRAM
+  onTestFinished(() => void host.close(fd))
+  const address = Buffer.from(`\x01\0${path}\0`, "latin1") // struct sockaddr_un
+  expect(bind(fd, address, address.length)).toBe(0)
+  return { fd, path }
+}
+
+test("sendTo sends one datagram", () => {
+  const { fd, path } = listener()
+  expect(host.sendTo(path, host.encode("MESSAGE=x\n"))).toBe(10)
+  const buffer = new Uint8Array(64)
+  expect(host.decode(buffer.subarray(0, host.read(fd, buffer)))).toBe("MESSAGE=x\n")
+})
+
+test("sendTo does not wait for a socket that nobody empties", () => {
+  const { path } = listener()
+  let answer = 0
+  while (answer >= 0) answer = host.sendTo(path, new Uint8Array(1))
+  expect(answer).toBe(-EAGAIN)
+})
+
+test("sendTo says why it cannot, and leaves no descriptor behind", () => {
+  const { path } = listener()
+  const before = readdirSync("/proc/self/fd").length
+  expect(host.sendTo(`${path}-none`, new Uint8Array(1))).toBe(-ENOENT)
+  expect(host.sendTo(`${path}/x`, new Uint8Array(1))).toBe(-ENOTDIR)
+  expect(host.sendTo(`${path}\0`, new Uint8Array(1))).toBe(-EINVAL)
+  expect(host.sendTo(`/${"x".repeat(120)}`, new Uint8Array(1))).toBe(-EINVAL)
+  expect(host.sendTo(path, new Uint8Array(16 << 20))).toBe(-EMSGSIZE)
+  expect(readdirSync("/proc/self/fd").length).toBe(before)
+})
+
+test("enterNetwork moves the thread that JavaScript runs on, and back", () => {
+  const { answers, places, other } = namespaced("entering.ts") as { answers: number[]; places: string[]; other: string }
+  const [own, ...rest] = places
+  expect(answers).toEqual([0, 0])
+  expect(rest).toEqual([other, own])
+  expect(own).not.toBe(other)
+  expect(own).not.toBe(readlinkSync("/proc/self/ns/net"))
+})
