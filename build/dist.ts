@@ -11,18 +11,14 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join, resolve } from "node:path"
-import { plugins } from "../plugins/registry.ts"
-import { type Architecture, compile } from "./compile.ts"
-import { runtimeFor } from "./runtime.ts"
+import { fileURLToPath } from "node:url"
+import { engineSources } from "./engine.ts"
+import { makeExecutable } from "./executable.ts"
+import { pluginNames } from "./names.ts"
+import { type Architecture, architectures } from "./toolchain.ts"
 
-const root = join(import.meta.dirname, "..")
+const root = join(fileURLToPath(import.meta.url), "../..")
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-
-/** Tarballs bear the names that Kubernetes uses for architectures. */
-const architectures: Readonly<Record<string, Architecture>> = { amd64: "x64", arm64: "arm64" }
-
-/** What the runtime in the executable is licensed under, with the libraries in it: Bun's own page, of the release in package.json. */
-const runtimeLicense = "node_modules/bun-types/docs/project/license.mdx"
 
 /** What tar must be told so that the same files give the same bytes, whoever packs them, when and where. */
 const reproducibly = [
@@ -36,11 +32,12 @@ const reproducibly = [
 ]
 
 /** Makes a tarball per architecture and SHA256SUMS in `directory`; the same sources give the same bytes. */
-function build(directory: string): void {
+async function build(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true })
   const scratch = mkdtempSync(join(directory, ".scratch-"))
   try {
-    const archives = Object.entries(architectures).map(([name, architecture]) => pack(scratch, name, architecture))
+    const archives: string[] = []
+    for (const architecture of architectures) archives.push(await pack(scratch, architecture))
     const sums = archives.map((archive) => `${sha256(join(scratch, archive))}  ${archive}\n`).join("")
     writeFileSync(join(scratch, "SHA256SUMS"), sums)
     for (const file of [...archives, "SHA256SUMS"]) renameSync(join(scratch, file), join(directory, file))
@@ -51,18 +48,17 @@ function build(directory: string): void {
 }
 
 /** Returns the tarball's name: in it, one directory with the executables, the installer and the licenses. */
-function pack(scratch: string, name: string, architecture: Architecture): string {
-  const title = `cni-ts-${version}-linux-${name}`
+async function pack(scratch: string, architecture: Architecture): Promise<string> {
+  const title = `cni-ts-${version}-linux-${architecture}`
   const archive = `${title}.tgz`
   const bin = join(scratch, title, "bin")
   mkdirSync(bin, { recursive: true })
-  const [first = "", ...others] = Object.keys(plugins).sort()
-  compile(join(scratch, "cni-ts"), { architecture, bun: runtimeFor(architecture) })
-  renameSync(join(scratch, "cni-ts"), join(bin, first))
+  const [first = "", ...others] = pluginNames
+  await makeExecutable(architecture, join(bin, first))
   for (const other of others) linkSync(join(bin, first), join(bin, other))
   copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "LICENSE"), join(scratch, title, "LICENSE"))
-  copyFileSync(join(root, runtimeLicense), join(scratch, title, "LICENSE-bun.md"))
+  copyFileSync(join(engineSources(), "LICENSE"), join(scratch, title, "LICENSE-quickjs-ng"))
   copyFileSync(join(root, "docs/install.md"), join(scratch, title, "README.md"))
   execFileSync("tar", [
     ...reproducibly,
@@ -80,4 +76,4 @@ function sha256(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex")
 }
 
-build(resolve(process.argv[2] ?? join(root, "dist")))
+await build(resolve(process.argv[2] ?? join(root, "dist")))

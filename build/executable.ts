@@ -1,31 +1,115 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
-import { plugins } from "../plugins/registry.ts"
-import { compile } from "./compile.ts"
+import { fileURLToPath } from "node:url"
+import { bundle, MARK_PLACEHOLDER } from "./bundle.ts"
+import { engineObjects, engineSources } from "./engine.ts"
+import { objectsOf } from "./objects.ts"
+import { ownFlags, type Target, type Toolchain, toolchainFor } from "./toolchain.ts"
 
-const bin = join(import.meta.dirname, "../dist/bin")
+const root = join(fileURLToPath(import.meta.url), "../..")
+const native = join(root, "lib/sys/native")
 
-/** Builds dist/bin: one executable for this machine's architecture, hard-linked under each plugin's name. */
-function build(): void {
-  mkdirSync(bin, { recursive: true })
-  const fresh = join(bin, ".cni-ts.new")
-  compile(fresh, { architecture: process.arch === "arm64" ? "arm64" : "x64", bun: process.execPath })
-  const bytes = readFileSync(fresh)
-  rmSync(fresh)
-  // Written in one piece it lies in large pieces in the page cache too, which spares every start a millisecond of page faults.
-  writeFileSync(fresh, bytes, { mode: 0o755 })
-  for (const name of Object.keys(plugins)) install(fresh, join(bin, name))
-  const megabytes = (bytes.length / 1e6).toFixed(0)
-  rmSync(fresh)
-  console.log(`dist/bin: ${Object.keys(plugins).join(", ")} (one executable of ${megabytes} MB)`)
+/** Where the image lies in every process: behind the program, and below what the kernel gives out. */
+const IMAGE_ADDRESS = "0x20000000"
+
+/** How an executable is made other than for users. */
+export interface Options {
+  /** With the names of the TypeScript's functions, for a profile. */
+  readonly named?: boolean
 }
 
-/** By rename, so that a plugin that runs at this moment is not disturbed. */
-function install(from: string, to: string): void {
-  const scratch = `${to}.new`
-  rmSync(scratch, { force: true })
-  linkSync(from, scratch)
-  renameSync(scratch, to)
+/**
+ * Makes an executable of all plugins at `path`: the script becomes byte code, the program without an image runs it and writes its heap, and
+ * is linked once more with that. The same sources and compiler give the same bytes.
+ */
+export async function makeExecutable(
+  target: Exclude<Target, "compiler">,
+  path: string,
+  options: Options = {},
+): Promise<void> {
+  const [script, engine, host, compiler] = await Promise.all([
+    bundle(options),
+    engineObjects(target),
+    hostObjects(target),
+    byteCodeCompiler(),
+  ])
+  const objects = [...host, ...engine]
+  const mark = markOf(script, [...objects, join(native, "image.S")])
+  mkdirSync(join(root, ".cache"), { recursive: true })
+  const scratch = mkdtempSync(join(root, ".cache/executable-"))
+  try {
+    const flags = options.named ? ["names"] : []
+    const code = execFileSync(compiler, flags, { input: script.replace(MARK_PLACEHOLDER, mark), maxBuffer: 64 << 20 })
+    const program = linked(toolchainFor(target), objects, scratch, code)
+    appendFileSync(program, mark)
+    chmodSync(program, 0o755)
+    renameSync(program, path)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
 }
 
-build()
+function hostObjects(target: Target): Promise<string[]> {
+  return objectsOf({ name: "host", sources: native, flags: [...ownFlags, "-isystem", engineSources()] }, target)
+}
+
+/** The program that turns a script into byte code, on this machine. */
+async function byteCodeCompiler(): Promise<string> {
+  const sources = join(root, "build/engine")
+  const [own = "", ...engine] = await Promise.all([
+    objectsOf({ name: "byte-code", sources, flags: [...ownFlags, "-isystem", engineSources()] }, "compiler"),
+    engineObjects("compiler"),
+  ]).then((lists) => lists.flat())
+  const { compiler, link } = toolchainFor("compiler")
+  const program = own.replace(/\.o$/, "")
+  execFileSync(compiler, link([own, ...engine], program))
+  return program
+}
+
+/** Executables of one build end with it (lib/sys/build.ts). */
+function markOf(script: string, files: readonly string[]): string {
+  const hash = createHash("sha256").update(script)
+  for (const file of files) hash.update(readFileSync(file))
+  return `cni-ts build ${hash.digest("hex")}`
+}
+
+/** Links twice, the second time with the image that the first program makes of the byte code; returns the path of the second. */
+function linked(toolchain: Toolchain, objects: readonly string[], scratch: string, code: Uint8Array): string {
+  const { compiler, flags, link, runner } = toolchain
+  const linkWith = (name: string, defines: readonly string[]) => {
+    const [image, program] = [join(scratch, `${name}.o`), join(scratch, name)]
+    execFileSync(compiler, [...flags, ...defines, "-c", join(native, "image.S"), "-o", image], { cwd: scratch })
+    execFileSync(compiler, [`-Wl,--section-start=.image=${IMAGE_ADDRESS}`, ...link([...objects, image], program)])
+    return program
+  }
+  const maker = linkWith("maker", [])
+  const [command = "", ...args] = [...runner, maker]
+  writeFileSync(join(scratch, "image"), execFileSync(command, args, { input: code, maxBuffer: 64 << 20 }))
+  const program = linkWith("program", ['-DIMAGE="image"'])
+  compareAddresses(toolchain, maker, program)
+  execFileSync(toolchain.objcopy, ["--strip-all", program])
+  return program
+}
+
+/** The image points at functions and variables: they must lie in the second program where they lay in the first. */
+function compareAddresses({ nm }: Toolchain, maker: string, program: string): void {
+  const addresses = (path: string) =>
+    execFileSync(nm, [path], { encoding: "utf8" })
+      .split("\n")
+      .filter((line) => !line.endsWith(" image_end"))
+      .map((line) => line.replace(/ [a-zA-Z] /, " "))
+  const [before, after] = [addresses(maker), addresses(program)]
+  if (before.join("\n") !== after.join("\n"))
+    throw new Error("the linker moved functions or variables between its two runs")
+}

@@ -22,6 +22,7 @@ export interface Toolchain {
   /** Its arguments to make `executable` from objects. */
   link(objects: readonly string[], executable: string): string[]
   readonly objcopy: string
+  readonly nm: string
   /** The command that an executable is started with on this machine: none for its own architecture. */
   readonly runner: readonly string[]
   /** Another text for every compiler and C library that may give other object code. */
@@ -81,6 +82,7 @@ function ownLibrary(flags: readonly string[]): Toolchain {
     flags,
     link: (objects, executable) => [...flags, ...objects, "-lm", "-o", executable],
     objcopy: program("objcopy"),
+    nm: program("nm"),
     runner: [],
     identity: versionOf(compiler),
   }
@@ -104,6 +106,7 @@ function musl(architecture: Architecture): Toolchain {
       ...["-Wl,--start-group", library("libc.a"), "-lgcc", "-Wl,--end-group", library("crtn.o"), "-o", executable],
     ],
     objcopy: program(`${cpu}-linux-gnu-objcopy`),
+    nm: program(`${cpu}-linux-gnu-nm`),
     runner: architecture === ownArchitecture() ? [] : [program(`qemu-${cpu}`, `qemu-${cpu}-static`)],
     identity: `${versionOf(compiler)} ${digestOf(library("libc.a"))}`,
   }

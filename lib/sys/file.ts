@@ -1,5 +1,5 @@
 import { host } from "./host.ts"
-import { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } from "./open-flags.ts"
+import { O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_WRONLY } from "./open-flags.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
 
 /** An open file descriptor; close it with `using`. */
@@ -30,7 +30,7 @@ export function openRead(path: string): Descriptor {
  * symbolic link of that very name: ELOOP.
  */
 export function openOrCreate(path: string, mode: number): Descriptor {
-  return openFile(path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
+  return openFile(path, O_RDONLY | O_CREAT | host.O_NOFOLLOW | O_NONBLOCK, mode)
 }
 
 /** Everything from here to the end of the file; throws EFBIG if that is more than `limit` bytes. */
@@ -104,7 +104,7 @@ function createNew(path: string): Descriptor {
 export function overwriteRegular(path: string, text: string): boolean {
   const bytes = host.encode(text)
   try {
-    using file = openFile(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+    using file = openFile(path, O_WRONLY | host.O_NOFOLLOW | O_NONBLOCK)
     writeAll(file.fd, bytes, path)
     checked(`shorten ${path}`, host.truncate(file.fd, bytes.length))
     return true
@@ -131,7 +131,7 @@ export function renameFile(path: string, newName: string): void {
  */
 export function readRegular(path: string, limit: number, usual = 512): string | undefined {
   try {
-    using file = openFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    using file = openFile(path, O_RDONLY | host.O_NOFOLLOW | O_NONBLOCK)
     let length = 0
     for (let buffer = new Uint8Array(usual); length <= limit; buffer = enlarged(buffer)) {
       length += checked(`read ${path}`, host.read(file.fd, buffer.subarray(length)))

@@ -133,4 +133,5 @@ declare global {
   var host: Host
 }
 
+// biome-ignore lint/suspicious/noRedeclare: the global and the export are one
 export const host: Host = globalThis.host

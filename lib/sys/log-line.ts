@@ -1,6 +1,6 @@
 import { openFile } from "./file.ts"
 import { host } from "./host.ts"
-import { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } from "./open-flags.ts"
+import { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } from "./open-flags.ts"
 import { checked } from "./system-error.ts"
 
 /**
@@ -9,7 +9,7 @@ import { checked } from "./system-error.ts"
  */
 export function appendLine(path: string, line: string): void {
   if (!path.startsWith("/")) return // the working directory is the runtime's
-  using file = openFile(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+  using file = openFile(path, O_WRONLY | O_APPEND | O_CREAT | host.O_NOFOLLOW | O_NONBLOCK, 0o600)
   checked(`write ${path}`, host.write(file.fd, host.encode(`${line}\n`)))
 }
 
