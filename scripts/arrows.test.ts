@@ -15,7 +15,6 @@ describe("arrows between layers", () => {
     ["lib/cni/run.ts", "../net/stack.ts"],
     ["lib/netlink/route/link.ts", "../attribute.ts"],
     ["lib/sys/netns.ts", "../ip/mac.ts"],
-    ["lib/sys/libc.ts", "bun:ffi"],
   ])("%s may import %s", (file, target) => {
     expect(rules(file, importing(target))).toEqual([])
   })
@@ -31,10 +30,11 @@ describe("arrows between layers", () => {
     ["ipam/static/add.ts", "../host-local/config.ts", "plugins do not import each other"],
     ["lib/net/stack.ts", "../../build/executable.ts", "no layer"],
     ["lib/net/stack.ts", "../testing/fake-kernel.ts", "is no test"],
-    ["lib/net/stack.ts", "node:fs", "only lib/sys"],
-    ["plugins/bridge/add.ts", "bun:ffi", "only lib/sys"],
-    ["lib/sys/file.ts", "node:fs", "by bun:*"],
-    ["lib/ip/prefix.ts", "ip-cidr", "no dependency"],
+    ["lib/sys/file.ts", "./node/host.ts", "is no test"],
+    ["plugins/main.ts", "../lib/sys/node/register.ts", "is no test"],
+    ["lib/sys/file.ts", "node:fs", "nothing but"],
+    ["plugins/bridge/add.ts", "koffi", "nothing but"],
+    ["lib/ip/prefix.ts", "ip-cidr", "nothing but"],
   ])("%s may not import %s", (file, target, rule) => {
     expect(rules(file, importing(target))).toEqual([expect.stringContaining(rule)])
   })
@@ -57,22 +57,42 @@ describe("arrows between layers", () => {
     expect(rules("lib/net/stack.ts", `// ${importing("node:fs")}/* ${importing("node:fs")} */`)).toEqual([])
   })
 
-  test.each(["lib/net/stack.test.ts", "lib/testing/fake-kernel.ts", "build/executable.ts", "conformance/lab/node.ts"])(
-    "%s is free to import what it needs",
-    (file) => {
-      expect(rules(file, importing("node:fs") + importing("../../plugins/registry.ts"))).toEqual([])
-    },
-  )
+  test.each([
+    "lib/net/stack.test.ts",
+    "lib/testing/fake-kernel.ts",
+    "lib/sys/node/plugin.ts",
+    "build/executable.ts",
+    "conformance/lab/node.ts",
+  ])("%s is free to import what it needs", (file) => {
+    expect(rules(file, importing("node:fs") + importing("../../plugins/registry.ts"))).toEqual([])
+  })
 })
 
-describe("the runtime's globals", () => {
-  test.each(["Bun.file(path)", "process.env", "const { env } = process", "`${" + "process.pid}`", "[Bun]"])(
-    "%s belongs to lib/sys",
-    (text) => {
-      expect(rules("lib/net/stack.ts", `\n${text}\n`)).toEqual([expect.stringContaining("global")])
-      expect(rules("lib/sys/process.ts", text)).toEqual([])
-    },
-  )
+describe("globals that are not ECMAScript's", () => {
+  test.each([
+    "Bun.file(path)",
+    "process.env",
+    "const { env } = process",
+    "`${" + "process.pid}`",
+    "[Bun]",
+    "new TextEncoder()",
+    "Buffer.from(x)",
+    "console.log(x)",
+    "performance.now()",
+    "setTimeout(f, 0)",
+    "Math.random()",
+    "globalThis.Date",
+  ])("%s is refused", (text) => {
+    for (const file of ["lib/net/stack.ts", "lib/sys/process.ts", "plugins/main.ts"]) {
+      expect(rules(file, `\n${text}\n`)).toEqual([expect.stringContaining("global")])
+    }
+    for (const file of ["lib/sys/node/process.ts", "scripts/x.ts"]) expect(rules(file, text)).toEqual([])
+  })
+
+  test("one module looks for the host", () => {
+    expect(rules("lib/sys/host.ts", "export const host = globalThis.host\n")).toEqual([])
+    expect(rules("lib/sys/host.ts", "process.exit()\n")).toHaveLength(1)
+  })
 
   test.each([
     "// Bun starts faster",
@@ -81,6 +101,8 @@ describe("the runtime's globals", () => {
     "subprocess.x",
     "child.process",
     "{ process: 1 }",
+    "Math.max(1, 2)",
+    "resetTimeout()",
   ])("%s is no use of them", (text) => {
     expect(rules("lib/net/stack.ts", text)).toEqual([])
   })
