@@ -35,10 +35,10 @@ export function readLiveNamespaces(): LiveNamespaces {
     if (status && `${status.inode}` === inode) mounted.add(stampOfMounted(status))
     else unmounted.add(inode)
   }
-  for (const process of numbersIn("/proc")) {
-    if (process === INIT) continue
-    for (const thread of numbersIn(`/proc/${process}/task`)) {
-      const status = unlessGone(() => fileStatus(`/proc/${process}/task/${thread}/ns/net`))
+  for (const pid of numbersIn("/proc")) {
+    if (pid === INIT) continue
+    for (const thread of numbersIn(`/proc/${pid}/task`)) {
+      const status = unlessGone(() => fileStatus(`/proc/${pid}/task/${thread}/ns/net`))
       if (status && !mounted.has(stampOfMounted(status))) unmounted.add(`${status.inode}`)
     }
   }
