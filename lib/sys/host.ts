@@ -128,10 +128,5 @@ export interface FileSystem {
   readonly flags: number
 }
 
-declare global {
-  /** Made by the program that runs the product. */
-  var host: Host
-}
-
-// biome-ignore lint/suspicious/noRedeclare: the global and the export are one
-export const host: Host = globalThis.host
+/** Made by the program that runs the product. */
+export const host: Host = (globalThis as typeof globalThis & { host: Host }).host

@@ -2,4 +2,4 @@
 
 import { nodeHost } from "./host.ts"
 
-globalThis.host = nodeHost
+Object.assign(globalThis, { host: nodeHost })

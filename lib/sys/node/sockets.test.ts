@@ -8,8 +8,19 @@ import { interruptedWhile } from "../../testing/signal.ts"
 import { nodeHost as host } from "./host.ts"
 import { libc } from "./libc.ts"
 
-const { ENOENT, ENOTDIR, EBADF, EAGAIN, EINVAL, ENOTSOCK, EMSGSIZE, ENOPROTOOPT, EPROTONOSUPPORT, ECONNREFUSED } =
-  constants.errno
+const {
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  EBADF,
+  EAGAIN,
+  EINVAL,
+  ENOTSOCK,
+  EMSGSIZE,
+  ENOPROTOOPT,
+  EPROTONOSUPPORT,
+  ECONNREFUSED,
+} = constants.errno
 
 const NETLINK_ROUTE = 0
 const NETLINK_USERSOCK = 2
@@ -121,7 +132,8 @@ test("sendTo says why it cannot, and leaves no descriptor behind", () => {
   expect(host.sendTo(`${path}-none`, new Uint8Array(1))).toBe(-ENOENT)
   expect(host.sendTo(`${path}/x`, new Uint8Array(1))).toBe(-ENOTDIR)
   expect(host.sendTo(`${path}\0`, new Uint8Array(1))).toBe(-EINVAL)
-  expect(host.sendTo(`/${"x".repeat(120)}`, new Uint8Array(1))).toBe(-EINVAL)
+  expect(host.sendTo(`/${"x".repeat(107)}`, new Uint8Array(1))).toBe(-ENAMETOOLONG)
+  expect(host.sendTo(`/${"x".repeat(106)}`, new Uint8Array(1))).toBe(-ENOENT)
   expect(host.sendTo(path, new Uint8Array(16 << 20))).toBe(-EMSGSIZE)
   expect(readdirSync("/proc/self/fd").length).toBe(before)
 })

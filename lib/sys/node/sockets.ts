@@ -2,7 +2,7 @@ import { constants } from "node:os"
 import type { Host } from "../host.ts"
 import { answerOf, cString, libc } from "./libc.ts"
 
-const { EINVAL, EMSGSIZE } = constants.errno
+const { EINVAL, EMSGSIZE, ENAMETOOLONG } = constants.errno
 
 const CLONE_NEWNET = 0x40000000
 const AF_UNIX = 1
@@ -38,7 +38,8 @@ function receive(fd: number, buffer: Uint8Array): number {
 function sendTo(path: string, bytes: Uint8Array): number {
   const name = cString(path)
   if (!name) return -EINVAL
-  const address = new Uint8Array(2 + name.length) // struct sockaddr_un
+  const address = new Uint8Array(110) // struct sockaddr_un
+  if (2 + name.length > address.length) return -ENAMETOOLONG
   new DataView(address.buffer).setUint16(0, AF_UNIX, true)
   address.set(name, 2)
   const fd = answerOf(() => libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))

@@ -6,7 +6,7 @@ import { scratchDirectory } from "../../testing/scratch.ts"
 import type { Ended } from "../host.ts"
 import { nodeHost as host } from "./host.ts"
 
-const { ENOENT, ENOEXEC, EACCES, EINVAL } = constants.errno
+const { EFBIG, ENOENT, ENOEXEC, EACCES, EINVAL } = constants.errno
 
 const LONG = 60_000
 const PATH = `PATH=${process.env["PATH"]}`
@@ -72,18 +72,18 @@ test("megabytes go in and out, whether or not all is read", () => {
   expect(ended(programOf("exec true"), { stdin: megabytes })).toMatchObject({ exitCode: 0, timedOut: false })
 })
 
-test("what takes too long is killed with all that it started, and what it wrote is kept", () => {
+test("what takes too long is killed with all that it started, and what it wrote is kept", async () => {
   const path = programOf("sleep 600 & echo $!; sleep 600")
   const outcome = ended(path, { milliseconds: 500 })
   expect(outcome).toMatchObject({ exitCode: undefined, signal: 9, timedOut: true })
   expect(outcome.stdout).toMatch(/^\d+\n$/)
-  expect(isRunning(outcome.stdout.trim())).toBe(false)
+  await expect.poll(() => isRunning(outcome.stdout.trim())).toBe(false)
 })
 
-test("what it started and left behind with its stdout is waited for, and killed in the end", () => {
+test("what it started and left behind with its stdout is waited for, and killed in the end", async () => {
   const outcome = ended(programOf("sleep 600 & echo $!"), { milliseconds: 500 })
   expect(outcome).toMatchObject({ exitCode: 0, timedOut: true })
-  expect(isRunning(outcome.stdout.trim())).toBe(false)
+  await expect.poll(() => isRunning(outcome.stdout.trim())).toBe(false)
 })
 
 /** A process that has been killed may still wait for init to notice. */
@@ -91,6 +91,13 @@ function isRunning(pid: string): boolean {
   if (!existsSync(`/proc/${pid}`)) return false
   return !/^State:\t[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
 }
+
+test("more output than anybody can want is EFBIG, and ends it", async () => {
+  const pid = `${scratchDirectory()}/pid`
+  const path = programOf(`echo $$ > ${pid}; head -c 20000000 /dev/zero; sleep 600`)
+  expect(host.spawn(path, [PATH], nothing, LONG)).toBe(-EFBIG)
+  await expect.poll(() => isRunning(readFileSync(pid, "utf8").trim())).toBe(false)
+})
 
 test("what cannot be started says why", () => {
   const path = programOf("true")

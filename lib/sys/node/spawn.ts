@@ -4,7 +4,10 @@ import { constants as system } from "node:os"
 import type { Ended } from "../host.ts"
 import { errnoOf } from "./errno.ts"
 
-const { EINVAL, ENOEXEC, ETIMEDOUT } = system.errno
+const { EFBIG, EINVAL, ENOBUFS, ENOEXEC, ETIMEDOUT } = system.errno
+
+/** What a program may write to stdout, and to stderr, before it is killed. */
+const OUTPUT_LIMIT = 16 << 20
 
 /** As lib/sys/host.ts promises. What left the program's process group is not killed with it. */
 export function spawn(
@@ -23,7 +26,7 @@ export function spawn(
     detached: true,
     timeout: Math.max(1, milliseconds),
     killSignal: "SIGKILL",
-    maxBuffer: Number.POSITIVE_INFINITY,
+    maxBuffer: OUTPUT_LIMIT,
   }
   const ended = spawnSync(path.includes("/") ? path : `./${path}`, [], options)
   // An error does not mean that nothing ran: it is EPIPE if the program did not read all of stdin.
@@ -35,9 +38,11 @@ function nameAndValue(variable: string): [string, string] {
   return [variable.slice(0, at), variable.slice(at + 1)]
 }
 
-function outcomeOf({ pid, status, signal, error, stdout, stderr }: SpawnSyncReturns<Buffer>): Ended {
-  const timedOut = error !== undefined && errnoOf(error) === -ETIMEDOUT
-  if (timedOut) killGroup(pid)
+function outcomeOf({ pid, status, signal, error, stdout, stderr }: SpawnSyncReturns<Buffer>): Ended | number {
+  const errno = error && errnoOf(error)
+  const timedOut = errno === -ETIMEDOUT
+  if (timedOut || errno === -ENOBUFS) killGroup(pid)
+  if (errno === -ENOBUFS) return -EFBIG
   return {
     exitCode: status ?? undefined,
     signal: signal ? system.signals[signal] : undefined,

@@ -1,9 +1,6 @@
 import { execFileSync } from "node:child_process"
-import { constants } from "node:os"
 import { expect, test } from "vitest"
 import { nodeHost as host } from "./host.ts"
-
-const { EINVAL } = constants.errno
 
 test("encode makes UTF-8, of half a surrogate pair U+FFFD", () => {
   expect([...host.encode("aé漢😀\0")]).toEqual([...Buffer.from("61c3a9e6bca2f09f988000", "hex")])
@@ -41,11 +38,10 @@ test("sha512 of half a surrogate pair is that of U+FFFD", () => {
   expect(host.sha512("\ud83d")).toBe(host.sha512("\ufffd"))
 })
 
-test("random fills all of a buffer of 256 bytes, each time anew, and no larger one", () => {
+test("random fills all of a buffer of 256 bytes, each time anew", () => {
   const [one, other] = [new Uint8Array(256), new Uint8Array(256)]
   expect(host.random(one)).toBe(256)
   expect(host.random(other)).toBe(256)
   expect(one).not.toEqual(other)
   expect(new Set(one).size).toBeGreaterThan(50)
-  expect(host.random(new Uint8Array(257))).toBe(-EINVAL)
 })
