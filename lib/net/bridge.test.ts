@@ -17,7 +17,6 @@ import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGa
 import { Conflict } from "./conflict.ts"
 import { Undo } from "./undo.ts"
 
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 vi.mock("./stack.ts", () => ({ trySysctl: vi.fn() }))
 
 const wish: BridgeWish = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }

@@ -1,9 +1,6 @@
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { formatMac } from "../ip/mac.ts"
 import { ifbMac, ifbNames } from "./ifb.ts"
-
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
-vi.mock("./stack.ts", () => ({}))
 
 const owner = { network: "podnet", containerId: "dummy", ifname: "eth0" }
 

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { ifnameProblem } from "../cni/environment.ts"
 import {
   gatewayPortName,
@@ -9,8 +9,6 @@ import {
   ownerAlias,
   temporaryName,
 } from "./names.ts"
-
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 
 const owner: Owner = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
 const bytesOf = (text: string) => new TextEncoder().encode(text).length

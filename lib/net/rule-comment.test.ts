@@ -1,7 +1,5 @@
-import { expect, test, vi } from "vitest"
+import { expect, test } from "vitest"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
-
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 
 const one = { network: "unit-test", containerId: "one", ifname: "eth0" }
 

@@ -1,12 +1,8 @@
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { decodeLink } from "../netlink/route/link.ts"
 import { agreed, EEXIST, FakeStack, found, linkMessage, refused } from "../testing/fake-stack.ts"
 import { policeEgress } from "./shaping.ts"
 import { Undo } from "./undo.ts"
-
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
-vi.mock("../sys/file.ts", () => ({}))
-vi.mock("./stack.ts", () => ({}))
 
 const ENOENT = 2
 const EINVAL = 22

@@ -6,7 +6,6 @@ import { agreed, EEXIST, FakeStack, found, linkMessage, nothing, refused } from 
 import { Conflict } from "./conflict.ts"
 import { ensureGatewayInterface, setPortVlans } from "./vlan.ts"
 
-vi.mock("../sys/digest.ts", () => import("../testing/digest.ts"))
 vi.mock("./stack.ts", () => ({ trySysctl: vi.fn() }))
 
 /** RTM_NEWLINK of the bridge family, with `[flags, id]` of each VLAN. */

@@ -1,8 +1,6 @@
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { commentData } from "../../netlink/netfilter/comment.ts"
 import { commentOf, isNoteOf, markOf, ownerIn } from "./marks.ts"
-
-vi.mock("../../sys/digest.ts", async () => await import("../../testing/digest.ts"))
 
 const owner = { network: "podnet", containerId: "3f2a", ifname: "eth0" }
 const long = { network: "n".repeat(200), containerId: "c".repeat(300), ifname: "x".repeat(15) }
