@@ -1,0 +1,143 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import { describe, expect, test } from "vitest"
+import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
+import { scratchDirectory } from "../../lib/testing/scratch.ts"
+import { LeaseIndex } from "./lease-index.ts"
+import { type Owner, ownerOf } from "./owner.ts"
+import type { Tenancy } from "./tenancy.ts"
+
+const addresses = (...texts: string[]) => texts.map((text) => parseAddress(text) as Address)
+const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
+const home: Tenancy = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }
+
+/** Where an index and the leases that it is of can be. */
+function place(): { path: string; leases: string } {
+  const directory = scratchDirectory()
+  mkdirSync(`${directory}/net`)
+  return { path: `${directory}/.cni-ts/net`, leases: `${directory}/net` }
+}
+
+const read = (index: LeaseIndex, whose: Owner) => index.get(whose)?.map(formatAddress)
+const three = () =>
+  new Map(["a", "b", "c"].map((id, at) => [owner(id), addresses(`10.1.2.${at + 2}`, `fd00::${at + 2}`)]))
+
+describe("an index", () => {
+  test("tells what it was made from, part by part", () => {
+    const { path } = place()
+    new LeaseIndex(path).replace(three())
+    const index = new LeaseIndex(path)
+    expect(read(index, owner("b"))).toEqual(["10.1.2.3", "fd00::3"])
+    expect(read(index, owner("none"))).toEqual([])
+    expect(statSync(path).mode & 0o777).toBe(0o700)
+    for (const name of readdirSync(path)) expect(name).toMatch(/^[0-9a-f]{2}$/)
+  })
+
+  test("tells one owner's change, and forgets an owner without addresses with the file", () => {
+    const { path } = place()
+    const index = new LeaseIndex(path)
+    index.replace(three())
+    const files = readdirSync(path).length
+    index.set(owner("b"), addresses("10.1.2.9"))
+    expect(read(new LeaseIndex(path), owner("b"))).toEqual(["10.1.2.9"])
+    expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
+    index.set(owner("b"), [])
+    expect(readdirSync(path)).toHaveLength(files - 1)
+  })
+
+  test("forgets whom it is not made from again, and keeps where the others live", () => {
+    const { path } = place()
+    new LeaseIndex(path).replace(three())
+    for (const id of ["a", "b"]) new LeaseIndex(path).set(owner(id), addresses("10.1.2.9"), home)
+    const left = three()
+    left.delete(owner("b"))
+    new LeaseIndex(path).replace(left)
+    expect(new LeaseIndex(path).housed()).toEqual([
+      { owner: owner("a"), addresses: left.get(owner("a")), tenancy: home },
+    ])
+    expect(new LeaseIndex(path).housed(owner("c"))).toEqual([])
+    expect(new LeaseIndex(path).housed(owner("a"))).toHaveLength(1)
+  })
+
+  test("keeps its hands off files that are none of its own", () => {
+    const { path } = place()
+    mkdirSync(path, { recursive: true })
+    for (const name of ["notes", "abc", "AB"]) writeFileSync(`${path}/${name}`, "x")
+    new LeaseIndex(path).replace(three())
+    new LeaseIndex(path).replace(new Map())
+    expect(readdirSync(path).sort()).toEqual(["AB", "abc", "notes"])
+  })
+
+  test.each(["", "\0".repeat(60), "cni-ts lease index 1\n", 'cni-ts lease index 2\n"a'])(
+    "knows that a part is damaged that says %j",
+    (text) => {
+      const { path } = place()
+      new LeaseIndex(path).replace(three())
+      for (const name of readdirSync(path)) writeFileSync(`${path}/${name}`, text)
+      expect(new LeaseIndex(path).get(owner("a"))).toBeUndefined()
+      new LeaseIndex(path).replace(three())
+      expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
+    },
+  )
+
+  test("writes nothing that a leftover scratch file leads to", () => {
+    const { path } = place()
+    mkdirSync(path, { recursive: true })
+    const victim = `${path}/../victim`
+    writeFileSync(victim, "precious")
+    symlinkSync(victim, `${path}/scratch`)
+    new LeaseIndex(path).replace(three())
+    expect(readFileSync(victim, "utf8")).toBe("precious")
+  })
+})
+
+describe("the mark", () => {
+  test("makes an index current until anybody changes the leases, or the index", () => {
+    for (const changed of ["leases", "path"] as const) {
+      const where = place()
+      const index = new LeaseIndex(where.path)
+      index.replace(three())
+      expect(index.isCurrent(where.leases)).toBe(false)
+      index.mark(where.leases)
+      expect(new LeaseIndex(where.path).isCurrent(where.leases)).toBe(true)
+      writeFileSync(`${where[changed]}/x`, "")
+      expect(new LeaseIndex(where.path).isCurrent(where.leases)).toBe(false)
+    }
+  })
+
+  test("is another each time, so that a backup of either directory is not believed", () => {
+    const { path, leases } = place()
+    const index = new LeaseIndex(path)
+    index.replace(three())
+    const marks = Array.from({ length: 20 }, () => {
+      index.mark(leases)
+      return statSync(leases).mtimeMs
+    })
+    expect(new Set(marks).size).toBeGreaterThan(18)
+  })
+
+  test.each([0, 1, 1_763_950_000, 1 << 28])("is not the time %i, which a clock may show", (seconds) => {
+    const { path, leases } = place()
+    const index = new LeaseIndex(path)
+    index.replace(three())
+    for (const directory of [path, leases]) utimesSync(directory, seconds, seconds)
+    expect(index.isCurrent(leases)).toBe(false)
+  })
+
+  test("is none without an index", () => {
+    const { path, leases } = place()
+    expect(new LeaseIndex(path).isCurrent(leases)).toBe(false)
+    expect(new LeaseIndex(path).housed()).toEqual([])
+  })
+})
+
+test.each([".cni-ts", ".cni-ts/net"])("an index is not made where a symbolic link %s leads", (name) => {
+  const { path, leases } = place()
+  const victim = `${leases}/../victim`
+  mkdirSync(`${victim}/net`, { recursive: true })
+  for (const file of ["ab", "net/ab"]) writeFileSync(`${victim}/${file}`, "x")
+  if (name !== ".cni-ts") mkdirSync(`${leases}/../.cni-ts`)
+  symlinkSync(victim, `${leases}/../${name}`)
+  const index = new LeaseIndex(path)
+  expect(() => index.replace(three())).toThrow("ENOTDIR")
+  expect(readdirSync(victim, { recursive: true }).sort()).toEqual(["ab", "net", "net/ab"])
+})
