@@ -3,12 +3,13 @@ import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 
 /**
- * Runs a module of this folder as a process of its own, privileged in a network namespace of its own, in which `lo` is down; answers
+ * Runs a module of this folder as a process of its own, which may do with its network and mounts what it likes: they are its own, and
+ * `lo` is down. Whoever is not root becomes root of a user namespace, and sees in /proc no processes that are closed to it. Answers
  * what the module printed, which is JSON.
  */
 export function namespaced(module: string): unknown {
-  const privileges = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]
+  const privileges = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
   const tsx = createRequire(import.meta.url).resolve("tsx/cli")
-  const command = ["--net", process.execPath, tsx, fileURLToPath(new URL(module, import.meta.url))]
+  const command = ["--net", "--mount", process.execPath, tsx, fileURLToPath(new URL(module, import.meta.url))]
   return JSON.parse(execFileSync("unshare", [...privileges, ...command], { encoding: "utf8" }))
 }

@@ -1,0 +1,38 @@
+/** Prints why a pod's lease is taken back at each stage of the end of its network namespace. */
+
+import "../sys/node/register.ts"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { openLeases } from "../../ipam/host-local/lease-store.ts"
+import { ownerOf } from "../../ipam/host-local/owner.ts"
+import { readResidence } from "../../ipam/host-local/residence.ts"
+import { SecondNetwork } from "./second-network.ts"
+
+async function main(): Promise<void> {
+  const place = { dataDir: mkdtempSync(join(tmpdir(), "cni-ts-")), network: "net" }
+  await using pod = new SecondNetwork()
+  await pod.inhabit()
+  lease()
+  const mounted = reasons()
+  pod.unmount()
+  const inhabited = reasons()
+  await pod.desert()
+  const deserted = reasons()
+  console.log(JSON.stringify({ mounted, inhabited, deserted, again: reasons() }))
+  rmSync(place.dataDir, { recursive: true })
+
+  function lease(): void {
+    using store = openLeases(place)
+    const owner = ownerOf({ containerId: "a", ifname: "eth0" })
+    store.take({ family: 4, value: 0x0a010203n }, owner)
+    store.keep(owner, readResidence(pod.path))
+  }
+
+  function reasons(): string[] {
+    using store = openLeases(place)
+    return store.reclaim().map(({ reason }) => reason)
+  }
+}
+
+await main()
