@@ -25,8 +25,8 @@ const IMAGE_ADDRESS = "0x20000000"
 
 /** How an executable is made other than for users. */
 export interface Options {
-  /** With the names of the TypeScript's functions, for a profile. */
-  readonly named?: boolean
+  /** Keeps the names of the TypeScript's functions, and samples them (lib/sys/native/profile.c). */
+  readonly profile?: boolean
 }
 
 /**
@@ -39,9 +39,9 @@ export async function makeExecutable(
   options: Options = {},
 ): Promise<void> {
   const [script, engine, host, compiler] = await Promise.all([
-    bundle(options),
+    bundle({ named: options.profile === true }),
     engineObjects(target),
-    hostObjects(target),
+    hostObjects(target, options),
     byteCodeCompiler(),
   ])
   const objects = [...host, ...engine]
@@ -49,7 +49,7 @@ export async function makeExecutable(
   mkdirSync(join(root, ".cache"), { recursive: true })
   const scratch = mkdtempSync(join(root, ".cache/executable-"))
   try {
-    const flags = options.named ? ["names"] : []
+    const flags = options.profile ? ["names"] : []
     const code = execFileSync(compiler, flags, { input: script.replace(MARK_PLACEHOLDER, mark), maxBuffer: 64 << 20 })
     const program = linked(toolchainFor(target), objects, scratch, code)
     appendFileSync(program, mark)
@@ -60,8 +60,9 @@ export async function makeExecutable(
   }
 }
 
-function hostObjects(target: Target): Promise<string[]> {
-  return objectsOf({ name: "host", sources: native, flags: [...ownFlags, "-isystem", engineSources()] }, target)
+function hostObjects(target: Target, { profile }: Options): Promise<string[]> {
+  const flags = [...ownFlags, "-isystem", engineSources(), ...(profile ? ["-DPROFILE"] : [])]
+  return objectsOf({ name: profile ? "host-profiled" : "host", sources: native, flags }, target)
 }
 
 /** The program that turns a script into byte code, on this machine. */

@@ -26,7 +26,6 @@ import type { Tenancy } from "./tenancy.ts"
 
 const SCRATCH = "scratch"
 const MAX_BUCKET_BYTES = 64 << 20
-const USUAL_BUCKET_BYTES = 64 << 10
 
 /**
  * Who holds which addresses, so that finding an attachment's leases does not mean reading everybody's: files in a directory
@@ -109,7 +108,7 @@ export class LeaseIndex {
 
   #text(bucket: string): string {
     if (this.#read?.bucket !== bucket) {
-      const text = readRegular(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES, USUAL_BUCKET_BYTES) ?? emptyBucket
+      const text = readRegular(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES) ?? emptyBucket
       this.#read = { bucket, text }
     }
     return this.#read.text

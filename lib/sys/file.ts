@@ -126,20 +126,13 @@ export function renameFile(path: string, newName: string): void {
 
 /**
  * The text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
- * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits. `usual` is a size that
- * most files stay below: those cost one read.
+ * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits.
  */
-export function readRegular(path: string, limit: number, usual = 512): string | undefined {
+export function readRegular(path: string, limit: number): string | undefined {
   try {
-    using file = openFile(path, O_RDONLY | host.O_NOFOLLOW | O_NONBLOCK)
-    let length = 0
-    for (let buffer = new Uint8Array(usual); length <= limit; buffer = enlarged(buffer)) {
-      length += checked(`read ${path}`, host.read(file.fd, buffer.subarray(length)))
-      if (length < buffer.length) return host.decode(buffer.subarray(0, length)) // a short read ends a regular file
-    }
-    return undefined
+    return checked(`read ${path}`, host.readFile(path, limit))
   } catch (error) {
-    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EAGAIN")) return undefined
+    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EAGAIN", "EFBIG")) return undefined
     throw error
   }
 }

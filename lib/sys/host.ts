@@ -46,6 +46,11 @@ export interface Host {
   read(fd: number, buffer: Uint8Array): number
   /** pread(2): as `read`, from `offset` on. */
   readAt(fd: number, buffer: Uint8Array, offset: number): number
+  /**
+   * The text of the regular file of that very name, which costs three system calls. Follows no symbolic link of that name (ELOOP), and
+   * waits for nobody (EAGAIN). EFBIG if it is longer than `limit` bytes.
+   */
+  readFile(path: string, limit: number): string | number
   /** write(2), waiting while the other side is slow: how many of `bytes` were written. */
   write(fd: number, bytes: Uint8Array): number
   /** Puts a file's content on the disk (fdatasync(2)). */

@@ -14,8 +14,8 @@ export class SystemError extends Error {
 
 /** Returns what the host answered; throws a SystemError, whose sentence "cannot ..." `asked` completes, if that is a negative errno. */
 export function checked(asked: string, answer: number): number
-export function checked<Value extends object>(asked: string, answer: Value | number): Value
-export function checked(asked: string, answer: object | number): object | number {
+export function checked<Value extends object | string>(asked: string, answer: Value | number): Value
+export function checked(asked: string, answer: object | string | number): object | string | number {
   if (typeof answer === "number" && answer < 0) throw new SystemError(errnoName(-answer), asked)
   return answer
 }

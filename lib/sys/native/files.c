@@ -58,6 +58,51 @@ static JSValue file_read_at(CALL)
     return answer(js, count);
 }
 
+/* The text of a regular file from here to its end, which a read that brings less than it could is at. */
+static JSValue rest_of(JSContext *js, int fd, size_t limit)
+{
+    static uint8_t usual[64 << 10];
+    uint8_t *buffer = usual;
+    size_t size = sizeof usual, length = 0;
+    for (;;) {
+        ssize_t count;
+        RETRY(count, read(fd, buffer + length, size - length));
+        length += count > 0 ? (size_t)count : 0;
+        JSValue result = JS_UNDEFINED;
+        if (count == -1)
+            result = answer(js, count);
+        else if (length > limit)
+            result = JS_NewInt32(js, -EFBIG);
+        else if (length < size)
+            result = text_of(js, buffer, length);
+        uint8_t *larger = JS_IsUndefined(result) ? js_realloc(js, buffer == usual ? NULL : buffer, 2 * size) : NULL;
+        if (!larger) {
+            if (buffer != usual)
+                js_free(js, buffer);
+            return JS_IsUndefined(result) ? JS_EXCEPTION : result;
+        }
+        if (buffer == usual)
+            memcpy(larger, usual, length);
+        buffer = larger;
+        size *= 2;
+    }
+}
+
+static JSValue file_read_file(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    int fd;
+    RETRY(fd, open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    JSValue result = fd == -1 ? answer(js, fd) : rest_of(js, fd, (size_t)integer_of(js, argv[1]));
+    if (fd != -1)
+        close(fd);
+    JS_FreeCString(js, path);
+    return result;
+}
+
 static JSValue file_write(CALL)
 {
     (void)self, (void)argc;
@@ -261,6 +306,7 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("close", 1, file_close),
     JS_CFUNC_DEF("read", 2, file_read),
     JS_CFUNC_DEF("readAt", 3, file_read_at),
+    JS_CFUNC_DEF("readFile", 2, file_read_file),
     JS_CFUNC_DEF("write", 2, file_write),
     JS_CFUNC_DEF("sync", 1, file_sync),
     JS_CFUNC_DEF("truncate", 2, file_truncate),

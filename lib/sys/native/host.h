@@ -67,6 +67,9 @@ JSValue no_path(JSContext *js);
 /* The text of a string in UTF-8, to be released by JS_FreeCString. NULL, and an exception, if there is no memory. */
 const char *utf8_of(JSContext *js, JSValueConst value, size_t *length);
 
+/* The text that the bytes are, U+FFFD standing for what is not UTF-8. */
+JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length);
+
 /* Lists of functions that the bundle gets. */
 
 extern const JSCFunctionListEntry text_functions[], file_functions[], status_functions[], socket_functions[], process_functions[],
@@ -86,5 +89,10 @@ void process_begin(int argc, char **argv);
 
 /* By a clock that nobody sets. */
 int64_t milliseconds_now(void);
+
+/* profile.c */
+
+/* Samples what runs from here on, if the executable is built for it. */
+void profile_begin(JSContext *js);
 
 #endif

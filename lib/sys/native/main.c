@@ -175,6 +175,7 @@ int main(int argc, char **argv)
     catch_stack_end();
     occupy_standard_descriptors();
     limit_stack(roots->runtime);
+    profile_begin(roots->context);
     JSValue result = JS_Call(roots->context, roots->main, JS_UNDEFINED, 0, NULL);
     if (JS_IsException(result))
         say_last_words(roots);

@@ -96,16 +96,19 @@ static JSValue decode_with_replacements(JSContext *js, const uint8_t *text, size
     return string;
 }
 
+JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length)
+{
+    if (valid_prefix(bytes, length) < length)
+        return decode_with_replacements(js, bytes, length);
+    return JS_NewStringLen(js, (const char *)bytes, length);
+}
+
 static JSValue text_decode(CALL)
 {
     (void)self, (void)argc;
     size_t length;
     const uint8_t *bytes = bytes_of(js, argv[0], &length);
-    if (!bytes)
-        return JS_EXCEPTION;
-    if (valid_prefix(bytes, length) < length)
-        return decode_with_replacements(js, bytes, length);
-    return JS_NewStringLen(js, (const char *)bytes, length);
+    return bytes ? text_of(js, bytes, length) : JS_EXCEPTION;
 }
 
 static JSValue text_encode(CALL)
