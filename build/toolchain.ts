@@ -91,9 +91,7 @@ function ownLibrary(flags: readonly string[]): Toolchain {
 function musl(architecture: Architecture): Toolchain {
   const { cpu, flags } = kinds[architecture]
   const compiler = program(`${cpu}-linux-gnu-gcc`)
-  const root = execFileSync(join(fileURLToPath(import.meta.url), "../engine/sysroot"), [architecture], {
-    encoding: "utf8",
-  }).trim()
+  const root = sysroot(architecture)
   const library = (file: string) => join(root, `usr/lib/${cpu}-linux-musl`, file)
   if (!existsSync(library("libc.a"))) throw new Error(missing(library("libc.a")))
   return {
@@ -107,9 +105,20 @@ function musl(architecture: Architecture): Toolchain {
     ],
     objcopy: program(`${cpu}-linux-gnu-objcopy`),
     nm: program(`${cpu}-linux-gnu-nm`),
-    runner: architecture === ownArchitecture() ? [] : [program(`qemu-${cpu}`, `qemu-${cpu}-static`)],
+    runner: architecture === ownArchitecture() ? [] : [program(`qemu-${cpu}`)],
     identity: `${versionOf(compiler)} ${digestOf(library("libc.a"))}`,
   }
+}
+
+/** The directory under which the architecture's C library and the kernel's headers lie: `/`, or one in .cache. */
+function sysroot(architecture: Architecture): string {
+  const script = join(fileURLToPath(import.meta.url), "../engine/sysroot")
+  return execFileSync(script, [architecture], { encoding: "utf8" }).trim()
+}
+
+/** The file that says under which terms musl, which is in the executables, may be passed on. */
+export function muslLicense(architecture: Architecture): string {
+  return join(sysroot(architecture), "usr/share/doc/musl-dev/copyright")
 }
 
 /** musl's headers, the compiler's own, and after all others the kernel's, which lie among glibc's. */
@@ -123,12 +132,11 @@ function headers(compiler: string, cpu: string, root: string): string[] {
   ]
 }
 
-/** The first of those programs that is on the PATH. */
-function program(...names: readonly string[]): string {
+/** That program, if it is on the PATH. */
+function program(name: string): string {
   const directories = (process.env["PATH"] ?? "").split(delimiter)
-  const found = names.find((name) => directories.some((directory) => isExecutable(join(directory, name))))
-  if (!found) throw new Error(missing(names.join(" or ")))
-  return found
+  if (!directories.some((directory) => isExecutable(join(directory, name)))) throw new Error(missing(name))
+  return name
 }
 
 function isExecutable(path: string): boolean {
