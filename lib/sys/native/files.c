@@ -9,9 +9,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+/* As open(2). musl's own makes a second system call to have the file closed in programs that are started. */
+static int open_file(const char *path, int flags, mode_t mode)
+{
+    int fd;
+    RETRY(fd, (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
+    return fd;
+}
 
 static JSValue file_open(CALL)
 {
@@ -19,9 +28,7 @@ static JSValue file_open(CALL)
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    int fd;
-    RETRY(fd, open(path, (int)integer_of(js, argv[1]) | O_CLOEXEC, (mode_t)integer_of(js, argv[2])));
-    JSValue result = answer(js, fd);
+    JSValue result = answer(js, open_file(path, (int)integer_of(js, argv[1]), (mode_t)integer_of(js, argv[2])));
     JS_FreeCString(js, path);
     return result;
 }
@@ -94,8 +101,7 @@ static JSValue file_read_file(CALL)
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    int fd;
-    RETRY(fd, open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    int fd = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     JSValue result = fd == -1 ? answer(js, fd) : rest_of(js, fd, (size_t)integer_of(js, argv[1]));
     if (fd != -1)
         close(fd);
