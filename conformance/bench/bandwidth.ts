@@ -1,6 +1,9 @@
 import { output } from "../lab/run.ts"
-import { type Command, type Cost, timed } from "./contender.ts"
+import type { Command } from "./contender.ts"
 import { Pod } from "./pod.ts"
+import { type Rows, record } from "./rows.ts"
+import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
+import { type Cost, timed } from "./stopwatch.ts"
 
 /** A pod on a veth pair, whose host's end is named after it. */
 export class LinkedPod extends Pod {
@@ -40,6 +43,19 @@ export class LimitContender {
       CNI_IFNAME: "eth0",
       CNI_PATH: this.#bin,
     }
-    return timed([`${this.#bin}/bandwidth`], env, JSON.stringify(config))
+    return timed({ argv: [`${this.#bin}/bandwidth`], env, stdin: JSON.stringify(config) })
   }
+}
+
+/** The limits of both directions, egress by ifb on both sides, of pods that are connected already. */
+export function measureLimits(rows: Rows, { dir, runs }: Options): void {
+  const both = (["reference", "ours"] as const).map((name) => [name, new LimitContender(`${dir}/${name}`)] as const)
+  repeat(rows, runs, (target, run) => {
+    const pods = { reference: new LinkedPod(), ours: new LinkedPod() }
+    for (const command of COMMANDS) {
+      const name = `bandwidth ${command}`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+    }
+    for (const { veth } of Object.values(pods)) output(["ip", "link", "del", veth])
+  })
 }

@@ -1,7 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { CNITOOL } from "../lab/executables.ts"
-import { type Cost, timed } from "./contender.ts"
-import type { Pod } from "./pod.ts"
+import { output } from "../lab/run.ts"
+import { Pod } from "./pod.ts"
+import { type Rows, record } from "./rows.ts"
+import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
+import { type Cost, timed } from "./stopwatch.ts"
 
 /** One implementation's whole chain as a kubelet's pod has it: bridge with masquerading, portmap and bandwidth, driven by cnitool. */
 export class ChainContender {
@@ -36,6 +39,25 @@ export class ChainContender {
     const limits = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 }
     const capabilities = { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits }
     const env = { ...this.#env, CAP_ARGS: JSON.stringify(capabilities) }
-    return timed([CNITOOL, command.toLowerCase(), this.#name, namespace.path], env, "")
+    return timed({ argv: [CNITOOL, command.toLowerCase(), this.#name, namespace.path], env, stdin: "" })
   }
+}
+
+/** The whole chain through cnitool, whose own time is in it. */
+export function measureChain(rows: Rows, { dir, runs }: Options): void {
+  output(["mount", "-t", "tmpfs", "cni-ts-bench", "/var/lib"]) // cnitool's cache
+  const both = [
+    ["reference", new ChainContender("reference", dir, "10.150.0.0/16")],
+    ["ours", new ChainContender("ours", dir, "10.151.0.0/16")],
+  ] as const
+  let port = 30_000
+  repeat(rows, runs, (target, run) => {
+    const pods = { reference: new Pod(), ours: new Pod() }
+    const ports = { reference: port++, ours: port++ }
+    for (const command of COMMANDS) {
+      for (const [side, contender] of turn(both, run)) {
+        record(target, `chain ${command}`, side, contender.call(command, pods[side], ports[side]))
+      }
+    }
+  })
 }

@@ -1,3 +1,5 @@
+import "./kernel-clock.ts" // before what needs a host
+
 import { type Address, plus } from "../../lib/ip/address.ts"
 import { localMac } from "../../lib/ip/mac.ts"
 import { defaultPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
@@ -11,13 +13,14 @@ import { Writer } from "../../lib/netlink/writer.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import { NETLINK_ROUTE, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
+import { inKernel } from "./kernel-clock.ts"
 import type { Pod } from "./pod.ts"
 
 const MTU = 1450
 
 /**
- * What the kernel alone takes for ADD and DEL: the requests without which a pod is not connected, by the cheapest means, from one warm
- * process. No lease, no question whether something is there already, no result.
+ * What the kernel alone takes for ADD and DEL: the system calls without which a pod is not connected, as few as there can be. No lease, no
+ * question whether something is there already, no result, and nothing of the process that makes them.
  */
 export class Floor {
   readonly #socket = new NetlinkSocket(NETLINK_ROUTE)
@@ -38,15 +41,11 @@ export class Floor {
   /** The milliseconds it takes to connect the pod. */
   add(pod: Pod): number {
     const offset = ++this.#pods + 1n
-    const began = performance.now()
-    this.#connect(pod, offset)
-    return performance.now() - began
+    return inKernel(() => this.#connect(pod, offset))
   }
 
   del(pod: Pod): number {
-    const began = performance.now()
-    removeLink(this.#host, vethName(pod))
-    return performance.now() - began
+    return inKernel(() => removeLink(this.#host, vethName(pod)))
   }
 
   #connect(pod: Pod, offset: bigint): void {

@@ -1,5 +1,11 @@
-import { type Command, type Cost, timed } from "./contender.ts"
+import { output } from "../lab/run.ts"
+import type { Command } from "./contender.ts"
 import { Pod } from "./pod.ts"
+import { type Rows, record, type Side } from "./rows.ts"
+import { COMMANDS, type Options, repeat } from "./runs.ts"
+import { type Cost, timed } from "./stopwatch.ts"
+
+const SIDES = ["ours", "reference"] as const
 
 /** One implementation's `portmap`, for pods that are not there: it maps ports to addresses that it is told. */
 export class PortContender {
@@ -35,7 +41,7 @@ export class PortContender {
       CNI_IFNAME: "eth0",
       CNI_PATH: this.#program,
     }
-    return timed([this.#program], env, JSON.stringify(config))
+    return timed({ argv: [this.#program], env, stdin: JSON.stringify(config) })
   }
 
   /** The next pod's number. */
@@ -44,8 +50,39 @@ export class PortContender {
   }
 }
 
-/** Maps ports of pods until `count` have some. */
-export function fill(contender: PortContender, count: number): void {
-  const pod = new Pod()
-  for (let number = contender.number(); number < count; number = contender.number()) contender.call("ADD", pod, number)
+/**
+ * The ports of one pod, first against the Go plugin as it is by default, then against its nftables backend. In its own ruleset each: in a
+ * common one the Go plugin would have ours written anew every time.
+ */
+export function measurePorts(rows: Rows, { dir, runs }: Options): void {
+  const rivals = [
+    ["portmap", undefined],
+    ["portmap beside Go by nftables", "nftables"],
+  ] as const
+  for (const [name, backend] of rivals) {
+    for (const side of SIDES) {
+      output(["nft", "flush", "ruleset"])
+      const contender = new PortContender(`${dir}/${side}`, side === "reference" ? backend : undefined)
+      measureSide(rows, name, side, contender, runs)
+    }
+  }
+  output(["nft", "flush", "ruleset"])
+}
+
+/** As measurePorts, among the ports of 499 other pods. */
+export function measureCrowd(rows: Rows, { dir, runs }: Options): void {
+  for (const side of SIDES) {
+    const contender = new PortContender(`${dir}/${side}`)
+    const pod = new Pod()
+    for (let others = 0; others < 499; others++) contender.call("ADD", pod, contender.number())
+    measureSide(rows, "portmap as the 500th pod", side, contender, side === "ours" ? runs : Math.min(runs, 5))
+    output(["nft", "flush", "ruleset"])
+  }
+}
+
+function measureSide(rows: Rows, name: string, side: Side, contender: PortContender, runs: number): void {
+  repeat(rows, runs, (target) => {
+    const [pod, number] = [new Pod(), contender.number()]
+    for (const command of COMMANDS) record(target, `${name} ${command}`, side, contender.call(command, pod, number))
+  })
 }

@@ -19,5 +19,5 @@ export function markdown(rows: readonly (readonly string[])[]): string {
     column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
   const line = (cells: readonly string[]) => `| ${cells.map(pad).join(" | ")} |`
   const rule = line(widths.map((width, column) => `${"-".repeat(width - (column ? 1 : 0))}${column ? ":" : ""}`))
-  return rows.map(line).toSpliced(1, 0, rule).join("\n")
+  return [line(head), rule, ...rows.slice(1).map(line)].join("\n")
 }

@@ -1,0 +1,109 @@
+import type { Implementation } from "../lab/executables.ts"
+import { output } from "../lab/run.ts"
+import { Contender, type Measured, type Stack, UPLINK } from "./contender.ts"
+import { Floor } from "./floor.ts"
+import { Pod } from "./pod.ts"
+import { type Rows, record, rowOf } from "./rows.ts"
+import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
+
+const AT_ONCE = 8
+
+type Contenders = readonly (readonly [Implementation, Contender])[]
+
+function subnets(stack: Stack, number: number): string[] {
+  const ipv4 = `10.${number + (stack === "IPv4" ? 0 : 10)}.0.0/16`
+  return stack === "IPv4" ? [ipv4] : [ipv4, `fd00:10:${number}::/64`]
+}
+
+function contenders(stack: Stack, { dir }: Options): Contenders {
+  return [
+    ["reference", new Contender("reference", dir, subnets(stack, 101))],
+    ["ours", new Contender("ours", dir, subnets(stack, 102))],
+  ]
+}
+
+/** One pod each, per run: its ADD, its CHECK, its DEL, every command for all sides before the next. */
+export function measurePods(rows: Rows, stack: Stack, options: Options): void {
+  const both = contenders(stack, options)
+  const floor = new Floor(subnets(stack, 103))
+  repeat(rows, options.runs, (target, run) => {
+    const pods = { reference: new Pod(), ours: new Pod(), floor: new Pod() }
+    for (const command of COMMANDS) {
+      const name = `${command} ${stack}`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+      if (command === "ADD") rowOf(target, `${name}, ms`).floor.push(floor.add(pods.floor))
+      if (command === "DEL") rowOf(target, `${name}, ms`).floor.push(floor.del(pods.floor))
+    }
+  })
+}
+
+/** As measurePods, for another plugin and IPv4 alone. */
+export function measurePlugin(rows: Rows, plugin: Measured, { dir, runs }: Options): void {
+  if (plugin === "macvlan") {
+    output(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "far"])
+    for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
+  }
+  const number = plugin === "ptp" ? 120 : 130
+  const both: Contenders = [
+    ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
+    ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],
+  ]
+  repeat(rows, runs, (target, run) => {
+    const pods = { reference: new Pod(), ours: new Pod() }
+    for (const command of COMMANDS) {
+      const name = `${plugin} ${command} IPv4`
+      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+    }
+  })
+}
+
+/** As measurePods, of pods that are masqueraded: ours beside the reference's default, which is iptables, and its nftables. */
+export function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
+  const make = (implementation: Implementation, number: number, keys: object) => {
+    const name = `masq-${number}`
+    const network = { name, bridge: name, ipMasq: true, ...keys }
+    return new Contender(implementation, dir, [`10.${number}.0.0/16`], "bridge", network)
+  }
+  const ours = make("ours", 142, {})
+  const references = [
+    ["iptables", make("reference", 140, {})],
+    ["nftables", make("reference", 141, { ipMasqBackend: "nftables" })],
+  ] as const
+  repeat(rows, runs, (target, run) => {
+    const pods = { iptables: new Pod(), nftables: new Pod(), ours: new Pod() }
+    for (const command of COMMANDS) {
+      const row = (backend: string) => `${command} IPv4, ipMasq, Go by ${backend}`
+      const cost = ours.call(command, pods.ours)
+      for (const [backend, contender] of turn(references, run)) {
+        record(target, row(backend), "ours", cost)
+        record(target, row(backend), "reference", contender.call(command, pods[backend]))
+      }
+    }
+  })
+}
+
+export function measureParallel(rows: Rows, options: Options): void {
+  const both = contenders("IPv4", options)
+  const measure = (target: Rows, run: number) => {
+    const make = () => Array.from({ length: AT_ONCE }, () => new Pod())
+    const pods = { reference: make(), ours: make() }
+    for (const command of ["ADD", "DEL"] as const) {
+      const sink = rowOf(target, `${command} IPv4, ${AT_ONCE} at once, ms`)
+      for (const [name, contender] of turn(both, run)) sink[name].push(contender.callAll(command, pods[name]))
+    }
+  }
+  repeat(rows, Math.ceil(options.runs / 4), measure, 1)
+}
+
+export function measureMemory(rows: Rows, options: Options): void {
+  const both = contenders("IPv4", options)
+  const measure = (target: Rows) => {
+    const sink = rowOf(target, "peak memory of ADD, MB")
+    for (const [name, contender] of both) {
+      const pod = new Pod()
+      sink[name].push(contender.call("ADD", pod).peak)
+      contender.call("DEL", pod)
+    }
+  }
+  repeat(rows, Math.min(options.runs, 5), measure, 1)
+}

@@ -1,0 +1,41 @@
+import type { Implementation } from "../lab/executables.ts"
+import { markdown, median, quantile } from "./statistics.ts"
+import type { Cost } from "./stopwatch.ts"
+
+export type Side = Implementation | "floor"
+
+/** By the name of what was measured, its unit last: the samples of each side. */
+export type Rows = Map<string, Record<Side, number[]>>
+
+export function rowOf(rows: Rows, name: string): Record<Side, number[]> {
+  const row = rows.get(name) ?? { ours: [], reference: [], floor: [] }
+  rows.set(name, row)
+  return row
+}
+
+export function record(rows: Rows, name: string, side: Side, { wall, cpu }: Cost): void {
+  rowOf(rows, `${name}, ms`)[side].push(wall)
+  rowOf(rows, `${name}, CPU ms`)[side].push(cpu)
+}
+
+/** As record, and the memory. */
+export function recordWithPeak(rows: Rows, name: string, side: Side, cost: Cost): void {
+  record(rows, name, side, cost)
+  rowOf(rows, `${name}, peak MB`)[side].push(cost.peak)
+}
+
+/** The rows as a Markdown table. Where the Go plugin was run less often, because it takes seconds, the row says so. */
+export function table(rows: Rows): string {
+  const shown = (value: number) => (Number.isNaN(value) ? "" : value.toFixed(value < 100 ? 1 : 0))
+  const cells = [...rows].map(([name, { reference, ours, floor }]) => {
+    const ratio = median(ours) / median(reference)
+    const fewer = 0 < reference.length && reference.length < ours.length
+    return [
+      fewer ? `${name} (Go ${reference.length} times)` : name,
+      ...[reference, ours].flatMap((side) => [shown(median(side)), shown(quantile(side, 0.9))]),
+      Number.isNaN(ratio) ? "" : ratio.toFixed(2),
+      shown(median(floor)),
+    ]
+  })
+  return markdown([["medians", "Go v1.9.1", "90 %", "cni-ts", "90 %", "cni-ts / Go", "kernel alone"], ...cells])
+}

@@ -1,0 +1,73 @@
+import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+/** Made by scripts/bench from stopwatch.c, which says why Node.js does not start what is measured. */
+const STOPWATCH = fileURLToPath(new URL("../../.cache/stopwatch", import.meta.url))
+
+/** In memory, and this run's own: scripts/bench and main.ts see to that. */
+const STDIN = "/run/stdin"
+
+/** What a call took: milliseconds from the process's start to its end, milliseconds of the processors, and megabytes at its peak. */
+export interface Cost {
+  readonly wall: number
+  readonly cpu: number
+  readonly peak: number
+}
+
+export interface Program {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly stdin: string
+  /** What it has to end with; 0 unless given. */
+  readonly exitCode?: number
+}
+
+/** Runs a program as a runtime does, with pipes, and waits; throws if it ends otherwise than it has to. */
+export function timed(program: Program): Cost & { readonly stdout: string } {
+  const [measured] = run([program])
+  if (!measured) throw new Error(`${program.argv[0]} was not measured`)
+  return measured
+}
+
+/** The milliseconds until all programs, begun at once, have ended. */
+export function timedAll(programs: readonly Program[]): number {
+  return Math.max(...run(programs).map(({ wall }) => wall))
+}
+
+function run(programs: readonly Program[]): (Cost & { stdout: string })[] {
+  const done = spawnSync(STOPWATCH, { input: programs.map(describe).join(""), maxBuffer: 64 << 20 })
+  if (done.error || done.status !== 0) throw new Error(`${STOPWATCH} failed: ${done.stderr}`, { cause: done.error })
+  const measured = read(done.stdout)
+  for (const [index, { argv, env, exitCode = 0 }] of programs.entries()) {
+    const { status, stdout = "" } = measured[index] ?? {}
+    if (status !== exitCode << 8)
+      throw new Error(`${argv[0]} ${env["CNI_COMMAND"] ?? ""} ended with status ${status}: ${stdout}${done.stderr}`)
+  }
+  return measured
+}
+
+/** A program in the stopwatch's terms. */
+function describe({ argv, env, stdin }: Program, index: number): string {
+  const path = `${STDIN}.${index}`
+  writeFileSync(path, stdin)
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  return [path, argv.length, ...argv, variables.length, ...variables].map((text) => `${text}\0`).join("")
+}
+
+/** What the stopwatch tells of each program. */
+function read(report: Buffer): (Cost & { stdout: string; status: number })[] {
+  const measured = []
+  for (let at = 0; at < report.length; ) {
+    const end = report.indexOf("\n", at) + 1
+    const [wall = 0, cpu = 0, peak = 0, status = 0, length = 0] = report
+      .subarray(at, end)
+      .toString()
+      .split(" ")
+      .map(Number)
+    at = end + length
+    const stdout = report.subarray(end, at).toString()
+    measured.push({ wall: wall / 1e6, cpu: cpu / 1e3, peak: (peak * 1024) / 1e6, status, stdout })
+  }
+  return measured
+}
