@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from "node:crypto"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Namespace } from "../conformance/lab/namespace.ts"
 import { output, run } from "../conformance/lab/run.ts"
 
-const BIN = join(import.meta.dirname, "../dist/bin")
+const BIN = fileURLToPath(new URL("../dist/bin", import.meta.url))
 
 /** A pod's sandbox as containerd makes it, under the names containerd gives it. */
 export class Pod {

@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { runInGuest, section } from "../conformance/vm/guest.ts"
 
 /**
  * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
- * lib/netlink compare with: `record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/vm/prepare;
+ * lib/netlink compare with: `node --import tsx scripts/record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/vm/prepare;
  * needs strace and the tool.
  */
 const fixtures = {
@@ -122,7 +122,7 @@ const tools = {
 } as const
 const tool = (["nft", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
 const { commands } = tools[tool]
-const fixture = join(import.meta.dirname, "..", fixtures[tool])
+const fixture = fileURLToPath(new URL(`../${fixtures[tool]}`, import.meta.url))
 
 const setUp = `
 ip netns add pod

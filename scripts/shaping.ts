@@ -3,7 +3,7 @@ import { runInGuest, section } from "../conformance/vm/guest.ts"
 
 /**
  * Measures what a TCP connection gets of the bandwidth plugin's limits on Debian's kernel, in the VM of conformance/vm, for
- * plugins/bandwidth/README.md: `./scripts/bun scripts/shaping.ts`. Run by hand, as root, after conformance/vm/prepare; minutes.
+ * plugins/bandwidth/README.md: `node --import tsx scripts/shaping.ts`. Run by hand, as root, after conformance/vm/prepare; minutes.
  */
 const M = 1e6
 const RATES = [1, 10, 100, 1000].map((mega) => mega * M)
