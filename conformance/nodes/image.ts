@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { GenericContainer } from "testcontainers"
 import { CACHE, containerdConfig, PAUSE_ARCHIVE } from "../containerd/programs.ts"
 import { binDirectory } from "../lab/executables.ts"
@@ -39,7 +40,7 @@ export async function buildImage(directory: string): Promise<void> {
   mkdirSync(join(directory, "context"))
   for (const program of PROGRAMS) output(["cp", join(CACHE, "root/usr", program), join(root, "opt/node/bin")])
   cpSync(PAUSE_ARCHIVE, join(root, "opt/node/pause.tar"))
-  cpSync(join(import.meta.dirname, "entrypoint"), join(root, "opt/node/entrypoint"))
+  cpSync(fileURLToPath(new URL("entrypoint", import.meta.url)), join(root, "opt/node/entrypoint"))
   // With their hard links: for ours it matters that they are one file.
   output(["cp", "-a", `${binDirectory("ours")}/.`, join(root, "opt/cni/ours")])
   output(["cp", "-a", `${binDirectory("reference")}/.`, join(root, "opt/cni/reference")])

@@ -1,8 +1,8 @@
-import { execFileSync } from "node:child_process"
-import { linkSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, linkSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { binDirectory } from "../lab/executables.ts"
 import { type GuestResult, runInGuest, section } from "./guest.ts"
 
 describe("one boot of the guest", () => {
@@ -11,13 +11,10 @@ describe("one boot of the guest", () => {
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "cnits-guest-"))
-    const source = join(directory, "hello.ts")
-    const hello = join(directory, "hello")
-    const again = join(directory, "again")
-    writeFileSync(source, "console.log(process.argv0.split('/').pop(), Bun.argv.slice(2).join(' '))")
-    execFileSync(resolve("scripts/bun"), ["build", "--compile", source, "--outfile", hello], { stdio: "pipe" })
-    linkSync(hello, again)
-    guest = await runInGuest({ files: { "/opt/hello": hello, "/opt/deeper/again": again }, script })
+    const [bridge, loopback] = [join(directory, "bridge"), join(directory, "loopback")]
+    copyFileSync(join(binDirectory(), "bridge"), bridge)
+    linkSync(bridge, loopback)
+    guest = await runInGuest({ files: { "/opt/bridge": bridge, "/opt/deeper/loopback": loopback }, script })
   })
 
   afterAll(() => rmSync(directory, { recursive: true }))
@@ -64,8 +61,8 @@ describe("one boot of the guest", () => {
     expect(section(guest, "modules")).toBe("tbf ifb dummy macvlan matchall masquerade bridge-reject")
   })
 
-  test("runs a Bun executable under each of its names", () => {
-    expect(section(guest, "bun")).toBe("hello a b\nagain c")
+  test("runs an executable of ours under each of its names", () => {
+    expect(section(guest, "names")).toMatch(/^CNI bridge plugin .*\nCNI loopback plugin .*$/)
     expect(section(guest, "links")).toBe("2")
   })
 })
@@ -124,11 +121,11 @@ tc qdisc add dev made-up clsact &&
 nft 'table ip t { chain c { type nat hook postrouting priority 100; masquerade; }; }' && printf 'masquerade '
 nft 'table bridge t { chain c { type filter hook input priority 0; reject; }; }' && printf 'bridge-reject\\n'
 
-echo == bun
-/opt/hello a b
-/opt/deeper/again c
+echo == names
+/opt/bridge 2>&1 | head -n 1
+/opt/deeper/loopback 2>&1 | head -n 1
 echo == links
-stat -c %h /opt/hello
+stat -c %h /opt/bridge
 
 echo == long
 seq 20000

@@ -1,6 +1,7 @@
 import { execFile, execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 
 export interface GuestRun {
   /** For /bin/sh, as root, with `lo` up and an empty /run. `set -e` is the script's own choice. */
@@ -17,7 +18,7 @@ export interface GuestResult {
   readonly stderr: string
 }
 
-const cache = resolve(import.meta.dirname, "../../.cache/vm")
+const cache = fileURLToPath(new URL("../../.cache/vm", import.meta.url))
 const kernel = join(cache, "vmlinuz")
 const root = join(cache, "root.cpio")
 

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { targets } from "./targets.ts"
@@ -11,7 +10,7 @@ const timeout = SECONDS * 2000 + 60_000
 
 /** What was found once, by target: every run begins with it. */
 const corpus: Readonly<Record<string, readonly string[]>> = JSON.parse(
-  readFileSync(join(import.meta.dirname, "corpus.json"), "utf8"),
+  readFileSync(new URL("corpus.json", import.meta.url), "utf8"),
 )
 
 test("the corpus speaks of targets that there are", () => {
