@@ -145,7 +145,7 @@ static long long microseconds(struct timeval time)
     return time.tv_sec * 1000000LL + time.tv_usec;
 }
 
-/* Tells of a program that has ended. What it wrote has waited in the pipe, which holds 64 KiB: no plugin writes more. */
+/* Tells of a program that has ended. What it wrote has waited in the pipe, whose 64 KiB no answer fills. */
 static void tell(struct program *program)
 {
     const struct rusage *usage = &program->usage;
