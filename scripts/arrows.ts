@@ -129,5 +129,5 @@ function main(): void {
   console.log(`arrows: ${files.length} files keep to the layers`)
 }
 
-// Not compared with this file's own path, from which a symbolic link would make it differ, and the check say nothing.
+// By its name alone: reached through a symbolic link, its path would differ, and nothing would be checked.
 if (process.argv[1]?.endsWith("/arrows.ts")) main()
