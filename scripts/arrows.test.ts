@@ -70,11 +70,10 @@ describe("arrows between layers", () => {
 
 describe("globals that are not ECMAScript's", () => {
   test.each([
-    "Bun.file(path)",
     "process.env",
     "const { env } = process",
     "`${" + "process.pid}`",
-    "[Bun]",
+    "[console]",
     "new TextEncoder()",
     "Buffer.from(x)",
     "console.log(x)",
@@ -95,8 +94,8 @@ describe("globals that are not ECMAScript's", () => {
   })
 
   test.each([
-    "// Bun starts faster",
-    '"Bun and process"',
+    "// a process starts faster",
+    '"console and process"',
     "`a process`",
     "subprocess.x",
     "child.process",

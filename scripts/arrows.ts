@@ -83,7 +83,7 @@ function folderOf(file: string): string {
 
 /** What is not ECMAScript's, and what ECMAScript leaves to chance. A program's name for it would mislead, too. */
 const FOREIGN =
-  /(?<![\w$.])(?:Buffer|Bun|TextDecoder|TextEncoder|console|globalThis|performance|process|queueMicrotask|set(?:Immediate|Interval|Timeout)|Math\.random)\b(?!\s*:)/g
+  /(?<![\w$.])(?:Buffer|TextDecoder|TextEncoder|console|globalThis|performance|process|queueMicrotask|set(?:Immediate|Interval|Timeout)|Math\.random)\b(?!\s*:)/g
 
 function* foreignGlobals(file: string, text: string): Generator<Found> {
   for (const { 0: name, index } of codeOnly(text).matchAll(FOREIGN)) {

@@ -1,6 +1,5 @@
 /** Import this before any module of the product: it makes the global `host`, as lib/sys/node/register.ts does, with a clock in it. */
 
-import type { Host } from "../../lib/sys/host.ts"
 import { nodeHost } from "../../lib/sys/node/host.ts"
 
 let spent = 0
@@ -20,7 +19,7 @@ const members = Object.entries(nodeHost).map(([name, member]) => [
   name,
   typeof member === "function" ? clocked(member) : member,
 ])
-globalThis.host = Object.fromEntries(members) as Host
+Object.assign(globalThis, { host: Object.fromEntries(members) })
 
 /**
  * The milliseconds of `work` that passed in system calls, with the microsecond that each takes to be called from JavaScript. What
