@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { fromHex, recordings, toHex } from "../testing/recorded.ts"
@@ -31,7 +30,7 @@ async function search<Values>(property: fc.IProperty<Values>): Promise<void> {
   }
 }
 
-const corpus: readonly string[] = JSON.parse(readFileSync(join(import.meta.dirname, "fixtures", "fuzz.json"), "utf8"))
+const corpus: readonly string[] = JSON.parse(readFileSync(new URL("fixtures/fuzz.json", import.meta.url), "utf8"))
 const replies = [
   ...new Map(recordings.flatMap((recording) => recording.replies).map((bytes) => [toHex(bytes), bytes])).values(),
 ]

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
 
 /** One command of ip, tc or nft as scripts/record-netlink.ts saw it. */
 export interface Recording {
@@ -22,10 +21,10 @@ interface Stored {
   readonly output?: unknown
 }
 
-const netlink = join(import.meta.dirname, "..", "netlink")
+const netlink = new URL("../netlink/", import.meta.url)
 const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json", "tc/fixtures/tc.json"]
 const stored = fixtures.flatMap(
-  (fixture) => (JSON.parse(readFileSync(join(netlink, fixture), "utf8")) as { calls: Stored[] }).calls,
+  (fixture) => (JSON.parse(readFileSync(new URL(fixture, netlink), "utf8")) as { calls: Stored[] }).calls,
 )
 
 export const recordings: readonly Recording[] = stored.map(({ command, errors, request, replies, output }) => ({

@@ -59,14 +59,9 @@ test.each([
   using kernel = new FakeKernel((request) => {
     const datagram = acknowledge(request).slice()
     new DataView(datagram.buffer).setInt32(16, -errno, true)
-    return errno === 0
-      ? [
-          acknowledge({ ...request, type: 0 })
-            .with(4, 12)
-            .with(5, 10),
-          datagram,
-        ]
-      : [datagram]
+    const element = acknowledge({ ...request, type: 0 }).slice()
+    element.set([12, 10], 4)
+    return errno === 0 ? [element, datagram] : [datagram]
   })
   expect(hasElement(kernel.conversation, claims, TCP_8080)).toBe(expected)
 })
