@@ -12,6 +12,7 @@ import {
 } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { scratchDirectory } from "../testing/scratch.ts"
+import { nodeWithTypeScript } from "../testing/script.ts"
 import {
   linkFile,
   listDirectory,
@@ -116,11 +117,15 @@ describe("a new file", () => {
 
   test("that cannot be written whole is not there", () => {
     const path = `${scratchDirectory()}/new`
-    const script = `ulimit -f 1; trap '' XFSZ; exec "$0" --import tsx --input-type=module -e "$1"`
+    const script = `ulimit -f 1; trap '' XFSZ; exec "$@"`
     const [register, file] = ["node/register.ts", "file.ts"].map((name) => new URL(name, import.meta.url).pathname)
     const program = `await import("${register}"); const { writeNew } = await import("${file}")
       try { writeNew("${path}", "x".repeat(1 << 20), { synced: false }) } catch (error) { console.log(error.errno) }`
-    expect(execFileSync("sh", ["-c", script, process.execPath, program], { encoding: "utf8" })).toBe("EFBIG\n")
+    expect(
+      execFileSync("sh", ["-c", script, "sh", ...nodeWithTypeScript, "--input-type=module", "-e", program], {
+        encoding: "utf8",
+      }),
+    ).toBe("EFBIG\n")
     expect(existsSync(path)).toBe(false)
   })
 })

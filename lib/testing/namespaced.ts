@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process"
-import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
+import { nodeWithTypeScript } from "./script.ts"
 
 /**
  * Runs a module of this folder as a process of its own, which may do with its network and mounts what it likes: they are its own, and
@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url"
  */
 export function namespaced(module: string): unknown {
   const privileges = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
-  const tsx = createRequire(import.meta.url).resolve("tsx/cli")
-  const command = ["--net", "--mount", process.execPath, tsx, fileURLToPath(new URL(module, import.meta.url))]
+  const command = ["--net", "--mount", ...nodeWithTypeScript, fileURLToPath(new URL(module, import.meta.url))]
   return JSON.parse(execFileSync("unshare", [...privileges, ...command], { encoding: "utf8" }))
 }

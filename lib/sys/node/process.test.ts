@@ -1,14 +1,14 @@
 import { spawnSync } from "node:child_process"
-import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 import { expect, test } from "vitest"
+import { nodeWithTypeScript } from "../../testing/script.ts"
 
-const tsx = createRequire(import.meta.url).resolve("tsx/cli")
+const [node, ...loading] = nodeWithTypeScript
 const script = fileURLToPath(new URL("../../testing/process-of-host.ts", import.meta.url))
 
 /** What the script printed, run with these parameters and variables, and how it ended. */
 function run(parameters: string[], env: Record<string, string>) {
-  const { status, stdout } = spawnSync(process.execPath, [tsx, script, ...parameters], { env, encoding: "utf8" })
+  const { status, stdout } = spawnSync(node, [...loading, script, ...parameters], { env, encoding: "utf8" })
   return { status, ...JSON.parse(stdout) }
 }
 
