@@ -25,7 +25,7 @@ const IMAGE_ADDRESS = "0x20000000"
 
 /** How an executable is made other than for users. */
 export interface Options {
-  /** Keeps the names of the TypeScript's functions, and samples them (lib/sys/native/profile.c). */
+  /** Keeps the names of all functions, and samples the TypeScript's (lib/sys/native/profile.c). */
   readonly profile?: boolean
 }
 
@@ -52,6 +52,7 @@ export async function makeExecutable(
     const flags = options.profile ? ["names"] : []
     const code = execFileSync(compiler, flags, { input: script.replace(MARK_PLACEHOLDER, mark), maxBuffer: 64 << 20 })
     const program = linked(toolchainFor(target), objects, scratch, code)
+    if (!options.profile) execFileSync(toolchainFor(target).objcopy, ["--strip-all", program])
     appendFileSync(program, mark)
     chmodSync(program, 0o755)
     renameSync(program, path)
@@ -99,7 +100,6 @@ function linked(toolchain: Toolchain, objects: readonly string[], scratch: strin
   writeFileSync(join(scratch, "image"), execFileSync(command, args, { input: code, maxBuffer: 64 << 20 }))
   const program = linkWith("program", ['-DIMAGE="image"'])
   compareAddresses(toolchain, maker, program)
-  execFileSync(toolchain.objcopy, ["--strip-all", program])
   return program
 }
 

@@ -56,7 +56,7 @@ function readDns(path: string): Dns {
 /** Takes back what dead pods hold, and says so; answers whether there was anything. */
 function reclaimLeases(leases: LeaseStore, { log }: Call, of?: Owner): boolean {
   const dead = leases.reclaim(of)
-  for (const { owner, addresses, reason } of dead) log.removed(describeLease(owner, addresses), reason)
+  for (const { owner, names, reason } of dead) log.removed(describeLease(owner, names), reason)
   return dead.length > 0
 }
 

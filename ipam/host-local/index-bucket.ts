@@ -1,10 +1,11 @@
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
+import { host } from "../../lib/sys/host.ts"
+import { isLeaseName, type LeaseName } from "./lease-name.ts"
 import type { Owner } from "./owner.ts"
 import { parseTenancy, printTenancy, type Tenancy } from "./tenancy.ts"
 
 /**
  * One part of the lease index as text: after a first line that tells it from an emptied file, one line per owner,
- * `"3f2a...\r\neth0" 10.1.2.3 fd00::3`, followed by ` in ` and the tenancy where the owner's network namespace is known.
+ * `"3f2a...\r\neth0" 10.1.2.3 fd00::3`, followed by ` in ` and the tenancy if the owner's network namespace is known.
  */
 const HEADER = "cni-ts lease index 2\n"
 const IN = " in "
@@ -14,9 +15,11 @@ export const emptyBucket = HEADER
 
 /** Which of the 256 parts an owner is in: an FNV-1a hash of the container id, so that a container is in one part only. */
 export function bucketOf(owner: Owner): string {
-  const [id = ""] = owner.split("\r\n")
+  const end = owner.indexOf("\r\n")
+  const id = host.encode(end < 0 ? owner : owner.slice(0, end))
+  const { length } = id // each step counts, when there are 65,000 owners
   let hash = 0x811c9dc5
-  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193)
+  for (let at = 0; at < length; at++) hash = Math.imul(hash ^ (id[at] ?? 0), 0x01000193)
   return ((hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & 0xff).toString(16).padStart(2, "0")
 }
 
@@ -25,40 +28,62 @@ export function isWhole(text: string): boolean {
   return text.startsWith(HEADER) && text.endsWith("\n") && !text.includes("\0")
 }
 
-/** The owner's addresses in a whole part; undefined where its line makes no sense. */
-export function readLine(text: string, owner: Owner): Address[] | undefined {
+/** The names of the owner's leases in a whole part; undefined if its line makes no sense. */
+export function readLine(text: string, owner: Owner): LeaseName[] | undefined {
   const found = findLine(text, owner)
   if (!found) return []
-  return readAddresses(text.slice(found.start + startOf(owner).length, found.end))
+  return readNames(text.slice(found.start + startOf(owner).length, found.end))
 }
 
-function readAddresses(line: string): Address[] | undefined {
-  const end = line.indexOf(IN)
-  const addresses = (end < 0 ? line : line.slice(0, end)).split(" ").map(parseAddress)
-  return addresses.every((address) => address !== undefined) ? addresses : undefined
+/** What follows an owner in its line begins with the names. */
+function readNames(rest: string): LeaseName[] | undefined {
+  const end = rest.indexOf(IN)
+  const names = (end < 0 ? rest : rest.slice(0, end)).split(" ")
+  return names.every(isLeaseName) ? names : undefined
+}
+
+/** The owners in a whole part that `select` accepts, with the names of their leases. Lines that make no sense are left out. */
+export function readOwners(text: string, select: (owner: Owner) => boolean): [Owner, LeaseName[]][] {
+  const found: [Owner, LeaseName[]][] = []
+  for (const line of text.split("\n")) {
+    const end = quotedEnd(line)
+    const owner = readQuoted(line.slice(0, end))
+    const names = owner !== undefined && select(owner) ? readNames(line.slice(end + 1)) : undefined
+    if (owner !== undefined && names) found.push([owner, names])
+  }
+  return found
 }
 
 /** An owner's line that says where the owner lives. */
 export interface Housed {
   readonly owner: Owner
-  readonly addresses: readonly Address[]
+  readonly names: readonly LeaseName[]
   readonly tenancy: Tenancy
 }
 
-/** All such lines of a part; lines that make no sense are left out. */
-export function readHoused(text: string): Housed[] {
+/** All such lines of a part whose tenancy `select` accepts; lines that make no sense are left out. */
+export function readHoused(text: string, select: (tenancy: Tenancy) => boolean): Housed[] {
   const housed: Housed[] = []
   for (const line of isWhole(text) ? text.split("\n") : []) {
-    const [, quoted = "", rest = ""] = /^("(?:[^"\\]|\\.)*") (.*)$/.exec(line) ?? []
-    const tenancy = parseTenancy(rest.slice(rest.indexOf(IN) + IN.length))
-    const addresses = readAddresses(rest)
-    const owner = tenancy && addresses && readQuoted(quoted)
-    if (owner) housed.push({ owner, addresses, tenancy })
+    if (!line.includes(IN)) continue
+    const end = quotedEnd(line)
+    const tenancy = parseTenancy(line.slice(line.indexOf(IN, end) + IN.length))
+    if (!tenancy || !select(tenancy)) continue
+    const [owner, names] = [readQuoted(line.slice(0, end)), readNames(line.slice(end + 1))]
+    if (owner !== undefined && names) housed.push({ owner, names, tenancy })
   }
   return housed
 }
 
+/** Where the JSON string ends that a line begins with; its length if there is none. */
+function quotedEnd(line: string): number {
+  const end = line.indexOf('" ') + 1
+  const usual = line.startsWith('"') && end > 1 && line[end - 2] !== "\\"
+  return usual ? end : (/^"(?:[^"\\]|\\.)*"/.exec(line)?.[0].length ?? line.length)
+}
+
 function readQuoted(text: string): Owner | undefined {
+  if (!text.startsWith('"')) return undefined
   try {
     return String(JSON.parse(text)) as Owner
   } catch {
@@ -66,33 +91,33 @@ function readQuoted(text: string): Owner | undefined {
   }
 }
 
-/** The part with these addresses as the owner's only ones. */
-export function withLine(text: string, owner: Owner, addresses: readonly Address[], tenancy?: Tenancy): string {
+/** The part with these as the owner's only leases. */
+export function withLine(text: string, owner: Owner, names: readonly LeaseName[], tenancy?: Tenancy): string {
   const found = findLine(text, owner)
   const others = found ? text.slice(0, found.start) + text.slice(found.end + 1) : text
-  return others + lineOf(owner, addresses, tenancy)
+  return others + lineOf(owner, names, tenancy)
 }
 
-/** All parts that hold an owner. */
-export function printBuckets(
-  leases: ReadonlyMap<Owner, readonly Address[]>,
-  tenancies: ReadonlyMap<Owner, Tenancy>,
-): Map<string, string> {
-  const lines = new Map<string, string[]>()
-  for (const [owner, addresses] of leases) {
-    const bucket = bucketOf(owner)
-    const others = lines.get(bucket)
-    const line = lineOf(owner, addresses, tenancies.get(owner))
-    if (others) others.push(line)
-    else lines.set(bucket, [line])
+/** The part without the owners that `select` accepts, whose lines make sense. */
+export function withoutOwners(text: string, select: (owner: Owner) => boolean): string {
+  const stays = (line: string) => {
+    const owner = readQuoted(line.slice(0, quotedEnd(line)))
+    return owner === undefined || !select(owner)
   }
-  return new Map(Array.from(lines, ([bucket, entries]) => [bucket, HEADER + entries.sort().join("")]))
+  return text.split("\n").filter(stays).join("\n")
 }
 
-function lineOf(owner: Owner, addresses: readonly Address[], tenancy: Tenancy | undefined): string {
-  if (addresses.length === 0) return ""
+/** The part that says that these are all leases of its owners. Where they live it knows from the text that it replaces. */
+export function printBucket(leases: ReadonlyMap<Owner, readonly LeaseName[]>, before: string): string {
+  const tenancies = new Map(readHoused(before, () => true).map(({ owner, tenancy }) => [owner, tenancy]))
+  const lines = Array.from(leases, ([owner, names]) => lineOf(owner, names, tenancies.get(owner)))
+  return HEADER + lines.sort().join("")
+}
+
+function lineOf(owner: Owner, names: readonly LeaseName[], tenancy: Tenancy | undefined): string {
+  if (names.length === 0) return ""
   const residence = tenancy ? `${IN}${printTenancy(tenancy)}` : ""
-  return `${startOf(owner)}${addresses.map(formatAddress).sort().join(" ")}${residence}\n`
+  return `${startOf(owner)}${names.toSorted().join(" ")}${residence}\n`
 }
 
 /** JSON keeps any owner on one line, and no owner's text is the start of another's. */

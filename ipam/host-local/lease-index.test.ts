@@ -1,12 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
 import { LeaseIndex } from "./lease-index.ts"
+import { Leases } from "./leases.ts"
 import { type Owner, ownerOf } from "./owner.ts"
 import type { Tenancy } from "./tenancy.ts"
 
-const addresses = (...texts: string[]) => texts.map((text) => parseAddress(text) as Address)
 const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
 const home: Tenancy = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }
 
@@ -17,9 +16,18 @@ function place(): { path: string; leases: string } {
   return { path: `${directory}/.cni-ts/net`, leases: `${directory}/net` }
 }
 
-const read = (index: LeaseIndex, whose: Owner) => index.get(whose)?.map(formatAddress)
-const three = () =>
-  new Map(["a", "b", "c"].map((id, at) => [owner(id), addresses(`10.1.2.${at + 2}`, `fd00::${at + 2}`)]))
+const read = (index: LeaseIndex, whose: Owner) => index.get(whose)
+/** Two leases of each, the last digits of which are the owner's number and one more. */
+function leasesOf(...ids: string[]): Leases {
+  const leases = new Leases()
+  for (const id of ids) {
+    const host = "abc".indexOf(id) + 2
+    leases.set(owner(id), [`10.1.2.${host}`, `fd00::${host}`])
+  }
+  return leases
+}
+
+const three = () => leasesOf("a", "b", "c")
 
 describe("an index", () => {
   test("tells what it was made from, part by part", () => {
@@ -37,7 +45,7 @@ describe("an index", () => {
     const index = new LeaseIndex(path)
     index.replace(three())
     const files = readdirSync(path).length
-    index.set(owner("b"), addresses("10.1.2.9"))
+    index.set(owner("b"), ["10.1.2.9"])
     expect(read(new LeaseIndex(path), owner("b"))).toEqual(["10.1.2.9"])
     expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
     index.set(owner("b"), [])
@@ -47,13 +55,10 @@ describe("an index", () => {
   test("forgets whom it is not made from again, and keeps where the others live", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
-    for (const id of ["a", "b"]) new LeaseIndex(path).set(owner(id), addresses("10.1.2.9"), home)
-    const left = three()
-    left.delete(owner("b"))
+    for (const id of ["a", "b"]) new LeaseIndex(path).set(owner(id), ["10.1.2.9"], home)
+    const left = leasesOf("a", "c")
     new LeaseIndex(path).replace(left)
-    expect(new LeaseIndex(path).housed()).toEqual([
-      { owner: owner("a"), addresses: left.get(owner("a")), tenancy: home },
-    ])
+    expect(new LeaseIndex(path).housed()).toEqual([{ owner: owner("a"), names: left.of(owner("a")), tenancy: home }])
     expect(new LeaseIndex(path).housed(owner("c"))).toEqual([])
     expect(new LeaseIndex(path).housed(owner("a"))).toHaveLength(1)
   })
@@ -63,7 +68,7 @@ describe("an index", () => {
     mkdirSync(path, { recursive: true })
     for (const name of ["notes", "abc", "AB"]) writeFileSync(`${path}/${name}`, "x")
     new LeaseIndex(path).replace(three())
-    new LeaseIndex(path).replace(new Map())
+    new LeaseIndex(path).replace(new Leases())
     expect(readdirSync(path).sort()).toEqual(["AB", "abc", "notes"])
   })
 

@@ -1,4 +1,3 @@
-import type { Address } from "../../lib/ip/address.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import {
   listDirectory,
@@ -16,11 +15,15 @@ import {
   emptyBucket,
   type Housed,
   isWhole,
-  printBuckets,
+  printBucket,
   readHoused,
   readLine,
+  readOwners,
   withLine,
+  withoutOwners,
 } from "./index-bucket.ts"
+import type { LeaseName } from "./lease-name.ts"
+import type { Leases } from "./leases.ts"
 import type { Owner } from "./owner.ts"
 import type { Tenancy } from "./tenancy.ts"
 
@@ -60,42 +63,66 @@ export class LeaseIndex {
     setModified(leaseDirectory, mark)
   }
 
-  /** The owner's addresses; undefined where the index is damaged. */
-  get(owner: Owner): Address[] | undefined {
+  /** The names of the owner's leases; undefined if the index is damaged. */
+  get(owner: Owner): LeaseName[] | undefined {
     const text = this.#text(bucketOf(owner))
     return isWhole(text) ? readLine(text, owner) : undefined
   }
 
-  /** Every owner whose network namespace was noted, or that one alone, whether it still has the leases or not. */
-  housed(owner?: Owner): Housed[] {
-    const read = () => this.#housedIn(owner === undefined ? listDirectory(this.#path) : [bucketOf(owner)])
+  /** The owners that `select` accepts, with the names of their leases; undefined if the index is damaged. */
+  owners(select: (owner: Owner) => boolean): Map<Owner, LeaseName[]> | undefined {
+    const found = new Map<Owner, LeaseName[]>()
+    for (const bucket of listDirectory(this.#path).filter(isBucket)) {
+      const text = this.#text(bucket)
+      if (!isWhole(text)) return undefined
+      for (const [owner, names] of readOwners(text, select)) found.set(owner, names)
+    }
+    return found
+  }
+
+  /**
+   * Every owner whose network namespace was noted, or that one alone, if `select` accepts what was noted, whether it still has the leases or
+   * not.
+   */
+  housed(owner?: Owner, select: (tenancy: Tenancy) => boolean = () => true): Housed[] {
+    const read = () => this.#housedIn(owner === undefined ? listDirectory(this.#path) : [bucketOf(owner)], select)
     const housed = unlessUnusable(read) ?? []
     return owner === undefined ? housed : housed.filter((other) => other.owner === owner)
   }
 
-  #housedIn(buckets: readonly string[]): Housed[] {
-    return buckets.filter(isBucket).flatMap((bucket) => readHoused(this.#text(bucket)))
+  #housedIn(buckets: readonly string[], select: (tenancy: Tenancy) => boolean): Housed[] {
+    return buckets.filter(isBucket).flatMap((bucket) => readHoused(this.#text(bucket), select))
   }
 
-  /** Notes that these are the owner's addresses, and no others, and where the owner lives. */
-  set(owner: Owner, addresses: readonly Address[], tenancy?: Tenancy): void {
+  /** Notes that these are the owner's leases, and no others, and where the owner lives. */
+  set(owner: Owner, names: readonly LeaseName[], tenancy?: Tenancy): void {
     const bucket = bucketOf(owner)
-    this.#write(bucket, withLine(this.#text(bucket), owner, addresses, tenancy))
+    this.#write(bucket, withLine(this.#text(bucket), owner, names, tenancy))
+  }
+
+  /** Notes that these owners have no leases; writes each part once. */
+  drop(owners: readonly Owner[]): void {
+    const gone = new Set(owners)
+    for (const bucket of new Set(owners.map(bucketOf))) {
+      this.#write(
+        bucket,
+        withoutOwners(this.#text(bucket), (owner) => gone.has(owner)),
+      )
+    }
   }
 
   /** Makes the index say that these are all leases. Where their owners live it keeps. */
-  replace(leases: ReadonlyMap<Owner, readonly Address[]>): void {
+  replace(leases: Leases): void {
     makeDirectories(this.#path, 0o700)
     this.#own(this.#path.slice(0, this.#path.lastIndexOf("/")))
     this.#own(this.#path)
-    const present = listDirectory(this.#path)
-    const tenancies = new Map(this.#housedIn(present).map(({ owner, tenancy }) => [owner, tenancy]))
-    const buckets = printBuckets(leases, tenancies)
-    for (const name of present) {
-      if (isBucket(name) && !buckets.has(name)) removeFile(`${this.#path}/${name}`)
+    for (const name of listDirectory(this.#path)) {
+      if (isBucket(name) && !leases.buckets.has(name)) removeFile(`${this.#path}/${name}`)
     }
-    for (const [bucket, text] of buckets) {
-      if (this.#text(bucket) !== text) this.#write(bucket, text)
+    for (const bucket of leases.buckets) {
+      const before = this.#text(bucket)
+      const text = printBucket(leases.in(bucket), before)
+      if (before !== text) this.#write(bucket, text)
     }
   }
 

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
+import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import {
   type Descriptor,
   linkFile,
@@ -16,6 +16,8 @@ import { lockFile } from "../../lib/sys/lock.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeasePlace } from "./config.ts"
 import { LeaseIndex } from "./lease-index.ts"
+import { addressesNamed, isLeaseName, type LeaseName } from "./lease-name.ts"
+import { Leases } from "./leases.ts"
 import { type Owner, readOwner } from "./owner.ts"
 import type { RangeSet } from "./range-set.ts"
 import { type Dead, findDead } from "./reclaim.ts"
@@ -70,15 +72,15 @@ export class LeaseStore implements Disposable {
   readonly #directory: string
   readonly #lock: Descriptor
   readonly #index: LeaseIndex
-  /** Every lease, if they had to be read. */
-  #leases: Map<Owner, Address[]> | undefined
+  /** Every lease, if the index cannot say it. */
+  #leases: Leases | undefined
   /** Every name in the directory, if they had to be listed. */
   #names: Set<string> | undefined
   #refusals = 0
   /** What the scratch file holds, while there is one. */
   #scratch: string | undefined
   /** Taken and not yet kept. */
-  #taken: Address[] = []
+  #taken: LeaseName[] = []
   #touched = false
   /** Whether the index agrees with the lease files. */
   #indexed = true
@@ -97,21 +99,19 @@ export class LeaseStore implements Disposable {
 
   /** The addresses whose lease files name exactly this owner. */
   addressesOf(owner: Owner): readonly Address[] {
-    if (!this.#leases) {
-      const addresses = this.#index.get(owner)
-      if (addresses?.every((address) => this.#ownerOf(formatAddress(address)) === owner)) return addresses
-    }
-    return this.all().get(owner) ?? []
+    return addressesNamed(this.#namesOf(owner))
+  }
+
+  #namesOf(owner: Owner): readonly LeaseName[] {
+    if (this.#leases) return this.#leases.of(owner)
+    const names = this.#index.get(owner)
+    if (names?.every((name) => this.#ownerOf(name) === owner)) return names
+    return this.#readAll().of(owner)
   }
 
   /** Whom the address is leased to. */
   holderOf(address: Address): Owner | undefined {
     return this.#ownerOf(formatAddress(address))
-  }
-
-  /** Every lease, read from the lease files. */
-  all(): ReadonlyMap<Owner, readonly Address[]> {
-    return this.#leases ?? this.#readAll()
   }
 
   /** Whether the set was found to have few free addresses left. Not known before many have been found taken. */
@@ -131,7 +131,7 @@ export class LeaseStore implements Disposable {
     this.#touched = true
     this.#writeScratch(owner) // one file for all leases of an ADD, under several names: synced once
     if (linkFile(this.#path(SCRATCH), this.#path(name))) {
-      this.#taken.push(address)
+      this.#taken.push(name)
       return true
     }
     if (++this.#refusals > PATIENCE) this.#names ??= new Set(listDirectory(this.#directory))
@@ -143,38 +143,70 @@ export class LeaseStore implements Disposable {
     const taken = this.#taken
     this.#taken = []
     const [first] = taken
-    const lease = residence && first && stampOf(this.#path(formatAddress(first)))
-    const others = this.addressesOf(owner).filter((held) => !taken.some((address) => sameAddress(address, held)))
-    const addresses = [...others, ...taken]
-    this.#leases?.set(owner, addresses)
-    this.#tryIndexing(() => this.#index.set(owner, addresses, lease ? { ...residence, lease } : undefined))
+    const lease = residence && first && stampOf(this.#path(first))
+    const names = [...this.#namesOf(owner).filter((held) => !taken.includes(held)), ...taken]
+    this.#leases?.set(owner, names)
+    this.#tryIndexing(() => this.#index.set(owner, names, lease ? { ...residence, lease } : undefined))
   }
 
   /** Frees the leases, all or one owner's, whose owners lived in network namespaces that are certainly gone, and answers them. */
   reclaim(of?: Owner): Dead[] {
     const dead = findDead(this.#directory, this.#index, of)
-    for (const { owner, addresses, left } of dead) {
-      this.#touched = true
-      for (const address of addresses) {
-        removeFile(this.#path(formatAddress(address)))
-        this.#names?.delete(formatAddress(address))
-      }
-      if (left.length > 0) this.#leases?.set(owner, [...left])
-      else this.#leases?.delete(owner)
+    for (const { owner, names, left } of dead) {
+      this.#remove(names)
+      if (left.length === 0) continue
+      this.#leases?.set(owner, left)
       this.#tryIndexing(() => this.#index.set(owner, left))
     }
+    this.#forget(dead.filter(({ left }) => left.length === 0).map(({ owner }) => owner))
     return dead
   }
 
-  /** Frees everything the owner holds; answers whether it held anything. */
+  /** Frees everything the owner holds; false if that is nothing. */
   free(owner: Owner): boolean {
-    const addresses = this.addressesOf(owner)
-    if (addresses.length === 0) return false
-    this.#touched = true
-    for (const address of addresses) removeFile(this.#path(formatAddress(address)))
-    this.#leases?.delete(owner)
-    this.#tryIndexing(() => this.#index.set(owner, []))
-    return true
+    const names = this.#namesOf(owner)
+    this.#remove(names)
+    if (names.length > 0) this.#forget([owner])
+    return names.length > 0
+  }
+
+  /**
+   * Frees everything that owners hold whom `select` accepts, and tells of each. One lease that cannot be freed does not keep the others: what
+   * kept the first is thrown in the end.
+   */
+  freeAll(select: (owner: Owner) => boolean, tell: (owner: Owner, names: readonly LeaseName[]) => void): void {
+    const freed: Owner[] = []
+    let failure: SystemError | undefined
+    for (const [owner, indexed] of this.#ownersOf(select)) {
+      const names = indexed.every((name) => this.#ownerOf(name) === owner) ? indexed : this.#namesOf(owner)
+      const problem = failureOf(() => this.#remove(names))
+      failure ??= problem
+      if (problem) continue
+      freed.push(owner)
+      tell(owner, names)
+    }
+    this.#forget(freed)
+    if (failure) throw failure
+  }
+
+  #ownersOf(select: (owner: Owner) => boolean): ReadonlyMap<Owner, readonly LeaseName[]> {
+    const indexed = this.#leases ? undefined : this.#index.owners(select)
+    return indexed ?? (this.#leases ?? this.#readAll()).owners(select)
+  }
+
+  #remove(names: readonly LeaseName[]): void {
+    for (const name of names) {
+      this.#touched = true
+      removeFile(this.#path(name))
+      this.#names?.delete(name)
+    }
+  }
+
+  /** They hold nothing any more. */
+  #forget(owners: readonly Owner[]): void {
+    if (owners.length === 0) return
+    for (const owner of owners) this.#leases?.set(owner, [])
+    this.#tryIndexing(() => this.#index.drop(owners))
   }
 
   /** The address leased last from the set, a hint where to look next; undefined if none or none that makes sense. */
@@ -198,7 +230,7 @@ export class LeaseStore implements Disposable {
 
   [Symbol.dispose](): void {
     try {
-      for (const address of this.#taken) removeFile(this.#path(formatAddress(address)))
+      for (const name of this.#taken) removeFile(this.#path(name))
       this.#removeScratch()
       if (this.#touched && this.#indexed) this.#index.mark(this.#directory)
     } catch (error) {
@@ -212,22 +244,19 @@ export class LeaseStore implements Disposable {
    * Reads every lease, and brings the index up to date with what others did. Only files that bear an address are looked at.
    * One that a crash left empty is removed. One that says anything else is somebody's reservation.
    */
-  #readAll(): ReadonlyMap<Owner, readonly Address[]> {
+  #readAll(): Leases {
     this.#touched = true
-    const leases = new Map<Owner, Address[]>()
+    const leases = new Leases()
     for (const name of listDirectory(this.#directory)) {
-      const address = leaseName(name)
-      const content = address && readRegular(this.#path(name), MAX_LEASE_BYTES)
       if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
-      if (!address || content === undefined) continue
+      const content = isLeaseName(name) ? readRegular(this.#path(name), MAX_LEASE_BYTES) : undefined
+      if (content === undefined) continue
       const owner = readOwner(content)
-      const held = owner && leases.get(owner)
-      if (held) held.push(address)
-      else if (owner) leases.set(owner, [address])
+      if (owner) leases.add(owner, name)
       else if (this.#isRegular(name)) this.#tryRemoving(name)
     }
-    this.#leases = leases
     this.#tryIndexing(() => this.#index.replace(leases))
+    if (!this.#indexed) this.#leases = leases
     return leases
   }
 
@@ -285,8 +314,13 @@ function lastReservedName(set: number): string {
   return `last_reserved_ip.${set}`
 }
 
-/** The address a file of that name would lease: the one canonical text of each. */
-function leaseName(name: string): Address | undefined {
-  const address = parseAddress(name)
-  return address && formatAddress(address) === name ? address : undefined
+/** One lease that cannot be freed does not keep the others. */
+function failureOf(action: () => void): SystemError | undefined {
+  try {
+    action()
+    return undefined
+  } catch (error) {
+    if (error instanceof SystemError) return error
+    throw error
+  }
 }

@@ -1,5 +1,5 @@
 import type { Environment } from "../../lib/cni/environment.ts"
-import { type Address, formatAddress } from "../../lib/ip/address.ts"
+import type { LeaseName } from "./lease-name.ts"
 
 /**
  * Who holds a lease, in the words of the lease file: container id, CR LF, interface name. Versions of the Go plugin
@@ -18,6 +18,13 @@ export function legacyOwnerOf({ containerId }: Pick<Attachment, "containerId">):
   return containerId.trim() as Owner
 }
 
+/** Container id and interface name; no interface if it names a container alone. */
+export function partsOf(owner: Owner): { containerId: string; ifname: string | undefined } {
+  const end = owner.indexOf("\r\n")
+  if (end < 0) return { containerId: owner, ifname: undefined }
+  return { containerId: owner.slice(0, end), ifname: owner.slice(end + 2) }
+}
+
 /** The owner that a lease file names, or undefined if a crash left it empty or full of zeros. */
 export function readOwner(content: string): Owner | undefined {
   const owner = content.trim()
@@ -25,6 +32,6 @@ export function readOwner(content: string): Owner | undefined {
 }
 
 /** For the log. The owner is whatever the lease file says, so it is quoted. */
-export function describeLease(owner: Owner, addresses: readonly Address[]): string {
-  return `lease ${addresses.map(formatAddress).sort().join(" ")} of ${JSON.stringify(owner)}`
+export function describeLease(owner: Owner, names: readonly LeaseName[]): string {
+  return `lease ${names.toSorted().join(" ")} of ${JSON.stringify(owner)}`
 }

@@ -1,6 +1,6 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs"
 import { describe, expect, test } from "vitest"
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
+import { type Address, parseAddress } from "../../lib/ip/address.ts"
 import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
 import { namespaced } from "../../lib/testing/namespaced.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
@@ -26,12 +26,7 @@ function lease(place: LeasePlace, whose: Owner, residence: Residence | undefined
 
 function reclaim(place: LeasePlace, of?: Owner) {
   using store = openLeases(place)
-  return store.reclaim(of).map(({ owner, addresses, left, reason }) => ({
-    owner,
-    addresses: addresses.map(formatAddress),
-    left: left.map(formatAddress),
-    reason,
-  }))
+  return store.reclaim(of).map(({ owner, names, left, reason }) => ({ owner, addresses: names, left, reason }))
 }
 
 const files = (place: LeasePlace) => readdirSync(leaseDirectory(place)).sort()

@@ -1,4 +1,3 @@
-import { type Address, formatAddress } from "../../lib/ip/address.ts"
 import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
 import { readRegular, unlessMissing } from "../../lib/sys/file.ts"
 import { fileStatus } from "../../lib/sys/file-status.ts"
@@ -6,6 +5,7 @@ import { isLocal } from "../../lib/sys/file-system.ts"
 import { type LiveNamespaces, readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeaseIndex } from "./lease-index.ts"
+import type { LeaseName } from "./lease-name.ts"
 import { type Owner, readOwner } from "./owner.ts"
 import { stampOf } from "./residence.ts"
 import type { Residence } from "./tenancy.ts"
@@ -13,9 +13,9 @@ import type { Residence } from "./tenancy.ts"
 /** Leases whose owner's network namespace is certainly gone, and how that is known. */
 export interface Dead {
   readonly owner: Owner
-  readonly addresses: readonly Address[]
+  readonly names: readonly LeaseName[]
   /** What else the owner holds: leases made anew by others, of which nothing is known. */
-  readonly left: readonly Address[]
+  readonly left: readonly LeaseName[]
   readonly reason: string
 }
 
@@ -30,19 +30,18 @@ const MAX_OWNER_BYTES = 1 << 20
 export function findDead(directory: string, index: LeaseIndex, of?: Owner): Dead[] {
   const dead: Dead[] = []
   const world = new World()
-  for (const { owner, addresses, tenancy } of isOnLocalDisk(directory) ? index.housed(of) : []) {
+  const isGone = (tenancy: Residence) => world.whyGone(tenancy) !== undefined
+  for (const { owner, names, tenancy } of isOnLocalDisk(directory) ? index.housed(of, isGone) : []) {
+    const owned = names.filter((name) => isLease(`${directory}/${name}`, owner, tenancy.lease))
+    const left = names.filter((name) => !owned.includes(name))
     const reason = world.whyGone(tenancy)
-    if (reason === undefined) continue
-    const owned = addresses.filter((address) => isLease(directory, address, owner, tenancy.lease))
-    const left = addresses.filter((address) => !owned.includes(address))
-    if (owned.length > 0) dead.push({ owner, addresses: owned, left, reason })
+    if (owned.length > 0 && reason) dead.push({ owner, names: owned, left, reason })
   }
   return dead
 }
 
 /** Whether the lease file is still the one that the index speaks of. */
-function isLease(directory: string, address: Address, owner: Owner, stamp: string): boolean {
-  const path = `${directory}/${formatAddress(address)}`
+function isLease(path: string, owner: Owner, stamp: string): boolean {
   return stampOf(path) === stamp && readOwner(readRegular(path, MAX_OWNER_BYTES) ?? "") === owner
 }
 
@@ -54,6 +53,7 @@ function isOnLocalDisk(directory: string): boolean {
 class World {
   #boot: string | undefined
   #mounts: string | undefined
+  readonly #visible = new Map<string, boolean>()
   #live: { readonly namespaces: LiveNamespaces | undefined } | undefined
 
   /** How it is known that nothing lives there any more; undefined where that is not certain. */
@@ -62,7 +62,7 @@ class World {
       this.#boot ??= readBootId()
       if (boot !== this.#boot) return `its network namespace ${JSON.stringify(path)} was of an earlier boot`
       this.#mounts ??= `${mountNamespace().inode}`
-      if (namespace === "-" || mounts !== this.#mounts || !isPlaceVisible(path)) return undefined
+      if (namespace === "-" || mounts !== this.#mounts || !this.#isPlaceVisible(path)) return undefined
       this.#live ??= { namespaces: unlessUnsure(readLiveNamespaces) }
       const { namespaces } = this.#live
       const [inode = ""] = namespace.split("@")
@@ -70,11 +70,16 @@ class World {
       return isGone ? `its network namespace ${JSON.stringify(path)} is gone` : undefined
     })
   }
-}
 
-/** Whether the directory that the namespace was mounted in is there: in a changed root it may not be. */
-function isPlaceVisible(path: string): boolean {
-  return unlessMissing(() => fileStatus(path.slice(0, path.lastIndexOf("/") + 1))) !== undefined
+  /** Whether the directory that the namespace was mounted in is there: in a changed root it may not be. */
+  #isPlaceVisible(path: string): boolean {
+    const directory = path.slice(0, path.lastIndexOf("/") + 1)
+    const known = this.#visible.get(directory)
+    if (known !== undefined) return known
+    const visible = unlessMissing(() => fileStatus(directory)) !== undefined
+    this.#visible.set(directory, visible)
+    return visible
+  }
 }
 
 /** What cannot be examined says nothing. */

@@ -8,6 +8,7 @@ import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate } from "./allocate.ts"
 import { type LeasePlace, readHostLocal } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
+import { addressesNamed } from "./lease-name.ts"
 import { leaseDirectory, leaseIndex, readLastReserved } from "./lease-store.ts"
 import { type RangeSet, rangeOf } from "./range-set.ts"
 import { findDead } from "./reclaim.ts"
@@ -47,7 +48,7 @@ function nearestExisting(path: string): string {
 /** Whether ADD would take an address of the set back from a pod that is gone. */
 function isHeldByDead(place: LeasePlace, set: RangeSet): boolean {
   const dead = findDead(leaseDirectory(place), leaseIndex(place))
-  return dead.some(({ addresses }) => addresses.some((address) => rangeOf(set, address)))
+  return dead.some(({ names }) => addressesNamed(names).some((address) => rangeOf(set, address)))
 }
 
 /** Looks at one name; if that is taken, lists them all instead of asking for one after the other. */

@@ -16,6 +16,7 @@ export class JsonError extends Error {}
 
 /** As deep as Go's decoder goes. */
 const MAX_DEPTH = 10_000
+const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`
 
 /** Finds every document with an odd number, and a few without, such as one with the string `see 1.5`. */
 const MAY_BE_ODD = /[[:,\s]-?(?:\d+[.eE]|\d{16})/
@@ -24,11 +25,17 @@ const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?
 
 /** Parses one JSON document (RFC 8259); of a key given twice the last one counts. Throws JsonError. */
 export function parseJson(text: string): Json {
-  if (text.length > MAX_DEPTH) refuseTooDeep(text)
+  const value = parse(text)
+  if (text.length > MAX_DEPTH && isTooDeep(value)) throw new JsonError(TOO_DEEP)
+  return value
+}
+
+function parse(text: string): Json {
   try {
     const marked = MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
     return JSON.parse(marked, text.includes("\\u") ? mendSurrogates : undefined)
   } catch (error) {
+    if (error instanceof RangeError) throw new JsonError(TOO_DEEP, { cause: error }) // it has no stack left
     throw new JsonError(error instanceof Error ? error.message : String(error), { cause: error })
   }
 }
@@ -52,18 +59,20 @@ export function isObject(value: Json): value is JsonObject {
   return value !== null && typeof value === "object" && !Array.isArray(value)
 }
 
-function refuseTooDeep(text: string): void {
-  let depth = 0
-  let inString = false
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at]
-    if (char === '"') inString = !inString
-    else if (char === "\\") at++
-    else if (inString) continue
-    else if (char === "[" || char === "{") depth++
-    else if (char === "]" || char === "}") depth--
-    if (depth > MAX_DEPTH) throw new JsonError(`nested deeper than ${MAX_DEPTH} levels`)
+/** Goes through the document level by level: values without levels below them fall away at once. */
+function isTooDeep(value: Json): boolean {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === MAX_DEPTH) return true
+    level = level.flatMap(childrenOf)
   }
+  return false
+}
+
+function childrenOf(value: Json): readonly Json[] {
+  if (value === null || typeof value !== "object") return []
+  const children = Array.isArray(value) ? value : Object.values(value)
+  return children.filter((child) => child !== null && typeof child === "object")
 }
 
 const HTML: Record<string, string> = {

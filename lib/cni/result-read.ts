@@ -1,7 +1,7 @@
 import type { Prefix } from "../ip/prefix.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields, readFields } from "./fields.ts"
-import type { Json } from "./json.ts"
+import { isObject, type Json, oddNumber } from "./json.ts"
 import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
 import { atLeast, type Version, versions } from "./version.ts"
 
@@ -123,11 +123,21 @@ export interface ValidAttachment {
  * for to overlook it would take a live container's network away.
  */
 export function readValidAttachments(fields: Fields): ValidAttachment[] {
-  const read = (item: Json, path: string) => {
-    const attachment = readFields(item, path)
-    return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
+  return fields.list("cni.dev/valid-attachments", readAttachment) ?? []
+}
+
+/** A node may have tens of thousands of them: those with the usual keys are read at once. */
+function readAttachment(item: Json, path: string): ValidAttachment {
+  if (isObject(item)) {
+    const { containerID, ifname } = item
+    if (isName(containerID) && isName(ifname)) return { containerId: containerID, ifname }
   }
-  return fields.list("cni.dev/valid-attachments", read) ?? []
+  const attachment = readFields(item, path)
+  return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
+}
+
+function isName(value: Json | undefined): value is string {
+  return typeof value === "string" && value !== "" && oddNumber(value) === undefined
 }
 
 /** Why GC removes what `readValidAttachments` does not name, for the log. */

@@ -265,31 +265,40 @@ static JSValue file_set_times(CALL)
     return result;
 }
 
-static bool append_name(JSContext *js, JSValueConst names, uint32_t index, const char *name)
+/* Appends the names among the entries of a directory (getdents64(2)). False, and an exception, without memory. */
+static bool append_names(JSContext *js, JSValueConst names, uint32_t *count, const uint8_t *entries, size_t length)
 {
-    JSValue text = JS_NewString(js, name);
-    return !JS_IsException(text) && JS_SetPropertyUint32(js, names, index, text) >= 0;
+    const struct dirent *entry;
+    for (size_t at = 0; at < length; at += entry->d_reclen) {
+        entry = (const struct dirent *)(const void *)(entries + at);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        JSValue text = text_of(js, (const uint8_t *)entry->d_name, strlen(entry->d_name));
+        if (JS_IsException(text) || JS_SetPropertyUint32(js, names, (*count)++, text) < 0)
+            return false;
+    }
+    return true;
 }
 
 /* The names in the open directory; an exception without memory, a negative errno if it cannot be read to its end. */
-static JSValue names_in(JSContext *js, DIR *directory)
+static JSValue names_in(JSContext *js, int fd)
 {
+    static uint8_t entries[64 << 10] __attribute__((aligned(8))); /* the C library reads 2 kB at a time */
     JSValue names = JS_NewArray(js);
-    const struct dirent *entry;
     uint32_t count = 0;
-    while (!JS_IsException(names) && (errno = 0, entry = readdir(directory))) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (!append_name(js, names, count++, entry->d_name)) {
-            JS_FreeValue(js, names);
-            names = JS_EXCEPTION;
-        }
+    long length = 0;
+    bool listed = !JS_IsException(names);
+    while (listed) {
+        RETRY(length, syscall(SYS_getdents64, fd, entries, sizeof entries));
+        if (length <= 0)
+            break;
+        listed = append_names(js, names, &count, entries, (size_t)length);
     }
-    if (JS_IsException(names) || errno == 0)
+    if (listed && length == 0)
         return names;
-    JSValue error = answer(js, -1);
+    JSValue failure = listed ? answer(js, length) : JS_EXCEPTION;
     JS_FreeValue(js, names);
-    return error;
+    return failure;
 }
 
 static JSValue file_list(CALL)
@@ -298,10 +307,10 @@ static JSValue file_list(CALL)
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    DIR *directory = opendir(path);
-    JSValue result = directory ? names_in(js, directory) : answer(js, -1);
-    if (directory)
-        closedir(directory);
+    int fd = open_file(path, O_RDONLY | O_DIRECTORY, 0);
+    JSValue result = fd == -1 ? answer(js, fd) : names_in(js, fd);
+    if (fd != -1)
+        close(fd);
     JS_FreeCString(js, path);
     return result;
 }

@@ -3,11 +3,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, CHUNK = 256 << 10 };
+enum {
+    PAGE = 4096,
+    CHUNK = 256 << 10,
+    LIMIT = 58 << 20 /* what a process may have of the kernel: with all else it stays below 64 MB */
+};
 
 /* So much a process has without asking the kernel. */
 static uint8_t first_chunk[CHUNK] __attribute__((aligned(PAGE)));
-static size_t chunks;
+static size_t chunks, mapped;
 
 static struct block *block_of(const void *memory)
 {
@@ -37,8 +41,24 @@ static struct block **list_for(size_t *size)
 
 static void *pages(size_t size)
 {
+    if (size > LIMIT - mapped)
+        return NULL;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+    mapped += size;
+    return memory;
+}
+
+static void *resized_pages(void *memory, size_t before, size_t after)
+{
+    if (after > before && after - before > LIMIT - mapped)
+        return NULL;
+    void *moved = mremap(memory, before, after, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED)
+        return NULL;
+    mapped = mapped - before + after;
+    return moved;
 }
 
 static size_t whole_pages(size_t size)
@@ -100,6 +120,7 @@ void heap_free(void *memory)
     size_t size = block->size;
     if (size > POOLED) {
         munmap(block, size);
+        mapped -= size;
         return;
     }
     struct block **list = list_for(&size);
@@ -119,8 +140,8 @@ void *heap_reallocate(void *memory, size_t wanted)
         return memory;
     if (memory && block_of(memory)->size > POOLED && wanted + sizeof(struct block) > POOLED && wanted < PTRDIFF_MAX / 2) {
         size_t size = whole_pages(wanted + sizeof(struct block));
-        struct block *moved = mremap(block_of(memory), block_of(memory)->size, size, MREMAP_MAYMOVE);
-        if (moved == MAP_FAILED)
+        struct block *moved = resized_pages(block_of(memory), block_of(memory)->size, size);
+        if (!moved)
             return NULL;
         moved->size = size;
         return moved + 1;

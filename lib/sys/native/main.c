@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 enum {
-    HEAP_LIMIT = 48 << 20,  /* bytes that a process may have of the engine */
     STACK_LIMIT = 4 << 20,  /* bytes of the stack that the engine may use */
     STACK_RESERVE = 24 << 10 /* and what C needs beyond them */
 };
@@ -101,7 +100,6 @@ static int make_image(void)
     JSContext *js = roots->context = roots->runtime && code ? new_context(roots->runtime) : NULL;
     if (!js)
         return EXIT_FAILURE;
-    JS_SetMemoryLimit(roots->runtime, HEAP_LIMIT);
     /* A process ends before it could pay to look for cycles; reference counts free the rest. */
     JS_SetGCThreshold(roots->runtime, (size_t)-1);
     JSValue global = JS_GetGlobalObject(js), host = JS_NewObject(js);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* What a program may write to stdout, and to stderr, before it is stopped. */
-enum { OUTPUT_LIMIT = 16 << 20 };
+enum { OUTPUT_LIMIT = 4 << 20 };
 
 struct output {
     int fd;
