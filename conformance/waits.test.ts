@@ -67,4 +67,13 @@ describe("a delegated plugin of others that hangs", () => {
       expect(snapshot(node)).toEqual(before)
     },
   )
+
+  test("is killed in time also if it has closed its stdout and stderr", () => {
+    using node = new Node()
+    const path = install(node, "bin", "exec >&- 2>&-; sleep 1000")
+    const network = new Network(node, { ipam: { type: "foreign" } })
+    const { error } = node.call("bridge", { command: "DEL", netns: node.pod(), path, env, config: network.config })
+    expect(error).toMatchObject({ code: 11, msg: `${path}/foreign DEL did not end within 1 seconds` })
+    expect(node.processes()).toEqual([])
+  })
 })

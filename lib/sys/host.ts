@@ -20,7 +20,7 @@ export interface Host {
   sleep(milliseconds: number): void
   /**
    * Runs the executable at `path` to its end: with its path as only argument, in a session of its own, with standard signals. What it and
-   * those it started write to stdout and stderr is kept. After `milliseconds` all of them are killed. Fails if it cannot be started.
+   * those it started write to stdout and stderr is kept, up to 4 MiB of each: then EFBIG. After `milliseconds` all of them are killed.
    */
   spawn(path: string, environment: readonly string[], stdin: Uint8Array, milliseconds: number): Ended | number
 

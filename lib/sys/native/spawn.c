@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What a program may write to stdout, and to stderr, before it is stopped. */
@@ -117,9 +118,8 @@ static bool collect(struct output *output)
 }
 
 /* Talks with the child until it has closed stdout and stderr, or has to be ended. */
-static bool converse(struct child *child, int64_t milliseconds)
+static bool converse(struct child *child, int64_t deadline)
 {
-    const int64_t deadline = milliseconds_now() + milliseconds;
     while (child->out.fd != -1 || child->err.fd != -1) {
         struct pollfd events[3] = {
             {.fd = child->in, .events = POLLOUT},
@@ -142,17 +142,35 @@ static bool converse(struct child *child, int64_t milliseconds)
     return true;
 }
 
-/* Its exit status as wait(2) has it. */
-static int finish(struct child *child, bool kill_all)
+/* Waits for the signal that a child has ended, which is blocked, and so kept if it came before. */
+static void await_child(int64_t milliseconds)
 {
+    const struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+    sigset_t ended;
+    sigemptyset(&ended);
+    sigaddset(&ended, SIGCHLD);
+    sigtimedwait(&ended, NULL, &time);
+}
+
+/* Its exit status as wait(2) has it. A child that lives on without stdout and stderr, or that has to be ended, is killed in time. */
+static int finish(struct child *child, bool kill_all, int64_t deadline)
+{
+    int status = 0;
+    pid_t pid = 0;
     close_end(&child->in);
     close_end(&child->out.fd);
     close_end(&child->err.fd);
-    if (kill_all)
+    while (!kill_all && (pid = waitpid(child->pid, &status, WNOHANG)) == 0) {
+        int64_t left = deadline - milliseconds_now();
+        if (left > 0)
+            await_child(left);
+        else
+            kill_all = child->timed_out = true;
+    }
+    if (kill_all) {
         kill(-child->pid, SIGKILL);
-    int status = 0;
-    pid_t pid;
-    RETRY(pid, waitpid(child->pid, &status, 0));
+        RETRY(pid, waitpid(child->pid, &status, 0));
+    }
     return status;
 }
 
@@ -169,14 +187,27 @@ static JSValue ended_object(JSContext *js, const struct child *child, int status
     return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
 }
 
-/* A child that is ignored is gone when it ends, and with it its exit status: the one who started this process may have had it so. */
+/*
+ * A child that is ignored is gone when it ends, and with it its exit status: the one who started this process may have had it so. The
+ * signal is blocked so that it can be waited for.
+ */
+static void mind_children(void)
+{
+    sigset_t ended;
+    sigemptyset(&ended);
+    sigaddset(&ended, SIGCHLD);
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_BLOCK, &ended, NULL);
+}
+
 static JSValue run(JSContext *js, struct child *child, const char *path, char **environment, int64_t milliseconds)
 {
-    signal(SIGCHLD, SIG_DFL);
+    const int64_t deadline = milliseconds_now() + milliseconds;
+    mind_children();
     if (!open_child(child, path, environment))
         return answer(js, -1);
-    bool closed = converse(child, milliseconds);
-    int status = finish(child, !closed);
+    bool closed = converse(child, deadline);
+    int status = finish(child, !closed, deadline);
     JSValue result = closed || child->timed_out ? ended_object(js, child, status) : JS_NewInt32(js, -EFBIG);
     free(child->out.bytes);
     free(child->err.bytes);

@@ -7,7 +7,7 @@ import { errnoOf } from "./errno.ts"
 const { EFBIG, EINVAL, ENOBUFS, ENOEXEC, ETIMEDOUT } = system.errno
 
 /** What a program may write to stdout, and to stderr, before it is killed. */
-const OUTPUT_LIMIT = 16 << 20
+const OUTPUT_LIMIT = 4 << 20
 
 /** As lib/sys/host.ts promises. What left the program's process group is not killed with it. */
 export function spawn(
