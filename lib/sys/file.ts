@@ -39,11 +39,16 @@ export function readAll(fd: number, what: string, limit = 16 << 20): Uint8Array 
   let length = 0
   for (;;) {
     const count = checked(`read ${what}`, host.read(fd, buffer.subarray(length)))
-    if (count === 0) return buffer.subarray(0, length)
+    if (count === 0) return trimmed(buffer, length)
     length += count
     if (length > limit) throw new SystemError("EFBIG", `read ${what}`)
     if (length === buffer.length) buffer = enlarged(buffer)
   }
+}
+
+/** The beginning of the buffer, which lets go of the rest if it is large. */
+function trimmed(buffer: Uint8Array, length: number): Uint8Array {
+  return length > 1 << 20 ? buffer.slice(0, length) : buffer.subarray(0, length)
 }
 
 function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
