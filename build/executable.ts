@@ -13,7 +13,7 @@ import {
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { bundle, MARK_PLACEHOLDER } from "./bundle.ts"
-import { engineObjects, engineSources } from "./engine.ts"
+import { engineObjects, engineSources, profiledEngineObjects } from "./engine.ts"
 import { objectsOf } from "./objects.ts"
 import { ownFlags, type Target, type Toolchain, toolchainFor } from "./toolchain.ts"
 
@@ -40,17 +40,16 @@ export async function makeExecutable(
 ): Promise<void> {
   const [script, engine, host, compiler] = await Promise.all([
     bundle({ named: options.profile === true }),
-    engineObjects(target),
+    options.profile ? profiledEngineObjects(target) : engineObjects(target),
     hostObjects(target, options),
-    byteCodeCompiler(),
+    compilerObjects(),
   ])
   const objects = [...host, ...engine]
   const mark = markOf(script, [...objects, join(native, "image.S")])
   mkdirSync(join(root, ".cache"), { recursive: true })
   const scratch = mkdtempSync(join(root, ".cache/executable-"))
   try {
-    const flags = options.profile ? ["names"] : []
-    const code = execFileSync(compiler, flags, { input: script.replace(MARK_PLACEHOLDER, mark), maxBuffer: 64 << 20 })
+    const code = byteCode(compiler, scratch, script.replace(MARK_PLACEHOLDER, mark), options)
     const program = linked(toolchainFor(target), objects, scratch, code)
     if (!options.profile) execFileSync(toolchainFor(target).objcopy, ["--strip-all", program])
     appendFileSync(program, mark)
@@ -66,17 +65,18 @@ function hostObjects(target: Target, { profile }: Options): Promise<string[]> {
   return objectsOf({ name: profile ? "host-profiled" : "host", sources: native, flags }, target)
 }
 
-/** The program that turns a script into byte code, on this machine. */
-async function byteCodeCompiler(): Promise<string> {
-  const sources = join(root, "build/engine")
-  const [own = "", ...engine] = await Promise.all([
-    objectsOf({ name: "byte-code", sources, flags: [...ownFlags, "-isystem", engineSources()] }, "compiler"),
-    engineObjects("compiler"),
-  ]).then((lists) => lists.flat())
+/** Those of the program that turns a script into byte code, on this machine. */
+async function compilerObjects(): Promise<string[]> {
+  const flags = [...ownFlags, "-isystem", engineSources()]
+  const own = await objectsOf({ name: "byte-code", sources: join(root, "build/engine"), flags }, "compiler")
+  return [...own, ...(await engineObjects("compiler"))]
+}
+
+function byteCode(objects: readonly string[], scratch: string, script: string, { profile }: Options): Uint8Array {
   const { compiler, link } = toolchainFor("compiler")
-  const program = own.replace(/\.o$/, "")
-  execFileSync(compiler, link([own, ...engine], program))
-  return program
+  const program = join(scratch, "compiler")
+  execFileSync(compiler, link(objects, program))
+  return execFileSync(program, profile ? ["names"] : [], { input: script, maxBuffer: 64 << 20 })
 }
 
 /** Executables of one build end with it (lib/sys/build.ts). */

@@ -12,18 +12,14 @@ declare const BUILD_MARK: string
  */
 export function isOfThisBuild(path: string): boolean {
   if (typeof BUILD_MARK === "undefined") return false
-  const mark = host.encode(BUILD_MARK)
   try {
     const { size } = fileStatus(path)
     using file = openRead(path)
-    const end = new Uint8Array(mark.length)
-    return size > mark.length && host.readAt(file.fd, end, size - mark.length) === mark.length && sameBytes(end, mark)
+    const end = new Uint8Array(BUILD_MARK.length) // in ASCII
+    const from = Math.max(0, size - end.length)
+    return host.readAt(file.fd, end, from) === end.length && host.decode(end) === BUILD_MARK
   } catch (error) {
     if (failedWith(error, "ENOENT", "EACCES")) return false
     throw error
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, at) => byte === b[at])
 }

@@ -1,6 +1,6 @@
 /*
  * Samples which functions of the bundle run, in executables that are built for that: PROFILE is defined, and names are kept. The engine
- * asks every ten thousand calls and backward jumps whether it should stop; each time the stack of that moment goes to descriptor 9.
+ * asks every twenty calls and backward jumps whether it should stop; each time the stack of that moment goes to descriptor 9.
  */
 #include "host.h"
 
