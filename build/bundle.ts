@@ -4,8 +4,8 @@ import { build } from "esbuild"
 
 const root = join(fileURLToPath(import.meta.url), "../..")
 
-/** Stands for the mark of the build, which is made of the bundle among other things. */
-export const MARK_PLACEHOLDER = "the mark of this build"
+/** Stands for the mark of the build, which is as long, and is made of the bundle among other things. */
+export const MARK_PLACEHOLDER = `cni-ts build ${"0".repeat(64)}`
 
 /** Leaves in the global object what the host keeps: a function to call, and words for when nothing else can be said. */
 const entry = 'import { lastWords, main } from "./plugins/main.ts"\nObject.assign(globalThis, { lastWords, main })\n'

@@ -26,10 +26,10 @@ export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: (
 export function findDelegate(call: Call, type: string): Delegate {
   const path = locate(call, type)
   const sibling = call.siblings[type]
-  if (!sibling || !isOfThisBuild(path)) return timed(call, executed(call, path))
   // Called as its own delegate a plugin would go on for ever.
-  if (!sibling.ipam) throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
-  return timed(call, inProcess(call, sibling))
+  if (sibling && !sibling.ipam)
+    throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
+  return timed(call, sibling && isOfThisBuild(path) ? inProcess(call, sibling) : executed(call, path))
 }
 
 function locate(call: Call, type: string): string {
