@@ -2,8 +2,11 @@ import { execFile, execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { type Architecture, ownArchitecture } from "../../build/toolchain.ts"
 
 export interface GuestRun {
+  /** This machine's unless given. */
+  readonly architecture?: Architecture
   /** For /bin/sh, as root, with `lo` up and an empty /run. `set -e` is the script's own choice. */
   readonly script: string
   /** Guest path to host path. Hard links of one file arrive as hard links, so a second name costs nothing. */
@@ -19,8 +22,32 @@ export interface GuestResult {
 }
 
 const cache = fileURLToPath(new URL("../../.cache/vm", import.meta.url))
-const kernel = join(cache, "vmlinuz")
-const root = join(cache, "root.cpio")
+
+/** The machine that qemu plays, all in software. The first of its serial ports is the kernel's. */
+interface Machine {
+  readonly qemu: readonly string[]
+  readonly console: string
+  /** Arguments that add a serial port behind one of qemu's character devices. */
+  port(chardev: string): readonly string[]
+  /** As the guest names those ports. */
+  readonly ports: readonly string[]
+}
+
+const machines: Readonly<Record<Architecture, Machine>> = {
+  amd64: {
+    qemu: ["qemu-system-x86_64", "-cpu", "max"],
+    console: "ttyS0",
+    port: (chardev) => ["-serial", `chardev:${chardev}`],
+    ports: ["ttyS1", "ttyS2", "ttyS3"],
+  },
+  // Of newer processors, qemu spends most of the time on signing pointers. The board itself has one port.
+  arm64: {
+    qemu: ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
+    console: "ttyAMA0",
+    port: (chardev) => ["-device", `pci-serial,chardev=${chardev}`],
+    ports: ["ttyS0", "ttyS1", "ttyS2"],
+  },
+}
 
 /**
  * Boots Debian's cloud kernel in a VM of its own, runs `script` there and returns what it wrote, byte for byte as UTF-8.
@@ -47,12 +74,14 @@ const root = join(cache, "root.cpio")
  * test("the port carries VLAN 100", () => expect(JSON.parse(section(guest, "vlans"))).toContainEqual(...))
  * ```
  */
-export async function runInGuest({ script, files = {}, timeoutSeconds = 100 }: GuestRun): Promise<GuestResult> {
-  if (!existsSync(kernel) || !existsSync(root)) throw new Error("no VM image: run conformance/vm/prepare as root")
+export async function runInGuest(run: GuestRun): Promise<GuestResult> {
+  const { architecture = ownArchitecture(), script, files = {}, timeoutSeconds = 100 } = run
+  const image = join(cache, architecture)
+  if (!existsSync(image)) throw new Error(`no VM image: run conformance/vm/prepare ${architecture} as root`)
   const directory = mkdtempSync(join(cache, "run-"))
   try {
-    writeInitrd(directory, script, files)
-    const timedOut = await runQemu(directory, timeoutSeconds)
+    writeInitrd(join(image, "root.cpio"), directory, script, files)
+    const timedOut = await runQemu(machines[architecture], join(image, "vmlinuz"), directory, timeoutSeconds)
     const [console, stdout, stderr, exitCode] = ports(directory)
     const transcript = `console:\n${console}\nstdout:\n${stdout.slice(-4000)}\nstderr:\n${stderr.slice(-4000)}`
     if (timedOut) throw new Error(`the guest did not finish within ${timeoutSeconds} s\n${transcript}`)
@@ -73,7 +102,7 @@ export function section({ exitCode, stdout, stderr }: GuestResult, name: string)
 }
 
 /** The kernel unpacks archives that follow each other, so the shared root is never written to. */
-function writeInitrd(directory: string, script: string, files: Readonly<Record<string, string>>) {
+function writeInitrd(root: string, directory: string, script: string, files: Readonly<Record<string, string>>) {
   const stage = join(directory, "stage")
   mkdirSync(stage)
   writeFileSync(join(stage, "script"), script)
@@ -94,14 +123,15 @@ function ports(directory: string): [string, string, string, string] {
   return [read(console), read(stdout), read(stderr), read(exitCode)]
 }
 
-function runQemu(directory: string, timeoutSeconds: number): Promise<boolean> {
+function runQemu(machine: Machine, kernel: string, directory: string, timeoutSeconds: number): Promise<boolean> {
   const qemu = [
-    "qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -display none -no-reboot".split(
-      " ",
-    ),
+    machine.qemu,
+    "-accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -display none -no-reboot".split(" "),
     ["-kernel", kernel, "-initrd", join(directory, "initrd")],
-    ["-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr"],
-    portNames.flatMap((name) => ["-serial", `file:${join(directory, name)}`]),
+    // The kernel hands `ports` to init.
+    ["-append", `console=${machine.console} quiet panic=-1 mitigations=off nokaslr ports=${machine.ports}`],
+    portNames.flatMap((name) => ["-chardev", `file,id=${name},path=${join(directory, name)}`]),
+    ["-serial", "chardev:console", ...portNames.slice(1).flatMap(machine.port)],
   ].flat()
   const limits = { timeout: timeoutSeconds * 1000, killSignal: "SIGKILL" } as const
   return new Promise((done, fail) => {
