@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url"
 import { engineSources } from "./engine.ts"
 import { makeExecutable } from "./executable.ts"
 import { pluginNames } from "./names.ts"
-import { type Architecture, architectures } from "./toolchain.ts"
+import { type Architecture, architectures, muslLicense } from "./toolchain.ts"
 
 const root = join(fileURLToPath(import.meta.url), "../..")
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
@@ -59,6 +59,7 @@ async function pack(scratch: string, architecture: Architecture): Promise<string
   copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "LICENSE"), join(scratch, title, "LICENSE"))
   copyFileSync(join(engineSources(), "LICENSE"), join(scratch, title, "LICENSE-quickjs-ng"))
+  copyFileSync(muslLicense(architecture), join(scratch, title, "LICENSE-musl"))
   copyFileSync(join(root, "docs/install.md"), join(scratch, title, "README.md"))
   execFileSync("tar", [
     ...reproducibly,

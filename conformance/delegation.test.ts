@@ -1,13 +1,15 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { binDirectory } from "./lab/executables.ts"
 import { install } from "./lab/foreign.ts"
 import { Node } from "./lab/node.ts"
+import { BASH, output } from "./lab/run.ts"
 import { snapshot } from "./lab/snapshot.ts"
 
 const bridged = (type: string, cniVersion = "1.1.0") => ({ cniVersion, name: "net", type: "bridge", ipam: { type } })
 const answer = (result: object) => `cat >/dev/null; [ "$CNI_COMMAND" != ADD ] || echo '${JSON.stringify(result)}'`
+const COPY_BY_TAR = 'mkdir "$1" && tar -C "$0" --hard-dereference -c . | tar -C "$1" -x'
 const address = { ips: [{ address: "10.9.0.2/24" }] }
 
 describe("a foreign IPAM plugin", () => {
@@ -161,3 +163,57 @@ test.each(["CHECK", "DEL", "GC", "STATUS"])("a plugin that is named as its own I
   const { error } = node.call("bridge", { command, netns, config: bridged("bridge") })
   expect(error?.msg).toContain("ipam.type: bridge gives no addresses")
 })
+
+describe("host-local of the same build is not executed: bridge has it too", () => {
+  test.each([
+    ["hard links, as built", 'cp -al "$0" "$1"'],
+    ["files of their own, as cp -r and COPY in a Dockerfile leave them", 'cp -r "$0" "$1"'],
+    ["files of their own, unpacked from a tar that knows no hard links", COPY_BY_TAR],
+    ["symbolic links", 'mkdir "$1" && ln -s "$0"/* "$1"'],
+  ])("%s", (_, copy) => {
+    using node = new Node()
+    const path = join(node.dir, "bin")
+    output([...BASH, copy, binDirectory(), path])
+    const { outcome, programs } = traceAdd(node, path)
+    expect(outcome).toMatchObject({ exitCode: 0, stderr: "", result: address })
+    expect(programs).toEqual([join(binDirectory(), "bridge")])
+  })
+})
+
+describe("host-local that may be another is executed", () => {
+  const ours = join(binDirectory(), "host-local")
+  test.each<[string, (path: string) => void]>([
+    ["the Go plugin", (path) => copyFileSync(join(binDirectory("reference"), "host-local"), path)],
+    ["one of another build", (path) => writeFileSync(path, ofAnotherBuild(readFileSync(ours)), { mode: 0o755 })],
+    [
+      "one that lacks its last byte",
+      (path) => {
+        copyFileSync(ours, path)
+        truncateSync(path, readFileSync(ours).length - 1)
+      },
+    ],
+  ])("%s", (_, make) => {
+    using node = new Node()
+    const path = join(node.dir, "bin")
+    mkdirSync(path)
+    make(join(path, "host-local"))
+    const { outcome, programs } = traceAdd(node, path)
+    expect(outcome).toMatchObject({ exitCode: 0, stderr: "", result: address })
+    expect(programs).toEqual([join(binDirectory(), "bridge"), join(path, "host-local")])
+  })
+})
+
+function traceAdd(node: Node, path: string) {
+  const ipam = { type: "host-local", dataDir: join(node.dir, "leases"), ranges: [[{ subnet: "10.9.0.0/24" }]] }
+  const config = { ...bridged("host-local"), ipam }
+  return node.trace("bridge", { command: "ADD", netns: node.pod(), path, config }, "execve")
+}
+
+/** Executables end with a digest of what they were made from: here, of something else. */
+function ofAnotherBuild(executable: Buffer): Buffer {
+  const last = executable.length - 1
+  executable[last] = "0123456789abcdef".charCodeAt(
+    (Number.parseInt(String.fromCharCode(executable[last] ?? 0), 16) + 1) % 16,
+  )
+  return executable
+}
