@@ -84,10 +84,11 @@ function strayProcesses(): string[] {
     .map(({ pid, name }) => `${pid} ${name}`)
 }
 
+/** Not one that has ended, of which only the exit code waits until some init asks for it. */
 function readProcess(pid: string): { pid: string; name: string; parent: string; group: string }[] {
   try {
     const [, name = "", parent = "", group = ""] =
-      /^\d+ \((.*)\) \w (\d+) (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? []
+      /^\d+ \((.*)\) [^Z] (\d+) (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? []
     return [{ pid, name, parent, group }]
   } catch {
     return [] // it ended meanwhile
