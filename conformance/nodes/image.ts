@@ -41,7 +41,6 @@ export async function buildImage(directory: string): Promise<void> {
   for (const program of PROGRAMS) output(["cp", join(CACHE, "root/usr", program), join(root, "opt/node/bin")])
   cpSync(PAUSE_ARCHIVE, join(root, "opt/node/pause.tar"))
   cpSync(fileURLToPath(new URL("entrypoint", import.meta.url)), join(root, "opt/node/entrypoint"))
-  // With their hard links: for ours it matters that they are one file.
   output(["cp", "-a", `${binDirectory("ours")}/.`, join(root, "opt/cni/ours")])
   output(["cp", "-a", `${binDirectory("reference")}/.`, join(root, "opt/cni/reference")])
   writeFileSync(join(root, "etc/containerd/config.toml"), containerdConfig("/opt/cni/bin", "/etc/cni/net.d"))
