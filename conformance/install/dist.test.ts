@@ -14,7 +14,7 @@ afterAll(() => rmSync(top, { recursive: true, force: true }))
 const PLUGINS = readdirSync(binDirectory()).sort()
 const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 const first = join(top, "first")
-output([join(ROOT, "node_modules/.bin/tsx"), join(ROOT, "build/dist.ts"), first])
+execFileSync(join(ROOT, "node_modules/.bin/tsx"), [join(ROOT, "build/dist.ts"), first])
 const [amd64, arm64] = ["amd64", "arm64"].map((architecture) => {
   const title = `cni-ts-${version}-linux-${architecture}`
   output(["tar", "-xzf", join(first, `${title}.tgz`), "-C", top])

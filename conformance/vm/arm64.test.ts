@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,17 +14,23 @@ let guest: GuestResult
 const directory = mkdtempSync(join(tmpdir(), "cnits-arm64-"))
 
 beforeAll(async () => {
-  output(["npm", "run", "--silent", "dist", directory])
+  // The first time, this compiles the engine.
+  execFileSync("npm", ["run", "--silent", "dist", directory])
   output(["sh", "-c", `tar -xzf ${directory}/cni-ts-*-arm64.tgz -C ${directory}`])
   const [title = ""] = readdirSync(directory).filter((name) => name.endsWith("arm64"))
   const files = Object.fromEntries(PLUGINS.map((name) => [`/opt/cni/bin/${name}`, join(directory, title, "bin", name)]))
   guest = await runInGuest({ architecture: "arm64", files, script, timeoutSeconds: 280 })
-})
+}, 600_000)
 
 afterAll(() => rmSync(directory, { recursive: true }))
 
 const text = (name: string) => section(guest, name).trim()
 const json = (name: string) => JSON.parse(text(name))
+
+/** The names that `ip -j link show type` lists: it has an empty object for each link of another type. */
+function ifbs(name: string): string[] {
+  return json(name).flatMap(({ ifname }: { ifname?: string }) => ifname ?? [])
+}
 
 /** The rules of an `nft -j list ruleset` whose text holds every one of those words. */
 function rules(name: string, ...words: readonly string[]): object[] {
@@ -104,7 +111,7 @@ describe("bandwidth", () => {
     expect(actions).toMatchObject([{ kind: "police", control_action: { type: "drop" } }])
     expect(text("filters as text")).toMatch(/police 0x\w+ rate 80Kbit burst \S+ mtu \S+ action drop/)
     expect(json("qdiscs")).toMatchObject([{ kind: "tbf", options: { rate: 10_000_000 } }, { kind: "ingress" }])
-    expect(text("ifbs")).toBe("")
+    expect(ifbs("ifbs")).toEqual([])
   })
 
   test("drops what is beyond the limit", () => expect(json("dropped")).toBeGreaterThan(0))
@@ -141,7 +148,7 @@ describe("DEL", () => {
 describe("GC, after a pod's namespace went without DEL", () => {
   test("there was something left of it", () => {
     expect(text("leases of three")).toContain("10.9.0.4")
-    expect(text("ifbs of three")).toMatch(/^\d+: bwp.*$/)
+    expect(ifbs("ifbs of three")).toEqual([expect.stringMatching(/^bwp/)])
     expect(rules("ruleset of three", "dnat", "10.9.0.4")).toHaveLength(1)
   })
 
@@ -151,7 +158,7 @@ describe("GC, after a pod's namespace went without DEL", () => {
     const leases = text("leases after GC").split("\n")
     expect([leases.includes("10.9.0.4"), leases.includes("fd00:9::4")]).toEqual([false, false])
     expect(leases).toEqual(expect.arrayContaining(["10.9.0.3", "fd00:9::3"]))
-    expect(text("ifbs after GC")).toBe("")
+    expect(ifbs("ifbs after GC")).toEqual([])
     for (const address of ["10.9.0.4", "fd00:9::4"]) expect(rules("ruleset after GC", `"${address}"`)).toEqual([])
     expect(rules("ruleset after GC", "masq_checks", "10.9.0.3")).toHaveLength(1)
   })
@@ -224,7 +231,7 @@ vhost=$(jq -r '.interfaces[1].name' /run/one)
 say filters; tc -j filter show dev $vhost parent ffff:
 say filters as text; tc filter show dev $vhost parent ffff:
 say qdiscs; tc -j qdisc show dev $vhost
-say ifbs; ip -o link show type ifb
+say ifbs; ip -j link show type ifb
 ip netns exec one ping -q -f -c 300 -s 1400 -w 3 10.9.0.1 >/dev/null || true
 say dropped; tc -j -s filter show dev $vhost parent ffff: | jq -M '[.[].options.actions[]?.stats.drops] | add'
 
@@ -253,12 +260,12 @@ call ADD three portmap "$portmap" >/dev/null
 call ADD three bandwidth "$bandwidth,\\"egressMode\\":\\"ifb\\"" >/dev/null
 ip netns del three
 say leases of three; ls -1 /run/leases/net
-say ifbs of three; ip -o link show type ifb
+say ifbs of three; ip -j link show type ifb
 say ruleset of three; nft -j list ruleset
 prev=
 valid='"cni.dev/valid-attachments":[{"containerID":"two","ifname":"eth0"}]'
 say GC; for plugin in bandwidth portmap bridge; do eval "call GC '' $plugin \\"\\$$plugin,\\$valid\\""; done
 say leases after GC; ls -1 /run/leases/net
-say ifbs after GC; ip -o link show type ifb
+say ifbs after GC; ip -j link show type ifb
 say ruleset after GC; nft -j list ruleset
 `
