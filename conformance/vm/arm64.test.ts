@@ -1,7 +1,8 @@
-import { execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Result } from "../lab/call.ts"
 import { output } from "../lab/run.ts"
@@ -14,8 +15,8 @@ let guest: GuestResult
 const directory = mkdtempSync(join(tmpdir(), "cnits-arm64-"))
 
 beforeAll(async () => {
-  // The first time, this compiles the engine.
-  execFileSync("npm", ["run", "--silent", "dist", directory])
+  // The first time, this compiles the engine, for longer than vitest lets a worker say nothing.
+  await promisify(execFile)("npm", ["run", "--silent", "dist", directory])
   output(["sh", "-c", `tar -xzf ${directory}/cni-ts-*-arm64.tgz -C ${directory}`])
   const [title = ""] = readdirSync(directory).filter((name) => name.endsWith("arm64"))
   const files = Object.fromEntries(PLUGINS.map((name) => [`/opt/cni/bin/${name}`, join(directory, title, "bin", name)]))
