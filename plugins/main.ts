@@ -1,5 +1,4 @@
-import { CniError, code } from "../lib/cni/errors.ts"
-import { printFailure } from "../lib/cni/failure.ts"
+import { outOfMemory, printFailure } from "../lib/cni/failure.ts"
 import { runPlugin } from "../lib/cni/run.ts"
 import { exit, programName, writeStderr } from "../lib/sys/process.ts"
 import { plugins } from "./registry.ts"
@@ -17,11 +16,4 @@ export function main(): void {
 }
 
 /** The answer that is left for a process that has not even the memory to make one. */
-export const lastWords = printFailure(
-  new CniError(
-    code.internal,
-    "out of memory",
-    "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
-  ),
-  undefined,
-)
+export const lastWords = printFailure(outOfMemory, undefined)

@@ -1,5 +1,5 @@
 import { host } from "../sys/host.ts"
-import { IDENTIFIER } from "./environment.ts"
+import { isIdentifier } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
@@ -20,7 +20,7 @@ export function readConfig(bytes: Uint8Array): UnmatchedConfig {
   const fields = new Fields(document)
   const name = fields.string("name") ?? ""
   if (name === "") throw new CniError(code.invalidConfig, "missing network name", 'the config needs a "name"')
-  if (!IDENTIFIER.test(name)) {
+  if (!isIdentifier(name)) {
     throw new CniError(code.invalidConfig, "invalid characters found in network name", name.slice(0, 200))
   }
   return { name, cniVersion: fields.string("cniVersion") ?? "", fields, bytes }

@@ -33,8 +33,13 @@ const variables: readonly Variable[] = [
   { name: "CNI_PATH", requiredBy: ["ADD", "DEL", "CHECK", "GC", "STATUS"] },
 ]
 
-/** What container ids and network names may look like. Such a text is safe in a path, a rule and a log. */
-export const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+/**
+ * Says whether a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. One expression for both
+ * ends of it would have the engine remember every character between them: ten megabytes of text are then too many.
+ */
+export function isIdentifier(text: string): boolean {
+  return /^[a-zA-Z0-9]/.test(text) && !/[^a-zA-Z0-9_.-]/.test(text)
+}
 
 /**
  * Reads the call's variables. Throws code 4 at the first invalid one, or naming all that are missing for the command.
@@ -69,7 +74,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
 }
 
 function validateContainerId(id: string): void {
-  if (!IDENTIFIER.test(id)) throw new CniError(code.badEnvironment, "invalid characters in CNI_CONTAINERID", id)
+  if (!isIdentifier(id)) throw new CniError(code.badEnvironment, "invalid characters in CNI_CONTAINERID", id)
 }
 
 function validateIfname(name: string): void {

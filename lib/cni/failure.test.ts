@@ -20,6 +20,14 @@ describe("toCniError", () => {
     expect(toCniError(thrown)).toEqual(expect.objectContaining({ code: 999, message, cause: thrown }))
   })
 
+  it.each([null, Object.assign(new Error("out of memory in regexp execution"), { name: "InternalError" })])(
+    "says what to look at if the engine had not the memory to go on: %s",
+    (thrown) => {
+      const details = expect.stringContaining("ulimit -v")
+      expect(toCniError(thrown)).toEqual(expect.objectContaining({ code: 999, message: "out of memory", details }))
+    },
+  )
+
   it("says what the kernel or the node refused, and what for", () => {
     const kernel = new KernelError("EOPNOTSUPP", "create veth eth0", "no such type")
     expect(toCniError(kernel)).toEqual(

@@ -1,5 +1,6 @@
 import { Conflict } from "../net/conflict.ts"
 import { KernelError } from "../netlink/kernel-error.ts"
+import { NoProc } from "../sys/netns.ts"
 import { failedWith, SystemError } from "../sys/system-error.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
@@ -12,11 +13,25 @@ export function toCniError(error: unknown): CniError {
   if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
   if (error instanceof Conflict) return new CniError(code.conflict, error.message, error.advice, cause)
   if (error instanceof TimedOut) return new CniError(code.tryAgainLater, error.message, error.advice, cause)
+  if (error instanceof NoProc) return new CniError(code.file, error.message, error.advice, cause)
   if (failedWith(error, "ETIMEDOUT"))
     return new CniError(code.tryAgainLater, error.message, "the kernel is slow", cause)
   if (error instanceof SystemError) return new CniError(code.file, error.message, adviceOn(error), cause)
+  if (isLackOfMemory(error)) return new CniError(code.internal, outOfMemory.message, outOfMemory.details, cause)
   const message = error instanceof Error ? error.message : String(error)
   return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)
+}
+
+/** The answer if the process may not have the memory, or the stack, that the call takes. */
+export const outOfMemory = new CniError(
+  code.internal,
+  "out of memory",
+  "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
+)
+
+/** The engine throws an error of a kind of its own, or null if that was too much already. */
+function isLackOfMemory(error: unknown): boolean {
+  return error === null || (error instanceof Error && error.name === "InternalError")
 }
 
 function adviceOn({ errno }: SystemError): string {

@@ -35,9 +35,14 @@ function parse(text: string): Json {
     const marked = MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
     return JSON.parse(marked, text.includes("\\u") ? mendSurrogates : undefined)
   } catch (error) {
-    if (error instanceof RangeError) throw new JsonError(TOO_DEEP, { cause: error }) // it has no stack left
-    throw new JsonError(error instanceof Error ? error.message : String(error), { cause: error })
+    throw new JsonError(problemOf(error), { cause: error })
   }
+}
+
+/** The engine throws a RangeError if it has no stack left. */
+function problemOf(error: unknown): string {
+  if (error instanceof SyntaxError) return error.message
+  return error instanceof RangeError ? TOO_DEEP : "it takes more memory than there is"
 }
 
 /** Half a surrogate pair is read as U+FFFD, as Go does: strict readers of our results would refuse it. */

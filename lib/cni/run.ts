@@ -1,4 +1,5 @@
-import { isOwnNamespace } from "../sys/netns.ts"
+import type { FileStatus } from "../sys/file-status.ts"
+import { isOwnNamespace, ownNamespace } from "../sys/netns.ts"
 import { environment, exit, readStdin, writeStderr, writeStdout } from "../sys/process.ts"
 import { SystemError } from "../sys/system-error.ts"
 import { matchConfig, readConfig, type UnmatchedConfig } from "./config.ts"
@@ -73,7 +74,8 @@ function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig,
   if (command === "GC" || command === "STATUS") requireVersion(plugin, unmatched.cniVersion, command, "1.1.0")
   const verb = verbOf(command)
   const call: Call = { ...context, environment: asked, config: matchConfig(unmatched, plugin.versions) }
-  if (verb === "add" || verb === "del") refuseOwnNamespace(asked)
+  const own = ownNamespace()
+  if (verb === "add" || verb === "del") refuseOwnNamespace(asked, own)
   if (verb === "add") deliver(plugin, call)
   else plugin[verb](call)
 }
@@ -113,8 +115,8 @@ function requireVersion(plugin: Plugin, config: string, command: string, least: 
 }
 
 /** Checked before anything is done; the Go library notices only after its ADD has changed the node and printed a result. */
-function refuseOwnNamespace({ netns, netnsOverride }: Environment): void {
-  if (netns === "" || netnsOverride || !isOwnNamespace(netns)) return
+function refuseOwnNamespace({ netns, netnsOverride }: Environment, own: FileStatus): void {
+  if (netns === "" || netnsOverride || !isOwnNamespace(netns, own)) return
   throw new CniError(
     code.invalidNetns,
     "plugin's netns and netns from CNI_NETNS should not be the same",

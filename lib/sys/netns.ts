@@ -1,7 +1,7 @@
 import { type Descriptor, openRead } from "./file.ts"
-import { fileStatus, sameFile } from "./file-status.ts"
+import { type FileStatus, fileStatus, sameFile } from "./file-status.ts"
 import { host } from "./host.ts"
-import { checked } from "./system-error.ts"
+import { checked, failedWith } from "./system-error.ts"
 
 const OWN = "/proc/self/ns/net"
 
@@ -42,10 +42,26 @@ export class NetworkNamespace implements Disposable {
   }
 }
 
-/** Whether `path` is the network namespace this process runs in. A path that cannot be examined is not. */
-export function isOwnNamespace(path: string): boolean {
+/** The network namespace this process runs in. Throws NoProc where the kernel shows no process its own. */
+export function ownNamespace(): FileStatus {
   try {
-    return sameFile(fileStatus(path), fileStatus(OWN))
+    return fileStatus(OWN)
+  } catch (error) {
+    if (failedWith(error, "ENOENT", "ENOTDIR"))
+      throw new NoProc(`cannot open ${OWN}: there is no /proc`, { cause: error })
+    throw error
+  }
+}
+
+/** Nothing is mounted on /proc, without which namespaces and settings would all seem to be missing. */
+export class NoProc extends Error {
+  readonly advice = "mount proc on /proc: the plugins find namespaces there, and the kernel's settings"
+}
+
+/** Whether `path` is the network namespace this process runs in. A path that cannot be examined is not. */
+export function isOwnNamespace(path: string, own = ownNamespace()): boolean {
+  try {
+    return sameFile(fileStatus(path), own)
   } catch {
     return false
   }

@@ -28,7 +28,7 @@ static JSValue file_open(CALL)
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    JSValue result = answer(js, open_file(path, (int)integer_of(js, argv[1]), (mode_t)integer_of(js, argv[2])));
+    JSValue result = answer(js, open_file(path, int_of(js, argv[1]), (mode_t)integer_of(js, argv[2])));
     JS_FreeCString(js, path);
     return result;
 }
@@ -37,7 +37,7 @@ static JSValue file_open(CALL)
 static JSValue file_close(CALL)
 {
     (void)self, (void)argc;
-    int result = close((int)integer_of(js, argv[0]));
+    int result = close(int_of(js, argv[0]));
     return result == -1 && errno == EINTR ? JS_NewInt32(js, 0) : answer(js, result);
 }
 
@@ -49,7 +49,7 @@ static JSValue file_read(CALL)
     if (!buffer)
         return JS_EXCEPTION;
     ssize_t count;
-    RETRY(count, read((int)integer_of(js, argv[0]), buffer, length));
+    RETRY(count, read(int_of(js, argv[0]), buffer, length));
     return answer(js, count);
 }
 
@@ -61,7 +61,7 @@ static JSValue file_read_at(CALL)
     if (!buffer)
         return JS_EXCEPTION;
     ssize_t count;
-    RETRY(count, pread((int)integer_of(js, argv[0]), buffer, length, integer_of(js, argv[2])));
+    RETRY(count, pread(int_of(js, argv[0]), buffer, length, integer_of(js, argv[2])));
     return answer(js, count);
 }
 
@@ -113,7 +113,7 @@ static JSValue file_write(CALL)
 {
     (void)self, (void)argc;
     size_t length;
-    int fd = (int)integer_of(js, argv[0]);
+    int fd = int_of(js, argv[0]);
     const uint8_t *bytes = bytes_of(js, argv[1], &length);
     if (!bytes)
         return JS_EXCEPTION;
@@ -134,7 +134,7 @@ static JSValue file_sync(CALL)
 {
     (void)self, (void)argc;
     int result;
-    RETRY(result, fdatasync((int)integer_of(js, argv[0])));
+    RETRY(result, fdatasync(int_of(js, argv[0])));
     return answer(js, result);
 }
 
@@ -142,7 +142,7 @@ static JSValue file_truncate(CALL)
 {
     (void)self, (void)argc;
     int result;
-    RETRY(result, ftruncate((int)integer_of(js, argv[0]), integer_of(js, argv[1])));
+    RETRY(result, ftruncate(int_of(js, argv[0]), integer_of(js, argv[1])));
     return answer(js, result);
 }
 
@@ -192,8 +192,8 @@ static int lock_within(int fd, int64_t milliseconds)
 static JSValue file_lock(CALL)
 {
     (void)self, (void)argc;
-    int fd = (int)integer_of(js, argv[0]);
-    int64_t milliseconds = integer_of(js, argv[1]);
+    int fd = int_of(js, argv[0]);
+    int64_t milliseconds = milliseconds_of(js, argv[1]);
     int result;
     RETRY(result, flock(fd, LOCK_EX | LOCK_NB));
     if (result == -1 && errno == EWOULDBLOCK) {

@@ -1,17 +1,25 @@
 #include "heap.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
 enum {
     PAGE = 4096,
     CHUNK = 256 << 10,
-    LIMIT = 58 << 20 /* what a process may have of the kernel: with all else it stays below 64 MB */
+    LIMIT = 58 << 20 /* bytes that a process may have of the kernel: with all else it stays below 64 MB */
 };
 
 /* So much a process has without asking the kernel. */
 static uint8_t first_chunk[CHUNK] __attribute__((aligned(PAGE)));
-static size_t chunks, mapped;
+static size_t chunks;
+
+/* Bytes that the kernel gave. */
+static size_t held;
+
+/* What is given out once memory was refused, so that the process can take back what it began, and say so. */
+static uint8_t reserve[CHUNK] __attribute__((aligned(PAGE)));
+static bool refused, reserve_used;
 
 static struct block *block_of(const void *memory)
 {
@@ -39,26 +47,24 @@ static struct block **list_for(size_t *size)
     return &heap()->pooled[class_of(size)];
 }
 
-static void *pages(size_t size)
+/* Changes what the process holds from `before` to `after` bytes, if it may. */
+static bool may_hold(size_t before, size_t after)
 {
-    if (size > LIMIT - mapped)
-        return NULL;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    mapped += size;
-    return memory;
+    if (after > before && after - before > LIMIT - held)
+        return false;
+    held = held - before + after;
+    return true;
 }
 
-static void *resized_pages(void *memory, size_t before, size_t after)
+static void *pages(size_t size)
 {
-    if (after > before && after - before > LIMIT - mapped)
+    if (!may_hold(0, size))
         return NULL;
-    void *moved = mremap(memory, before, after, MREMAP_MAYMOVE);
-    if (moved == MAP_FAILED)
-        return NULL;
-    mapped = mapped - before + after;
-    return moved;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED)
+        return memory;
+    may_hold(size, 0);
+    return NULL;
 }
 
 static size_t whole_pages(size_t size)
@@ -67,29 +73,34 @@ static size_t whole_pages(size_t size)
 }
 
 /* Makes room for a pooled block. What is left of the room before is lost. */
-static int make_room(void)
+static bool make_room(void)
 {
     size_t size = chunks < 4 ? CHUNK : 4 * CHUNK;
     uint8_t *chunk = chunks == 0 ? first_chunk : pages(size);
+    if (!chunk && refused && !reserve_used) {
+        reserve_used = true;
+        chunk = reserve;
+        size = sizeof reserve;
+    }
     if (!chunk)
-        return -1;
+        return false;
     chunks++;
     heap()->room = chunk;
     heap()->end = chunk + size;
-    return 0;
+    return true;
 }
 
 static struct block *cut(size_t size)
 {
     struct heap *from = heap();
-    if (size > (size_t)(from->end - from->room) && make_room() < 0)
+    if (size > (size_t)(from->end - from->room) && !make_room())
         return NULL;
     struct block *block = (struct block *)(void *)from->room;
     from->room += size;
     return block;
 }
 
-void *heap_allocate(size_t wanted)
+static struct block *new_block(size_t wanted)
 {
     if (wanted > PTRDIFF_MAX / 2)
         return NULL;
@@ -106,10 +117,16 @@ void *heap_allocate(size_t wanted)
         else
             block = cut(size);
     }
-    if (!block)
-        return NULL;
-    block->size = size;
-    return block + 1;
+    if (block)
+        block->size = size;
+    return block;
+}
+
+void *heap_allocate(size_t wanted)
+{
+    struct block *block = new_block(wanted);
+    refused |= !block;
+    return block ? block + 1 : NULL;
 }
 
 void heap_free(void *memory)
@@ -120,7 +137,7 @@ void heap_free(void *memory)
     size_t size = block->size;
     if (size > POOLED) {
         munmap(block, size);
-        mapped -= size;
+        may_hold(size, 0);
         return;
     }
     struct block **list = list_for(&size);
@@ -133,19 +150,28 @@ size_t heap_room_in(const void *memory)
     return memory ? block_of(memory)->size - sizeof(struct block) : 0;
 }
 
-void *heap_reallocate(void *memory, size_t wanted)
+/* Gives a block that is pages of its own another size; its address may be another then. */
+static void *resize_pages(struct block *block, size_t wanted)
+{
+    const size_t before = block->size, after = whole_pages(wanted + sizeof *block);
+    if (!may_hold(before, after))
+        return NULL;
+    struct block *resized = mremap(block, before, after, MREMAP_MAYMOVE);
+    if (resized == MAP_FAILED) {
+        may_hold(after, before);
+        return NULL;
+    }
+    resized->size = after;
+    return resized + 1;
+}
+
+static void *reallocate(void *memory, size_t wanted)
 {
     size_t room = heap_room_in(memory);
     if (memory && wanted <= room && wanted >= room / 2)
         return memory;
-    if (memory && block_of(memory)->size > POOLED && wanted + sizeof(struct block) > POOLED && wanted < PTRDIFF_MAX / 2) {
-        size_t size = whole_pages(wanted + sizeof(struct block));
-        struct block *moved = resized_pages(block_of(memory), block_of(memory)->size, size);
-        if (!moved)
-            return NULL;
-        moved->size = size;
-        return moved + 1;
-    }
+    if (memory && block_of(memory)->size > POOLED && wanted + sizeof(struct block) > POOLED && wanted < PTRDIFF_MAX / 2)
+        return resize_pages(block_of(memory), wanted);
     void *other = heap_allocate(wanted);
     if (!other)
         return NULL;
@@ -153,4 +179,16 @@ void *heap_reallocate(void *memory, size_t wanted)
         memcpy(other, memory, room < wanted ? room : wanted);
     heap_free(memory);
     return other;
+}
+
+void *heap_reallocate(void *memory, size_t wanted)
+{
+    void *other = reallocate(memory, wanted);
+    refused |= !other;
+    return other;
+}
+
+bool heap_is_whole(void)
+{
+    return chunks == 0 && held == 0;
 }

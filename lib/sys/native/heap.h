@@ -5,6 +5,7 @@
 #ifndef HEAP_H
 #define HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,5 +34,8 @@ void *heap_allocate(size_t size);
 void *heap_reallocate(void *memory, size_t size);
 void heap_free(void *memory);
 size_t heap_room_in(const void *memory);
+
+/* Says whether all blocks there are lie in the image. */
+bool heap_is_whole(void);
 
 #endif

@@ -41,6 +41,9 @@ struct roots {
 /* The roots of the image that is linked in, or NULL if there is none. */
 struct roots *image_roots(void);
 
+/* Says whether a block lies in the image. */
+bool image_holds(const void *memory);
+
 /* Makes all that is allocated from here on part of an image. Its roots are to be filled. */
 struct roots *image_begin(void);
 
@@ -54,6 +57,15 @@ JSValue answer(JSContext *js, int64_t result);
 
 /* The integer that an argument is, 0 if it is none. */
 int64_t integer_of(JSContext *js, JSValueConst value);
+
+/* The `int` that an argument is, -1 if it is none: as a descriptor or an option the kernel refuses that. */
+int int_of(JSContext *js, JSValueConst value);
+
+/* A time to wait, at most a year. */
+int64_t milliseconds_of(JSContext *js, JSValueConst value);
+
+/* An object of these members, whose values it takes; an exception if one of them is one. */
+JSValue new_object(JSContext *js, int count, const char *names[], const JSValue values[]);
 
 /* The bytes of a Uint8Array; NULL, and an exception, if it is none. An empty one may have no address. */
 uint8_t *bytes_of(JSContext *js, JSValueConst value, size_t *length);

@@ -28,6 +28,13 @@ struct heap *heap(void)
     return &header()->heap;
 }
 
+bool image_holds(const void *memory)
+{
+    return (const uint8_t *)memory >= image_start && (const uint8_t *)memory < image_end;
+}
+
+#ifndef __SANITIZE_ADDRESS__
+
 static void *image_malloc(void *opaque, size_t size)
 {
     (void)opaque;
@@ -55,6 +62,8 @@ static void *image_realloc(void *opaque, void *memory, size_t size)
 }
 
 const JSMallocFunctions image_allocator = {image_calloc, image_malloc, image_free, image_realloc, heap_room_in};
+
+#endif
 
 struct roots *image_roots(void)
 {
@@ -93,7 +102,9 @@ bool image_write(int fd, const void *stack)
     size_t used = (size_t)(heap()->room - image_start);
     heap()->room = heap()->end = NULL; /* a process that runs the image has pages of its own */
     header()->used = used;
-    if (!forget_stack(stack))
+    if (!heap_is_whole())
+        fputs("the image has not room for all blocks\n", stderr);
+    if (!heap_is_whole() || !forget_stack(stack))
         return false;
     for (size_t at = 0; at < used;) {
         ssize_t count;

@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+/* Bytes of the stack. */
 enum {
-    STACK_LIMIT = 4 << 20,  /* bytes of the stack that the engine may use */
-    STACK_RESERVE = 24 << 10 /* and what C needs beyond them */
+    STACK_LIMIT = 3 << 20,    /* for the engine, if the system allows so much */
+    STACK_LEAST = 128 << 10,  /* for the engine, or nothing is begun */
+    STACK_RESERVE = 24 << 10, /* for C beyond that */
 };
 
 static bool making_image;
@@ -130,24 +133,17 @@ static void occupy_standard_descriptors(void)
     }
 }
 
-/* Lets the engine have of the stack what the system allows, less the arguments and the environment, which have up to a quarter of it. */
-static void limit_stack(JSRuntime *runtime)
-{
-    struct rlimit limit;
-    size_t size = STACK_LIMIT;
-    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur / 4 * 3 < STACK_LIMIT + STACK_RESERVE)
-        size = limit.rlim_cur / 4 * 3 > 2 * STACK_RESERVE ? limit.rlim_cur / 4 * 3 - STACK_RESERVE : STACK_RESERVE;
-    JS_SetMaxStackSize(runtime, size);
-    JS_UpdateStackTop(runtime);
-}
-
+/* Says what can be said without memory, and ends the process. */
 static _Noreturn void say_last_words(const struct roots *roots)
 {
-    ssize_t count = write(STDOUT_FILENO, roots->last_words, roots->last_words_length);
-    _exit(count == -1 ? 2 : 1);
+    ssize_t count;
+    RETRY(count, write(STDOUT_FILENO, roots->last_words, roots->last_words_length));
+    if (count == -1)
+        RETRY(count, write(STDERR_FILENO, roots->last_words, roots->last_words_length));
+    _exit(EXIT_FAILURE);
 }
 
-/* Without memory for its stack a process gets this signal. */
+/* A process gets this signal if the system has no memory for its stack. */
 static void out_of_stack(int signal)
 {
     (void)signal;
@@ -156,11 +152,38 @@ static void out_of_stack(int signal)
 
 static void catch_stack_end(void)
 {
-    static uint8_t other_stack[8 << 10];
+    static uint8_t other_stack[16 << 10];
     const stack_t stack = {.ss_sp = other_stack, .ss_size = sizeof other_stack};
     struct sigaction action = {.sa_handler = out_of_stack, .sa_flags = SA_ONSTACK};
     sigaltstack(&stack, NULL);
     sigaction(SIGSEGV, &action, NULL);
+}
+
+/* What is left of the stack that the system allows below `here`: arguments and environment are at its top. */
+static size_t stack_below(uintptr_t here)
+{
+    struct rlimit limit;
+    const size_t page = 4096, used = (size_t)(getauxval(AT_EXECFN) - here) + page;
+    if (getrlimit(RLIMIT_STACK, &limit) == -1)
+        return SIZE_MAX;
+    return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+/*
+ * Takes the stack that the engine may use from the system before anything is begun, by touching its far end: it is not to be found missing
+ * halfway. False if it is too small.
+ */
+static bool take_stack(JSRuntime *runtime)
+{
+    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    size_t below = stack_below(here);
+    if (below < STACK_LEAST + STACK_RESERVE)
+        return false;
+    size_t size = below < STACK_LIMIT + STACK_RESERVE ? below : STACK_LIMIT + STACK_RESERVE;
+    *(volatile uint8_t *)(here - size) = 0;
+    JS_SetMaxStackSize(runtime, size - STACK_RESERVE);
+    JS_UpdateStackTop(runtime);
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -170,9 +193,11 @@ int main(int argc, char **argv)
     if (!roots)
         return make_image();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     catch_stack_end();
     occupy_standard_descriptors();
-    limit_stack(roots->runtime);
+    if (!take_stack(roots->runtime))
+        say_last_words(roots);
     profile_begin(roots->context);
     JSValue result = JS_Call(roots->context, roots->main, JS_UNDEFINED, 0, NULL);
     if (JS_IsException(result))

@@ -57,7 +57,7 @@ static JSValue process_environment(CALL)
 static JSValue process_exit(CALL)
 {
     (void)self, (void)argc;
-    _exit((int)integer_of(js, argv[0]));
+    _exit(int_of(js, argv[0]));
 }
 
 static JSValue process_uptime(CALL)
@@ -71,7 +71,7 @@ static JSValue process_uptime(CALL)
 static JSValue process_sleep(CALL)
 {
     (void)self, (void)argc;
-    int64_t milliseconds = integer_of(js, argv[0]);
+    int64_t milliseconds = milliseconds_of(js, argv[0]);
     struct timespec rest = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
     int result;
     RETRY(result, nanosleep(&rest, &rest));

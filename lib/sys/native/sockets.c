@@ -11,13 +11,13 @@
 static JSValue socket_enter_network(CALL)
 {
     (void)self, (void)argc;
-    return answer(js, setns((int)integer_of(js, argv[0]), CLONE_NEWNET));
+    return answer(js, setns(int_of(js, argv[0]), CLONE_NEWNET));
 }
 
 static JSValue socket_netlink(CALL)
 {
     (void)self, (void)argc;
-    return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, (int)integer_of(js, argv[0])));
+    return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, int_of(js, argv[0])));
 }
 
 static JSValue socket_set_option(CALL)
@@ -27,7 +27,7 @@ static JSValue socket_set_option(CALL)
     const uint8_t *value = bytes_of(js, argv[3], &length);
     if (!value)
         return JS_EXCEPTION;
-    int fd = (int)integer_of(js, argv[0]), level = (int)integer_of(js, argv[1]), option = (int)integer_of(js, argv[2]);
+    int fd = int_of(js, argv[0]), level = int_of(js, argv[1]), option = int_of(js, argv[2]);
     return answer(js, setsockopt(fd, level, option, value, (socklen_t)length));
 }
 
@@ -39,7 +39,7 @@ static JSValue socket_send(CALL)
     if (!bytes)
         return JS_EXCEPTION;
     ssize_t count;
-    RETRY(count, send((int)integer_of(js, argv[0]), bytes, length, MSG_NOSIGNAL));
+    RETRY(count, send(int_of(js, argv[0]), bytes, length, MSG_NOSIGNAL));
     return answer(js, count);
 }
 
@@ -54,7 +54,7 @@ static JSValue socket_receive(CALL)
         struct sockaddr_nl sender = {0};
         socklen_t sender_size = sizeof sender;
         ssize_t length;
-        RETRY(length, recvfrom((int)integer_of(js, argv[0]), buffer, size, MSG_TRUNC, (struct sockaddr *)&sender, &sender_size));
+        RETRY(length, recvfrom(int_of(js, argv[0]), buffer, size, MSG_TRUNC, (struct sockaddr *)&sender, &sender_size));
         if (length != -1 && sender.nl_pid != 0)
             continue; /* a process's words, not the kernel's */
         if (length > (ssize_t)size)
@@ -85,14 +85,12 @@ static int send_to(const char *path, const uint8_t *bytes, size_t length)
 static JSValue socket_send_to(CALL)
 {
     (void)self, (void)argc;
-    size_t length;
-    const uint8_t *bytes = bytes_of(js, argv[1], &length);
-    if (!bytes)
-        return JS_EXCEPTION;
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    JSValue result = answer(js, send_to(path, bytes, length));
+    size_t length;
+    const uint8_t *bytes = bytes_of(js, argv[1], &length);
+    JSValue result = bytes ? answer(js, send_to(path, bytes, length)) : JS_EXCEPTION;
     JS_FreeCString(js, path);
     return result;
 }

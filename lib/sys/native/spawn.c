@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What a program may write to stdout, and to stderr, before it is stopped. */
@@ -97,14 +96,16 @@ static void feed(struct child *child)
         close_end(&child->in);
 }
 
-/* False if it wrote more than anybody can want, or there is no memory for it. */
-static bool collect(struct output *output)
+/* False, with errno, if it wrote more than anybody can want, or there is no memory for it. */
+static bool collect(JSContext *js, struct output *output)
 {
     if (output->length == output->size) {
         size_t size = output->size ? 2 * output->size : 4096;
-        uint8_t *larger = size > OUTPUT_LIMIT ? NULL : realloc(output->bytes, size);
-        if (!larger)
+        uint8_t *larger = size > OUTPUT_LIMIT ? NULL : js_realloc_rt(JS_GetRuntime(js), output->bytes, size);
+        if (!larger) {
+            errno = size > OUTPUT_LIMIT ? EFBIG : ENOMEM;
             return false;
+        }
         output->bytes = larger;
         output->size = size;
     }
@@ -117,8 +118,8 @@ static bool collect(struct output *output)
     return true;
 }
 
-/* Talks with the child until it has closed stdout and stderr, or has to be ended. */
-static bool converse(struct child *child, int64_t deadline)
+/* Talks with the child until it has closed stdout and stderr. False, with errno, if it has to be ended. */
+static bool converse(JSContext *js, struct child *child, int64_t deadline)
 {
     while (child->out.fd != -1 || child->err.fd != -1) {
         struct pollfd events[3] = {
@@ -128,89 +129,107 @@ static bool converse(struct child *child, int64_t deadline)
         };
         int64_t left = deadline - milliseconds_now();
         int ready = left <= 0 ? 0 : poll(events, 3, left > 60000 ? 60000 : (int)left);
-        if (ready == 0 && milliseconds_now() >= deadline) {
-            child->timed_out = true;
-            return false;
-        }
+        if (ready == 0 && milliseconds_now() >= deadline)
+            return errno = ETIMEDOUT, false;
         if (ready <= 0)
             continue;
         if (events[0].revents)
             feed(child);
-        if ((events[1].revents && !collect(&child->out)) || (events[2].revents && !collect(&child->err)))
+        if ((events[1].revents && !collect(js, &child->out)) || (events[2].revents && !collect(js, &child->err)))
             return false;
     }
     return true;
 }
 
-/* Waits for the signal that a child has ended, which is blocked, and so kept if it came before. */
-static void await_child(int64_t milliseconds)
+static sigset_t ends_of_children(void)
 {
-    const struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
-    sigset_t ended;
-    sigemptyset(&ended);
-    sigaddset(&ended, SIGCHLD);
-    sigtimedwait(&ended, NULL, &time);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    return set;
 }
 
-/* Its exit status as wait(2) has it. A child that lives on without stdout and stderr, or that has to be ended, is killed in time. */
-static int finish(struct child *child, bool kill_all, int64_t deadline)
+/* Waits until the child has ended, whose exit status `status` is then. False, with errno, if it has to be ended. */
+static bool outlive(const struct child *child, int64_t deadline, int *status)
 {
-    int status = 0;
-    pid_t pid = 0;
-    close_end(&child->in);
-    close_end(&child->out.fd);
-    close_end(&child->err.fd);
-    while (!kill_all && (pid = waitpid(child->pid, &status, WNOHANG)) == 0) {
+    const sigset_t end = ends_of_children();
+    while (waitpid(child->pid, status, WNOHANG) == 0) {
         int64_t left = deadline - milliseconds_now();
-        if (left > 0)
-            await_child(left);
-        else
-            kill_all = child->timed_out = true;
+        if (left <= 0)
+            return errno = ETIMEDOUT, false;
+        const struct timespec most = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        sigtimedwait(&end, NULL, &most);
     }
-    if (kill_all) {
-        kill(-child->pid, SIGKILL);
-        RETRY(pid, waitpid(child->pid, &status, 0));
-    }
-    return status;
+    return true;
 }
 
-static JSValue ended_object(JSContext *js, const struct child *child, int status)
+/* Ends the child and all that it started. */
+static void end(const struct child *child, int *status)
+{
+    pid_t pid;
+    kill(-child->pid, SIGKILL);
+    RETRY(pid, waitpid(child->pid, status, 0));
+}
+
+static void *reallocate_output(JSRuntime *runtime, void *opaque, void *bytes, size_t size)
+{
+    (void)opaque;
+    return js_realloc_rt(runtime, bytes, size);
+}
+
+/* What a program wrote; the array has the bytes from here on. */
+static JSValue bytes_from(JSContext *js, struct output *output)
+{
+    if (output->length == 0)
+        return JS_NewUint8ArrayCopy(js, NULL, 0);
+    JSValue array = JS_NewUint8Array(js, output->bytes, output->length, reallocate_output, NULL, false);
+    if (!JS_IsException(array))
+        output->bytes = NULL;
+    return array;
+}
+
+static JSValue ended_object(JSContext *js, struct child *child, int status)
 {
     static const char *names[] = {"exitCode", "signal", "timedOut", "stdout", "stderr"};
     const JSValue values[] = {
         WIFEXITED(status) ? JS_NewInt32(js, WEXITSTATUS(status)) : JS_UNDEFINED,
         WIFSIGNALED(status) ? JS_NewInt32(js, WTERMSIG(status)) : JS_UNDEFINED,
         JS_NewBool(js, child->timed_out),
-        JS_NewUint8ArrayCopy(js, child->out.bytes, child->out.length),
-        JS_NewUint8ArrayCopy(js, child->err.bytes, child->err.length),
+        bytes_from(js, &child->out),
+        bytes_from(js, &child->err),
     };
-    return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
+    return new_object(js, sizeof values / sizeof *values, names, values);
 }
 
 /*
- * A child that is ignored is gone when it ends, and with it its exit status: the one who started this process may have had it so. The
- * signal is blocked so that it can be waited for.
+ * The end of a child is a signal, which is to wait until somebody waits for it. If it is ignored, as whoever started this process may have
+ * it, the exit status goes with the child.
  */
-static void mind_children(void)
+static void await_ends_of_children(void)
 {
-    sigset_t ended;
-    sigemptyset(&ended);
-    sigaddset(&ended, SIGCHLD);
+    const sigset_t end = ends_of_children();
     signal(SIGCHLD, SIG_DFL);
-    sigprocmask(SIG_BLOCK, &ended, NULL);
+    sigprocmask(SIG_BLOCK, &end, NULL);
 }
 
 static JSValue run(JSContext *js, struct child *child, const char *path, char **environment, int64_t milliseconds)
 {
     const int64_t deadline = milliseconds_now() + milliseconds;
-    mind_children();
+    await_ends_of_children();
     if (!open_child(child, path, environment))
         return answer(js, -1);
-    bool closed = converse(child, deadline);
-    int status = finish(child, !closed, deadline);
-    JSValue result = closed || child->timed_out ? ended_object(js, child, status) : JS_NewInt32(js, -EFBIG);
-    free(child->out.bytes);
-    free(child->err.bytes);
+    int status = 0;
+    bool ended = converse(js, child, deadline) && outlive(child, deadline, &status);
+    int error = ended ? 0 : errno;
+    close_end(&child->in);
+    close_end(&child->out.fd);
+    close_end(&child->err.fd);
+    if (!ended)
+        end(child, &status);
+    child->timed_out = error == ETIMEDOUT;
+    JSValue result = ended || child->timed_out ? ended_object(js, child, status) : JS_NewInt32(js, -error);
+    js_free(js, child->out.bytes);
+    js_free(js, child->err.bytes);
     return result;
 }
 
@@ -221,13 +240,16 @@ static void release_texts(JSContext *js, char **texts)
     free(texts);
 }
 
-/* The texts of a list, ended by NULL; NULL, and an exception, if there is no memory. */
+/* More texts than any program can be started with. */
+enum { TEXTS_LIMIT = 1 << 20 };
+
+/* The texts of a list, ended by NULL; NULL, and an exception, if there are too many or there is no memory. */
 static char **texts_of(JSContext *js, JSValueConst list)
 {
     int64_t count = 0;
     if (JS_GetLength(js, list, &count) < 0)
         return NULL;
-    char **texts = calloc((size_t)count + 1, sizeof *texts);
+    char **texts = count > TEXTS_LIMIT ? NULL : calloc((size_t)count + 1, sizeof *texts);
     if (!texts)
         return JS_ThrowOutOfMemory(js), NULL;
     for (uint32_t at = 0; at < count; at++) {
@@ -247,14 +269,15 @@ static JSValue spawn_spawn(CALL)
 {
     (void)self, (void)argc;
     struct child child = {.pid = -1};
-    child.input = bytes_of(js, argv[2], &child.rest);
-    if (!child.input)
-        return JS_EXCEPTION;
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
+    JSValue result = JS_EXCEPTION;
     char **environment = texts_of(js, argv[1]);
-    JSValue result = environment ? run(js, &child, path, environment, integer_of(js, argv[3])) : JS_EXCEPTION;
+    if (environment)
+        child.input = bytes_of(js, argv[2], &child.rest);
+    if (child.input)
+        result = run(js, &child, path, environment, milliseconds_of(js, argv[3]));
     if (environment)
         release_texts(js, environment);
     JS_FreeCString(js, path);

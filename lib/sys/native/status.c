@@ -26,7 +26,7 @@ static JSValue status_object(JSContext *js, const struct statx *status)
         JS_NewInt64(js, status->stx_mtime.tv_nsec),
         JS_NewBool(js, (status->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0),
     };
-    return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
+    return new_object(js, sizeof values / sizeof *values, names, values);
 }
 
 static JSValue status_stat(CALL)
@@ -54,7 +54,7 @@ static JSValue file_system_object(JSContext *js, const struct statfs *system)
         JS_NewInt64(js, (int64_t)system->f_ffree),
         JS_NewInt64(js, (int64_t)system->f_flags),
     };
-    return JS_NewObjectFromStr(js, sizeof values / sizeof *values, names, values);
+    return new_object(js, sizeof values / sizeof *values, names, values);
 }
 
 static JSValue status_file_system(CALL)
