@@ -4,8 +4,11 @@ import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { hostLocal, Network } from "./bridge/network.ts"
+import { environment, outcome } from "./lab/call.ts"
+import { binDirectory } from "./lab/executables.ts"
 import { install } from "./lab/foreign.ts"
 import { Node } from "./lab/node.ts"
+import { run } from "./lab/run.ts"
 import { snapshot } from "./lab/snapshot.ts"
 
 const env = { CNI_TS_WAIT: "1" }
@@ -36,6 +39,22 @@ describe("the wait for the lock of host-local's leases", () => {
       expect(error?.details).toMatch(/^process \d+ \((flock|sh|cat)\) holds it$/)
     })
     expect(node.call("host-local", call).error?.code).toBe(command === "CHECK" ? 104 : undefined)
+  })
+
+  test.each([
+    ["blocked", "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGALRM))"],
+    ["ignored", "$SIG{ALRM} = 'IGNORE'"],
+  ])("has an end if SIGALRM is %s by whoever started the plugin", async (_, perl) => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node) })
+    const file = join(node.dir, "ipam/net/lock")
+    mkdirSync(join(node.dir, "ipam/net"), { recursive: true })
+    const variables = environment({ command: "ADD", netns: node.pod(), env })
+    const argv = ["perl", "-MPOSIX", "-e", `${perl}; exec @ARGV or die $!`, join(binDirectory(), "host-local")]
+    await whileLocked(file, () => {
+      const done = outcome(run(node.inside(argv), { env: variables, stdin: JSON.stringify(network.config) }))
+      expect(done.error).toMatchObject({ code: 11, msg: `cannot lock ${file} within 1 seconds` })
+    })
   })
 
   test("leaves a failed ADD of bridge without a trace", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { type Finished, output, run } from "./run.ts"
 
 /** What `ip -j` and `bridge -j` print about a link, address or route: the keys tests look at. */
@@ -105,11 +106,28 @@ export class Namespace extends View {
 
   /** Process ids running here. */
   processes(): number[] {
-    return output(["ip", "netns", "pids", this.name]).split("\n").filter(Boolean).map(Number)
+    const pids = output(["ip", "netns", "pids", this.name]).split("\n").filter(Boolean).map(Number)
+    return pids.filter((pid) => !isEnding(pid))
   }
 
   [Symbol.dispose](): void {
     output(["ip", "netns", "del", this.name])
+  }
+}
+
+const [SIGKILL_PENDING, PF_EXITING] = [0x100n, 0x4]
+
+/** Whether a process has ended, or was killed and only has not had a processor since. */
+function isEnding(pid: number): boolean {
+  try {
+    const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, "utf8")
+    const pending = [...read("status").matchAll(/^(?:Sig|Shd)Pnd:\s*(\w+)$/gm)].map(([, mask]) => BigInt(`0x${mask}`))
+    const [, , , , , , flags] = read("stat")
+      .replace(/^.*\) /s, "")
+      .split(" ")
+    return pending.some((mask) => (mask & SIGKILL_PENDING) !== 0n) || (Number(flags) & PF_EXITING) !== 0
+  } catch {
+    return true
   }
 }
 

@@ -1,6 +1,6 @@
 import { Undo } from "../net/undo.ts"
 import { isOfThisBuild } from "../sys/build.ts"
-import { host } from "../sys/host.ts"
+import { type Ended, host } from "../sys/host.ts"
 import { patience } from "../sys/patience.ts"
 import { findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { signalName } from "../sys/signals.ts"
@@ -74,7 +74,7 @@ function inProcess(call: Call, plugin: Plugin): Delegate {
 function executed(call: Call, path: string): Delegate {
   const run = (command: Command) => execute(call, path, command)
   return {
-    add: () => readOrRelease(call, path, run),
+    add: () => readOrRelease(call, path),
     del: () => void run("DEL"),
     check: () => void run("CHECK"),
     gc: () => void run("GC"),
@@ -82,30 +82,38 @@ function executed(call: Call, path: string): Delegate {
   }
 }
 
-/** A delegate that succeeded has given addresses, also where its answer cannot be read: they are released. */
-function readOrRelease(call: Call, path: string, run: (command: Command) => string): Result {
-  const output = run("ADD")
+/**
+ * A delegate that succeeded has given addresses, also where its answer cannot be read; one that was ended may have: they are released. One
+ * that failed has released them itself.
+ */
+function readOrRelease(call: Call, path: string): Result {
   using undo = new Undo()
-  undo.add(() => run("DEL"))
-  const result = readDelegateResult(call, path, output)
+  undo.add(() => execute(call, path, "DEL", PATIENCE_TO_RELEASE))
+  const ended = runDelegate(call, path, "ADD", PATIENCE)
+  if (ended.exitCode) undo.keep()
+  const result = readDelegateResult(call, path, outputOf(path, "ADD", ended))
   undo.keep()
   return result
 }
 
-/** Seconds: with the wait for a lock before it, within the two minutes that runtimes give a call. */
+/** Seconds: with the wait for a lock before it, and the release after it, within the two minutes that runtimes give a call. */
 const PATIENCE = 60
+const PATIENCE_TO_RELEASE = 20
+
+function execute(call: Call, path: string, command: Command, most = PATIENCE): string {
+  return outputOf(path, command, runDelegate(call, path, command, most))
+}
+
+function runDelegate(call: Call, path: string, command: Command, most: number): Ended {
+  const seconds = patience(most)
+  const env = { ...call.variables, CNI_COMMAND: command }
+  const ended = runExecutable(path, { env, stdin: call.config.bytes, patience: seconds })
+  if (!ended.timedOut) return ended
+  throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
+}
 
 /** stdout of a delegate that succeeded, its stderr passed on. One that failed speaks through: its code, message and details are kept. */
-function execute(call: Call, path: string, command: Command): string {
-  const seconds = patience(PATIENCE)
-  const { exitCode, signal, stdout, stderr, timedOut } = runExecutable(path, {
-    env: { ...call.variables, CNI_COMMAND: command },
-    stdin: call.config.bytes,
-    patience: seconds,
-  })
-  if (timedOut) {
-    throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
-  }
+function outputOf(path: string, command: Command, { exitCode, signal, stdout, stderr }: Ended): string {
   const output = host.decode(stdout)
   if (exitCode === 0) {
     writeStderr(stderr)
