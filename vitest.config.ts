@@ -1,8 +1,16 @@
+import { join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+
+const root = resolve(fileURLToPath(import.meta.url), "..")
+
+/** Alike in all tests that run executables. */
+const asRoot = { setupFiles: ["conformance/lab/breathe.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
 
 /**
  * `pure` needs no privileges and runs anywhere in seconds; `conformance` runs the finished executables
- * as root against the kernel, and is started by scripts/test, which installs what it needs.
+ * as root against the kernel, and is started by scripts/test, which installs what it needs; `sanitized` does so with executables that
+ * notice every access to memory that is not theirs, and all that C leaves undefined.
  */
 export default defineConfig({
   test: {
@@ -22,9 +30,18 @@ export default defineConfig({
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
           globalSetup: ["conformance/lab/leftovers.ts"],
-          setupFiles: ["conformance/lab/breathe.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 300_000,
+          ...asRoot,
+        },
+      },
+      {
+        test: {
+          name: "sanitized",
+          env: { CNI_TS_BIN: join(root, ".cache/sanitized") },
+          include: ["conformance/{bridge,host-local}/**/*.test.ts"],
+          // What counts system calls, and what runs in a VM that has not the sanitizers' libraries.
+          exclude: ["conformance/host-local/cost.test.ts", "conformance/bridge/vlan.test.ts"],
+          globalSetup: ["conformance/lab/leftovers.ts", "conformance/lab/sanitized.ts"],
+          ...asRoot,
         },
       },
     ],

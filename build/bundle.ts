@@ -1,17 +1,16 @@
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
+import { build, stop } from "esbuild"
 
 const root = join(fileURLToPath(import.meta.url), "../..")
 
 /** Stands for the mark of the build, which is as long, and is made of the bundle among other things. */
 export const MARK_PLACEHOLDER = `cni-ts build ${"0".repeat(64)}`
 
-/** Leaves in the global object what the host keeps: a function to call, and words for when nothing else can be said. */
-const entry = 'import { lastWords, main } from "./plugins/main.ts"\nObject.assign(globalThis, { lastWords, main })\n'
-
-/** Makes one script of all plugins. Names of functions stay readable if `named`. */
-export async function bundle({ named = false } = {}): Promise<string> {
+/** Makes one script of a module, all plugins' unless said, and what it imports. Names of functions stay readable if `named`. */
+export async function bundle({ named = false, program = "plugins/main.ts" } = {}): Promise<string> {
+  // Leaves in the global object what the host keeps: a function to call, and words for when nothing else can be said.
+  const entry = `import { lastWords, main } from "./${program}"\nObject.assign(globalThis, { lastWords, main })\n`
   const { outputFiles } = await build({
     stdin: { contents: entry, resolveDir: root, sourcefile: "entry.ts", loader: "ts" },
     absWorkingDir: root,
@@ -27,5 +26,6 @@ export async function bundle({ named = false } = {}): Promise<string> {
     define: { BUILD_MARK: JSON.stringify(MARK_PLACEHOLDER) },
     logLevel: "warning",
   })
+  await stop() // otherwise its process lives as long as this one
   return outputFiles[0]?.text ?? ""
 }

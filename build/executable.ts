@@ -27,6 +27,8 @@ const IMAGE_ADDRESS = "0x20000000"
 export interface Options {
   /** Keeps the names of all functions, and samples the TypeScript's (lib/sys/native/profile.c). */
   readonly profile?: boolean
+  /** The module, by its path from the root, whose `main` is called instead of the plugins'. */
+  readonly program?: string
 }
 
 /**
@@ -39,7 +41,7 @@ export async function makeExecutable(
   options: Options = {},
 ): Promise<void> {
   const [script, engine, host, compiler] = await Promise.all([
-    bundle({ named: options.profile === true }),
+    bundle({ named: options.profile === true, program: options.program ?? "plugins/main.ts" }),
     options.profile ? profiledEngineObjects(target) : engineObjects(target),
     hostObjects(target, options),
     compilerObjects(),
@@ -49,9 +51,10 @@ export async function makeExecutable(
   mkdirSync(join(root, ".cache"), { recursive: true })
   const scratch = mkdtempSync(join(root, ".cache/executable-"))
   try {
+    const toolchain = toolchainFor(target)
     const code = byteCode(compiler, scratch, marked(script, mark), options)
-    const program = linked(toolchainFor(target), objects, scratch, code)
-    if (!options.profile) execFileSync(toolchainFor(target).objcopy, ["--strip-all", program])
+    const program = linked(toolchain, objects, scratch, code)
+    if (!options.profile && toolchain.strip) execFileSync(toolchain.strip, ["--strip-all", program])
     appendFileSync(program, mark)
     chmodSync(program, 0o755)
     renameSync(program, path)

@@ -21,7 +21,8 @@ export interface Toolchain {
   readonly flags: readonly string[]
   /** Its arguments to make `executable` from objects. */
   link(objects: readonly string[], executable: string): string[]
-  readonly objcopy: string
+  /** Takes the symbols out of an executable; undefined if they are to stay. */
+  readonly strip: string | undefined
   readonly nm: string
   /** The command that an executable is started with on this machine: none for its own architecture. */
   readonly runner: readonly string[]
@@ -59,7 +60,10 @@ const kinds = {
 } as const
 
 const hardening = ["-fstack-protector-strong", "-fstack-clash-protection"]
-const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+const sanitizers = [
+  ...["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"],
+  ...["-no-pie", "-fno-pie"], // for the image
+]
 
 /** This machine's architecture. */
 export function ownArchitecture(): Architecture {
@@ -81,7 +85,7 @@ function ownLibrary(flags: readonly string[]): Toolchain {
     compiler,
     flags,
     link: (objects, executable) => [...flags, ...objects, "-lm", "-o", executable],
-    objcopy: program("objcopy"),
+    strip: undefined, // whoever debugs it wants names
     nm: program("nm"),
     runner: [],
     identity: versionOf(compiler),
@@ -103,7 +107,7 @@ function musl(architecture: Architecture): Toolchain {
       ...objects,
       ...["-Wl,--start-group", library("libc.a"), "-lgcc", "-Wl,--end-group", library("crtn.o"), "-o", executable],
     ],
-    objcopy: program(`${cpu}-linux-gnu-objcopy`),
+    strip: program(`${cpu}-linux-gnu-strip`),
     nm: program(`${cpu}-linux-gnu-nm`),
     runner: architecture === ownArchitecture() ? [] : [program(`qemu-${cpu}`)],
     identity: `${versionOf(compiler)} ${digestOf(library("libc.a"))}`,

@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import fc from "fast-check"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { makeExecutable } from "../../../../build/executable.ts"
+import { Node } from "../../../lab/node.ts"
+import { run } from "../../../lab/run.ts"
+import type { Reply, Request, Value } from "./program.ts"
+import { calls } from "./requests.ts"
+
+/** As in fuzz.test.ts: a budget, and as long as anybody wants by hand. */
+const SECONDS = Number(process.env["CNITS_FUZZ_SECONDS"] ?? 6)
+const timeout = SECONDS * 2000 + 120_000
+
+const node = new Node()
+const program = join(node.dir, "program")
+const scratch = join(node.dir, "scratch")
+
+beforeAll(async () => {
+  await makeExecutable("sanitized", program, { program: "conformance/faults/fuzz/native/program.ts" })
+})
+afterAll(() => node[Symbol.dispose]())
+
+/** The host's replies, in a process of its own, which the sanitizers end with 99 if they find anything. */
+function ask(requests: readonly Request[]): Reply[] {
+  rmSync(scratch, { recursive: true, force: true })
+  mkdirSync(scratch)
+  writeFileSync(join(node.dir, "requests"), ascii(requests))
+  // Files, since whatever is read from a socket or a pipe may wait for ever.
+  const script = 'cd "$0" && prlimit --fsize=1000000 --nofile=64 ../program <../requests >/dev/null 2>../said'
+  const { exitCode } = run(node.inside(["sh", "-c", script, scratch]))
+  if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${readFileSync(join(node.dir, "said"), "utf8")}`)
+  return JSON.parse(readFileSync(join(scratch, "replies"), "utf8"))
+}
+
+/** JSON in which half surrogate pairs survive. */
+function ascii(value: unknown): string {
+  return JSON.stringify(value).replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+}
+
+/** Checks batches of random inputs until a third of the time is over. */
+async function check<Input>(inputs: fc.Arbitrary<Input>, agrees: (batch: Input[]) => void): Promise<void> {
+  const end = performance.now() + (SECONDS * 1000) / 3
+  let tried = 0
+  while (performance.now() < end) {
+    const property = fc.property(fc.array(inputs, { minLength: 200, maxLength: 400, size: "max" }), (batch) => {
+      agrees(batch)
+      tried += batch.length
+    })
+    fc.assert(property, { numRuns: 2, endOnFailure: true })
+    await new Promise(setImmediate) // lets the test runner hear from us
+  }
+  console.log(`${tried} inputs, none surprising`)
+  expect(tried).toBeGreaterThan(0)
+}
+
+test("the sanitizers are there", () => {
+  const { stderr } = run(["env", "-C", node.dir, "ASAN_OPTIONS=help=1", program], { stdin: "[]" })
+  expect(stderr).toContain("Available flags for AddressSanitizer")
+})
+
+/** Bytes that are UTF-8, or nearly. */
+const nearlyText = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: "binary", maxLength: 20 }).map((text) => Buffer.from(text)),
+      fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes)),
+      fc
+        .constantFrom(
+          "ed9fbf",
+          "eda080",
+          "edbfbf",
+          "f0908080",
+          "f08f8080",
+          "f48fbfbf",
+          "f4908080",
+          "c080",
+          "e08080",
+          "efbbbf",
+          "00",
+        )
+        .map((hex) => Buffer.from(hex, "hex")),
+      fc
+        .tuple(fc.string({ unit: "binary", minLength: 1, maxLength: 3 }), fc.nat(3))
+        .map(([text, cut]) => Buffer.from(text).subarray(0, -cut || undefined)),
+    ),
+    { maxLength: 8 },
+  )
+  .map((parts) => Buffer.concat(parts))
+
+test("decode reads what TextDecoder reads, wherever in a buffer it stands", { timeout }, async () => {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+  const parts = fc.tuple(nearlyText, fc.nat(20), fc.nat(20))
+  await check(parts, (batch) => {
+    const cut = batch.map(([bytes, from, less]) => ({ bytes, from, to: Math.max(from, bytes.length - less) }))
+    const replies = ask(cut.map(({ bytes, from, to }) => request("decode", { bytes: bytes.toString("hex"), from, to })))
+    expect(replies).toEqual(
+      cut.map(({ bytes, from, to }) => ({ text: units(decoder.decode(bytes.subarray(from, to))) })),
+    )
+  })
+})
+
+/** Any sequence of UTF-16 units, half surrogate pairs among them. */
+const units16 = fc
+  .array(fc.oneof(fc.nat(0xffff), fc.integer({ min: 0xd800, max: 0xdfff }), fc.nat(0x7f), fc.nat(0xff)), {
+    maxLength: 300,
+  })
+  .map((codes) => String.fromCharCode(...codes))
+
+test("encode and sha512 take a text as TextEncoder does", { timeout }, async () => {
+  const encoder = new TextEncoder()
+  await check(units16, (batch) => {
+    const replies = ask(batch.flatMap((text) => [request("encode", text), request("sha512", text)]))
+    const expected = batch.flatMap((text) => {
+      const bytes = encoder.encode(text)
+      return [
+        { bytes: Buffer.from(bytes).toString("hex") },
+        { text: units(createHash("sha512").update(bytes).digest("hex")) },
+      ]
+    })
+    expect(replies).toEqual(expected)
+  })
+})
+
+test("whatever is asked of them, no function touches memory that is not its own", { timeout }, async () => {
+  await check(calls, (batch) => {
+    expect(ask(batch)).toHaveLength(batch.length)
+  })
+})
+
+function request(name: Request["name"], value: Value): Request {
+  return { name, values: [value] }
+}
+
+function units(text: string): string {
+  return Array.from({ length: text.length }, (_, at) => text.charCodeAt(at).toString(16).padStart(4, "0")).join("")
+}

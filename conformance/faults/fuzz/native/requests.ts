@@ -1,0 +1,111 @@
+import fc from "fast-check"
+import type { Request, Value } from "./program.ts"
+
+const odd: fc.Arbitrary<Value> = fc.oneof(
+  fc.constantFrom<Value>(null, true, "", "1", [], { integer: "-1" }, { integer: "18446744073709551617" }),
+  fc
+    .constantFrom("undefined", "NaN", "symbol", "throws", "function", "detached", "shrunk")
+    .map((kind) => ({ odd: kind }) as Value),
+)
+
+const descriptor: fc.Arbitrary<Value> = fc.oneof(
+  fc.integer({ min: 0, max: 12 }),
+  fc.constantFrom<Value>(-1, -100, 1e9, 2 ** 31, 2 ** 32 + 1, -(2 ** 31), 1.5),
+)
+
+const number: fc.Arbitrary<Value> = fc.oneof(
+  fc.nat(300),
+  fc.integer(),
+  fc.constantFrom<Value>(2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 63), 2 ** 64, 1e300, 0.5, {
+    integer: "9223372036854775807",
+  }),
+)
+
+const bytes: fc.Arbitrary<Value> = fc
+  .tuple(fc.uint8Array({ maxLength: 600 }), fc.nat(700), fc.nat(700))
+  .map(([array, from, to]) => ({ bytes: Buffer.from(array).toString("hex"), from, to: Math.max(from, to) }))
+
+/** No slash: all paths stay in the directory that the program runs in. */
+const path: fc.Arbitrary<Value> = fc.oneof(
+  fc.constantFrom("a", "b", "c", "d", ".", "", "a\0b", "\ud800", "é", "x".repeat(255), "x".repeat(5000)),
+  fc.string({ unit: "binary", maxLength: 30 }).map((text) => text.replaceAll("/", "")),
+)
+
+/** Programs that end by themselves. */
+const executable: fc.Arbitrary<Value> = fc.constantFrom(
+  "/bin/true",
+  "/bin/false",
+  "/bin/cat",
+  "/usr/bin/env",
+  "a",
+  ".",
+  "/",
+)
+const environment: fc.Arbitrary<Value> = fc.array(fc.oneof(path, fc.constantFrom("A=1", "=", "B=\0"), odd), {
+  maxLength: 6,
+})
+
+/** No function waits for longer than this. */
+const moment: fc.Arbitrary<Value> = fc.constantFrom<Value>(
+  0,
+  1,
+  2,
+  -1,
+  1.5,
+  -(2 ** 53),
+  { odd: "NaN" },
+  { integer: "1" },
+)
+const patience: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1, 50, 5000)
+
+const text: fc.Arbitrary<Value> = fc.oneof(path, fc.string({ unit: "binary", maxLength: 300 }))
+const flag: fc.Arbitrary<Value> = fc.boolean()
+
+/** What each function takes, save `exit`. */
+const parameters = {
+  arguments: [],
+  environment: [],
+  uptime: [],
+  sleep: [moment],
+  spawn: [executable, environment, bytes, patience],
+  encode: [text],
+  decode: [bytes],
+  sha512: [text],
+  random: [bytes],
+  open: [path, fc.oneof(number, fc.constantFrom(0o0, 0o100, 0o102, 0o101, 0o1102, 0o200000)), number],
+  close: [descriptor],
+  read: [descriptor, bytes],
+  readAt: [descriptor, bytes, number],
+  readFile: [path, number],
+  write: [descriptor, bytes],
+  sync: [descriptor],
+  truncate: [descriptor, number],
+  lock: [descriptor, moment],
+  link: [path, path],
+  rename: [path, path],
+  unlink: [path],
+  mkdir: [path, number],
+  list: [path],
+  stat: [path, flag],
+  fileSystem: [path],
+  setTimes: [path, number],
+  enterNetwork: [descriptor],
+  netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
+  setOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
+  send: [descriptor, bytes],
+  receive: [descriptor, bytes],
+  sendTo: [path, bytes],
+} satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
+
+/** A call of one of the host's functions: mostly with what it takes, at times with something else, or with less. */
+export const calls: fc.Arbitrary<Request> = fc
+  .constantFrom(...(Object.keys(parameters) as (keyof typeof parameters)[]))
+  .chain((name) => {
+    const values: fc.Arbitrary<Value>[] = parameters[name].map((usual) =>
+      fc.oneof({ weight: 8, arbitrary: usual }, { weight: 1, arbitrary: odd }),
+    )
+    return fc.tuple(fc.tuple(...values), fc.nat(20)).map(([all, less]) => ({
+      name,
+      values: less === 0 ? all.slice(0, -1) : all,
+    }))
+  })
