@@ -15,6 +15,7 @@ export interface Tally {
 
 /** What a call may fail with. A call that changes nothing fails with one of them, by turns; any other with each. */
 const FITTING: Readonly<Record<string, readonly string[]>> = {
+  brk: ["ENOMEM"],
   close: ["EIO", "EINTR"],
   fdatasync: ["EIO", "ENOSPC"],
   flock: ["EINTR", "ENOMEM"],
@@ -24,13 +25,18 @@ const FITTING: Readonly<Record<string, readonly string[]>> = {
   link: ["ENOSPC", "EIO", "EPERM", "ENOMEM"],
   lseek: ["EIO"],
   mkdir: ["ENOSPC", "EIO", "EPERM"],
+  mmap: ["ENOMEM"],
+  mremap: ["ENOMEM"],
   open: ["EIO", "ENOMEM", "EPERM", "EINTR"],
   openat: ["EIO", "ENOSPC", "ENOMEM", "EPERM", "EINTR"],
   poll: ["EINTR", "ENOMEM"],
+  pread64: ["EIO", "EINTR"],
   read: ["EIO", "EINTR", "ENOMEM"],
+  prlimit64: ["EPERM"],
   recvfrom: ["ENOMEM", "EINTR"],
   rename: ["ENOSPC", "EIO", "EBUSY"],
   sendto: ["ENOMEM", "EPERM"],
+  sigaltstack: ["ENOMEM"],
   setns: ["EPERM", "ENOMEM"],
   setsockopt: ["ENOMEM", "EPERM"],
   socket: ["ENOMEM", "EPERM"],

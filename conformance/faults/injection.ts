@@ -17,9 +17,8 @@ export interface Fault extends Point {
   readonly happens: string
 }
 
-/** The calls of the runtime for itself. None reaches anything outside the process. */
-const RUNTIME =
-  /^(futex|madvise|mmap|munmap|mremap|mprotect|brk|sched_\w+|rt_sig\w+|clone3?|rseq|getpid|gettid|prctl|sysinfo|newfstatat|access)$/
+/** The calls of the process for itself: none reaches anything outside it, or fails on any kernel. Its birth is one of them. */
+const RUNTIME = /^(execve|arch_prctl|set_tid_address|munmap|rt_sig\w+|fcntl|getpid)$/
 
 /** Calls that may change something outside the process, as strace prints them: not those that only ask or read. */
 const CHANGES =
@@ -34,11 +33,11 @@ export interface Noted extends Point {
 
 export interface Observed {
   readonly outcome: Outcome
-  /** How many calls there are before the program's own code begins by reading stdin. */
+  /** How many calls there are before stdin is read. */
   readonly prelude: number
   /** Those of them that may change something: there must be none. */
   readonly early: readonly string[]
-  /** What comes then, without the runtime's own calls. */
+  /** All calls but the process's own. */
   readonly points: readonly Noted[]
 }
 
@@ -49,12 +48,12 @@ export function observe(node: Node, plugin: string, call: Call): Observed {
   const lines = readFileSync(file, "utf8").split("\n")
   const start = lines.findIndex((line) => line.startsWith("read(0,"))
   const counts = new Map<string, number>()
-  const points = lines.flatMap((line, index) => {
+  const points = lines.flatMap((line) => {
     const name = /^\w+(?=\()/.exec(line)?.[0]
     if (name === undefined) return []
     const nth = (counts.get(name) ?? 0) + 1
     counts.set(name, nth)
-    return index < start || RUNTIME.test(name)
+    return RUNTIME.test(name)
       ? []
       : [{ name, nth, changes: CHANGES.test(line), answered: line.includes("nlmsg_type=RTM_") }]
   })
