@@ -204,6 +204,17 @@ static JSValue file_lock(CALL)
     return answer(js, result);
 }
 
+/* Answers a function that takes a path and an integer. */
+static JSValue of_path(JSContext *js, JSValueConst *argv, int (*act)(const char *, int64_t))
+{
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, act(path, integer_of(js, argv[1])));
+    JS_FreeCString(js, path);
+    return result;
+}
+
 /* Answers a function that takes two paths. */
 static JSValue of_two_paths(JSContext *js, JSValueConst *argv, int (*act)(const char *, const char *))
 {
@@ -241,28 +252,27 @@ static JSValue file_unlink(CALL)
     return result;
 }
 
+static int make_directory(const char *path, int64_t mode)
+{
+    return mkdir(path, (mode_t)mode);
+}
+
 static JSValue file_mkdir(CALL)
 {
     (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    JSValue result = answer(js, mkdir(path, (mode_t)integer_of(js, argv[1])));
-    JS_FreeCString(js, path);
-    return result;
+    return of_path(js, argv, make_directory);
+}
+
+static int set_times(const char *path, int64_t seconds)
+{
+    const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    return utimensat(AT_FDCWD, path, times, 0);
 }
 
 static JSValue file_set_times(CALL)
 {
     (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    int64_t seconds = integer_of(js, argv[1]);
-    const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
-    JSValue result = answer(js, utimensat(AT_FDCWD, path, times, 0));
-    JS_FreeCString(js, path);
-    return result;
+    return of_path(js, argv, set_times);
 }
 
 /* Appends the names among the entries of a directory (getdents64(2)). False, and an exception, without memory. */
