@@ -1,14 +1,39 @@
 import { families } from "../ip/address.ts"
 import { isDefault } from "../ip/prefix.ts"
 import type { Conversation } from "../netlink/conversation.ts"
-import { listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
+import { listRoutes, type NextHop, type Route, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 
-/** The index of the link that the default route leaves by: IPv4's before IPv6's, then the one of least metric. Undefined without any. */
+/** `lo`'s in every namespace (LOOPBACK_IFINDEX). */
+const LOOPBACK = 1
+
+/**
+ * The index of the link that the default route leaves by: IPv4's before IPv6's, then the one of least metric. Undefined without any that
+ * leaves the node at all: `unreachable default` and `default dev lo` do not.
+ */
 export function findUplink(kernel: Conversation): number | undefined {
-  const defaults = families.flatMap((family) =>
+  for (const route of listDefaultRoutes(kernel)) {
+    const ways = outwards(route)
+    const way = ways.find(({ down }) => !down) ?? ways[0]
+    if (way) return way.index
+  }
+  return undefined
+}
+
+/** The indexes of all links that a default route of either family leaves by. */
+export function listUplinks(kernel: Conversation): ReadonlySet<number> {
+  return new Set(listDefaultRoutes(kernel).flatMap((route) => outwards(route).map(({ index }) => index)))
+}
+
+/** IPv4's, then IPv6's, each from the least metric on. */
+function listDefaultRoutes(kernel: Conversation): Route[] {
+  return families.flatMap((family) =>
     listRoutes(kernel, family, RT_TABLE_MAIN)
       .filter(({ dst }) => isDefault(dst))
       .sort((a, b) => a.priority - b.priority),
   )
-  return defaults[0]?.hops[0]?.index
+}
+
+/** A route through a next hop object alone names no link. */
+function outwards({ hops }: Route): readonly NextHop[] {
+  return hops.filter(({ index }) => index > LOOPBACK)
 }

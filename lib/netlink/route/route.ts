@@ -31,6 +31,10 @@ export const RT_SCOPE_HOST = 254
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
 const RTN_LOCAL = 2
+/** Those by which nothing leaves: RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW. IPv6 has them name `lo`. */
+const REFUSING: readonly (number | undefined)[] = [6, 7, 8, 9]
+/** RTNH_F_DEAD and RTNH_F_LINKDOWN. */
+const HOP_DOWN = 0x01 | 0x10
 const HEADER = 12 // struct rtmsg
 
 /** A route out of one link. */
@@ -52,9 +56,11 @@ export interface LinkRoute {
 export interface NextHop {
   readonly index: number
   readonly gateway?: Address | undefined
+  /** One of several whose link is down: the kernel takes the others. */
+  readonly down?: boolean
 }
 
-/** A route as the kernel has it: with several hops if it is multipath. */
+/** A route as the kernel has it: with several hops if it is multipath, with none if it refuses what it is for (`unreachable`, ...). */
 export interface Route {
   readonly dst: Prefix
   readonly table: number
@@ -156,7 +162,8 @@ export function decodeRoute({ payload }: Message): Route {
   if (payload.length < HEADER) throw new WireError("route message cut short", payload.byteOffset)
   const family: Family = payload[0] === AF.INET ? 4 : 6
   const values = attributes.read(payload.subarray(HEADER))
-  const hops = values.multipath ? decodeHops(values.multipath) : [{ index: values.oif ?? 0, gateway: values.gateway }]
+  const only = { index: values.oif ?? 0, gateway: values.gateway }
+  const hops = values.multipath ? decodeHops(values.multipath) : REFUSING.includes(payload[7]) ? [] : [only]
   return {
     dst: prefixIn(payload, values.dst ?? { family, value: 0n }),
     table: values.table ?? payload[4] ?? 0,
@@ -175,7 +182,8 @@ function decodeHops(payload: Uint8Array): NextHop[] {
       throw new WireError(`next hop of length ${length}`, payload.byteOffset + at)
     }
     const { gateway } = hopAttributes.read(payload.subarray(at + 8, at + length))
-    hops.push({ index: view.getInt32(at + 4, true), gateway })
+    const down = (view.getUint8(at + 2) & HOP_DOWN) !== 0
+    hops.push({ index: view.getInt32(at + 4, true), gateway, ...(down && { down }) })
     at += (length + 3) & ~3
   }
   return hops
