@@ -127,6 +127,43 @@ describe("a stale neighbour entry on the bridge", () => {
   })
 })
 
+describe("fe80::1 as gateway of an IPv6 range", () => {
+  const ranges = [[{ subnet: V6, gateway: "fe80::1" }]]
+
+  test.each(["new", "of somebody else's that is older"])(
+    "works on a bridge that is %s, beside the kernel's own",
+    (age) => {
+      using node = new Node()
+      if (age !== "new") addBridge(node, "10.9.9.9/24")
+      const network = new Network(node, {
+        isDefaultGateway: true,
+        forceAddress: true,
+        ipam: hostLocal(node, [], { ranges }),
+      })
+      const pods = [node.pod(), node.pod(), node.pod()]
+      for (const pod of pods) {
+        const result = network.as("ours", { forceAddress: false }).connect(pod)
+        expect(pod.pings("fe80::1%eth0")).toBe(true)
+        expect(network.check(pod, result)).toMatchObject({ exitCode: 0, stdout: "" })
+      }
+      network.connect(node.pod())
+      const own = node.ip("-6", "addr", "show", "dev", "cni0")[0]?.addr_info ?? []
+      expect(own.map(({ local, prefixlen }) => `${local}/${prefixlen}`).sort()).toEqual([
+        "fe80::1/64",
+        expect.stringMatching(/^fe80::.+:.+\/64$/),
+      ])
+    },
+  )
+
+  test("is in the way with another prefix length, as an IPv6 address is on a link but once", () => {
+    using node = new Node()
+    addBridge(node, "fe80::1/128")
+    const network = new Network(node, { isGateway: true, ipam: hostLocal(node, [], { ranges }) })
+    expect(network.add(node.pod()).error).toMatchObject({ code: 102, details: expect.stringContaining("fe80::1/128") })
+    network.connect(node.pod(), { config: { forceAddress: true } })
+  })
+})
+
 function addBridge(node: Node, address: string): void {
   output(node.inside(["ip", "link", "add", "cni0", "address", "02:00:00:00:00:aa", "type", "bridge"]))
   output(node.inside(["ip", "link", "set", "cni0", "up"]))

@@ -8,6 +8,7 @@ import {
   addressFromBytes,
   bits,
   formatAddress,
+  isLinkLocal,
   isLoopback,
   parseAddress,
   plus,
@@ -222,5 +223,15 @@ describe("isLoopback", () => {
 
   it.each(["126.255.255.255", "128.0.0.0", "::", "::2", "::7f00:1"])("is false of %s", (text) => {
     expect(isLoopback(parse(text))).toBe(false)
+  })
+})
+
+describe("isLinkLocal", () => {
+  it.each(["fe80::", "fe80::1", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"])("is true of %s", (text) => {
+    expect(isLinkLocal(parse(text))).toBe(true)
+  })
+
+  it.each(["fec0::", "fe7f:ffff::1", "fd00::1", "254.128.0.1"])("is false of %s", (text) => {
+    expect(isLinkLocal(parse(text))).toBe(false)
   })
 })

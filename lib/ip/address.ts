@@ -130,3 +130,8 @@ export function plus({ family, value }: Address, count: bigint): Address {
 export function isLoopback({ family, value }: Address): boolean {
   return family === 4 ? value >> 24n === 127n : value === 1n
 }
+
+/** Whether the address is of fe80::/10, which hold on one link alone. */
+export function isLinkLocal({ family, value }: Address): boolean {
+  return family === 6 && value >> 118n === 0xfe80n >> 6n
+}

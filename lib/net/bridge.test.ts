@@ -43,6 +43,13 @@ describe("ensuring a bridge", () => {
     expect(stack.log).toEqual(["GETLINK"])
   })
 
+  test("one without a port that is up is given the MAC it has before it could take a port's", () => {
+    const idle = linkMessage({ index: 2, name: "cni0", operstate: 2 })
+    const stack = new FakeStack({ GETLINK: [found(16, idle)] })
+    ensureBridge(stack, wish, undo)
+    expect(stack.bodies("NEWLINK").map(toHex)).toEqual([expect.stringContaining("0a000100020000000002")])
+  })
+
   test("one that another ADD makes between our question and our request is taken as it is, and left when we fail", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)], NEWLINK: [refused(EEXIST)] })
     expect(ensureBridge(stack, wish, undo)).toMatchObject({ index: 2, mtu: 1450 })
@@ -188,6 +195,16 @@ describe("the gateway's addresses", () => {
     const stack = having(...present)
     expect(() => planGatewayAddresses(stack, link, prefixes(...wanted), false)).toThrow(Conflict)
     expect(stack.log).toEqual(["GETADDR"])
+  })
+
+  test.each([
+    ["fe80::42/64", "fe80::1/64"],
+    ["fe80::42/64", "fd00::1/0"],
+  ])("a link-local address (%s) may stay beside %s", (present, wanted) => {
+    for (const force of [false, true]) {
+      const plan = planGatewayAddresses(having(present), link, prefixes(wanted), force)
+      expect([plan.add.map(formatPrefix), plan.remove]).toEqual([[wanted], []])
+    }
   })
 
   test("a disjoint IPv6 address may stay beside ours", () => {

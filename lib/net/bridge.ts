@@ -1,4 +1,5 @@
-import { localMac } from "../ip/mac.ts"
+import { isLinkLocal, sameAddress } from "../ip/address.ts"
+import { localMac, type Mac } from "../ip/mac.ts"
 import { formatPrefix, overlaps, type Prefix, samePrefix } from "../ip/prefix.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
@@ -47,9 +48,37 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   }
   if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
-    changeLink(kernel, link.index, link.name, { up: true })
   }
-  return { ...link, up: true }
+  const change = { ...(link.up ? {} : { up: true }), ...(mayTakePortMac(link) ? { mac: ownMac(link) } : {}) }
+  if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
+  return { ...link, ...change }
+}
+
+/**
+ * Returns a MAC address for a port of the bridge that does not become the bridge's: unless it was fixed, by setting it, the bridge has the
+ * lowest of its ports'.
+ */
+export function portMac({ mac: [first = 0] }: Link): Mac {
+  const mac = randomBytes(6)
+  mac[0] = HIGHEST
+  if (first >= HIGHEST) mac[1] = 0xff
+  return mac
+}
+
+/** The first byte of the highest locally administered addresses. */
+const HIGHEST = 0xfe
+
+/**
+ * Says if the bridge could take the MAC address of a port of ours, and has to be given the one it has for good: it has no port that is up, or
+ * none lower than ours. It is not done without need, since the kernel then forgets the bridge's neighbours.
+ */
+function mayTakePortMac({ operstate, mac: [first = 0, second = 0] }: Link): boolean {
+  return operstate !== "up" || (first >= HIGHEST && second === 0xff)
+}
+
+/** A bridge that has lost its last port has none: zeros. */
+function ownMac({ mac }: Link): Mac {
+  return mac.some((byte) => byte !== 0) ? mac : localMac(randomBytes(6))
 }
 
 /**
@@ -123,7 +152,7 @@ export interface GatewayPlan {
 
 /**
  * What it takes for the bridge (or the interface that stands for it in a VLAN) to have the gateways' addresses. Any other IPv4 address,
- * or an IPv6 address of an overlapping network, is in the way: it will be removed with `force`, else Conflict is thrown.
+ * or an IPv6 address of an overlapping network that is not link-local, is in the way: it will be removed with `force`, else Conflict is thrown.
  */
 export function planGatewayAddresses(
   { kernel }: NetworkStack,
@@ -165,7 +194,8 @@ function addGateway(kernel: Conversation, link: Link, gateway: Prefix): void {
 
 function inTheWay(present: Prefix, gateway: Prefix): boolean {
   if (present.address.family !== gateway.address.family || samePrefix(present, gateway)) return false
-  return gateway.address.family === 4 || overlaps(present, gateway)
+  if (gateway.address.family === 4 || sameAddress(present.address, gateway.address)) return true
+  return overlaps(present, gateway) && !isLinkLocal(present.address) // every link has one of the kernel's
 }
 
 function occupied(name: string, gateway: Prefix, present: Prefix): Conflict {

@@ -4,6 +4,7 @@ import { refusedWith } from "../netlink/kernel-error.ts"
 import { changeLink, createVeth, type Link, readLink } from "../netlink/route/link.ts"
 import { addPortVlans, type PortVlan, readPortVlans, removePortVlans } from "../netlink/route/port-vlan.ts"
 import { randomBytes } from "../sys/digest.ts"
+import { portMac } from "./bridge.ts"
 import { Conflict } from "./conflict.ts"
 import { gatewayPortName } from "./names.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
@@ -56,9 +57,10 @@ export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: n
 }
 
 function createGatewayInterface(kernel: Conversation, bridge: Link, name: string): Link | undefined {
-  const end = (endName: string) => ({ name: endName, mac: localMac(randomBytes(6)), mtu: bridge.mtu })
+  const { index: master, mtu } = bridge
+  const port = { name: gatewayPortName(name), mac: portMac(bridge), mtu, master }
   try {
-    createVeth(kernel, { host: { ...end(gatewayPortName(name)), master: bridge.index }, peer: end(name) })
+    createVeth(kernel, { host: port, peer: { name, mac: localMac(randomBytes(6)), mtu } })
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error // made by another ADD at the same moment
   }

@@ -1,4 +1,5 @@
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
+import { portMac } from "../../lib/net/bridge.ts"
 import type { Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
@@ -27,7 +28,7 @@ export function attach(
   const { host, pod, undo } = hosts
   const mtu = config.mtu || bridge.mtu
   const podMac = wish.mac ?? localMac(randomBytes(6))
-  const hostEnd = { mac: localMac(randomBytes(6)), mtu, master: bridge.index }
+  const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
   const veth = createPodVeth(host, { owner: wish.owner, host: hostEnd, pod: podEnd }, undo)
   // A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster.
