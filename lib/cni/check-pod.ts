@@ -4,7 +4,7 @@ import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { listAddresses } from "../netlink/route/address.ts"
 import { type Link, readLink } from "../netlink/route/link.ts"
-import { type Route as KernelRoute, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
+import { type Route as KernelRoute, listLinkRoutes, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { changed } from "./errors.ts"
 import type { Call } from "./plugin.ts"
 import type { Interface, IpConfig, Result, Route } from "./result.ts"
@@ -57,12 +57,13 @@ export function compareMac(link: Link, listed: Interface): void {
 
 /** What the result says of the pod's interface is so: its addresses, and every route. Throws naming the first difference. */
 export function checkPodNetwork(pod: NetworkStack, checked: CheckedInterface, result: Result): void {
-  const routes = routesOf(pod)
+  const routes = routesOf(pod, checked.link)
   checkAddresses(pod, checked, result, routes)
   checkRoutes(checked, result, routes)
 }
 
-type Routes = (family: Family, table: number) => readonly KernelRoute[]
+/** The routes of a table, or those out of the pod's interface in whichever table. */
+type Routes = (family: Family, table: number | "any") => readonly KernelRoute[]
 
 /** Every address the result gives to the interface is on it, and its network is reached through it. */
 function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
@@ -76,35 +77,44 @@ function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface,
     const { family } = address.address
     if (address.length === bits(family)) continue // a single address has no network to be reached
     const network = networkOf(address)
-    if (!routes(family, RT_TABLE_MAIN).some(({ dst }) => samePrefix(dst, network))) {
+    if (!isRouted(routes, { dst: network })) {
       throw changed(`route to ${formatPrefix(network)} of ${link.name} is missing`)
     }
   }
 }
 
-/** Every route of the result exists in its table. Of default routes only the destination counts: later plugins may redirect them. */
+/** Every route of the result exists. Of default routes only the destination counts: later plugins may redirect them. */
 function checkRoutes({ link }: CheckedInterface, result: Result, routes: Routes): void {
   for (const route of result.routes) {
-    const present = routes(route.dst.address.family, route.table || RT_TABLE_MAIN)
-    if (!present.some((candidate) => serves(candidate, route))) {
+    if (!isRouted(routes, route)) {
       throw changed(`route ${formatPrefix(route.dst)} of ${link.name} is missing or goes another way`)
     }
   }
 }
 
+/** Says if the route is in its table, or, if that is the main one, where a later plugin (`sbr`, `vrf`) has moved it with its interface's others. */
+function isRouted(routes: Routes, wanted: Route): boolean {
+  const { family } = wanted.dst.address
+  const table = wanted.table || RT_TABLE_MAIN
+  if (routes(family, table).some((present) => serves(present, wanted))) return true
+  return table === RT_TABLE_MAIN && routes(family, "any").some((present) => serves(present, wanted))
+}
+
 /** The pod's routes, each table of a family read once. */
-function routesOf(pod: NetworkStack): Routes {
+function routesOf({ kernel }: NetworkStack, { index }: Link): Routes {
   const read = new Map<string, readonly KernelRoute[]>()
   return (family, table) => {
     const key = `${family} ${table}`
-    const routes = read.get(key) ?? listRoutes(pod.kernel, family, table)
+    const list = () => (table === "any" ? listLinkRoutes(kernel, family, index) : listRoutes(kernel, family, table))
+    const routes = read.get(key) ?? list()
     read.set(key, routes)
     return routes
   }
 }
 
+/** The kernel clears a destination's host bits. */
 function serves(present: KernelRoute, { dst, gw }: Route): boolean {
-  if (!samePrefix(present.dst, dst)) return false
+  if (!samePrefix(present.dst, networkOf(dst)) || present.hops.length === 0) return false
   if (isDefault(dst) || !gw) return true
   return present.hops.some(({ gateway }) => gateway && sameAddress(gateway, gw))
 }

@@ -210,7 +210,11 @@ describe("the default prefix", () => {
     expect(isDefault(defaultPrefix(6))).toBe(true)
   })
 
-  it.each(["0.0.0.0/1", "::/1", "0.0.0.0/32", "1.0.0.0/0"])("is not %s", (text) => {
+  it("may have host bits", () => {
+    expect(isDefault(parse("::1/0"))).toBe(true)
+  })
+
+  it.each(["0.0.0.0/1", "::/1", "0.0.0.0/32"])("is not %s", (text) => {
     expect(isDefault(parse(text))).toBe(false)
   })
 })

@@ -53,9 +53,9 @@ export function samePrefix(a: Prefix, b: Prefix): boolean {
   return a.length === b.length && a.address.family === b.address.family && a.address.value === b.address.value
 }
 
-/** Whether it is `0.0.0.0/0` or `::/0`. */
-export function isDefault({ address, length }: Prefix): boolean {
-  return length === 0 && address.value === 0n
+/** Whether it is `0.0.0.0/0` or `::/0`, host bits left aside. */
+export function isDefault({ length }: Prefix): boolean {
+  return length === 0
 }
 
 /** `0.0.0.0/0` or `::/0`. */

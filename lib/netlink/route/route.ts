@@ -26,6 +26,8 @@ const attributes = attributeSet({
 const hopAttributes = attributeSet({ gateway: [5, address] })
 
 export const RT_TABLE_MAIN = 254
+/** The kernel's own: a host's addresses, broadcast and multicast. */
+const RT_TABLE_LOCAL = 255
 export const RT_SCOPE_LINK = 253
 export const RT_SCOPE_HOST = 254
 const RTPROT_BOOT = 3
@@ -109,12 +111,20 @@ function putRoute(kernel: Conversation, index: number, route: LinkRoute, flags: 
 /** The routes of a family in one table; only those out of one link if it is given. */
 export function listRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
   const routes = dumpRoutes(kernel, family, table, index)
-  return routes.filter(
-    (route) => route.table === table && (index === undefined || route.hops.some((hop) => hop.index === index)),
-  )
+  return routes.filter((route) => route.table === table && (index === undefined || leavesBy(route, index)))
 }
 
-function dumpRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
+/** The routes of a family out of one link, in whichever table that administrators fill. */
+export function listLinkRoutes(kernel: Conversation, family: Family, index: number): Route[] {
+  const routes = dumpRoutes(kernel, family, undefined, index)
+  return routes.filter((route) => route.table !== RT_TABLE_LOCAL && leavesBy(route, index))
+}
+
+function leavesBy({ hops }: Route, index: number): boolean {
+  return hops.some((hop) => hop.index === index)
+}
+
+function dumpRoutes(kernel: Conversation, family: Family, table: number | undefined, index?: number): Route[] {
   try {
     const { messages } = kernel.dump({
       asked: `list IPv${family} routes`,
