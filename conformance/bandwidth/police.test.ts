@@ -162,7 +162,7 @@ call $ours ADD '"egressRate":10000000,"egressBurst":4000000' >/dev/null
 iperf3 -s -D
 transfer() {
   for attempt in 1 2 3 4 5 6 7 8 9; do
-    ip netns exec one iperf3 -c 10.9.0.1 -J -t 3 -O 2 >/run/transfer && return
+    ip netns exec one iperf3 -c 10.9.0.1 -J -t 3 >/run/transfer && return
     sleep 0.3
   done
 }

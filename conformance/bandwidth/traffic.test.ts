@@ -3,19 +3,25 @@ import { describe, expect, test } from "vitest"
 import { Chain } from "../lab/chain.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { LimitedPod, NODE_ADDRESS, POD_ADDRESS } from "./limited.ts"
-import { transfer } from "./transfer.ts"
+import { type Received, transfer } from "./transfer.ts"
 
 type Direction = "ingress" | "egress"
 const M = 1e6
 
 /** Bits of a tenth of a second, or of some packets: a processor that is busy elsewhere comes back sooner, most times. */
+const burstOf = (rate: number) => Math.max(rate / 10, 128_000)
+
 function limits(directions: readonly Direction[], rate: number): Record<string, unknown> {
-  const burst = Math.max(rate / 10, 128_000)
   const keys = directions.flatMap((direction) => [
     [`${direction}Rate`, rate],
-    [`${direction}Burst`, burst],
+    [`${direction}Burst`, burstOf(rate)],
   ])
   return { egressMode: "ifb", ...Object.fromEntries(keys) }
+}
+
+/** From the connection's first bit on no more has come than the bucket held and what the rate has put into it since. */
+function expectWithin(rate: number, { bits, seconds }: Received): void {
+  expect(bits).toBeLessThan(rate * seconds + burstOf(rate))
 }
 
 interface Flow {
@@ -24,7 +30,7 @@ interface Flow {
   readonly family?: 4 | 6
 }
 
-/** The share of the limit that a TCP connection of the pod's gets, after it has used up the burst. */
+/** The share of the limit that a TCP connection of the pod's gets, after it has used up the burst; it must not have got too much. */
 async function share({ direction, rate, family = 4 }: Flow): Promise<number> {
   using node = new Node()
   const limited = new LimitedPod(node)
@@ -34,7 +40,9 @@ async function share({ direction, rate, family = 4 }: Flow): Promise<number> {
     direction === "ingress"
       ? { from: node, to: limited.pod, address: ofPod }
       : { from: limited.pod, to: node, address: ofNode }
-  return (await transfer({ ...ends, seconds: 3, omit: rate < 10 * M ? 3 : 1 })) / rate
+  const received = await transfer({ ...ends, seconds: 3, omit: rate < 10 * M ? 3 : 1 })
+  expectWithin(rate, received)
+  return received.rate / rate
 }
 
 const flows = [1, 10, 100].flatMap((mega) =>
@@ -44,15 +52,12 @@ const overIpv6 = (["ingress", "egress"] as const).map((direction) => ({ directio
 const name = ({ direction, rate, family = 4 }: Flow) => `${direction} of ${rate / M} Mbit/s over IPv${family}`
 
 /**
- * The rate is the shaper's clock's: a machine that is busy elsewhere can take some away, but nothing can make it give more. So too little is
- * measured again, twice at most, and too much fails at once.
+ * A machine that is busy elsewhere can take some of the limit away, so too little is measured again, twice at most. What comes in the time
+ * that is measured may be a little more than the limit: a bucket that has filled meanwhile, and what waited in the receiver's buffer.
  */
 async function expectLimit(measure: () => Promise<number>): Promise<void> {
   const shares: number[] = []
-  while (shares.length < 3 && !shares.some((share) => share > 0.9)) {
-    shares.push(await measure())
-    expect(Math.max(...shares)).toBeLessThan(1)
-  }
+  while (shares.length < 3 && !shares.some((share) => share > 0.9)) shares.push(await measure())
   expect(Math.max(...shares), `measured: ${shares}`).toBeGreaterThan(0.9)
 }
 
@@ -87,8 +92,8 @@ test.each(["bridge", "ptp"])(
     const towards = transfer({ from: node, to: limited, address: limitedAddress, seconds: 4, omit: 2 })
     const free = await transfer({ from: node, to: other, address, seconds: 1, omit: 0 })
     const back = await transfer({ from: other, to: node, address: NODE_GATEWAY, seconds: 1, omit: 0 })
-    expect(await towards).toBeLessThan(M)
-    expect(Math.min(free, back)).toBeGreaterThan(10 * M)
+    expectWithin(M, await towards)
+    expect(Math.min(free.rate, back.rate)).toBeGreaterThan(10 * M)
     for (const outcome of chains.flatMap((each) => each.del()))
       expect(outcome).toMatchObject({ exitCode: 0, stdout: "" })
   },
