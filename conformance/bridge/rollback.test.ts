@@ -68,15 +68,9 @@ const FAILURES: Readonly<Record<string, Failure>> = {
     add: (network, pod) => addReadOnly(network, pod, "/proc/sys"),
     error: { code: 101, msg: "/proc/sys/net/ipv4/ip_forward" },
   },
-  "the node has IPv6 switched off": {
-    config: (node) => ({ isGateway: true, ipam: hostLocal(node, DUAL) }),
-    before: (node) => {
-      node.sysctl("net/ipv4/ip_forward", "0")
-      for (const link of ["default", ...(node.link("cni0") ? ["cni0"] : [])]) {
-        node.sysctl(`net/ipv6/conf/${link}/disable_ipv6`, "1")
-      }
-    },
-    error: { code: 100, msg: "IPv6 is disabled on this device" },
+  "the MTU is too small for IPv6": {
+    config: (node) => ({ isGateway: true, mtu: 1000, ipam: hostLocal(node, DUAL) }),
+    error: { code: 7, msg: "an MTU of 1000 is too small for IPv6" },
   },
   "the kernel refuses the MTU": {
     config: (node) => ({ mtu: 70_000, ipam: hostLocal(node) }),

@@ -1,7 +1,12 @@
 import type { Undo } from "../net/undo.ts"
 import type { Delegate } from "./delegate.ts"
 import { CniError, code } from "./errors.ts"
-import type { Result } from "./result.ts"
+import type { IpConfig, Result } from "./result.ts"
+
+/** Says if one of the addresses is an IPv6 one. */
+export function hasIPv6(ips: readonly IpConfig[]): boolean {
+  return ips.some(({ address }) => address.address.family === 6)
+}
 
 /**
  * Takes addresses from the IPAM plugin called `type`, for an interface that was made just now: leases that IPAM still holds for this

@@ -38,6 +38,15 @@ describe("toCniError", () => {
   })
 })
 
+it.each(["EROFS", "EACCES"] as const)(
+  "says how a setting of the kernel's that cannot be changed (%s) can be",
+  (errno) => {
+    const error = new SystemError(errno, "open /proc/sys/net/ipv6/conf/eth0/keep_addr_on_down")
+    expect(toCniError(error)).toMatchObject({ code: 101, details: expect.stringContaining("make /proc/sys writable") })
+    expect(toCniError(new SystemError(errno, "open /var/lib/cni/lock")).details).not.toContain("/proc/sys")
+  },
+)
+
 describe("what took too long", () => {
   it.each([
     [new TimedOut("cannot lock x within 30 seconds", "process 5 (cat) holds it"), "process 5 (cat) holds it"],

@@ -34,7 +34,11 @@ function isLackOfMemory(error: unknown): boolean {
   return error === null || (error instanceof Error && error.name === "InternalError")
 }
 
-function adviceOn({ errno }: SystemError): string {
+const SYSCTL =
+  "the plugin has to change this setting: make /proc/sys writable where the container runtime runs (mount -o remount,rw /proc/sys; if that is a container, run it privileged)"
+
+function adviceOn({ errno, asked }: SystemError): string {
+  if (asked.includes("/proc/sys/") && (errno === "EROFS" || errno === "EACCES")) return SYSCTL
   return errno === "EPERM" ? "the plugin has to run as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN" : ""
 }
 

@@ -1,4 +1,5 @@
 import { type Mac, parseMac } from "../ip/mac.ts"
+import { IPV6_LEAST_MTU } from "../net/ipv6.ts"
 import { parseArgs } from "./args.ts"
 import { invalidConfig, unsupportedField } from "./errors.ts"
 import type { Fields } from "./fields.ts"
@@ -14,6 +15,13 @@ export function readIpamType(fields: Fields): string {
 /** `mtu`; 0 or absent leaves the choice to the plugin. */
 export function readMtu(fields: Fields): number {
   return fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0
+}
+
+/** Throws code 7 if an MTU that `field` sets, which is none where 0, has no room for the pod's IPv6 addresses. */
+export function assertRoomForIPv6(field: string, mtu: number): void {
+  if (mtu === 0 || mtu >= IPV6_LEAST_MTU) return
+  const problem = `an MTU of ${mtu} is too small for IPv6, which needs ${IPV6_LEAST_MTU}`
+  throw invalidConfig(field, problem, `set it to ${IPV6_LEAST_MTU} or more, or give pods no IPv6 addresses`)
 }
 
 /** `ipMasq`: whether to masquerade, which only addresses of IPAM's can be. Of the backends there is one. */

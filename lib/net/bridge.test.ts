@@ -17,7 +17,7 @@ import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGa
 import { Conflict } from "./conflict.ts"
 import { Undo } from "./undo.ts"
 
-vi.mock("./stack.ts", () => ({ trySysctl: vi.fn() }))
+vi.mock("./stack.ts", () => ({ readSysctl: () => "0", trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 const wish: BridgeWish = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }
 const cni0 = linkMessage({ index: 2, name: "cni0", mtu: 1450 })

@@ -15,9 +15,10 @@ import {
 } from "../netlink/route/link.ts"
 import { randomBytes } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
-import { type NetworkStack, trySysctl } from "./stack.ts"
+import { admitIPv6, IPV6_LEAST_MTU } from "./ipv6.ts"
+import { type NetworkStack, readSysctl, trySysctl } from "./stack.ts"
 import type { Undo } from "./undo.ts"
-import { findUplink } from "./uplink.ts"
+import { findUplink, listUplinks } from "./uplink.ts"
 
 /** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
 export interface BridgeWish {
@@ -42,6 +43,7 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   if (created) {
     // While the bridge's link-local address is tentative, the kernel asks nobody's neighbour for the pods that others send packets to.
     trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
+    trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, "0")
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(kernel, link.index, link.name, change)
     return { ...link, ...change }
@@ -83,16 +85,22 @@ function ownMac({ mac }: Link): Mac {
 
 /**
  * Gives an existing bridge the settings wished for that it lacks. This is not undone: as soon as it is done other pods may rely on it,
- * so it belongs after everything that may fail.
+ * so it belongs after everything that may fail. The bridge takes no router advertisements from pods, unless it is the node's own way out.
  */
 export function adaptBridge({ kernel }: NetworkStack, link: Link, wish: BridgeWish): void {
-  trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, "0")
+  refuseAdvertisements(kernel, link)
   const change: LinkChange = {
     ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
     ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
     ...(wish.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
   }
   if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
+}
+
+function refuseAdvertisements(kernel: Conversation, { index, name }: Link): void {
+  const setting = `net/ipv6/conf/${name}/accept_ra`
+  const accepted = (readSysctl(setting) ?? "0") !== "0"
+  if (accepted && !listUplinks(kernel, [6]).has(index)) trySysctl(setting, "0")
 }
 
 /** The bridge of that name, or undefined. Throws Conflict when the name belongs to something else. */
@@ -109,10 +117,11 @@ export function readBridge(kernel: Conversation, name: string): Link | undefined
 
 /**
  * What a bridge is born with: one less than it is to have. The kernel keeps an MTU only if it is changed, and another ADD that reads the
- * bridge before that must not take 1500 for its pod.
+ * bridge before that must not take 1500 for its pod. One less than IPv6's least, though, and the bridge would be born without IPv6.
  */
 function provisional(mtu: number): number {
   const LEAST = 68 // ETH_MIN_MTU
+  if (mtu === IPV6_LEAST_MTU) return mtu + 1
   return mtu > LEAST ? mtu - 1 : 0
 }
 
@@ -173,7 +182,9 @@ export function planGatewayAddresses(
  * Carries the plan out: the addresses are usable at once, and the link's MAC is fixed, which may otherwise follow its ports. IPv6 comes
  * first: where the node has it switched off, nothing has been changed yet.
  */
-export function putGatewayAddresses({ kernel }: NetworkStack, { link, remove, add }: GatewayPlan): void {
+export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: GatewayPlan): void {
+  const { kernel } = host
+  if (add.some(({ address }) => address.family === 6)) admitIPv6(host, link)
   for (const family of [6, 4]) {
     const ofFamily = ({ address }: Prefix) => address.family === family
     for (const prefix of remove.filter(ofFamily)) removeAddress(kernel, link.index, link.name, prefix)

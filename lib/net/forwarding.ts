@@ -1,13 +1,30 @@
-import type { Family } from "../ip/address.ts"
-import { readSysctl, writeSysctl } from "./stack.ts"
+import { type Family, families } from "../ip/address.ts"
+import type { Conversation } from "../netlink/conversation.ts"
+import { readLink } from "../netlink/route/link.ts"
+import { type NetworkStack, readSysctl, writeSysctl } from "./stack.ts"
+import { listUplinks } from "./uplink.ts"
 
 /**
  * What it takes to let the node forward packets of that family: a step that does so, or undefined where it does already. Changes nothing
  * yet, but throws SystemError where the step would.
  */
-export function planForwarding(family: Family): (() => void) | undefined {
+export function planForwarding({ kernel }: NetworkStack, family: Family): (() => void) | undefined {
   const name = family === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding"
   if (readSysctl(name) === "1") return undefined
   writeSysctl(name, "") // opens it for writing, no more
-  return () => writeSysctl(name, "1")
+  return () => {
+    if (family === 6) keepAdvertisedRoutes(kernel)
+    writeSysctl(name, "1")
+  }
+}
+
+/**
+ * Lets the node take router advertisements on its uplinks as before: once it forwards, it drops what it has learned from them and takes no
+ * others where `accept_ra` is 1. Other links are left alone: pods may be behind them.
+ */
+function keepAdvertisedRoutes(kernel: Conversation): void {
+  for (const index of listUplinks(kernel, families)) {
+    const name = `net/ipv6/conf/${readLink(kernel, index)?.name}/accept_ra`
+    if (readSysctl(name) === "1") writeSysctl(name, "2")
+  }
 }

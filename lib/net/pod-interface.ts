@@ -3,8 +3,11 @@ import type { Prefix } from "../ip/prefix.ts"
 import { addAddress } from "../netlink/route/address.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
+import { Conflict } from "./conflict.ts"
 import { waitForDetection } from "./events.ts"
 import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "./stack.ts"
+
+const NO_IPV6 = "boot the node without ipv6.disable=1, or give pods no IPv6 addresses"
 
 /** The pod's end of a link, and what it is to get. */
 export interface PodInterface {
@@ -44,7 +47,9 @@ function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolea
   if (!hasIPv6) return
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`
-    if (readSysctl(disabled) !== "0") writeSysctl(disabled, "0")
+    const value = readSysctl(disabled)
+    if (value === undefined) throw new Conflict(`the kernel has no IPv6 for ${link} of the pod`, NO_IPV6)
+    if (value !== "0") writeSysctl(disabled, "0")
   }
   writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
   trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")

@@ -1,4 +1,4 @@
-import { families } from "../ip/address.ts"
+import { type Family, families } from "../ip/address.ts"
 import { isDefault } from "../ip/prefix.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { listRoutes, type NextHop, type Route, RT_TABLE_MAIN } from "../netlink/route/route.ts"
@@ -11,7 +11,7 @@ const LOOPBACK = 1
  * leaves the node at all: `unreachable default` and `default dev lo` do not.
  */
 export function findUplink(kernel: Conversation): number | undefined {
-  for (const route of listDefaultRoutes(kernel)) {
+  for (const route of families.flatMap((family) => listDefaultRoutes(kernel, family))) {
     const ways = outwards(route)
     const way = ways.find(({ down }) => !down) ?? ways[0]
     if (way) return way.index
@@ -19,18 +19,17 @@ export function findUplink(kernel: Conversation): number | undefined {
   return undefined
 }
 
-/** The indexes of all links that a default route of either family leaves by. */
-export function listUplinks(kernel: Conversation): ReadonlySet<number> {
-  return new Set(listDefaultRoutes(kernel).flatMap((route) => outwards(route).map(({ index }) => index)))
+/** The indexes of all links that a default route of one of these families leaves by. */
+export function listUplinks(kernel: Conversation, of: readonly Family[]): ReadonlySet<number> {
+  const routes = of.flatMap((family) => listDefaultRoutes(kernel, family))
+  return new Set(routes.flatMap((route) => outwards(route).map(({ index }) => index)))
 }
 
-/** IPv4's, then IPv6's, each from the least metric on. */
-function listDefaultRoutes(kernel: Conversation): Route[] {
-  return families.flatMap((family) =>
-    listRoutes(kernel, family, RT_TABLE_MAIN)
-      .filter(({ dst }) => isDefault(dst))
-      .sort((a, b) => a.priority - b.priority),
-  )
+/** From the least metric on. */
+function listDefaultRoutes(kernel: Conversation, family: Family): Route[] {
+  return listRoutes(kernel, family, RT_TABLE_MAIN)
+    .filter(({ dst }) => isDefault(dst))
+    .sort((a, b) => a.priority - b.priority)
 }
 
 /** A route through a next hop object alone names no link. */

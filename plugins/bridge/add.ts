@@ -1,5 +1,6 @@
-import { takeAddresses } from "../../lib/cni/addresses.ts"
+import { hasIPv6, takeAddresses } from "../../lib/cni/addresses.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
+import { assertRoomForIPv6 } from "../../lib/cni/interface-keys.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
@@ -25,7 +26,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
-import { type Attachment, attach } from "./attach.ts"
+import { type Attachment, attach, makeRoomForIPv6 } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
 
@@ -45,7 +46,7 @@ export function add(call: Call): Result {
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
   if (config.macspoofchk) guard(host, attachment, owner, undo)
   const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
-  if (layer3) configurePod(pod, attachment, { config, layer3, ifname: owner.ifname })
+  if (layer3) configurePod({ host, pod }, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   if (layer3 && config.ipMasq)
     ensureMasquerade(host, { owner, addresses: layer3.ips.map(({ address }) => address), undo })
@@ -72,8 +73,16 @@ interface PodWish {
   readonly ifname: string
 }
 
-function configurePod(pod: NetworkStack, attachment: Attachment, { config, layer3, ifname }: PodWish): void {
-  configurePodInterface(pod, {
+function configurePod(
+  hosts: { readonly host: NetworkStack; readonly pod: NetworkStack },
+  attachment: Attachment,
+  { config, layer3, ifname }: PodWish,
+): void {
+  if (hasIPv6(layer3.ips)) {
+    assertRoomForIPv6("mtu", config.mtu)
+    makeRoomForIPv6(hosts, attachment)
+  }
+  configurePodInterface(hosts.pod, {
     index: attachment.pod.index,
     name: ifname,
     addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
@@ -106,7 +115,7 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const link = inVlan ?? bridge
   const plan = planGatewayAddresses(host, link, layer3.gateways, forceAddress)
   const families = new Set(layer3.gateways.map(({ address }) => address.family))
-  const forwarding = [...families].map(planForwarding).filter((step) => step !== undefined)
+  const forwarding = [...families].map((family) => planForwarding(host, family)).filter((step) => step !== undefined)
   putGatewayAddresses(host, plan)
   for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
   return { inVlan, forwarding }

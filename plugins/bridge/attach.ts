@@ -1,5 +1,6 @@
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { portMac } from "../../lib/net/bridge.ts"
+import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
 import type { Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
@@ -31,8 +32,7 @@ export function attach(
   const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
   const veth = createPodVeth(host, { owner: wish.owner, host: hostEnd, pod: podEnd }, undo)
-  // A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster.
-  trySysctl(`net/ipv6/conf/${veth.name}/disable_ipv6`, "1")
+  disableIPv6(veth)
   setPortVlans(host.kernel, veth.index, {
     vlan: config.vlan,
     trunk: config.vlanTrunk ?? [],
@@ -44,4 +44,20 @@ export function attach(
     ...(config.portIsolation ? { isolated: true } : {}),
   })
   return { host: veth, pod: { index: veth.peer, mac: podMac } }
+}
+
+/** A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster. */
+function disableIPv6({ name }: Link): void {
+  trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+}
+
+/** Raises the MTU that the pod's link has inherited to the least that IPv6 works with. */
+export function makeRoomForIPv6(
+  { host, pod }: { readonly host: NetworkStack; readonly pod: NetworkStack },
+  { host: veth, pod: inPod }: Attachment,
+): void {
+  if (veth.mtu >= IPV6_LEAST_MTU) return
+  changeLink(host.kernel, veth.index, veth.name, { mtu: IPV6_LEAST_MTU })
+  disableIPv6(veth) // which it had none of so far
+  changeLink(pod.kernel, inPod.index, `peer of ${veth.name}`, { mtu: IPV6_LEAST_MTU })
 }

@@ -1,5 +1,6 @@
-import { takeAddresses } from "../../lib/cni/addresses.ts"
+import { hasIPv6, takeAddresses } from "../../lib/cni/addresses.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
+import { assertRoomForIPv6 } from "../../lib/cni/interface-keys.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
@@ -31,6 +32,7 @@ export function add(call: Call): Result {
   const on = findMaster(source, config).index
   const link = createPodMacvlan(source, pod, { owner, on, mode, mac, mtu, broadcastQueue }, undo)
   const { ips, routes } = ipam ? takeAddresses(ipam, config.ipamType, undo) : emptyResult
+  if (hasIPv6(ips)) assertRoomForIPv6(mtu === 0 ? "master" : "mtu", link.mtu)
   if (ipam) {
     configurePodInterface(pod, {
       index: link.index,

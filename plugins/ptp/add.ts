@@ -1,5 +1,6 @@
-import { takeAddresses } from "../../lib/cni/addresses.ts"
+import { hasIPv6, takeAddresses } from "../../lib/cni/addresses.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
+import { assertRoomForIPv6 } from "../../lib/cni/interface-keys.ts"
 import { openPod } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
@@ -31,9 +32,10 @@ export function add(call: Call): Result {
   const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu, namespace: pod.namespace?.fd } }
   const veth = createPodVeth(host, { owner, ...ends }, undo)
   const given = takeAddresses(ipam, ipamType, undo)
+  if (hasIPv6(given.ips)) assertRoomForIPv6("mtu", mtu)
   const layer3 = planLayer3(given.ips)
   const families = new Set(layer3.ips.map(({ address }) => address.address.family))
-  const forwarding = [...families].map(planForwarding)
+  const forwarding = [...families].map((family) => planForwarding(host, family))
   configureHostEnd(host, veth, layer3)
   configurePodInterface(pod, {
     index: veth.peer,

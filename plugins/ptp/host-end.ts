@@ -1,5 +1,6 @@
 import { formatPrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
+import { admitIPv6 } from "../../lib/net/ipv6.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { addAddress } from "../../lib/netlink/route/address.ts"
@@ -11,11 +12,15 @@ import type { Layer3 } from "./layer3.ts"
  * Sets the host's end of a pod's link up, gives it the gateways' addresses and leads the pod's addresses to it. Throws Conflict where
  * the node has a route to one of them already: it would win, and nobody would reach the pod.
  */
-export function configureHostEnd({ kernel }: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
+export function configureHostEnd(host: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
+  const { kernel } = host
   const { index, name } = veth
   const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
   // The node asks for the pod's MAC from its link-local address, which would be tentative for a second or two.
-  if (hasIPv6) trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
+  if (hasIPv6) {
+    trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
+    admitIPv6(host, veth)
+  }
   changeLink(kernel, index, name, { up: true })
   for (const prefix of hostAddresses) {
     addAddress(kernel, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })

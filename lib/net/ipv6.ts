@@ -1,0 +1,22 @@
+import { changeLink, type Link, readLink } from "../netlink/route/link.ts"
+import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "./stack.ts"
+
+/** The least MTU that IPv6 works with (RFC 8200): a link with less has no IPv6 in the kernel. */
+export const IPV6_LEAST_MTU = 1280
+
+/**
+ * Lets a link of the node that is the pods' gateway have IPv6 addresses, whose MTU may be too small (a veth's other end on the node gets the
+ * same), and which may be born with IPv6 off, as all links of a node that has it off. Its link-local address is usable at once.
+ */
+export function admitIPv6({ kernel }: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
+  const setting = (key: string) => `net/ipv6/conf/${name}/${key}`
+  if (mtu < IPV6_LEAST_MTU) {
+    const port = kind === "veth" ? readLink(kernel, peer) : undefined
+    if (port) changeLink(kernel, port.index, port.name, { mtu: IPV6_LEAST_MTU })
+    changeLink(kernel, index, name, { mtu: IPV6_LEAST_MTU })
+    trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates
+  }
+  if (readSysctl(setting("disable_ipv6")) !== "1") return
+  for (const key of ["accept_ra", "accept_dad"]) trySysctl(setting(key), "0")
+  writeSysctl(setting("disable_ipv6"), "0")
+}
