@@ -17,6 +17,7 @@ import {
 import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
+import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
 import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
 import { ensureMasquerade } from "../../lib/net/masquerade.ts"
 import { type Owner, ownerAlias } from "../../lib/net/names.ts"
@@ -26,7 +27,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
-import { type Attachment, attach, makeRoomForIPv6 } from "./attach.ts"
+import { type Attachment, attach, settleMtu } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
 
@@ -78,10 +79,10 @@ function configurePod(
   attachment: Attachment,
   { config, layer3, ifname }: PodWish,
 ): void {
-  if (hasIPv6(layer3.ips)) {
-    assertRoomForIPv6("mtu", config.mtu)
-    makeRoomForIPv6(hosts, attachment)
-  }
+  const mtu = config.mtu || attachment.host.mtu
+  const ipv6 = hasIPv6(layer3.ips)
+  if (ipv6) assertRoomForIPv6("mtu", config.mtu)
+  settleMtu(hosts, attachment, ipv6 ? Math.max(mtu, IPV6_LEAST_MTU) : mtu)
   configurePodInterface(hosts.pod, {
     index: attachment.pod.index,
     name: ifname,

@@ -27,7 +27,9 @@ export function attach(
   wish: { readonly owner: Owner; readonly mac: Mac | undefined },
 ): Attachment {
   const { host, pod, undo } = hosts
-  const mtu = config.mtu || bridge.mtu
+  // One too small for IPv6 has to wait: from a port it can get to the bridge, and end IPv6 there, though the ADD will fail if the pod has IPv6.
+  const early = config.mtu >= IPV6_LEAST_MTU || config.ipamType === ""
+  const mtu = (early && config.mtu) || bridge.mtu
   const podMac = wish.mac ?? localMac(randomBytes(6))
   const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
@@ -51,13 +53,14 @@ function disableIPv6({ name }: Link): void {
   trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
 }
 
-/** Raises the MTU that the pod's link has inherited to the least that IPv6 works with. */
-export function makeRoomForIPv6(
+/** Changes both ends' MTU, once it is known if the pod has IPv6. */
+export function settleMtu(
   { host, pod }: { readonly host: NetworkStack; readonly pod: NetworkStack },
   { host: veth, pod: inPod }: Attachment,
+  mtu: number,
 ): void {
-  if (veth.mtu >= IPV6_LEAST_MTU) return
-  changeLink(host.kernel, veth.index, veth.name, { mtu: IPV6_LEAST_MTU })
-  disableIPv6(veth) // which it had none of so far
-  changeLink(pod.kernel, inPod.index, `peer of ${veth.name}`, { mtu: IPV6_LEAST_MTU })
+  if (veth.mtu === mtu) return
+  changeLink(host.kernel, veth.index, veth.name, { mtu })
+  disableIPv6(veth) // which it had none of below IPv6's least
+  changeLink(pod.kernel, inPod.index, `peer of ${veth.name}`, { mtu })
 }
