@@ -135,6 +135,27 @@ describe("what makes no sense is a WireError", () => {
   })
 })
 
+describe("where a route leads", () => {
+  const header = "02000000fe03000100000000"
+  const hops = (hex: string) => decodeRoute(message(hex)).hops
+
+  test.each(["06", "07", "08", "09"])(
+    "is nowhere if it is of a type that refuses (%s), though it names a link",
+    (type) => {
+      expect(hops(`${header.slice(0, 14)}${type}${header.slice(16)}0800040001000000`)).toEqual([])
+    },
+  )
+
+  test("says which of several next hops are down: dead, or without carrier", () => {
+    const [dead, linkdown, up] = ["01", "10", "04"].map((flags, index) => `0800${flags}000${index + 2}000000`)
+    expect(hops(`${header}1c000900${dead}${linkdown}${up}`)).toEqual([
+      { index: 2, gateway: undefined, down: true },
+      { index: 3, gateway: undefined, down: true },
+      { index: 4, gateway: undefined },
+    ])
+  })
+})
+
 describe("listing", () => {
   const { replies } = recorded("ip -n pod -j route show table all")
   const routes = replies.filter((reply) => decodeMessages(reply).every(({ type }) => type === 24))
