@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
 import { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
@@ -130,11 +131,18 @@ describe("a stale neighbour entry on the bridge", () => {
 describe("fe80::1 as gateway of an IPv6 range", () => {
   const ranges = [[{ subnet: V6, gateway: "fe80::1" }]]
 
-  test.each(["new", "of somebody else's that is older"])(
+  test.each(["new", "of somebody else's, and has its link-local address"])(
     "works on a bridge that is %s, beside the kernel's own",
-    (age) => {
+    async (age) => {
       using node = new Node()
-      if (age !== "new") addBridge(node, "10.9.9.9/24")
+      if (age !== "new") {
+        addBridge(node, "10.9.9.9/24")
+        output(
+          node.inside(["ip", "link", "add", "port", "up", "master", "cni0", "type", "veth", "peer", "name", "far"]),
+        )
+        node.ip("link", "set", "far", "up")
+        while (node.ip("-6", "addr", "show", "dev", "cni0").length === 0) await setTimeout(50)
+      }
       const network = new Network(node, {
         isDefaultGateway: true,
         forceAddress: true,
