@@ -5,6 +5,7 @@ import type { Route } from "../../lib/cni/result.ts"
 import { assertOnePerFamily } from "../../lib/cni/result-print.ts"
 import { readRoute } from "../../lib/cni/result-read.ts"
 import type { Address } from "../../lib/ip/address.ts"
+import { sha512Hex } from "../../lib/sys/digest.ts"
 import { type RangeSet, rangeFrom, readRangeSet, setsOverlap } from "./range-set.ts"
 import { readRequested } from "./requested.ts"
 
@@ -13,6 +14,7 @@ const DEFAULT_DATA_DIR = "/var/lib/cni/networks"
 /** Where a network's leases are kept. */
 export interface LeasePlace {
   readonly dataDir: string
+  /** The network's directory in it. */
   readonly network: string
 }
 
@@ -51,7 +53,15 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
 /** What DEL and GC need. They free leases even where ranges or arguments have become invalid since ADD. */
 export function readPlace(config: NetworkConfig): LeasePlace {
   const dataDir = readPath(readIpam(config.fields), "dataDir") ?? DEFAULT_DATA_DIR
-  return { dataDir, network: config.name }
+  return { dataDir, network: directoryName(config.name) }
+}
+
+/** What a file's name may have (NAME_MAX). */
+const LONGEST = 255
+
+/** The network's name, or if no directory can be called so its beginning and a digest, behind a character that no network's name has. */
+function directoryName(network: string): string {
+  return network.length <= LONGEST ? network : `${network.slice(0, 64)}#${sha512Hex(network)}`
 }
 
 function readIpam(fields: Fields): Fields {

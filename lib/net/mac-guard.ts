@@ -9,10 +9,13 @@ import {
   ensureChain,
   ensureTable,
   formatChain,
+  MAX_NAME_BYTES,
   readChain,
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import { readLink } from "../netlink/route/link.ts"
+import { sha512Hex } from "../sys/digest.ts"
+import { host } from "../sys/host.ts"
 import { explainBase } from "./base-chain.ts"
 import { hostVethName, isHostVethNameIn, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
 import { cutComment } from "./rule-comment.ts"
@@ -39,15 +42,23 @@ function commentOf({ containerId, ifname }: Attachment): string {
   return cutComment(`${PREFIX}${containerId}-${ifname}`)
 }
 
-/** The chain that PREROUTING leads to, and the one behind it. */
+const CHAIN_PREFIX = "cni-br-iface-"
+const BEHIND = "-mac"
+
+/**
+ * The chain that PREROUTING leads to, and the one behind it. The Go plugin cannot make those whose names are longer than the kernel allows:
+ * ours have a digest in the place of container and interface then.
+ */
 function chainsOf({ containerId, ifname }: Attachment): [Chain, Chain] {
-  return chainsNamed(`cni-br-iface-${containerId}-${ifname}`)
+  const name = `${CHAIN_PREFIX}${containerId}-${ifname}`
+  const fits = host.encode(name + BEHIND).length <= MAX_NAME_BYTES
+  return chainsNamed(fits ? name : `${CHAIN_PREFIX}sha512-${sha512Hex(`${containerId}\n${ifname}`)}`)
 }
 
 function chainsNamed(name: string): [Chain, Chain] {
   return [
     { table, name },
-    { table, name: `${name}-mac` },
+    { table, name: name + BEHIND },
   ]
 }
 

@@ -82,11 +82,11 @@ describe("the alias", () => {
     expect(ownerAlias(owner)).toBe("cni-ts podnet 0123456789abcdef eth0")
   })
 
-  test("never exceeds the kernel's 255 bytes: a longer one is a digest", () => {
+  test("never exceeds the 254 bytes that the kernel takes: a longer one is a digest", () => {
     const length = bytesOf(ownerAlias({ ...owner, containerId: "" }))
-    const longest = ownerAlias({ ...owner, containerId: "c".repeat(255 - length) })
-    const tooLong = ownerAlias({ ...owner, containerId: "c".repeat(256 - length) })
-    expect(bytesOf(longest)).toBe(255)
+    const longest = ownerAlias({ ...owner, containerId: "c".repeat(254 - length) })
+    const tooLong = ownerAlias({ ...owner, containerId: "c".repeat(255 - length) })
+    expect(bytesOf(longest)).toBe(254)
     expect(longest).toContain("cni-ts podnet ")
     expect(tooLong).toMatch(/^cni-ts sha512 [0-9a-f]{128}$/)
   })

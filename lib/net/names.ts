@@ -59,8 +59,8 @@ const DIGEST_MARK = `${OWNER_MARK}sha512 `
 /** The alias of a link in the pod that ADD has not finished. */
 export const UNFINISHED = `${OWNER_MARK}unfinished`
 
-/** IFALIASZ less the final NUL. */
-const ALIAS_BYTES = 255
+/** IFALIASZ less the NUL that ends ours and the one that the kernel puts behind whatever it gets. */
+const ALIAS_BYTES = 254
 
 /**
  * The alias that ADD's last step puts on the host-side veth, for people (`ip link`) and as the mark of a finished attachment:

@@ -31,7 +31,7 @@ export function ruleComment(owner: Owner): string {
 
 /** As much of the text as `nft` allows in a comment. */
 export function cutComment(text: string): string {
-  let cut = text
+  let cut = text.slice(0, MAX_COMMENT_BYTES)
   while (host.encode(cut).length > MAX_COMMENT_BYTES) cut = cut.slice(0, -1)
   return cut
 }

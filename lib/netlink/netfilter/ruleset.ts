@@ -46,6 +46,9 @@ const hooks = ["prerouting", "input", "forward", "output", "postrouting"] as con
 
 const policies = ["drop", "accept"] as const
 
+/** NFT_NAME_MAXLEN less the final NUL: what the name of a table or chain may have. */
+export const MAX_NAME_BYTES = 255
+
 /** A table, known by family and name. The comment is given to one that has to be made. */
 export interface Table {
   readonly family: NetfilterFamily
