@@ -48,6 +48,9 @@ describe("ADD answers byte for byte as the reference:", () => {
     "addresses from args.cni.ips": [{ args: ARGS }],
     "all sources at once: runtimeConfig's only": [{ runtimeConfig: RUNTIME, args: ARGS }, "IP=10.9.0.5/24"],
     "unknown keys of CNI_ARGS beside IgnoreUnknown": [{}, "IgnoreUnknown=1;K8S_POD_NAME=a;IP=10.9.0.5/24"],
+    "an Address beside the address, as Go programs print their structs": [
+      { ipam: { addresses: [{ address: "10.10.0.7/24", Address: { IP: "10.10.0.7", Mask: "////AA==" } }] } },
+    ],
     "a capital key and a /32": [{ ipam: { Addresses: [{ address: "10.10.0.7/32" }] } }],
     "route options of 1.1.0": [
       { cniVersion: "1.1.0", ipam: { ...PLAIN, routes: [{ dst: "10.5.0.0/16", mtu: 1400, table: 0, priority: 5 }] } },

@@ -4,22 +4,28 @@ import { CniError, code, invalidConfig } from "./errors.ts"
 import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
 
 /**
- * Reads one JSON object key by key, the way Go's decoder does: keys match in any case and the last one counts,
- * null and absent are the same, a value of another type is an error that names its path.
+ * Reads one JSON object key by key, the way Go's decoder does: keys match in any case, null and absent are the same, a value of another type
+ * is an error that names its path. Of keys that differ in case only the exactly spelled one counts, or else the last.
  */
 export class Fields {
   /** Where this object stands in the document; empty for the document itself. */
   readonly path: string
+  readonly #object: JsonObject
   readonly #values = new Map<string, Json>()
 
   constructor(object: JsonObject, path = "") {
     this.path = path
-    for (const name in object) this.#values.set(name.toLowerCase(), object[name] ?? null)
+    this.#object = object
+    for (const name in object) {
+      const value = object[name] ?? null
+      if (value !== null) this.#values.set(name.toLowerCase(), value)
+    }
   }
 
   /** The value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
-    return this.#values.get(key.toLowerCase()) ?? undefined
+    const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
+    return exact ?? this.#values.get(key.toLowerCase())
   }
 
   has(key: string): boolean {
