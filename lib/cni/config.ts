@@ -31,8 +31,18 @@ function decode(bytes: Uint8Array): Json {
     return parseJson(host.decode(bytes))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, "", { cause: error })
+    const details =
+      encodingProblem(bytes) ?? "the config has to be one JSON object; jq or python3 -m json.tool find mistakes, too"
+    throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, details, { cause: error })
   }
+}
+
+/** Editors on other systems write such files. */
+function encodingProblem([first, second, third]: Uint8Array): string | undefined {
+  const is = (...bytes: number[]) => bytes.every((byte, at) => [first, second, third][at] === byte)
+  if (is(0xef, 0xbb, 0xbf)) return "it begins with a byte order mark: save the file as UTF-8 without one"
+  const isWide = is(0xff, 0xfe) || is(0xfe, 0xff) || (second !== undefined && (first === 0) !== (second === 0))
+  return isWide ? "it is in UTF-16: save the file as UTF-8" : undefined
 }
 
 export function matchConfig(config: UnmatchedConfig, supported: readonly Version[]): NetworkConfig {

@@ -1,3 +1,5 @@
+import { jsonProblem } from "./json-problem.ts"
+
 /**
  * A parsed document. A number is a whole one that JavaScript holds exactly; any other (`1500.0`, `1e3`, 2^64) is an OddNumber, which
  * keeps its digits: Go's decoder tells them apart, and so must the readers.
@@ -18,6 +20,9 @@ export class JsonError extends Error {}
 const MAX_DEPTH = 10_000
 const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`
 
+/** Characters in which the place of a problem is looked for: ten times as many would take seconds. */
+const MAX_SEARCHED = 1 << 20
+
 /** Finds every document with an odd number, and a few without, such as one with the string `see 1.5`. */
 const MAY_BE_ODD = /[[:,\s]-?(?:\d+[.eE]|\d{16})/
 /** A string that nobody closes reaches to the end: to look for its end from every quote in it would take hours. */
@@ -35,13 +40,13 @@ function parse(text: string): Json {
     const marked = MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
     return JSON.parse(marked, text.includes("\\u") ? mendSurrogates : undefined)
   } catch (error) {
-    throw new JsonError(problemOf(error), { cause: error })
+    throw new JsonError(problemOf(text, error), { cause: error })
   }
 }
 
 /** The engine throws a RangeError if it has no stack left. */
-function problemOf(error: unknown): string {
-  if (error instanceof SyntaxError) return error.message
+function problemOf(text: string, error: unknown): string {
+  if (error instanceof SyntaxError) return (text.length <= MAX_SEARCHED ? jsonProblem(text) : undefined) ?? error.message
   return error instanceof RangeError ? TOO_DEEP : "it takes more memory than there is"
 }
 
