@@ -177,7 +177,19 @@ test("a chain of that name at another hook is code 102, and left as it is", () =
   const pod = node.pod()
   expect(network.add(pod).error).toMatchObject({
     code: 102,
-    msg: `chain postrouting of table ${TABLE} is somebody else's: it is of type filter at hook input with priority 5, not of type nat at hook postrouting with priority 100`,
+    msg: `chain postrouting of table ${TABLE} is somebody else's: it is of type filter at hook input with priority 5, and has to be of type nat at hook postrouting with priority 100`,
+  })
+  expect([ruleset(node), pod.link("eth0")]).toEqual([before, undefined])
+})
+
+test("a base chain under the name of the one that it leads to is code 102, too", () => {
+  using node = new Node()
+  nft(node, `add table ${TABLE}`, `add chain ${TABLE} masq_checks { type filter hook input priority 5; }`)
+  const before = ruleset(node)
+  const pod = node.pod()
+  expect(new Network(node, masqueraded(node)).add(pod).error).toMatchObject({
+    code: 102,
+    msg: `chain masq_checks of table ${TABLE} is somebody else's: it is of type filter at hook input with priority 5, and has to be at no hook`,
   })
   expect([ruleset(node), pod.link("eth0")]).toEqual([before, undefined])
 })

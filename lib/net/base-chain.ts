@@ -4,21 +4,26 @@ import { type Chain, formatChain, readChain } from "../netlink/netfilter/ruleset
 import { Conflict } from "./conflict.ts"
 
 /**
- * Runs `change`, which needs `chain` to be a base chain at its hook. Where that is refused because somebody else has a chain of this name
- * at another hook, throws a Conflict that says so.
+ * Runs `change`, which needs each of `chains` at its hook, or at none. If that is refused because somebody else has a chain of such a name
+ * elsewhere, throws a Conflict that says so.
  */
-export function explainBase(netfilter: Conversation, chain: Chain, change: () => void): void {
+export function explainBase(netfilter: Conversation, chains: readonly Chain[], change: () => void): void {
   try {
     change()
   } catch (error) {
     if (!refusedWith(error, "EEXIST", "EOPNOTSUPP", "EBUSY")) throw error
-    const present = readChain(netfilter, chain)
-    if (!present || describeBase(present) === describeBase(chain)) throw error
-    throw new Conflict(
-      `${formatChain(chain)} is somebody else's: it is ${describeBase(present)}, not ${describeBase(chain)}`,
-      "remove or rename it",
-    )
+    for (const chain of chains) refuseForeign(netfilter, chain)
+    throw error
   }
+}
+
+function refuseForeign(netfilter: Conversation, chain: Chain): void {
+  const present = readChain(netfilter, chain)
+  if (!present || describeBase(present) === describeBase(chain)) return
+  throw new Conflict(
+    `${formatChain(chain)} is somebody else's: it is ${describeBase(present)}, and has to be ${describeBase(chain)}`,
+    "remove or rename it",
+  )
 }
 
 /** Where the kernel calls the chain, for messages. */

@@ -78,7 +78,7 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
 /** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
 export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): void {
   const chains = chainsOf(owner)
-  explainBase(netfilter, prerouting, () =>
+  explainBase(netfilter, [prerouting, ...chains], () =>
     transact(netfilter, () => [
       ensureTable(table),
       ...[prerouting, ...chains].map(ensureChain),

@@ -79,7 +79,7 @@ export function ensureMasquerade(host: NetworkStack, { owner, addresses, undo }:
   const { netfilter } = host
   const comment = ruleComment(owner)
   undo.add(() => removeMasquerade(host, owner))
-  explainBase(netfilter, postrouting, () =>
+  explainBase(netfilter, [postrouting, checks], () =>
     transact(netfilter, () => [
       ...planLayout(netfilter),
       ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),
