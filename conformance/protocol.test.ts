@@ -95,7 +95,7 @@ describe.each(plugins)("%s", (plugin) => {
     using node = new Node()
     for (const command of ["ADD", "DEL", "CHECK"]) {
       const { code, msg, details } = refusal(node.call(plugin, { command, env: { [variable]: value, CNI_PATH: "" } }))
-      expect([code, details]).toEqual([4, value])
+      expect([code, details]).toEqual([4, expect.stringContaining(JSON.stringify(value))])
       expect(msg).toMatch(message)
     }
   })

@@ -1,8 +1,10 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { environment, outcome, stdin } from "../lab/call.ts"
+import { binDirectory } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
-import { output } from "../lab/run.ts"
+import { output, run } from "../lab/run.ts"
 import { addReadOnly, type Config, hostLocal, type More, Network, settled } from "./network.ts"
 
 const node = new Node()
@@ -53,6 +55,23 @@ describe("a netns path that is", () => {
   })
 })
 
+describe("a netns path that cannot be opened, for it fails with", () => {
+  const errnos = [
+    ["EMFILE", "ulimit -n"],
+    ["ENFILE", "fs.file-max"],
+    ["EACCES", "AppArmor or SELinux"],
+    ["EPERM", "as root"],
+    ["ENOMEM", "free memory"],
+  ]
+
+  test.each(errnos)("%s, is refused by ADD, which says what to do: %s", (errno, words) => {
+    const call = { command: "ADD", netns: pod, config: network.config }
+    const open = ["-e", "trace=open,openat", "-e", `inject=open,openat:error=${errno}`, "-P", pod.path]
+    const argv = node.inside(["strace", "-qq", "-o", "/dev/null", ...open, `${binDirectory()}/bridge`])
+    expectRefused(outcome(run(argv, { env: environment(call), stdin: stdin(call) })), 101, pod.path, errno, words)
+  })
+})
+
 describe("ADD is refused", () => {
   const cases: [string, More, number, ...string[]][] = [
     [
@@ -62,6 +81,14 @@ describe("ADD is refused", () => {
       '"uplink" already exists but is not a bridge',
     ],
     ["for a bridge that is lo", { config: { bridge: "lo" } }, 102, '"lo" already exists but is not a bridge'],
+    ["for a bridge called default", { config: { bridge: "default" } }, 7, "no interface can be called default"],
+    [
+      "for a rangeStart of the other family",
+      ipam({ type: "host-local", ranges: [[{ subnet: "10.9.0.0/24", rangeStart: "fd00::1" }]] }),
+      7,
+      "ipam.ranges[0][0].rangeStart",
+      "it is an IPv6 address, the subnet is of IPv4",
+    ],
     ["for an interface that exists", { ifname: "lo" }, 102, 'interface "lo" already exists in the pod'],
     ["for an ipam.type that is a path", ipam({ type: "../bin/host-local" }), 7, "../bin/host-local"],
     ["for an absolute ipam.type", ipam({ type: "/bin/true" }), 7, "/bin/true"],
@@ -87,9 +114,9 @@ describe("ADD is refused", () => {
       'failed to find plugin "bin"',
     ],
     ["for an ipam that is a word", { config: { ipam: "host-local" } }, 6, "ipam: expected an object"],
-    ["for an absurd mtu", { config: { mtu: 4_000_000_000 } }, 7, "mtu: 4000000000 is not between"],
-    ["for an mtu the kernel has no room for", { config: { mtu: 1_000_000 } }, 100, "cannot"],
-    ["for an mtu too small for IPv4", { config: { mtu: 10 } }, 100, "cannot"],
+    ["for an absurd mtu", { config: { mtu: 4_000_000_000 } }, 7, "mtu: 4000000000 is not between 68 and 65535"],
+    ["for an mtu the kernel has no room for", { config: { mtu: 65_536 } }, 7, "mtu: 65536 is not between 68 and 65535"],
+    ["for an mtu too small for IPv4", { config: { mtu: 67 } }, 7, "mtu: 67 is not between 68 and 65535"],
     ["for a MAC address that is multicast", { config: { runtimeConfig: { mac: "01:00:5e:00:00:01" } } }, 100, "cannot"],
     ["for a MAC address of zeros", { config: { runtimeConfig: { mac: "00:00:00:00:00:00" } } }, 100, "cannot"],
     ["for a MAC address of eight bytes", { config: { runtimeConfig: { mac: "02:00:00:00:00:00:00:01" } } }, 7, "mac"],
@@ -132,6 +159,19 @@ describe("ADD is refused", () => {
     expectRefused(addReadOnly(fresh, pod, join(node.dir, "var-lib")), 101, join(node.dir, "var-lib"), "read-only")
   })
 })
+
+test.each(["all", "default"])(
+  "an interface called %s is refused by ADD in words, and DEL lets the pod go",
+  (ifname) => {
+    expect(network.add(pod, { ifname }).error).toEqual({
+      code: 4,
+      msg: `invalid CNI_IFNAME: no interface can be called ${ifname}: the kernel's settings for all are`,
+      details: `"${ifname}": the runtime has to ask for another name, such as eth0`,
+    })
+    expect(network.del(pod, { ifname })).toMatchObject({ exitCode: 0, stdout: "" })
+    expect(settled(node)).toEqual(before)
+  },
+)
 
 test("an exhausted range is refused in the words of host-local", () => {
   const tiny = network.as("ours", { name: "tiny", bridge: "cni1", ipam: hostLocal(node, ["10.9.0.0/30"]) })

@@ -30,7 +30,7 @@ const REFUSED: readonly [string, object, { code: number; msg: string }][] = [
   ],
   ["a flag in quotes", { isGateway: "true" }, { code: 6, msg: "isGateway: expected true or false" }],
   ["a fractional mtu", { mtu: 1450.5 }, { code: 6, msg: "mtu: expected a whole number" }],
-  ["a negative mtu", { mtu: -1 }, { code: 7, msg: "mtu: -1 is not between 0 and 2147483647" }],
+  ["a negative mtu", { mtu: -1 }, { code: 7, msg: "mtu: -1 is not between 68 and 65535" }],
   ["an mtu beyond 32 bits", { mtu: 2 ** 40 }, { code: 7, msg: "mtu: 1099511627776 is not between" }],
   [
     "a gateway's interface whose name would be too long",

@@ -114,6 +114,6 @@ function fail(scene: Scene, { verb, position, point, happens }: Failing, tally: 
 function answerProblems(verb: Verb, { exitCode, stdout, result, error }: Outcome): string[] {
   const said = `exit code ${exitCode} and ${JSON.stringify(stdout)}`
   if (exitCode === 0) return verb === "ADD" ? (result ? [] : [said]) : stdout === "" ? [] : [said]
-  const whole = exitCode === 1 && typeof error?.code === "number" && error.code > 0 && error.msg !== ""
+  const whole = exitCode === 1 && typeof error?.code === "number" && error.code > 0 && error.msg !== "" && error.details
   return whole ? [] : [said]
 }

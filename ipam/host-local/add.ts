@@ -72,7 +72,8 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, hold
   const { owner, held, reclaim } = holder
   const text = formatAddress(address)
   const range = rangeOf(set, address)
-  if (!range) throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`)
+  if (!range)
+    throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`, "request an address in it")
   if (sameAddress(address, range.gateway)) {
     throw new CniError(code.noAddress, `requested ip ${text} is subnet's gateway`, "request another address")
   }

@@ -80,7 +80,7 @@ describe("a range is refused, with its path and the Go plugin's words,", () => {
       "a start of the other family",
       { subnet: inside, rangeStart: "::1" },
       "rangeStart",
-      "RangeStart ::1 not in network 192.0.2.0/24",
+      "RangeStart ::1 not in network 192.0.2.0/24: it is an IPv6 address, the subnet is of IPv4",
     ],
     [
       "an end before the subnet",

@@ -53,12 +53,10 @@ function readRange(value: Json, path: string): LeaseRange {
 export function rangeFrom(fields: Fields): LeaseRange {
   const subnet = readSubnet(fields)
   const afterNetwork = plus(subnet.address, 1n)
-  const start = fields.address("rangeStart")
-  const end = fields.address("rangeEnd")
+  const [start, end] = [readBound(fields, "rangeStart", subnet), readBound(fields, "rangeEnd", subnet)]
   const first = start ?? afterNetwork
   const last = end ?? lastLeasable(subnet)
-  const outside = (name: string, address: Address) =>
-    `${name} ${formatAddress(address)} not in network ${formatPrefix(subnet)}`
+  const outside = (name: string, address: Address) => notIn(subnet, name, address)
   if (!contains(subnet, first) || (start && first.value > last.value)) {
     const details = `${fields.pathOf("rangeEnd")} is ${formatAddress(last)}; the start must not lie behind it`
     throw invalidConfig(fields.pathOf("rangeStart"), outside("RangeStart", first), details)
@@ -68,6 +66,21 @@ export function rangeFrom(fields: Fields): LeaseRange {
     throw invalidConfig(fields.pathOf("rangeEnd"), outside("RangeEnd", last), details)
   }
   return { subnet, first, last, gateway: fields.address("gateway") ?? afterNetwork }
+}
+
+function readBound(fields: Fields, key: string, subnet: Prefix): Address | undefined {
+  const address = fields.address(key)
+  const { family } = subnet.address
+  if (!address || address.family === family) return address
+  throw invalidConfig(
+    fields.pathOf(key),
+    `${notIn(subnet, key.replace(/^r/, "R"), address)}: it is an IPv${address.family} address, the subnet is of IPv${family}`,
+    "put IPv4 and IPv6 ranges into range sets of their own",
+  )
+}
+
+function notIn(subnet: Prefix, name: string, address: Address): string {
+  return `${name} ${formatAddress(address)} not in network ${formatPrefix(subnet)}`
 }
 
 function readSubnet(fields: Fields): Prefix {

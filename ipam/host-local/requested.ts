@@ -1,5 +1,5 @@
 import { parseArgs } from "../../lib/cni/args.ts"
-import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
+import { CniError, code, invalidArgs, invalidConfig } from "../../lib/cni/errors.ts"
 import { type Fields, readString } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/ip/address.ts"
@@ -21,7 +21,7 @@ export function readRequested(fields: Fields, args: string): Address[] {
 function readArgument(text: string): Address {
   const address = parseMaybePrefix(text)
   if (!address) {
-    throw new CniError(code.badEnvironment, `invalid CNI_ARGS: IP: ${JSON.stringify(text)} is not an IP address`)
+    throw invalidArgs(`IP: ${JSON.stringify(text)} is not an IP address`)
   }
   return address
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from "../../lib/cni/args.ts"
-import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
+import { CniError, code, invalidArgs, invalidConfig } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readString } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
@@ -78,15 +78,11 @@ function split(text: string): string[] {
 function readArgument(text: string): Prefix {
   const address = parsePrefix(text)
   if (address) return address
-  throw badArgument(`the 'ip' field is expected to be in CIDR notation, got: '${text}'`)
+  throw invalidArgs(`the 'ip' field is expected to be in CIDR notation, got: '${text}'`)
 }
 
 function readGateway(text: string): Address {
   const address = parseAddress(text)
   if (address) return address
-  throw badArgument(`invalid gateway address: ${text}`)
-}
-
-function badArgument(problem: string): CniError {
-  return new CniError(code.badEnvironment, `invalid CNI_ARGS: ${problem}`)
+  throw invalidArgs(`invalid gateway address: ${text}`)
 }

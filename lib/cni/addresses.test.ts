@@ -31,7 +31,11 @@ describe("taking addresses", () => {
     expect(asked).toEqual(["add", "del"])
   })
 
-  const leftover = new CniError(code.conflict, "10.1.2.3 has been allocated to c1, duplicate allocation is not allowed")
+  const leftover = new CniError(
+    code.conflict,
+    "10.1.2.3 has been allocated to c1, duplicate allocation is not allowed",
+    "DEL",
+  )
 
   test("releases the leases that a killed ADD left and asks once more", () => {
     const { ipam, asked } = ipamOf(leftover, result)
@@ -48,7 +52,7 @@ describe("taking addresses", () => {
   })
 
   test("asks once where IPAM refuses for any other reason", () => {
-    const { ipam, asked } = ipamOf(new CniError(code.noAddress, "range is full"))
+    const { ipam, asked } = ipamOf(new CniError(code.noAddress, "range is full", "enlarge it"))
     expect(() => takeAddresses(ipam, "some-ipam", new Undo())).toThrow("range is full")
     expect(asked).toEqual(["add"])
   })

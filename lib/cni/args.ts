@@ -1,4 +1,4 @@
-import { CniError, code } from "./errors.ts"
+import { invalidArgs } from "./errors.ts"
 
 /**
  * CNI_ARGS (`K=V;K2=V2`) as the plugin knows it: only the keys in `known`.
@@ -15,9 +15,8 @@ export function parseArgs<Key extends string>(text: string, known: readonly Key[
     else if (key !== "IgnoreUnknown") unknown.push(`${key}=${value}`)
   }
   if (unknown.length > 0 && !ignoreUnknown.at(-1)) {
-    throw new CniError(
-      code.badEnvironment,
-      `invalid CNI_ARGS: unknown args [${unknown.map((pair) => JSON.stringify(pair)).join(" ")}]`,
+    throw invalidArgs(
+      `unknown args [${unknown.map((pair) => JSON.stringify(pair)).join(" ")}]`,
       "set IgnoreUnknown=1 in CNI_ARGS to have them ignored",
     )
   }
@@ -27,7 +26,10 @@ export function parseArgs<Key extends string>(text: string, known: readonly Key[
 function splitPair(pair: string): [string, string] {
   const parts = pair.split("=")
   if (parts.length !== 2)
-    throw new CniError(code.badEnvironment, `invalid CNI_ARGS: invalid pair ${JSON.stringify(pair)}`)
+    throw invalidArgs(
+      `invalid pair ${JSON.stringify(pair)}`,
+      "the runtime has to send KEY=VALUE pairs, with ; between them",
+    )
   return [parts[0] ?? "", parts[1] ?? ""]
 }
 
@@ -35,8 +37,5 @@ function readIgnoreUnknown(value: string): boolean {
   const answer = value.toLowerCase()
   if (answer === "1" || answer === "true") return true
   if (answer === "0" || answer === "false") return false
-  throw new CniError(
-    code.badEnvironment,
-    `invalid CNI_ARGS: IgnoreUnknown is ${JSON.stringify(value)}, not 0, 1, true or false`,
-  )
+  throw invalidArgs(`IgnoreUnknown is ${JSON.stringify(value)}, not 0, 1, true or false`)
 }

@@ -1,6 +1,6 @@
 import { host } from "../sys/host.ts"
-import { isIdentifier } from "./environment.ts"
-import { CniError, code, invalidConfig } from "./errors.ts"
+import { IDENTIFIER_RULE, isIdentifier, quoted } from "./environment.ts"
+import { CniError, code, invalidConfig, undecodable } from "./errors.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { NetworkConfig } from "./plugin.ts"
@@ -11,17 +11,23 @@ import { matchVersion, type Version } from "./version.ts"
 /** A configuration whose version is not yet matched with the plugin's. */
 export type UnmatchedConfig = Omit<NetworkConfig, "cniVersion"> & { readonly cniVersion: string }
 
+const ONE_OBJECT = "the network config on stdin has to be one JSON object"
+
 /** Decodes stdin: throws code 6 where it is no JSON object, 7 where the network's name is missing or dangerous. */
 export function readConfig(bytes: Uint8Array): UnmatchedConfig {
   const document = decode(bytes)
   if (!isObject(document)) {
-    throw new CniError(code.decoding, "cannot decode the network config: it is not a JSON object")
+    throw undecodable("the network config", "it is not a JSON object", ONE_OBJECT)
   }
   const fields = new Fields(document)
   const name = fields.string("name") ?? ""
   if (name === "") throw new CniError(code.invalidConfig, "missing network name", 'the config needs a "name"')
   if (!isIdentifier(name)) {
-    throw new CniError(code.invalidConfig, "invalid characters found in network name", name.slice(0, 200))
+    throw new CniError(
+      code.invalidConfig,
+      "invalid characters found in network name",
+      `${quoted(name)}: ${IDENTIFIER_RULE}`,
+    )
   }
   return { name, cniVersion: fields.string("cniVersion") ?? "", fields, bytes }
 }
@@ -31,8 +37,7 @@ function decode(bytes: Uint8Array): Json {
     return parseJson(host.decode(bytes))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    const details =
-      encodingProblem(bytes) ?? "the config has to be one JSON object; jq or python3 -m json.tool find mistakes, too"
+    const details = encodingProblem(bytes) ?? ONE_OBJECT
     throw new CniError(code.decoding, `cannot decode the network config: ${error.message}`, details, { cause: error })
   }
 }

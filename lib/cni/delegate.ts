@@ -124,7 +124,7 @@ function outputOf(path: string, command: Command, { exitCode, signal, stdout, st
     const words = host.decode(stderr).trim()
     const problem =
       words === "" ? "netplugin failed with no error message" : `netplugin failed: ${JSON.stringify(words)}`
-    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, ending)
+    throw new CniError(code.delegate, `${path} ${command}: ${problem}`, `${ending}; that plugin's own log may say more`)
   }
   throw readDelegateError(path, output)
 }
@@ -135,6 +135,10 @@ function readDelegateError(path: string, output: string): CniError {
   return new CniError(number, fields.string("msg") ?? "", fields.string("details") ?? "")
 }
 
+function shown(output: string): string {
+  return output.trim() === "" ? "it printed nothing" : `it printed ${output.slice(0, 200)}`
+}
+
 /** `null`, as printed by plugins without anything to say, is an empty result. */
 function readDelegateResult(call: Call, path: string, output: string): Result {
   try {
@@ -142,14 +146,14 @@ function readDelegateResult(call: Call, path: string, output: string): Result {
     return value === null ? emptyResult : readDelegatedResult(value, "result", call.config.cniVersion)
   } catch (error) {
     if (!(error instanceof JsonError || error instanceof CniError)) throw error
-    throw new CniError(code.delegate, `${path} gave no usable result: ${error.message}`, output.slice(0, 200))
+    throw new CniError(code.delegate, `${path} gave no usable result: ${error.message}`, shown(output))
   }
 }
 
 function readObject(path: string, output: string): Fields {
   const value = parseOutput(path, output)
   if (isObject(value)) return new Fields(value, `answer of ${path}`)
-  throw new CniError(code.delegate, `${path} failed and answered no JSON object`, output.slice(0, 200))
+  throw new CniError(code.delegate, `${path} failed and answered no JSON object`, shown(output))
 }
 
 function parseOutput(path: string, output: string): Json {
@@ -157,6 +161,6 @@ function parseOutput(path: string, output: string): Json {
     return parseJson(output)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    throw new CniError(code.delegate, `cannot decode the answer of ${path}: ${error.message}`, output.slice(0, 200))
+    throw new CniError(code.delegate, `cannot decode the answer of ${path}: ${error.message}`, shown(output))
   }
 }

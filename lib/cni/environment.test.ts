@@ -88,7 +88,7 @@ describe("readEnvironment", () => {
     expect(readWith({ CNI_CONTAINERID: "some-%%id", CNI_NETNS: "" })).toEqual({
       code: 4,
       message: "invalid characters in CNI_CONTAINERID",
-      details: "some-%%id",
+      details: expect.stringContaining('"some-%%id"'),
     })
     expect(readWith({ CNI_CONTAINERID: "", CNI_IFNAME: "a/b" })).toEqual(
       expect.objectContaining({ code: 4, message: expect.stringContaining("CNI_IFNAME") }),
@@ -121,14 +121,20 @@ describe("readEnvironment", () => {
     ["eth\u00a00", "interface name contains / or : or whitespace"],
     ["eth\u00850", "interface name contains / or : or whitespace"],
     ["eth\u30000", "interface name contains / or : or whitespace"],
+    ["all", "no interface can be called all: the kernel's settings for all are"],
+    ["default", "no interface can be called default: the kernel's settings for all are"],
     ["eth%d", "interface name contains %"],
     ["eth\u00000", "interface name contains a NUL byte"],
   ])("refuses the interface name %j", (ifname, problem) => {
     expect(readWith({ CNI_IFNAME: ifname })).toEqual({
       code: 4,
       message: `invalid CNI_IFNAME: ${problem}`,
-      details: ifname,
+      details: expect.stringContaining(JSON.stringify(ifname)),
     })
+  })
+
+  it.each(["all", "default"])("lets DEL have a pod whose interface was to be %s", (ifname) => {
+    expect(readWith({ CNI_COMMAND: "DEL", CNI_IFNAME: ifname })).toEqual(expect.objectContaining({ ifname }))
   })
 
   it.each(["e", "abcdefghijklmno", "eth0.100", "...", "-", "ünï", "a@b", "*"])(

@@ -21,7 +21,7 @@ export interface Environment {
 interface Variable {
   readonly name: string
   readonly requiredBy: readonly string[]
-  readonly validate?: (value: string) => void
+  readonly validate?: (value: string, command: string) => void
 }
 
 /** In the order in which missing ones are reported. */
@@ -41,6 +41,13 @@ export function isIdentifier(text: string): boolean {
   return /^[a-zA-Z0-9]/.test(text) && !/[^a-zA-Z0-9_.-]/.test(text)
 }
 
+export const IDENTIFIER_RULE = "it has to begin with a letter or digit and may have these, _ . and - behind it"
+
+/** A text of others' as it may stand in a message. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}...` : text)
+}
+
 /**
  * Reads the call's variables. Throws code 4 at the first invalid one, or naming all that are missing for the command.
  * Variables a command does not require are taken as they come.
@@ -53,7 +60,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     const value = env[name] ?? ""
     if (!required) continue
     if (value === "") missing.push(name)
-    else validate?.(value)
+    else validate?.(value, command)
   }
   if (missing.length > 0) {
     throw new CniError(
@@ -74,13 +81,24 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
 }
 
 function validateContainerId(id: string): void {
-  if (!isIdentifier(id)) throw new CniError(code.badEnvironment, "invalid characters in CNI_CONTAINERID", id)
+  if (!isIdentifier(id))
+    throw new CniError(
+      code.badEnvironment,
+      "invalid characters in CNI_CONTAINERID",
+      `${quoted(id)}: ${IDENTIFIER_RULE}`,
+    )
 }
 
-function validateIfname(name: string): void {
+/** DEL has nothing to do where ADD was refused, and lets the pod go. */
+function validateIfname(name: string, command: string): void {
   const problem = ifnameProblem(name)
-  if (problem) throw new CniError(code.badEnvironment, `invalid CNI_IFNAME: ${problem}`, name)
+  if (!problem || (command === "DEL" && RESERVED.includes(name))) return
+  const details = `${quoted(name)}: the runtime has to ask for another name, such as eth0`
+  throw new CniError(code.badEnvironment, `invalid CNI_IFNAME: ${problem}`, details)
 }
+
+/** What /proc/sys/net/ipv4/conf has beside the interfaces: the kernel refuses them as names without a word. */
+const RESERVED = ["all", "default"]
 
 /**
  * Why no interface can have that name, or undefined if one can: the kernel's dev_valid_name(), stricter about white space
@@ -93,6 +111,7 @@ export function ifnameProblem(name: string): string | undefined {
   if (name.includes("/") || name.includes(":") || hasSpace(name)) {
     return "interface name contains / or : or whitespace"
   }
+  if (RESERVED.includes(name)) return `no interface can be called ${name}: the kernel's settings for all are`
   if (name.includes("%")) return "interface name contains %"
   if (name.includes("\0")) return "interface name contains a NUL byte"
   return undefined

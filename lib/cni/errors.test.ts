@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { CniError, changed, code, invalidConfig, unsupportedField } from "./errors.ts"
+import { CniError, changed, code, invalidConfig, undecodable, unsupportedField } from "./errors.ts"
 
 describe("code", () => {
   it("keeps the meanings of the specification, and ours from 100 on", () => {
@@ -33,7 +33,6 @@ describe("errors", () => {
     const cause = new Error("below")
     const error = new CniError(code.io, "cannot read", "try again", { cause })
     expect(error).toEqual(expect.objectContaining({ code: 5, message: "cannot read", details: "try again", cause }))
-    expect(new CniError(code.io, "cannot read").details).toBe("")
   })
 
   it("name the field of the config that is wrong", () => {
@@ -44,6 +43,17 @@ describe("errors", () => {
         details: "add it",
       }),
     )
+  })
+
+  it.each([
+    ["mtu", "correct it in the network config"],
+    ["runtimeConfig.mac", "the runtime sent it"],
+    ["CNI_ARGS MAC", "the runtime sent it in CNI_ARGS"],
+    ["prevResult.ips[0].address", "the plugins before this one"],
+  ])("say of %s whose it is to correct: %s", (field, details) => {
+    for (const error of [invalidConfig(field, "wrong"), undecodable(field, "wrong")]) {
+      expect(error.details).toContain(details)
+    }
   })
 
   it("name key and value of a field that is not served", () => {

@@ -31,10 +31,10 @@ export const code = {
 /** A failure as the runtime will read it: one document on stdout. */
 export class CniError extends Error {
   readonly code: number
-  /** What an operator can do next, or more about the cause; may be empty. */
+  /** What an operator can do next, or more about the cause. Empty only where another program failed and did not say. */
   readonly details: string
 
-  constructor(code: number, message: string, details = "", options?: ErrorOptions) {
+  constructor(code: number, message: string, details: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
     this.details = details
@@ -42,8 +42,27 @@ export class CniError extends Error {
 }
 
 /** A value in the network configuration that cannot be used. `field` is its path, as in `ipam.ranges[0][1].subnet`. */
-export function invalidConfig(field: string, problem: string, details = ""): CniError {
+export function invalidConfig(field: string, problem: string, details = whoseToCorrect(field)): CniError {
   return new CniError(code.invalidConfig, `invalid network config: ${field}: ${problem}`, details)
+}
+
+/** A value that is not of the type, or not of the form, that its key has. */
+export function undecodable(field: string, problem: string, details = whoseToCorrect(field)): CniError {
+  return new CniError(code.decoding, `cannot decode ${field}: ${problem}`, details)
+}
+
+/** Something in CNI_ARGS that cannot be used. */
+export function invalidArgs(problem: string, details = whoseToCorrect("CNI_ARGS")): CniError {
+  return new CniError(code.badEnvironment, `invalid CNI_ARGS: ${problem}`, details)
+}
+
+/** Not all of what a plugin reads on stdin was written by the network's administrator. */
+function whoseToCorrect(field: string): string {
+  if (field.startsWith("answer of")) return "what it has printed is no error of CNI's"
+  if (field.startsWith("prevResult")) return "it is in the result of the plugins before this one in the chain"
+  if (/^(runtimeConfig|args|cni\.dev)\b/.test(field)) return "the runtime sent it: correct what it was asked for"
+  if (field.startsWith("CNI_ARGS")) return "the runtime sent it in CNI_ARGS: correct what it was asked for"
+  return "correct it in the network config"
 }
 
 /** A key this plugin knows and cannot serve. The specification wants key and value named. */

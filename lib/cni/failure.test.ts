@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest"
 import { KernelError } from "../netlink/kernel-error.ts"
+import { type Errno, errnoName } from "../sys/errno.ts"
 import { SystemError } from "../sys/system-error.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
 import { printFailure, toCniError } from "./failure.ts"
+
+const errnos: Errno[] = Array.from({ length: 133 }, (_, number) => errnoName(number + 1))
 
 describe("toCniError", () => {
   it("passes typed errors through untouched", () => {
@@ -28,6 +31,24 @@ describe("toCniError", () => {
     },
   )
 
+  it("says what to look at if the stack was too small", () => {
+    const thrown = new RangeError("Maximum call stack size exceeded")
+    expect(toCniError(thrown)).toMatchObject({ code: 999, message: "out of memory" })
+  })
+
+  it.each(errnos)("says what to do about %s, of the kernel as of the node", (errno) => {
+    expect(toCniError(new KernelError(errno, "make chain x")).details).not.toBe("")
+    expect(toCniError(new SystemError(errno, "open x")).details).not.toBe("")
+  })
+
+  it.each([
+    ["EMFILE", "ulimit -n"],
+    ["EACCES", "root"],
+    ["EROFS", "writable"],
+  ] as const)("says what to do about a file that fails with %s: %s", (errno, words) => {
+    expect(toCniError(new SystemError(errno, "open /run/netns/pod")).details).toContain(words)
+  })
+
   it("says what the kernel or the node refused, and what for", () => {
     const kernel = new KernelError("EOPNOTSUPP", "create veth eth0", "no such type")
     expect(toCniError(kernel)).toEqual(
@@ -50,7 +71,7 @@ it.each(["EROFS", "EACCES"] as const)(
 describe("what took too long", () => {
   it.each([
     [new TimedOut("cannot lock x within 30 seconds", "process 5 (cat) holds it"), "process 5 (cat) holds it"],
-    [new SystemError("ETIMEDOUT", "receive from the kernel"), "the kernel is slow"],
+    [new SystemError("ETIMEDOUT", "receive from the kernel"), expect.stringContaining("the kernel is slow")],
   ])("may be tried again later: %s", (error, details) => {
     expect(toCniError(error)).toMatchObject({ code: 11, message: error.message, details })
   })
@@ -67,7 +88,7 @@ describe("printFailure", () => {
   })
 
   it("prints the bytes of the Go plugins where neither version nor details are known", () => {
-    expect(printFailure(new CniError(4, "required env variables [CNI_NETNS] missing"), undefined)).toBe(`{
+    expect(printFailure(new CniError(4, "required env variables [CNI_NETNS] missing", ""), undefined)).toBe(`{
     "code": 4,
     "msg": "required env variables [CNI_NETNS] missing"
 }`)

@@ -1,5 +1,6 @@
 import { Conflict } from "../net/conflict.ts"
 import { KernelError } from "../netlink/kernel-error.ts"
+import { adviceOn } from "../sys/advice.ts"
 import { NoProc } from "../sys/netns.ts"
 import { failedWith, SystemError } from "../sys/system-error.ts"
 import { TimedOut } from "../sys/timed-out.ts"
@@ -15,7 +16,7 @@ export function toCniError(error: unknown): CniError {
   if (error instanceof TimedOut) return new CniError(code.tryAgainLater, error.message, error.advice, cause)
   if (error instanceof NoProc) return new CniError(code.file, error.message, error.advice, cause)
   if (failedWith(error, "ETIMEDOUT"))
-    return new CniError(code.tryAgainLater, error.message, "the kernel is slow", cause)
+    return new CniError(code.tryAgainLater, error.message, "the kernel is slow: try again later", cause)
   if (error instanceof SystemError) return new CniError(code.file, error.message, adviceOn(error), cause)
   if (isLackOfMemory(error)) return new CniError(code.internal, outOfMemory.message, outOfMemory.details, cause)
   const message = error instanceof Error ? error.message : String(error)
@@ -29,17 +30,10 @@ export const outOfMemory = new CniError(
   "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
 )
 
-/** The engine throws an error of a kind of its own, or null if that was too much already. */
+/** The engine throws an error of a kind of its own, or null if that was too much already; of the stack it says so. */
 function isLackOfMemory(error: unknown): boolean {
+  if (error instanceof RangeError) return error.message.includes("call stack")
   return error === null || (error instanceof Error && error.name === "InternalError")
-}
-
-const SYSCTL =
-  "the plugin has to change this setting: make /proc/sys writable where the container runtime runs (mount -o remount,rw /proc/sys; if that is a container, run it privileged)"
-
-function adviceOn({ errno, asked }: SystemError): string {
-  if (asked.includes("/proc/sys/") && (errno === "EROFS" || errno === "EACCES")) return SYSCTL
-  return errno === "EPERM" ? "the plugin has to run as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN" : ""
 }
 
 /** The error document of the specification; `version` is the configuration's, if it got that far. */

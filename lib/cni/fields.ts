@@ -1,6 +1,6 @@
 import { type Address, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
-import { CniError, code, invalidConfig } from "./errors.ts"
+import { type CniError, invalidConfig, undecodable } from "./errors.ts"
 import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
 
 /**
@@ -130,7 +130,7 @@ export function readPrefix(value: Json, path: string): Prefix {
 }
 
 function wrongType(path: string, expected: string, value: Json): CniError {
-  return new CniError(code.decoding, `cannot decode ${path}: expected ${expected}, got ${describe(value)}`)
+  return undecodable(path, `expected ${expected}, got ${describe(value)}`)
 }
 
 function describe(value: Json): string {

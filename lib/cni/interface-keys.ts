@@ -12,9 +12,15 @@ export function readIpamType(fields: Fields): string {
   return fields.fields("ipam")?.string("type") ?? ""
 }
 
+/** What IPv4 needs, and what the kernel lets veths, bridges and macvlans have. */
+const [LEAST_MTU, MOST_MTU] = [68, 65_535]
+
 /** `mtu`; 0 or absent leaves the choice to the plugin. */
 export function readMtu(fields: Fields): number {
-  return fields.integer("mtu", { min: 0, max: 0x7fffffff }) ?? 0
+  const mtu = fields.integer("mtu") ?? 0
+  if (mtu === 0 || (mtu >= LEAST_MTU && mtu <= MOST_MTU)) return mtu
+  const problem = `${mtu} is not between ${LEAST_MTU} and ${MOST_MTU}`
+  throw invalidConfig("mtu", problem, 'these are the kernel\'s bounds; without "mtu", or with 0, the plugin chooses')
 }
 
 /** Throws code 7 if an MTU that `field` sets, which is none where 0, has no room for the pod's IPv6 addresses. */

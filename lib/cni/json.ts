@@ -46,7 +46,8 @@ function parse(text: string): Json {
 
 /** The engine throws a RangeError if it has no stack left. */
 function problemOf(text: string, error: unknown): string {
-  if (error instanceof SyntaxError) return (text.length <= MAX_SEARCHED ? jsonProblem(text) : undefined) ?? error.message
+  if (error instanceof SyntaxError)
+    return (text.length <= MAX_SEARCHED ? jsonProblem(text) : undefined) ?? error.message
   return error instanceof RangeError ? TOO_DEEP : "it takes more memory than there is"
 }
 

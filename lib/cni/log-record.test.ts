@@ -44,7 +44,7 @@ describe("a call's line in the log", () => {
       details: "look at the disk",
       causes: ["middle", "cannot create /x: EROFS (read-only file system)"],
     })
-    expect(print({ failure: new CniError(7, "bad") }).error).toEqual({ code: 7, msg: "bad" })
+    expect(print({ failure: new CniError(7, "bad", "") }).error).toEqual({ code: 7, msg: "bad" })
   })
 
   test("ends where causes go round in a circle", () => {

@@ -1,5 +1,5 @@
 import type { Prefix } from "../ip/prefix.ts"
-import { CniError, code, invalidConfig } from "./errors.ts"
+import { invalidConfig, undecodable } from "./errors.ts"
 import { Fields, readFields } from "./fields.ts"
 import { isObject, type Json, oddNumber } from "./json.ts"
 import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
@@ -15,9 +15,10 @@ export function readResult(value: Json, path: string, version: Version): Result 
   const family = familyOf(version)
   if (!family.includes(named as Version)) {
     const supported = family.map((name) => JSON.stringify(name)).join(" ")
-    throw new CniError(
-      code.decoding,
-      `cannot decode ${path}: result type supports [${supported}] but its cniVersion is ${JSON.stringify(named)}`,
+    throw undecodable(
+      path,
+      `result type supports [${supported}] but its cniVersion is ${JSON.stringify(named)}`,
+      "all plugins of a chain have to answer in the cniVersion of its config",
     )
   }
   return atLeast(version, "0.3.0") ? readModern(fields) : readEarly(fields)
@@ -108,7 +109,7 @@ function readEarly(fields: Fields): Result {
 
 function required(fields: Fields, key: string): Prefix {
   const prefix = fields.prefix(key)
-  if (!prefix) throw new CniError(code.decoding, `cannot decode ${fields.pathOf(key)}: missing`)
+  if (!prefix) throw undecodable(fields.pathOf(key), "missing")
   return prefix
 }
 

@@ -110,7 +110,11 @@ function requireVersion(plugin: Plugin, config: string, command: string, least: 
     )
   }
   if (!plugin.versions.some((version) => atLeast(version, config as Version))) {
-    throw new CniError(code.incompatibleVersion, `plugin version does not allow ${command}`)
+    throw new CniError(
+      code.incompatibleVersion,
+      `plugin version does not allow ${command}`,
+      `${plugin.name} speaks CNI ${plugin.versions.join(" ")}`,
+    )
   }
 }
 

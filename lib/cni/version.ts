@@ -30,7 +30,8 @@ export function atLeast(version: string, least: Version): boolean {
 function numbersOf(version: string): number[] {
   const parts = (version === "" ? "0.1.0" : version).split(".")
   if (parts.length > 3 || !parts.every((part) => /^\d{1,9}$/.test(part))) {
-    throw new CniError(code.decoding, `cannot decode cniVersion: ${JSON.stringify(version)} is not a version`)
+    const details = `known: ${versions.join(" ")}`
+    throw new CniError(code.decoding, `cannot decode cniVersion: ${JSON.stringify(version)} is not a version`, details)
   }
   return parts.map(Number)
 }

@@ -14,10 +14,43 @@ export class KernelError extends Error {
 
   /** What an operator can do next. */
   get advice(): string {
-    if (this.errno === "EPERM") return "the plugin needs CAP_NET_ADMIN and CAP_SYS_ADMIN on the host"
-    if (this.errno === "EOPNOTSUPP") return "the node's kernel lacks this feature or its module is not loaded"
-    return ""
+    return advice[this.errno] ?? "see the node's kernel log (dmesg)"
   }
+}
+
+const LACKING = "the node's kernel lacks this feature or its module is not loaded"
+const IN_USE = "something on the node has it already: remove that, or DEL the attachment that it was made for"
+const GONE = "somebody removed it meanwhile: try again"
+const BAD_VALUE = "the kernel takes no such value: look at the config's keys for it"
+const NO_MEMORY = "free memory on the node, or raise memory.max of the control group"
+const FULL = "the kernel has no room for one more: remove what is not needed any more (GC does)"
+
+const advice: Partial<Record<Errno, string>> = {
+  EPERM: "the plugin needs CAP_NET_ADMIN and CAP_SYS_ADMIN on the host",
+  EACCES: "the kernel forbids it; IPv6 may be switched off there: see the sysctl net.ipv6.conf.INTERFACE.disable_ipv6",
+  EOPNOTSUPP: LACKING,
+  EAFNOSUPPORT: LACKING,
+  EPFNOSUPPORT: LACKING,
+  EPROTONOSUPPORT: LACKING,
+  EEXIST: IN_USE,
+  EADDRINUSE: IN_USE,
+  EBUSY: "something else on the node uses it: remove that, or try again later",
+  ENOENT: GONE,
+  ENODEV: GONE,
+  ENXIO: GONE,
+  ESRCH: GONE,
+  EINVAL: BAD_VALUE,
+  ERANGE: BAD_VALUE,
+  EADDRNOTAVAIL: BAD_VALUE,
+  ENETDOWN: "the interface is down: set it up (ip link set NAME up)",
+  ENETUNREACH: "the gateway is in no network of the interface: look at routes and gateways in the config",
+  EHOSTUNREACH: "the gateway is in no network of the interface: look at routes and gateways in the config",
+  ENOMEM: NO_MEMORY,
+  ENOBUFS: NO_MEMORY,
+  ENOSPC: FULL,
+  EMLINK: FULL,
+  EMFILE: FULL,
+  ERESTART: "others on the node never cease to change the nftables ruleset: find out who, and try again",
 }
 
 export function refusedWith(error: unknown, ...errnos: Errno[]): error is KernelError {
