@@ -52,7 +52,7 @@ describe("the log", () => {
     const [file, other] = [join(node.dir, "cni.log"), join(node.dir, "other.log")]
     const network = new Network(node, { ipam: hostLocal(node), cniTsLog: file })
     network.ask("ADD", node.pod(), { env: { CNI_TS_LOG: other } })
-    const { stderr } = network.ask("GC", undefined, { env: { CNI_TS_LOG: other } })
+    const { stderr } = network.gc([], { env: { CNI_TS_LOG: other } })
     expect(existsSync(other)).toBe(false)
     const [, gc] = lines(file)
     const removed = gc?.["removed"] as string[]

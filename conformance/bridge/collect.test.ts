@@ -137,6 +137,14 @@ describe("STATUS", () => {
     expect(error).toMatchObject({ code: 50, msg: '"lo" already exists but is not a bridge' })
   })
 
+  test("is success while every address is leased: the node keeps its running pods", () => {
+    using node = new Node()
+    const network = new Network(node, { isGateway: true, ipam: hostLocal(node, ["10.1.2.0/30"]) })
+    network.connect(node.pod())
+    expect(network.add(node.pod()).error).toMatchObject({ code: 103 })
+    expect(network.ask("STATUS", undefined)).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+  })
+
   test("is what IPAM says", () => {
     using node = new Node()
     const path = install(node, "bin", `echo '{"code": 51, "msg": "half full"}'\nexit 1`, "half")

@@ -213,6 +213,58 @@ describe("a data directory that cannot be written to", () => {
     expect(network.status().error).toMatchObject({ code: 50, ...words })
   })
 
+  describe.each([
+    ["the data directory", (directory: string) => dirname(directory)],
+    ["the network's directory in it", (directory: string) => directory],
+  ])("because %s is a symbolic link that leads nowhere, as to a disk that is not mounted yet,", (_, place) => {
+    test("fails ADD with code 101 and STATUS with code 50, which say so and what to do; nothing is made", () => {
+      using node = new Node()
+      const network = new Network(node, small)
+      const [link, target] = [place(network.directory), join(node.dir, "disk/leases")]
+      mkdirSync(dirname(link), { recursive: true })
+      symlinkSync(target, link)
+      const words = {
+        msg: `cannot use ${link}: it is a symbolic link that leads nowhere`,
+        details: expect.stringContaining("mount the file system"),
+      }
+      expect(network.add("c").error).toMatchObject({ code: 101, ...words })
+      expect(network.status().error).toMatchObject({ code: 50, ...words })
+      expect(network.del("c").exitCode).toBe(0)
+      expect(readdirSync(node.dir)).not.toContain("disk")
+      mkdirSync(target, { recursive: true })
+      expect(network.status().exitCode).toBe(0)
+      expect(network.lease("c")).toBe("10.1.2.2")
+    })
+  })
+
+  test.each([
+    ["ENOLCK", "no locks available"],
+    ["ENOSYS", "function not implemented"],
+    ["EOPNOTSUPP", "operation not supported"],
+  ])("because its file system has no locks (%s) fails ADD, DEL and STATUS, and says so", (errno, meaning) => {
+    using node = new Node()
+    const network = new Network(node, small)
+    const without = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", `inject=flock:error=${errno}`]
+    const ask = (command: string) => under(node, network.call(command, "c"), without).error
+    const details = expect.stringMatching(/^its file system has no locks of flock\(2\).*ipam\.dataDir$/)
+    expect(ask("STATUS")).toMatchObject({ code: 50, msg: expect.stringContaining(`${errno} (${meaning})`), details })
+    network.add("other")
+    for (const [command, code] of Object.entries({ ADD: 101, DEL: 101, CHECK: 101, GC: 101, STATUS: 50 })) {
+      const msg = `cannot lock ${network.directory}/lock: ${errno} (${meaning})`
+      expect(ask(command), command).toMatchObject({ code, msg, details })
+    }
+  })
+
+  test("because the lock is a symbolic link fails STATUS as it fails ADD", () => {
+    using node = new Node()
+    const network = new Network(node, small)
+    network.put("precious", "")
+    symlinkSync(join(network.directory, "precious"), join(network.directory, "lock"))
+    const words = { msg: expect.stringContaining("ELOOP") }
+    expect(network.add("c").error).toMatchObject({ code: 101, ...words })
+    expect(network.status().error).toMatchObject({ code: 50, ...words })
+  })
+
   test.each(["relative/leases", "../leases", "/tmp/\0/leases"])(
     "because it is %j is refused with code 7",
     (dataDir) => {

@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { Namespace } from "../lab/namespace.ts"
 import { Node } from "../lab/node.ts"
-import { Network } from "./network.ts"
+import { Network, under } from "./network.ts"
 
 const small = { subnet: "10.1.2.0/29" }
 
@@ -150,21 +151,38 @@ describe("GC", () => {
     expect(network.lease("stale")).toBe("10.1.2.5")
   })
 
-  test("without the key frees all, as the specification says, and names each on stderr and why", () => {
+  test("with an empty list frees all, and names each on stderr and why", () => {
     using node = new Node()
     const network = new Network(node, { subnet: "10.1.2.0/24" })
     network.add("a")
     network.put("10.1.2.9", "multi\nline\u001b[0m")
-    const call = network.call("GC", "")
-    const { exitCode, stdout, stderr } = node.call("host-local", call)
+    const { exitCode, stdout, stderr } = network.gc([])
     expect([exitCode, stdout, network.leases()]).toEqual([0, "", {}])
-    const why = "GC came without cni.dev/valid-attachments: none is valid"
+    const why = "not among the runtime's valid attachments"
     expect(stderr.split("\n").sort()).toEqual([
       "",
       `cni-ts host-local: removed lease 10.1.2.2 of "a\\r\\neth0": ${why}`,
       `cni-ts host-local: removed lease 10.1.2.9 of "multi\\nline\\u001b[0m": ${why}`,
     ])
-    expect(node.call("host-local", call)).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+    expect(network.gc([])).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+  })
+
+  test("without a list frees the leases of pods that are certainly gone alone", () => {
+    using node = new Node()
+    const network = new Network(node, { subnet: "10.1.2.0/24" })
+    network.lease("living", { netns: node.pod().path })
+    {
+      using gone = new Namespace(`${node.name}-gone`)
+      network.lease("gone", { netns: gone.path })
+    }
+    network.lease("unknown")
+    const notice =
+      "cni-ts host-local: GC came without cni.dev/valid-attachments: only what is certainly gone is removed"
+    const { exitCode, stderr } = node.call("host-local", network.call("GC", ""))
+    expect(exitCode).toBe(0)
+    expect(stderr).toContain(`${notice}\n`)
+    expect(stderr).toContain('removed lease 10.1.2.3 of "gone\\r\\neth0": its network namespace ')
+    expect(Object.values(network.leases())).toEqual(["living\r\neth0", "unknown\r\neth0"])
   })
 
   test("leaves other networks of the same data directory alone, and makes no directory", () => {
@@ -178,18 +196,24 @@ describe("GC", () => {
 })
 
 describe("STATUS", () => {
-  test("is fine before the first ADD, changes nothing, and fails with code 50 while a range set is exhausted", () => {
+  test("is fine before the first ADD, and while every address is leased: the node keeps its running pods", () => {
     using node = new Node()
     const network = new Network(node, { ranges: [[{ subnet: "10.1.2.0/24" }], [{ subnet: "10.1.3.0/30" }]] })
-    expect(network.status()).toMatchObject({ exitCode: 0, stdout: "" })
+    expect(network.status()).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
     expect(network.files()).toEqual({})
     network.add("a")
-    expect(network.status().error).toMatchObject({
-      code: 50,
-      msg: "no IP addresses available in range set: 10.1.3.1-10.1.3.2",
-    })
-    network.del("a")
-    expect(network.status().exitCode).toBe(0)
+    expect(network.add("b").error).toMatchObject({ code: 103 })
+    const before = network.files()
+    expect(network.status()).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+    expect(network.files()).toEqual(before)
+  })
+
+  test("does not wait for the lock while others hold it", () => {
+    using node = new Node()
+    const network = new Network(node, small)
+    network.add("a")
+    const held = ["flock", join(network.directory, "lock")]
+    expect(under(node, network.call("STATUS", ""), held)).toMatchObject({ exitCode: 0, stdout: "" })
   })
 
   test("refuses a broken configuration", () => {

@@ -8,9 +8,11 @@ import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate, type Candidate } from "./allocate.ts"
 import { type HostLocalConfig, type LeasePlace, readHostLocal } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
-import { type LeaseStore, leaseDirectory, openLeases } from "./lease-store.ts"
-import { describeLease, legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
+import { leaseDirectory } from "./lease-directory.ts"
+import { type LeaseStore, openLeases } from "./lease-store.ts"
+import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
+import { reclaimLeases } from "./reclaim-leases.ts"
 import { assignRequested } from "./requested.ts"
 import { readResidence } from "./residence.ts"
 import { parseResolvConf } from "./resolv-conf.ts"
@@ -51,13 +53,6 @@ function readDns(path: string): Dns {
     throw new CniError(code.file, error.message, "ipam.resolvConf names this file", { cause: error })
   }
   throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
-}
-
-/** Takes back what dead pods hold, and says so; answers whether there was anything. */
-function reclaimLeases(leases: LeaseStore, { log }: Call, of?: Owner): boolean {
-  const dead = leases.reclaim(of)
-  for (const { owner, names, reason } of dead) log.removed(describeLease(owner, names), reason)
-  return dead.length > 0
 }
 
 interface Holder {
@@ -110,7 +105,7 @@ function takeNext(leases: LeaseStore, { set, index, place }: Source, { owner, re
   if (next && leases.runsLow(set)) reclaim()
   const found = next ?? (reclaim() ? take() : undefined)
   if (found) return found
-  throw exhausted(code.noAddress, set, leaseDirectory(place))
+  throw exhausted(set, leaseDirectory(place))
 }
 
 /** Says which range set could not be served. */

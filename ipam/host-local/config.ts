@@ -46,7 +46,7 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
     routes: ipam.list("routes", readRoute) ?? [],
     resolvConf: readPath(ipam, "resolvConf"),
     requested,
-    reclaim: ipam.boolean("reclaim") ?? true,
+    reclaim: readReclaim(config),
   }
 }
 
@@ -62,6 +62,11 @@ const LONGEST = 255
 /** The network's name, or if no directory can be called so its beginning and a digest, behind a character that no network's name has. */
 function directoryName(network: string): string {
   return network.length <= LONGEST ? network : `${network.slice(0, 64)}#${sha512Hex(network)}`
+}
+
+/** Whether leases are taken back that nobody asked to free. */
+export function readReclaim(config: NetworkConfig): boolean {
+  return readIpam(config.fields).boolean("reclaim") ?? true
 }
 
 function readIpam(fields: Fields): Fields {

@@ -1,10 +1,10 @@
-import { CniError } from "../../lib/cni/errors.ts"
+import { CniError, code } from "../../lib/cni/errors.ts"
 import { formatSet, type RangeSet } from "./range-set.ts"
 
-/** No address of the set is free: ADD says so with one code, STATUS with another. */
-export function exhausted(code: number, set: RangeSet, directory: string): CniError {
+/** No address of the set is free. */
+export function exhausted(set: RangeSet, directory: string): CniError {
   return new CniError(
-    code,
+    code.noAddress,
     `no IP addresses available in range set: ${formatSet(set)}`,
     `enlarge the range, or free the leases in ${directory} whose containers are gone (GC does)`,
   )

@@ -1,22 +1,35 @@
+import { Failures } from "../../lib/cni/failures.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { readValidAttachments, reasonToCollect, type ValidAttachment } from "../../lib/cni/result-read.ts"
-import { readPlace } from "./config.ts"
+import { readSurvivors, type ValidAttachment } from "../../lib/cni/valid-attachments.ts"
+import { advised } from "./advice.ts"
+import { readPlace, readReclaim } from "./config.ts"
 import { openExistingLeases } from "./lease-store.ts"
 import { describeLease, legacyOwnerOf, type Owner, partsOf } from "./owner.ts"
+import { reclaimLeases } from "./reclaim-leases.ts"
 
 /**
  * Frees the leases of this network whose attachment is not on the runtime's list of valid ones; a lease that names only a
- * container, if none of that container is. Other files in the directory stay.
+ * container, if none of that container is. Without a list it frees those of pods that are certainly gone. Other files in the directory stay.
  */
-export function gc({ config, log }: Call): void {
+export function gc(call: Call): void {
+  const { config, log } = call
   using leases = openExistingLeases(readPlace(config)) // first, for that may take as much memory as the list
-  const isValid = membership(readValidAttachments(config.fields))
+  const { owners, reason } = readSurvivors(call)
+  const reclaims = readReclaim(config)
   if (!leases) return
-  const reason = reasonToCollect(config.fields)
-  leases.freeAll(
-    (owner) => !isValid(owner),
-    (owner, names) => log.removed(describeLease(owner, names), reason),
-  )
+  const failures = new Failures()
+  const attempt = (step: () => void) => failures.attempt(() => advised(step))
+  if (owners) {
+    const isValid = membership(owners)
+    leases.freeAll(
+      (owner) => !isValid(owner),
+      (owner, names) => log.removed(describeLease(owner, names), reason),
+      attempt,
+    )
+  } else if (reclaims) {
+    reclaimLeases(leases, call, undefined, attempt)
+  }
+  failures.rethrow()
 }
 
 /** Whether an owner is among the attachments; one that names only a container, if any of that container is. */

@@ -18,7 +18,8 @@ import { parsePrefix } from "../../lib/ip/prefix.ts"
 import { lockFile } from "../../lib/sys/lock.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
 import type { LeasePlace } from "./config.ts"
-import { LeaseStore, leaseDirectory, openExistingLeases, openLeases } from "./lease-store.ts"
+import { leaseDirectory } from "./lease-directory.ts"
+import { LeaseStore, openExistingLeases, openLeases } from "./lease-store.ts"
 import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 
 const address = (text: string) => parseAddress(text) as Address

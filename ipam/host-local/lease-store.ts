@@ -15,6 +15,7 @@ import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
 import { lockFile } from "../../lib/sys/lock.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeasePlace } from "./config.ts"
+import { leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
 import { LeaseIndex } from "./lease-index.ts"
 import { addressesNamed, isLeaseName, type LeaseName } from "./lease-name.ts"
 import { Leases } from "./leases.ts"
@@ -33,19 +34,15 @@ const MAX_LEASE_BYTES = 1 << 20
 /** How many taken addresses are tried one by one before the directory is listed. */
 const PATIENCE = 16
 
-export function leaseDirectory({ dataDir, network }: LeasePlace): string {
-  return `${dataDir}/${network}`
-}
-
-export function leaseIndex({ dataDir, network }: LeasePlace): LeaseIndex {
-  return new LeaseIndex(`${dataDir}/.cni-ts/${network}`)
-}
+/** Does a step, or notes that it failed. */
+export type Attempt = (step: () => void) => void
 
 /** The network's leases, locked until closed. The directory is made if it is missing. */
 export function openLeases(place: LeasePlace): LeaseStore {
   const existing = openExistingLeases(place)
   if (existing) return existing
   const directory = leaseDirectory(place)
+  nearestExisting(directory) // throws where making it would not help
   makeDirectories(directory, 0o755)
   return new LeaseStore(place, lockIn(directory))
 }
@@ -57,7 +54,7 @@ export function openExistingLeases(place: LeasePlace): LeaseStore | undefined {
 }
 
 function lockIn(directory: string): Descriptor {
-  return lockFile(`${directory}/lock`, 0o750)
+  return lockFile(lockPath(directory), 0o750)
 }
 
 /**
@@ -88,7 +85,7 @@ export class LeaseStore implements Disposable {
   constructor(place: LeasePlace, lock: Descriptor) {
     this.#directory = leaseDirectory(place)
     this.#lock = lock
-    this.#index = leaseIndex(place)
+    this.#index = new LeaseIndex(`${place.dataDir}/.cni-ts/${place.network}`)
     try {
       if (!this.#index.isCurrent(this.#directory)) this.#readAll()
     } catch (error) {
@@ -150,16 +147,21 @@ export class LeaseStore implements Disposable {
   }
 
   /** Frees the leases, all or one owner's, whose owners lived in network namespaces that are certainly gone, and answers them. */
-  reclaim(of?: Owner): Dead[] {
-    const dead = findDead(this.#directory, this.#index, of)
-    for (const { owner, names, left } of dead) {
-      this.#remove(names)
+  reclaim(of?: Owner, attempt: Attempt = (step) => step()): Dead[] {
+    const freed: Dead[] = []
+    for (const dead of findDead(this.#directory, this.#index, of)) {
+      attempt(() => {
+        this.#remove(dead.names)
+        freed.push(dead)
+      })
+    }
+    for (const { owner, left } of freed) {
       if (left.length === 0) continue
       this.#leases?.set(owner, left)
       this.#tryIndexing(() => this.#index.set(owner, left))
     }
-    this.#forget(dead.filter(({ left }) => left.length === 0).map(({ owner }) => owner))
-    return dead
+    this.#forget(freed.filter(({ left }) => left.length === 0).map(({ owner }) => owner))
+    return freed
   }
 
   /** Frees everything the owner holds; false if that is nothing. */
@@ -171,22 +173,27 @@ export class LeaseStore implements Disposable {
   }
 
   /**
-   * Frees everything that owners hold whom `select` accepts, and tells of each. One lease that cannot be freed does not keep the others: what
-   * kept the first is thrown in the end.
+   * Frees everything that owners hold whom `select` accepts, each lease in an `attempt` of its own, and tells of what was freed.
    */
-  freeAll(select: (owner: Owner) => boolean, tell: (owner: Owner, names: readonly LeaseName[]) => void): void {
-    const freed: Owner[] = []
-    let failure: SystemError | undefined
+  freeAll(
+    select: (owner: Owner) => boolean,
+    tell: (owner: Owner, names: readonly LeaseName[]) => void,
+    attempt: Attempt,
+  ): void {
+    const gone: Owner[] = []
     for (const [owner, indexed] of this.#ownersOf(select)) {
       const names = indexed.every((name) => this.#ownerOf(name) === owner) ? indexed : this.#namesOf(owner)
-      const problem = failureOf(() => this.#remove(names))
-      failure ??= problem
-      if (problem) continue
-      freed.push(owner)
-      tell(owner, names)
+      const freed: LeaseName[] = []
+      for (const name of names) {
+        attempt(() => {
+          this.#remove([name])
+          freed.push(name)
+        })
+      }
+      if (freed.length > 0) tell(owner, freed)
+      if (freed.length === names.length) gone.push(owner)
     }
-    this.#forget(freed)
-    if (failure) throw failure
+    this.#forget(gone)
   }
 
   #ownersOf(select: (owner: Owner) => boolean): ReadonlyMap<Owner, readonly LeaseName[]> {
@@ -305,22 +312,11 @@ export class LeaseStore implements Disposable {
   }
 }
 
-export function readLastReserved(directory: string, set: number): Address | undefined {
+function readLastReserved(directory: string, set: number): Address | undefined {
   const text = readRegular(`${directory}/${lastReservedName(set)}`, MAX_LEASE_BYTES)
   return text === undefined ? undefined : parseAddress(text)
 }
 
 function lastReservedName(set: number): string {
   return `last_reserved_ip.${set}`
-}
-
-/** One lease that cannot be freed does not keep the others. */
-function failureOf(action: () => void): SystemError | undefined {
-  try {
-    action()
-    return undefined
-  } catch (error) {
-    if (error instanceof SystemError) return error
-    throw error
-  }
 }

@@ -1,8 +1,7 @@
-import { CniError, code } from "../../lib/cni/errors.ts"
 import type { Call, Plugin } from "../../lib/cni/plugin.ts"
 import { versions } from "../../lib/cni/version.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
 import { add } from "./add.ts"
+import { advised } from "./advice.ts"
 import { check } from "./check.ts"
 import { del } from "./del.ts"
 import { gc } from "./gc.ts"
@@ -21,13 +20,5 @@ export const hostLocal: Plugin = {
 }
 
 function advising<Value>(verb: (call: Call) => Value): (call: Call) => Value {
-  return (call) => {
-    try {
-      return verb(call)
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error
-      const advice = "host-local needs a writable directory for its leases: ipam.dataDir, or else /var/lib/cni/networks"
-      throw new CniError(code.file, error.message, advice, { cause: error })
-    }
-  }
+  return (call) => advised(() => verb(call))
 }

@@ -5,11 +5,12 @@ import { NetworkStack } from "../net/stack.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
 import { findDelegate } from "./delegate.ts"
+import { Failures } from "./failures.ts"
 import { readIpamType } from "./interface-keys.ts"
 import { openPodIfPresent } from "./netns.ts"
 import { ownerOf } from "./owner.ts"
 import type { Call } from "./plugin.ts"
-import { readValidAttachments, reasonToCollect } from "./result-read.ts"
+import { readSurvivors, type Survivors } from "./valid-attachments.ts"
 
 /**
  * DEL of a plugin whose pods hang on veth pairs: removes the attachment, whoever made it and whatever is left of it. It needs neither the
@@ -25,8 +26,11 @@ export function removeAttachment(call: Call): void {
 /** GC of such a plugin: what belongs to no attachment the runtime knows goes, then IPAM does the same with its leases. */
 export function collectAttachments(call: Call): void {
   const ipamType = readIpamType(call.config.fields)
-  collectVeths(call)
-  if (ipamType !== "") findDelegate(call, ipamType).gc()
+  const survivors = readSurvivors(call)
+  const failures = new Failures()
+  collectVeths(call, survivors, failures)
+  if (ipamType !== "") failures.attempt(() => findDelegate(call, ipamType).gc())
+  failures.rethrow()
 }
 
 /**
@@ -55,16 +59,24 @@ function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, owner: Own
 }
 
 /** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */
-function collectVeths({ config, log }: Call): void {
-  const { name: network, fields } = config
-  const attachments = readValidAttachments(fields)
-  const valid = new Set(attachments.map((attachment) => hostVethName({ network, ...attachment })))
+function collectVeths({ config, log }: Call, { owners, reason }: Survivors, failures: Failures): void {
+  const { name: network } = config
+  const attempt = (step: () => void) => failures.attempt(step)
   using host = NetworkStack.host()
-  const rules = [...collectMasquerade(host, network, attachments), ...collectMacGuards(host, network, valid)]
-  for (const comment of rules) log.removed(`a rule (${JSON.stringify(comment)})`, reasonToCollect(fields))
-  for (const { kind, name, alias, index } of listLinks(host.kernel).links) {
-    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
-    if (!ours || valid.has(name) || !removeLink(host.kernel, index)) continue
-    log.removed(`${name} (${JSON.stringify(alias)})`, reasonToCollect(fields))
+  const tell = (comments: readonly string[]) => {
+    for (const comment of comments) log.removed(`a rule (${JSON.stringify(comment)})`, reason)
   }
+  attempt(() => tell(collectMasquerade(host, network, owners)))
+  attempt(() => tell(collectMacGuards(host, network, owners, attempt)))
+  if (!owners) return // a pod that is gone has taken its veth along
+  const valid = new Set(owners.map(hostVethName))
+  attempt(() => {
+    for (const { kind, name, alias, index } of listLinks(host.kernel).links) {
+      const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
+      if (!ours || valid.has(name)) continue
+      attempt(() => {
+        if (removeLink(host.kernel, index)) log.removed(`${name} (${JSON.stringify(alias)})`, reason)
+      })
+    }
+  })
 }

@@ -12,6 +12,8 @@ export interface Log {
    * `what` and `reason` are one line; what others may have written is quoted in them.
    */
   removed(what: string, reason: string): void
+  /** Something about the call that its answer does not say; one line. */
+  noticed(words: string): void
   /** Does `step`, and adds the time it takes to that phase of the call. */
   timed<Value>(phase: string, step: () => Value): Value
 }
@@ -29,6 +31,7 @@ export class CallLog implements Log {
   #destination: string
   #network: string | undefined
   readonly #removed: string[] = []
+  readonly #noticed = new Set<string>()
   readonly #phases: Record<string, number> = {}
 
   constructor(plugin: string, variables: Readonly<Record<string, string | undefined>>) {
@@ -48,6 +51,13 @@ export class CallLog implements Log {
   removed(what: string, reason: string): void {
     writeStderr(`cni-ts ${this.#plugin}: removed ${what}: ${reason}\n`)
     if (this.#destination !== "") this.#removed.push(`${what}: ${reason}`)
+  }
+
+  /** Said once, also if a delegate inside this process notices it too. */
+  noticed(words: string): void {
+    if (this.#noticed.has(words)) return
+    this.#noticed.add(words)
+    writeStderr(`cni-ts ${this.#plugin}: ${words}\n`)
   }
 
   timed<Value>(phase: string, step: () => Value): Value {

@@ -1,10 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Fields } from "./fields.ts"
-import { type Json, type JsonObject, parseJson } from "./json.ts"
+import { type Json, parseJson } from "./json.ts"
 import type { Result } from "./result.ts"
 import { printResult } from "./result-print.ts"
-import { readDelegatedResult, readResult, readValidAttachments } from "./result-read.ts"
+import { readDelegatedResult, readResult } from "./result-read.ts"
 import { type Version, versions } from "./version.ts"
 
 const early: readonly Version[] = ["0.1.0", "0.2.0"]
@@ -279,48 +278,6 @@ describe("readDelegatedResult", () => {
   it("refuses a version nobody knows", () => {
     expect(() => delegated({ cniVersion: "9.9.9" }, "1.1.0")).toThrow(
       'cannot decode result of ipam: result type supports ["1.0.0" "1.1.0"] but its cniVersion is "9.9.9"',
-    )
-  })
-})
-
-describe("readValidAttachments", () => {
-  const attachments = (text: string) => readValidAttachments(new Fields(parseJson(text) as JsonObject))
-
-  it("reads the list that libcni sends", () => {
-    const sent = '[{"containerID":"c1","ifname":"eth0"},{"containerID":"c2","ifname":"net1"}]'
-    expect(attachments(`{"cni.dev/attachments":${sent},"cni.dev/valid-attachments":${sent}}`)).toEqual([
-      { containerId: "c1", ifname: "eth0" },
-      { containerId: "c2", ifname: "net1" },
-    ])
-  })
-
-  it.each(["{}", '{"cni.dev/valid-attachments":null}', '{"cni.dev/valid-attachments":[]}'])(
-    "reads %s as: nothing is valid",
-    (text) => expect(attachments(text)).toEqual([]),
-  )
-
-  it("does not read the older misspelt key", () => {
-    expect(attachments('{"cni.dev/attachments":[{"containerID":"c1","ifname":"eth0"}]}')).toEqual([])
-  })
-
-  it.each([
-    ['[{"containerID":"c1"}]', 7, "invalid network config: cni.dev/valid-attachments[0].ifname: missing"],
-    ['[{"ifname":"eth0"}]', 7, "invalid network config: cni.dev/valid-attachments[0].containerID: missing"],
-    [
-      '[{"containerID":"","ifname":"eth0"}]',
-      7,
-      "invalid network config: cni.dev/valid-attachments[0].containerID: missing",
-    ],
-    ["[null]", 6, "cannot decode cni.dev/valid-attachments[0]: expected an object, got null"],
-    ['{"containerID":"c1"}', 6, "cannot decode cni.dev/valid-attachments: expected a list, got an object"],
-    [
-      '[{"containerID":1,"ifname":"eth0"}]',
-      6,
-      "cannot decode cni.dev/valid-attachments[0].containerID: expected a string, got the number 1",
-    ],
-  ])("refuses %s rather than take live attachments away", (list, code, message) => {
-    expect(() => attachments(`{"cni.dev/valid-attachments":${list}}`)).toThrow(
-      expect.objectContaining({ code, message }),
     )
   })
 })

@@ -1,7 +1,7 @@
 import type { Prefix } from "../ip/prefix.ts"
-import { invalidConfig, undecodable } from "./errors.ts"
+import { undecodable } from "./errors.ts"
 import { Fields, readFields } from "./fields.ts"
-import { isObject, type Json, oddNumber } from "./json.ts"
+import type { Json } from "./json.ts"
 import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
 import { atLeast, type Version, versions } from "./version.ts"
 
@@ -111,46 +111,4 @@ function required(fields: Fields, key: string): Prefix {
   const prefix = fields.prefix(key)
   if (!prefix) throw undecodable(fields.pathOf(key), "missing")
   return prefix
-}
-
-/** What a GC call names valid in `cni.dev/valid-attachments`. */
-export interface ValidAttachment {
-  readonly containerId: string
-  readonly ifname: string
-}
-
-/**
- * The attachments that must survive a GC call; no list means none. An entry without container id or interface name is refused,
- * for to overlook it would take a live container's network away.
- */
-export function readValidAttachments(fields: Fields): ValidAttachment[] {
-  return fields.list("cni.dev/valid-attachments", readAttachment) ?? []
-}
-
-/** A node may have tens of thousands of them: those with the usual keys are read at once. */
-function readAttachment(item: Json, path: string): ValidAttachment {
-  if (isObject(item)) {
-    const { containerID, ifname } = item
-    if (isName(containerID) && isName(ifname)) return { containerId: containerID, ifname }
-  }
-  const attachment = readFields(item, path)
-  return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
-}
-
-function isName(value: Json | undefined): value is string {
-  return typeof value === "string" && value !== "" && oddNumber(value) === undefined
-}
-
-/** Why GC removes what `readValidAttachments` does not name, for the log. */
-export function reasonToCollect(fields: Fields): string {
-  const named = fields.has("cni.dev/valid-attachments")
-  return named
-    ? "not among the runtime's valid attachments"
-    : "GC came without cni.dev/valid-attachments: none is valid"
-}
-
-function named(fields: Fields, key: string): string {
-  const name = fields.string(key)
-  if (!name) throw invalidConfig(fields.pathOf(key), "missing")
-  return name
 }

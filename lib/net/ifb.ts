@@ -6,6 +6,7 @@ import { listFilters } from "../netlink/tc/filter.ts"
 import { readQdisc } from "../netlink/tc/qdisc.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
+import { readLivingOwners } from "./living.ts"
 import { isOwnedBy, isOwnedIn, type Owner, ownerAlias } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
 import type { Undo } from "./undo.ts"
@@ -118,10 +119,20 @@ function readCandidate({ kernel }: NetworkStack, name: string, owner: Owner): Li
 }
 
 /**
+ * The ifbs of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone.
+ */
+export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): Link[] {
+  const ifbs = listIfbs(host, network)
+  const living = valid ?? readLivingOwners(host) // after the ifbs, of which each is younger than its pod's veth
+  const marks = living && new Set(living.flatMap((owner) => [ownerAlias(owner), formatMac(ifbMac(owner))]))
+  return ifbs.filter(({ alias, mac }) => marks && !marks.has(alias || formatMac(mac)))
+}
+
+/**
  * The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. The name does not tell the network, and a long
  * owner's alias neither, so the MAC address has to.
  */
-export function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
+function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
   const start = networkMac(network)
   const isOurs = ({ kind, name, alias, mac }: Link) =>
     kind === "ifb" &&

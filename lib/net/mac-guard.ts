@@ -1,5 +1,6 @@
 import type { Mac } from "../ip/mac.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
+import { KernelError } from "../netlink/kernel-error.ts"
 import { sameExpressions, targetIn } from "../netlink/netfilter/expression.ts"
 import { etherSource, fromInterface, interfaceIn, transfer, verdict } from "../netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, type FoundRule, flushChain, listRules, type Rule } from "../netlink/netfilter/rule.ts"
@@ -17,6 +18,7 @@ import { readLink } from "../netlink/route/link.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { host } from "../sys/host.ts"
 import { explainBase } from "./base-chain.ts"
+import { readLivingOwners } from "./living.ts"
 import { hostVethName, isHostVethNameIn, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
 import { cutComment } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -147,23 +149,57 @@ export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth:
 }
 
 /**
- * Removes the guards of the network's veths that are not among `valid`, and returns their comments. Those of the Go plugin do not say
- * which network they are of.
+ * Removes the guards of the network's veths whose owners are not among `valid`, or if that is not known of those that are certainly gone, and
+ * returns their comments. Those of the Go plugin do not say which network they are of. Where not all can be removed together, as rules of
+ * others lead to the chains of one, each is removed by itself in an `attempt` of its own.
  */
-export function collectMacGuards({ netfilter }: NetworkStack, network: string, valid: ReadonlySet<string>): string[] {
-  let stale: FoundRule[] = []
-  cleanUp(netfilter, () => {
-    const changes: Request[] = []
-    stale = listRules(netfilter, prerouting, PREFIX).filter((jump) => isStale(jump, network, valid))
-    for (const jump of stale) {
-      changes.push(...planRemoval(netfilter, chainsNamed(targetIn(jump.expressions()) ?? ""), [jump]))
-    }
-    return changes
-  })
+export function collectMacGuards(
+  host: NetworkStack,
+  network: string,
+  valid: readonly Owner[] | undefined,
+  attempt: (step: () => void) => void,
+): string[] {
+  const { netfilter } = host
+  let stale: readonly FoundRule[] = []
+  try {
+    cleanUp(netfilter, () => {
+      stale = listStale(host, network, valid)
+      return stale.flatMap((jump) => planGuardRemoval(netfilter, jump))
+    })
+  } catch (error) {
+    if (!(error instanceof KernelError) || stale.length < 2) throw error
+    stale = stale.filter((jump) => isDone(attempt, () => removeStale(netfilter, jump)))
+  }
   return stale.map(({ comment = "" }) => comment)
 }
 
-function isStale(jump: FoundRule, network: string, valid: ReadonlySet<string>): boolean {
-  const veth = interfaceIn(jump.expressions()) ?? ""
-  return isHostVethNameIn(veth, network) && !valid.has(veth)
+function isDone(attempt: (step: () => void) => void, step: () => void): boolean {
+  let done = false
+  attempt(() => {
+    step()
+    done = true
+  })
+  return done
+}
+
+function listStale(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): FoundRule[] {
+  const jumps = listRules(host.netfilter, prerouting, PREFIX).filter((jump) => isHostVethNameIn(vethOf(jump), network))
+  const living = valid ?? readLivingOwners(host) // after the guards, of which each is younger than its veth
+  const veths = living && new Set(living.map(hostVethName))
+  return jumps.filter((jump) => veths && !veths.has(vethOf(jump)))
+}
+
+function vethOf(jump: FoundRule): string {
+  return interfaceIn(jump.expressions()) ?? ""
+}
+
+function removeStale(netfilter: Conversation, { comment, handle }: FoundRule): void {
+  cleanUp(netfilter, () => {
+    const jumps = listRules(netfilter, prerouting, comment)
+    return jumps.filter((jump) => jump.handle === handle).flatMap((jump) => planGuardRemoval(netfilter, jump))
+  })
+}
+
+function planGuardRemoval(netfilter: Conversation, jump: FoundRule): Request[] {
+  return planRemoval(netfilter, chainsNamed(targetIn(jump.expressions()) ?? ""), [jump])
 }

@@ -14,6 +14,7 @@ import {
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import { explainBase } from "./base-chain.ts"
 import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
+import { readLivingOwners } from "./living.ts"
 import type { Owner } from "./names.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -151,17 +152,18 @@ export function masqueradeProblem(
   })
 }
 
-/** Removes the rules of the network's attachments that are not among `valid`, and returns their comments. */
-export function collectMasquerade(
-  { netfilter }: NetworkStack,
-  network: string,
-  valid: readonly Omit<Owner, "network">[],
-): string[] {
-  const kept = new Set(valid.map((attachment) => ruleKey({ network, ...attachment })))
+/**
+ * Removes the rules of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone, and
+ * returns their comments.
+ */
+export function collectMasquerade(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): string[] {
+  const { netfilter } = host
   let stale: FoundRule[] = []
   cleanUp(netfilter, () => {
     const rules = listRules(netfilter, checks, networkRuleKey(network))
-    stale = rules.filter(({ comment = "" }) => !kept.has(keyIn(comment)))
+    const living = valid ?? readLivingOwners(host) // after the rules, of which each is younger than its pod's veth
+    const kept = living && new Set(living.map(ruleKey))
+    stale = rules.filter(({ comment = "" }) => kept && !kept.has(keyIn(comment)))
     return stale.map(({ handle }) => deleteRule(checks, handle))
   })
   return stale.map(({ comment = "" }) => comment)

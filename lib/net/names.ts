@@ -73,6 +73,13 @@ export function ownerAlias({ network, containerId, ifname }: Owner): string {
     : `${DIGEST_MARK}${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
 }
 
+/** The owner that the alias of a finished attachment spells out; undefined if it spells none. */
+export function ownerInAlias(alias: string): Owner | undefined {
+  const [mark, network, containerId, ifname, ...more] = alias.split(" ")
+  if (`${mark} ` !== OWNER_MARK || !network || !containerId || !ifname || more.length > 0) return undefined
+  return { network, containerId, ifname }
+}
+
 /** Whether a veth of the owner's computed name is the owner's to remove: it says so, or says nothing, as a killed ADD leaves it. */
 export function isOwnedBy(alias: string, owner: Owner): boolean {
   return alias === "" || alias === ownerAlias(owner)

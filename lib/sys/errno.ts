@@ -28,6 +28,7 @@ const errnos = {
   EPIPE: [32, "broken pipe"],
   ERANGE: [34, "numerical result out of range"],
   ENAMETOOLONG: [36, "file name too long"],
+  ENOLCK: [37, "no locks available"],
   ENOSYS: [38, "function not implemented"],
   ELOOP: [40, "too many symbolic links"],
   EOVERFLOW: [75, "value too large for defined data type"],

@@ -1,7 +1,7 @@
 import { listDirectory, readText } from "./file.ts"
 import { type FileStatus, fileStatus } from "./file-status.ts"
 import { mountedNamespaces } from "./mountinfo.ts"
-import { failedWith } from "./system-error.ts"
+import { failedWith, SystemError } from "./system-error.ts"
 
 /** Network namespaces that live, seen from this process's mount namespace and the processes it can see. */
 export interface LiveNamespaces {
@@ -35,14 +35,34 @@ export function readLiveNamespaces(): LiveNamespaces {
     if (status && `${status.inode}` === inode) mounted.add(stampOfMounted(status))
     else unmounted.add(inode)
   }
+  eachThread((_path, status) => {
+    if (!mounted.has(stampOfMounted(status))) unmounted.add(`${status.inode}`)
+  })
+  return { mounted, unmounted }
+}
+
+/** A path to each of these namespaces. Throws SystemError where one cannot be examined or is mounted out of sight. */
+export function liveNamespacePaths(): string[] {
+  const paths = new Map<string, string>()
+  for (const { inode, path } of mountedNamespaces(readText("/proc/self/mountinfo"))) {
+    if (`${fileStatus(path).inode}` !== inode) throw new SystemError("ENOENT", `find what is mounted at ${path}`)
+    paths.set(inode, path)
+  }
+  eachThread((path, { inode }) => {
+    if (!paths.has(`${inode}`)) paths.set(`${inode}`, path)
+  })
+  return [...paths.values()]
+}
+
+function eachThread(look: (path: string, namespace: FileStatus) => void): void {
   for (const pid of numbersIn("/proc")) {
     if (pid === INIT) continue
     for (const thread of numbersIn(`/proc/${pid}/task`)) {
-      const status = unlessGone(() => fileStatus(`/proc/${pid}/task/${thread}/ns/net`))
-      if (status && !mounted.has(stampOfMounted(status))) unmounted.add(`${status.inode}`)
+      const path = `/proc/${pid}/task/${thread}/ns/net`
+      const status = unlessGone(() => fileStatus(path))
+      if (status) look(path, status)
     }
   }
-  return { mounted, unmounted }
 }
 
 function numbersIn(directory: string): string[] {

@@ -1,7 +1,8 @@
-import { type Descriptor, openOrCreate, readText } from "./file.ts"
+import { type Descriptor, openFile, openOrCreate, readText } from "./file.ts"
 import { fileStatus } from "./file-status.ts"
 import { host } from "./host.ts"
 import { lockHolder } from "./locks.ts"
+import { O_NONBLOCK, O_RDONLY } from "./open-flags.ts"
 import { patience } from "./patience.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
 import { TimedOut } from "./timed-out.ts"
@@ -23,6 +24,16 @@ export function lockFile(path: string, mode: number): Descriptor {
     file[Symbol.dispose]()
     if (!failedWith(error, "ETIMEDOUT")) throw error
     throw new TimedOut(`cannot lock ${path} within ${seconds} seconds`, holderOf(path))
+  }
+}
+
+/** Throws SystemError if flock(2) does not work on a file or directory that is there. Others may hold its lock. */
+export function refuseUnlockable(path: string): void {
+  using file = openFile(path, O_RDONLY | O_NONBLOCK | host.O_NOFOLLOW)
+  try {
+    checked(`lock ${path}`, host.lock(file.fd, 0))
+  } catch (error) {
+    if (!failedWith(error, "ETIMEDOUT")) throw error
   }
 }
 

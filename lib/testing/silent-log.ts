@@ -1,4 +1,4 @@
 import type { Log } from "../cni/log.ts"
 
 /** For calls made in tests: says nothing. */
-export const silentLog: Log = { removed() {}, timed: (_phase, step) => step() }
+export const silentLog: Log = { removed() {}, noticed() {}, timed: (_phase, step) => step() }

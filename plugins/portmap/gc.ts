@@ -1,16 +1,17 @@
 import type { Call } from "../../lib/cni/plugin.ts"
-import { readValidAttachments, reasonToCollect } from "../../lib/cni/result-read.ts"
+import { readSurvivors } from "../../lib/cni/valid-attachments.ts"
 import { collectHostports } from "../../lib/net/hostport/hostports.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetFlowsOf } from "./flows.ts"
 
 /** Removes this network's rules that belong to no attachment the runtime knows. Those of the Go plugin do not say whose they are. */
-export function gc({ config, log }: Call): void {
-  const { fields, name: network } = config
-  const valid = readValidAttachments(fields).map((attachment) => ({ network, ...attachment }))
+export function gc(call: Call): void {
+  const { config, log } = call
+  const { owners, reason } = readSurvivors(call)
   using host = NetworkStack.host()
-  const removed = collectHostports(host, network, valid)
+  const removed = collectHostports(host, config.name, owners)
+  for (const pod of new Set(removed.map(({ comment, note }) => `${comment} (${note})`))) {
+    log.removed(`host ports of ${pod}`, reason)
+  }
   forgetFlowsOf(host, removed)
-  const owners = new Set(removed.map(({ comment, note }) => `${comment} (${note})`))
-  for (const owner of owners) log.removed(`host ports of ${owner}`, reasonToCollect(fields))
 }

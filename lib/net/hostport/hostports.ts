@@ -10,10 +10,11 @@ import { findGoneClaimants } from "./claimants.ts"
 import { planInheritance } from "./inherited.ts"
 import { planIptablesRemoval } from "./iptables-hostport.ts"
 import { isIndexed, isIntact, type Layout, layoutOf, makeLayout, refuseForeign } from "./layout.ts"
-import { isNoteOf, markOf, type RuleMark } from "./marks.ts"
+import { markOf, type RuleMark } from "./marks.ts"
 import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
 import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
 import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
+import { staleAmong } from "./stale.ts"
 
 /**
  * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
@@ -107,18 +108,16 @@ export function removeHostports({ netfilter }: NetworkStack, owner: Owner): PodR
   })
 }
 
-/** Removes the rules of this network's attachments that are not `valid`, and returns them. The Go plugin's do not name their network. */
-export function collectHostports({ netfilter }: NetworkStack, network: string, valid: readonly Owner[]): PodRule[] {
-  const marks = new Set(valid.map((owner) => keyOf(markOf(owner))))
-  const isStale = ({ comment = "", note }: PodRule) =>
-    note !== undefined && isNoteOf(network, note) && !marks.has(keyOf({ comment, note }))
+/**
+ * Removes the rules of this network's attachments that are not `valid`, or if that is not known of those that are certainly gone, and returns
+ * them. The Go plugin's do not name their network.
+ */
+export function collectHostports(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): PodRule[] {
+  const { netfilter } = host
   return remove(netfilter, (layout, removal) => {
-    planRemoval(removal, layout, split(listPodRules(netfilter, layout), isStale))
+    const rules = listPodRules(netfilter, layout)
+    planRemoval(removal, layout, split(rules, staleAmong(rules, host, network, valid)))
   })
-}
-
-function keyOf({ comment, note }: RuleMark): string {
-  return `${comment} ${note}`
 }
 
 /** What is to be removed, and the changes that do it. */

@@ -82,16 +82,16 @@ export function removeAddress(kernel: Conversation, index: number, link: string,
 }
 
 /** The addresses of one link, of both families. */
-export function listAddresses(kernel: Conversation, index: number): LinkAddress[] {
+export function listAddresses(kernel: Conversation, index = 0): LinkAddress[] {
   const { messages } = kernel.dump({
-    asked: `list addresses of link ${index}`,
+    asked: index === 0 ? "list addresses" : `list addresses of link ${index}`,
     type: RTM.GETADDR,
     write: (writer) => void writer.u32(0).u32(index),
   })
   return messages
     .filter(({ type }) => type === RTM.NEWADDR)
     .map(decodeAddress)
-    .filter((found) => found.index === index)
+    .filter((found) => index === 0 || found.index === index)
 }
 
 /** The address an RTM_NEWADDR describes. */

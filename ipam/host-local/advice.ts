@@ -1,0 +1,22 @@
+import { CniError, code } from "../../lib/cni/errors.ts"
+import { failedWith, SystemError } from "../../lib/sys/system-error.ts"
+
+/** Does what works on leases; a file that could not be used is an error that says what to do. */
+export function advised<Value>(action: () => Value): Value {
+  try {
+    return action()
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    throw new CniError(code.file, error.message, adviceOn(error), { cause: error })
+  }
+}
+
+/** NFS says EBADF of a file that is open for reading. */
+const NO_LOCKS = ["ENOLCK", "ENOSYS", "EOPNOTSUPP", "EBADF"] as const
+
+function adviceOn(error: SystemError): string {
+  if (failedWith(error, ...NO_LOCKS)) {
+    return "its file system has no locks of flock(2), as some network file systems: keep leases on a local one, see ipam.dataDir"
+  }
+  return "host-local needs a writable directory for its leases: ipam.dataDir, or else /var/lib/cni/networks"
+}

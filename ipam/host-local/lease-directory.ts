@@ -1,0 +1,25 @@
+import { CniError, code } from "../../lib/cni/errors.ts"
+import { unlessMissing } from "../../lib/sys/file.ts"
+import { fileStatus, linkStatus } from "../../lib/sys/file-status.ts"
+import type { LeasePlace } from "./config.ts"
+
+export function leaseDirectory({ dataDir, network }: LeasePlace): string {
+  return `${dataDir}/${network}`
+}
+
+export function lockPath(directory: string): string {
+  return `${directory}/lock`
+}
+
+/** The path, or the nearest directory above it that is there. Throws where a symbolic link on the way leads nowhere. */
+export function nearestExisting(path: string): string {
+  if (path === "" || unlessMissing(() => fileStatus(path))) return path || "/"
+  if (unlessMissing(() => linkStatus(path))) {
+    throw new CniError(
+      code.file,
+      `cannot use ${path}: it is a symbolic link that leads nowhere`,
+      "mount the file system that it leads to, or correct the link, or name another directory: see ipam.dataDir",
+    )
+  }
+  return nearestExisting(path.slice(0, Math.max(path.lastIndexOf("/"), 0)))
+}

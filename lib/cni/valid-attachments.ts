@@ -1,0 +1,68 @@
+import type { Owner } from "../net/names.ts"
+import { invalidConfig } from "./errors.ts"
+import { type Fields, readFields } from "./fields.ts"
+import { isObject, type Json, oddNumber } from "./json.ts"
+import type { Call } from "./plugin.ts"
+
+/** An attachment that a GC call names valid. */
+export interface ValidAttachment {
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/** The key of CNI 1.1, and the one that its first text named. libcni sends both, other runtimes one of them. */
+const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const
+
+/**
+ * The attachments that must survive a GC call: those of either list. Undefined if there is none: the runtime does not say then
+ * which pods live. An entry without container id or interface name is refused, for to overlook it would take a live container's network
+ * away.
+ */
+export function readValidAttachments(fields: Fields): readonly ValidAttachment[] | undefined {
+  const [first, second] = KEYS.map((key) => fields.list(key, readAttachment)).filter((list) => list !== undefined)
+  if (!first || !second) return first
+  return first.concat(second.filter((attachment, at) => !isSame(attachment, first[at])))
+}
+
+function isSame({ containerId, ifname }: ValidAttachment, other: ValidAttachment | undefined): boolean {
+  return containerId === other?.containerId && ifname === other.ifname
+}
+
+/** A node may have tens of thousands of them: those with the usual keys are read at once. */
+function readAttachment(item: Json, path: string): ValidAttachment {
+  if (isObject(item)) {
+    const { containerID, ifname } = item
+    if (isName(containerID) && isName(ifname)) return { containerId: containerID, ifname }
+  }
+  const attachment = readFields(item, path)
+  return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
+}
+
+function isName(value: Json | undefined): value is string {
+  return typeof value === "string" && value !== "" && oddNumber(value) === undefined
+}
+
+function named(fields: Fields, key: string): string {
+  const name = fields.string(key)
+  if (!name) throw invalidConfig(fields.pathOf(key), "missing")
+  return name
+}
+
+/** What a GC call leaves alone, and why the rest goes. */
+export interface Survivors {
+  /** Undefined if the runtime named none: then nothing goes but what is certainly gone. */
+  readonly owners: readonly Owner[] | undefined
+  /** For the log. */
+  readonly reason: string
+}
+
+/** Returns the attachments of the call's network that must survive it; says on stderr if the call names none. */
+export function readSurvivors({ config, log }: Call): Survivors {
+  const { name: network, fields } = config
+  const attachments = readValidAttachments(fields)
+  if (!attachments) log.noticed(`GC came without ${KEYS[0]}: only what is certainly gone is removed`)
+  return {
+    owners: attachments?.map((attachment) => ({ network, ...attachment })),
+    reason: attachments ? "not among the runtime's valid attachments" : "its pod is gone",
+  }
+}
