@@ -122,9 +122,9 @@ describe("ADD is refused", () => {
     ["for a MAC address of eight bytes", { config: { runtimeConfig: { mac: "02:00:00:00:00:00:00:01" } } }, 7, "mac"],
     [
       "for a range with no address left",
-      ipam({ ...hostLocal(node, ["10.244.1.2/31"]), name: "net" }),
+      ipam({ ...hostLocal(node, ["10.244.1.2/32"]), name: "net" }),
       7,
-      "10.244.1.2/31",
+      "10.244.1.2/32",
     ],
     ["for a dataDir that is a file", ipam({ ...hostLocal(node), dataDir: join(node.dir, "file") }), 101, "file"],
   ]

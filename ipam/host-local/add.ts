@@ -11,7 +11,7 @@ import { exhausted } from "./exhausted.ts"
 import { leaseDirectory } from "./lease-directory.ts"
 import { type LeaseStore, openLeases } from "./lease-store.ts"
 import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
-import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
+import { formatSet, isGateway, type RangeSet, rangeOf } from "./range-set.ts"
 import { reclaimLeases } from "./reclaim-leases.ts"
 import { assignRequested } from "./requested.ts"
 import { readResidence } from "./residence.ts"
@@ -69,7 +69,7 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, hold
   const range = rangeOf(set, address)
   if (!range)
     throw new CniError(code.noAddress, `${text} not in range set ${formatSet(set)}`, "request an address in it")
-  if (sameAddress(address, range.gateway)) {
+  if (isGateway(range, address)) {
     throw new CniError(code.noAddress, `requested ip ${text} is subnet's gateway`, "request another address")
   }
   if (leases.take(address, owner) || (reclaim(leases.holderOf(address)) && leases.take(address, owner)))

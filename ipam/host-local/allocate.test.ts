@@ -153,7 +153,7 @@ function listed(ranges: RangeSet): Address[] {
 
 function isGateway(ranges: RangeSet, { value }: Address): boolean {
   return ranges.some(
-    ({ first, last, gateway }) => first.value <= value && value <= last.value && gateway.value === value,
+    ({ first, last, gateway }) => first.value <= value && value <= last.value && gateway?.value === value,
   )
 }
 

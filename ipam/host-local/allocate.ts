@@ -1,5 +1,5 @@
-import { type Address, plus, sameAddress } from "../../lib/ip/address.ts"
-import { type LeaseRange, type RangeSet, rangeOf } from "./range-set.ts"
+import { type Address, plus } from "../../lib/ip/address.ts"
+import { isGateway, type LeaseRange, type RangeSet, rangeOf } from "./range-set.ts"
 
 /** An address with the range it comes from. */
 export interface Candidate {
@@ -20,7 +20,7 @@ export function allocate(
   for (const { range, first, count } of stretches(set, last)) {
     for (let step = 0n; step < count; step++) {
       const address = plus(first, step)
-      if (!sameAddress(address, range.gateway) && take(address)) return { address, range }
+      if (!isGateway(range, address) && take(address)) return { address, range }
     }
   }
   return undefined

@@ -23,7 +23,16 @@ describe("range sets", () => {
     const ipam = { subnet: "10.1.2.0/24", rangeStart: "10.1.2.9", rangeEnd: "10.1.2.20", gateway: "10.1.2.30" }
     const { sets } = read({ ipam })
     expect(sets.map(formatSet)).toEqual(["10.1.2.9-10.1.2.20"])
-    expect(sets.map(([range]) => formatAddress(range.gateway))).toEqual(["10.1.2.30"])
+    expect(sets.map(([{ gateway }]) => gateway && formatAddress(gateway))).toEqual(["10.1.2.30"])
+  })
+
+  test("a pair of addresses has a gateway where the plugin makes the node one, and else none", () => {
+    const ipam = { ranges: [[{ subnet: "10.1.2.6/31" }], [{ subnet: "fd00::/127", gateway: "fd00::" }]] }
+    const gateways = (more: object) =>
+      read({ ipam, ...more }).sets.map(([{ gateway }]) => gateway && formatAddress(gateway))
+    expect(gateways({ isGateway: false })).toEqual([undefined, "fd00::"])
+    for (const key of ["isGateway", "isDefaultGateway"])
+      expect(gateways({ [key]: true })).toEqual(["10.1.2.7", "fd00::"])
   })
 
   test("the newer form makes one set of each list, with the defaults filled in", () => {

@@ -6,7 +6,7 @@ import { assertOnePerFamily } from "../../lib/cni/result-print.ts"
 import { readRoute } from "../../lib/cni/result-read.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
-import { type RangeSet, rangeFrom, readRangeSet, setsOverlap } from "./range-set.ts"
+import { type RangeSet, rangeFrom, readRangeSet, setsOverlap, withGateway } from "./range-set.ts"
 import { readRequested } from "./requested.ts"
 
 const DEFAULT_DATA_DIR = "/var/lib/cni/networks"
@@ -91,8 +91,15 @@ function readPath(fields: Fields, key: string): string | undefined {
   return path
 }
 
-/** The runtime's sets, then the single range of older configurations, then `ranges`. */
+/** The sets for the plugin that asks: one that makes the node the pods' gateway needs an address of each range for it. */
 function readSets(fields: Fields, ipam: Fields): RangeSet[] {
+  const sets = readWrittenSets(fields, ipam)
+  const needsGateway = fields.get("isGateway") === true || fields.get("isDefaultGateway") === true
+  return needsGateway ? sets.map(([head, ...rest]) => [withGateway(head), ...rest.map(withGateway)]) : sets
+}
+
+/** The runtime's sets, then the single range of older configurations, then `ranges`. */
+function readWrittenSets(fields: Fields, ipam: Fields): RangeSet[] {
   const fromRuntime = fields.fields("runtimeConfig")?.list("ipRanges", readRangeSet) ?? []
   const legacy: RangeSet[] = ipam.has("subnet") ? [[rangeFrom(ipam)]] : []
   const sets = [...fromRuntime, ...legacy, ...(ipam.list("ranges", readRangeSet) ?? [])]

@@ -11,7 +11,7 @@ function set(...ranges: Written[]): RangeSet {
 
 function described(range: Written) {
   const [{ first, last, gateway }] = set(range)
-  return { first: formatAddress(first), last: formatAddress(last), gateway: formatAddress(gateway) }
+  return { first: formatAddress(first), last: formatAddress(last), gateway: gateway && formatAddress(gateway) }
 }
 
 describe("a range that names only its subnet", () => {
@@ -24,6 +24,13 @@ describe("a range that names only its subnet", () => {
     ["2001:db8:1::/126", "2001:db8:1::1", "2001:db8:1::3"],
   ])("%s reaches from the first host, which is the gateway, to the last", (subnet, first, last) => {
     expect(described({ subnet })).toEqual({ first, last, gateway: first })
+  })
+
+  test.each([
+    ["192.0.2.6/31", "192.0.2.6", "192.0.2.7"],
+    ["2001:db8::/127", "2001:db8::", "2001:db8::1"],
+  ])("%s, of two addresses, is both of them, without a gateway", (subnet, first, last) => {
+    expect(described({ subnet })).toEqual({ first, last, gateway: undefined })
   })
 })
 
@@ -58,9 +65,8 @@ describe("a range is refused, with its path and the Go plugin's words,", () => {
     ["host bits", { subnet: "192.0.2.1/24" }, "subnet", "a subnet mask of length 24 the network address is 192.0.2.0"],
     ["host bits of an odd length", { subnet: "192.0.2.1/27" }, "subnet", "length 27 the network address is 192.0.2.0"],
     ["host bits in IPv6", { subnet: "2001:db8::1/64" }, "subnet", "length 64 the network address is 2001:db8::"],
-    ["a /31", { subnet: "192.0.2.0/31" }, "subnet", "Network 192.0.2.0/31 too small to allocate from"],
     ["a /32", { subnet: "192.0.2.0/32" }, "subnet", "Network 192.0.2.0/32 too small to allocate from"],
-    ["a /127", { subnet: "2001:db8::/127" }, "subnet", "Network 2001:db8::/127 too small to allocate from"],
+    ["a /128", { subnet: "2001:db8::/128" }, "subnet", "Network 2001:db8::/128 too small to allocate from"],
     ["no subnet", { rangeStart: "192.0.2.1" }, "subnet", "IP <nil> not v4 nor v6"],
     ["a mapped subnet", { subnet: "::ffff:192.0.2.0/120" }, "subnet", "is not an address with a prefix length"],
     ["no prefix length", { subnet: "192.0.2.0" }, "subnet", "is not an address with a prefix length"],

@@ -1,14 +1,15 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readList } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
-import { type Address, bits, formatAddress, plus } from "../../lib/ip/address.ts"
+import { type Address, bits, formatAddress, plus, sameAddress } from "../../lib/ip/address.ts"
 import { contains, formatPrefix, hasHostBits, lastOf, networkOf, type Prefix } from "../../lib/ip/prefix.ts"
 import { type AddressRange, formatRange, inRange, rangesOverlap } from "../../lib/ip/range.ts"
 
 /** A span of one subnet from which addresses are leased, and the gateway that comes with them. */
 export interface LeaseRange extends AddressRange {
   readonly subnet: Prefix
-  readonly gateway: Address
+  /** Undefined where both addresses of a point-to-point subnet are to be leased. */
+  readonly gateway: Address | undefined
 }
 
 /** Ranges of one family that together provide one address of an attachment. Never empty, never overlapping. */
@@ -17,6 +18,10 @@ export type RangeSet = readonly [LeaseRange, ...LeaseRange[]]
 /** The range of the set that holds the address. */
 export function rangeOf(set: RangeSet, address: Address): LeaseRange | undefined {
   return set.find((range) => inRange(range, address))
+}
+
+export function isGateway({ gateway }: LeaseRange, address: Address): boolean {
+  return gateway !== undefined && sameAddress(address, gateway)
 }
 
 export function formatSet(set: RangeSet): string {
@@ -54,7 +59,8 @@ export function rangeFrom(fields: Fields): LeaseRange {
   const subnet = readSubnet(fields)
   const afterNetwork = plus(subnet.address, 1n)
   const [start, end] = [readBound(fields, "rangeStart", subnet), readBound(fields, "rangeEnd", subnet)]
-  const first = start ?? afterNetwork
+  const isPair = isPointToPoint(subnet)
+  const first = start ?? (isPair ? subnet.address : afterNetwork)
   const last = end ?? lastLeasable(subnet)
   const outside = (name: string, address: Address) => notIn(subnet, name, address)
   if (!contains(subnet, first) || (start && first.value > last.value)) {
@@ -65,7 +71,17 @@ export function rangeFrom(fields: Fields): LeaseRange {
     const details = `the range starts at ${formatAddress(first)}; the end must not lie before it`
     throw invalidConfig(fields.pathOf("rangeEnd"), outside("RangeEnd", last), details)
   }
-  return { subnet, first, last, gateway: fields.address("gateway") ?? afterNetwork }
+  return { subnet, first, last, gateway: fields.address("gateway") ?? (isPair ? undefined : afterNetwork) }
+}
+
+/** The range for a network whose pods need a gateway within it: of two addresses, the second. */
+export function withGateway(range: LeaseRange): LeaseRange {
+  return { ...range, gateway: range.gateway ?? lastOf(range.subnet) }
+}
+
+/** Both addresses of a /31 or /127 are hosts' (RFC 3021, RFC 6164). */
+function isPointToPoint({ address, length }: Prefix): boolean {
+  return length === bits(address.family) - 1
 }
 
 function readBound(fields: Fields, key: string, subnet: Prefix): Address | undefined {
@@ -87,7 +103,7 @@ function readSubnet(fields: Fields): Prefix {
   const path = fields.pathOf("subnet")
   const subnet = fields.prefix("subnet")
   if (!subnet) throw invalidConfig(path, "missing: IP <nil> not v4 nor v6", "every range needs a subnet")
-  if (subnet.length > bits(subnet.address.family) - 2) {
+  if (subnet.length === bits(subnet.address.family)) {
     throw invalidConfig(path, `Network ${formatPrefix(subnet)} too small to allocate from`)
   }
   if (hasHostBits(subnet)) {
@@ -100,7 +116,8 @@ function readSubnet(fields: Fields): Prefix {
   return subnet
 }
 
-/** IPv4 leaves the broadcast address out, IPv6 has none. */
+/** IPv4 leaves the broadcast address out, which a pair of addresses has not; nor has IPv6. */
 function lastLeasable(subnet: Prefix): Address {
-  return plus(lastOf(subnet), subnet.address.family === 4 ? -1n : 0n)
+  const hasBroadcast = subnet.address.family === 4 && !isPointToPoint(subnet)
+  return plus(lastOf(subnet), hasBroadcast ? -1n : 0n)
 }

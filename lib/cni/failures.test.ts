@@ -36,7 +36,9 @@ describe("Failures", () => {
   })
 
   it("beyond ten are counted", () => {
-    const { rethrow } = failing(...Array.from({ length: 3000 }, (_, index) => new CniError(100, `no ${index}`)))
+    const { rethrow } = failing(
+      ...Array.from({ length: 3000 }, (_, index) => new CniError(100, `no ${index}`, "do this")),
+    )
     expect(rethrow).toThrow(expect.objectContaining({ message: expect.stringMatching(/; no 9; and 2990 more$/) }))
   })
 })
