@@ -99,13 +99,30 @@ describe("an address on the bridge already", () => {
   })
 })
 
-test("two IPv4 ranges would need two gateways on one bridge: an error, and nothing is left behind", () => {
+test("two IPv4 ranges would need two gateways on one bridge: an error that names both, and nothing is left behind", () => {
   using node = new Node()
   const network = new Network(node, { isGateway: true, ipam: hostLocal(node, ["10.1.0.0/24", "10.2.0.0/24"]) })
   const [pod, before] = [node.pod(), settled(node)]
-  expect(network.add(pod)).toMatchObject({ exitCode: 1, error: { code: 102 } })
+  expect(network.add(pod).error).toMatchObject({
+    code: 102,
+    msg: '"cni0" cannot have both 10.1.0.1/24 and 10.2.0.1/24',
+    details: expect.stringContaining('"forceAddress": true'),
+  })
   expect(settled(node)).toEqual(before)
   expect([leases(node), ports(node)]).toEqual([[], []])
+})
+
+test("two IPv4 ranges are both served with forceAddress, also where the bridge has lost one of its addresses", () => {
+  using node = new Node()
+  const ipam = hostLocal(node, ["10.1.0.0/24", "10.2.0.0/24"])
+  const network = new Network(node, { isGateway: true, forceAddress: true, ipam })
+  for (const lost of [undefined, "10.1.0.1/24", "10.2.0.1/24"]) {
+    if (lost) output(node.inside(["ip", "addr", "del", lost, "dev", "cni0"]))
+    const pod = node.pod()
+    network.connect(pod)
+    expect([...node.addresses("cni0")].sort()).toEqual(["10.1.0.1/24", "10.2.0.1/24"])
+    expect([pod.pings("10.1.0.1"), pod.pings("10.2.0.1")]).toEqual([true, true])
+  }
 })
 
 describe("a stale neighbour entry on the bridge", () => {

@@ -207,6 +207,15 @@ describe("the gateway's addresses", () => {
     }
   })
 
+  test.each([
+    ["none of them is there", []],
+    ["the first is there", ["10.1.0.1/24"]],
+    ["the second is there", ["10.2.0.1/24"]],
+  ])("two IPv4 gateways of one request are said to be in each other's way where %s", (_, present) => {
+    const plan = () => planGatewayAddresses(having(...present), link, prefixes("10.1.0.1/24", "10.2.0.1/24"), false)
+    expect(plan).toThrow(/^"cni0" cannot have both 10\.[12]\.0\.1\/24 and 10\.[12]\.0\.1\/24$/)
+  })
+
   test("a disjoint IPv6 address may stay beside ours", () => {
     const stack = having("fd01::1/64")
     const { add, remove } = planGatewayAddresses(stack, link, prefixes("fd00::1/64"), false)

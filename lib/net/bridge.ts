@@ -172,10 +172,14 @@ export function planGatewayAddresses(
   const present = listAddresses(kernel, link.index).map(({ prefix }) => prefix)
   const add = gateways.filter((gateway) => !present.some((prefix) => samePrefix(prefix, gateway)))
   for (const gateway of force ? [] : add) {
-    const conflict = [...present, ...gateways].find((other) => inTheWay(other, gateway))
+    const rival = gateways.find((other) => inTheWay(other, gateway))
+    if (rival) throw rivals(link.name, gateway, rival)
+    const conflict = present.find((other) => inTheWay(other, gateway))
     if (conflict) throw occupied(link.name, gateway, conflict)
   }
-  return { link, add, remove: present.filter((other) => add.some((gateway) => inTheWay(other, gateway))) }
+  const isWanted = (prefix: Prefix) => gateways.some((gateway) => samePrefix(prefix, gateway))
+  const isRemoved = (prefix: Prefix) => !isWanted(prefix) && add.some((gateway) => inTheWay(prefix, gateway))
+  return { link, add, remove: present.filter(isRemoved) }
 }
 
 /**
@@ -207,6 +211,13 @@ function inTheWay(present: Prefix, gateway: Prefix): boolean {
   if (present.address.family !== gateway.address.family || samePrefix(present, gateway)) return false
   if (gateway.address.family === 4 || sameAddress(present.address, gateway.address)) return true
   return overlaps(present, gateway) && !isLinkLocal(present.address) // every link has one of the kernel's
+}
+
+function rivals(name: string, one: Prefix, other: Prefix): Conflict {
+  return new Conflict(
+    `${JSON.stringify(name)} cannot have both ${formatPrefix(one)} and ${formatPrefix(other)}`,
+    'the configuration gives each pod an address behind either gateway: name one, or set "forceAddress": true to have both on the bridge',
+  )
 }
 
 function occupied(name: string, gateway: Prefix, present: Prefix): Conflict {

@@ -52,6 +52,16 @@ test("every address is on the pod's interface, the third in the list, whatever I
 })
 
 describe("gateways", () => {
+  test.each([
+    ["10.1.2.6/31", "10.1.2.7"],
+    ["10.1.2.7/31", "10.1.2.6"],
+    ["fd00::/127", "fd00::1"],
+    ["fd00::1/127", "fd00::"],
+    ["10.1.2.9/32", "10.1.2.10"],
+  ])("of %s, where IPAM gives none, is %s", (pod, other) => {
+    expect(plan([ip(pod)], [], gateway).gateways).toEqual([other])
+  })
+
   test("of a bridge that is none are only those that IPAM gave", () => {
     expect(plan([ip("10.1.2.3/24"), ip("10.1.3.3/24", "10.1.3.9")], [], config)).toEqual({
       gateways: [undefined, "10.1.3.9"],

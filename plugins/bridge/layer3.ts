@@ -1,5 +1,5 @@
 import type { Dns, IpConfig, Result, Route } from "../../lib/cni/result.ts"
-import { plus } from "../../lib/ip/address.ts"
+import { bits, plus, sameAddress } from "../../lib/ip/address.ts"
 import { defaultPrefix, isDefault, networkOf, type Prefix } from "../../lib/ip/prefix.ts"
 import type { BridgeConfig } from "./config.ts"
 
@@ -21,8 +21,13 @@ export function planGateways({ ips, routes, dns }: Result, config: BridgeConfig)
   return { ips: planned, routes: withDefaults(routes, planned, config), dns, gateways: gatewaysOf(planned, config) }
 }
 
-function firstHost({ address }: IpConfig, { isGateway }: BridgeConfig): IpConfig["gateway"] {
-  return isGateway ? plus(networkOf(address).address, 1n) : undefined
+/** Of a network of two addresses (/31, /127) the one that is not the pod's. */
+function firstHost({ address: pod }: IpConfig, { isGateway }: BridgeConfig): IpConfig["gateway"] {
+  if (!isGateway) return undefined
+  const network = networkOf(pod).address
+  const first = plus(network, 1n)
+  const isPair = pod.length === bits(pod.address.family) - 1
+  return isPair && sameAddress(first, pod.address) ? network : first
 }
 
 /** A default route of IPAM's counts with and without a gateway: without, it will go by ours. */
