@@ -187,14 +187,15 @@ describe("ipMasq", () => {
   })
 })
 
-test("STATUS fails where ADD would: without ipam, or when IPAM has nothing left", () => {
+test("STATUS fails where no ADD could succeed, as without ipam, and not because every address is leased", () => {
   using node = new Node()
   const status = (config: Config) => ptp(node, config).ask("STATUS", undefined)
   expect(status({ ipam: undefined }).error).toMatchObject({ code: 50, msg: expect.stringContaining("ipam.type") })
   expect(status({ ipam: { type: "dhcp9" } }).error?.code).toBe(50)
   const tiny = ptp(node, { ipam: hostLocal(node, ["10.9.0.0/30"]) })
   tiny.connect(node.pod())
-  expect(tiny.ask("STATUS", undefined).error?.code).toBe(50)
+  expect(tiny.add(node.pod()).error?.code).toBe(103)
+  expect(tiny.ask("STATUS", undefined)).toMatchObject(QUIET)
 })
 
 test("IPv6 alone works on a node, and is usable at once in both directions", () => {

@@ -1,10 +1,10 @@
 import { Failures } from "../../lib/cni/failures.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { readSurvivors, type ValidAttachment } from "../../lib/cni/valid-attachments.ts"
+import { readSurvivors } from "../../lib/cni/valid-attachments.ts"
 import { advised } from "./advice.ts"
 import { readPlace, readReclaim } from "./config.ts"
 import { openExistingLeases } from "./lease-store.ts"
-import { describeLease, legacyOwnerOf, type Owner, partsOf } from "./owner.ts"
+import { type Attachment, describeLease, legacyOwnerOf, type Owner, partsOf } from "./owner.ts"
 import { reclaimLeases } from "./reclaim-leases.ts"
 
 /**
@@ -33,7 +33,7 @@ export function gc(call: Call): void {
 }
 
 /** Whether an owner is among the attachments; one that names only a container, if any of that container is. */
-function membership(attachments: readonly ValidAttachment[]): (owner: Owner) => boolean {
+function membership(attachments: readonly Attachment[]): (owner: Owner) => boolean {
   /** The interfaces of each container, one after the other. */
   const interfaces = new Map<Owner, string>()
   for (const attachment of attachments) {

@@ -8,7 +8,7 @@ import type { LeaseName } from "./lease-name.ts"
 export type Owner = string & { readonly [brand]: true }
 declare const brand: unique symbol
 
-type Attachment = Pick<Environment, "containerId" | "ifname">
+export type Attachment = Pick<Environment, "containerId" | "ifname">
 
 export function ownerOf({ containerId, ifname }: Attachment): Owner {
   return `${containerId.trim()}\r\n${ifname}` as Owner

@@ -3,13 +3,13 @@ import { Fields } from "./fields.ts"
 import { type JsonObject, parseJson } from "./json.ts"
 import { readValidAttachments } from "./valid-attachments.ts"
 
-const attachments = (text: string) => readValidAttachments(new Fields(parseJson(text) as JsonObject))
+const attachments = (text: string) => readValidAttachments(new Fields(parseJson(text) as JsonObject), "net")
 
 const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"]
 
 describe("readValidAttachments", () => {
-  const c1 = { containerId: "c1", ifname: "eth0" }
-  const c2 = { containerId: "c2", ifname: "net1" }
+  const c1 = { network: "net", containerId: "c1", ifname: "eth0" }
+  const c2 = { network: "net", containerId: "c2", ifname: "net1" }
   const first = '[{"containerID":"c1","ifname":"eth0"}]'
   const both = '[{"containerID":"c1","ifname":"eth0"},{"containerID":"c2","ifname":"net1"}]'
 

@@ -4,12 +4,6 @@ import { type Fields, readFields } from "./fields.ts"
 import { isObject, type Json, oddNumber } from "./json.ts"
 import type { Call } from "./plugin.ts"
 
-/** An attachment that a GC call names valid. */
-export interface ValidAttachment {
-  readonly containerId: string
-  readonly ifname: string
-}
-
 /** The key of CNI 1.1, and the one that its first text named. libcni sends both, other runtimes one of them. */
 const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const
 
@@ -18,24 +12,25 @@ const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const
  * which pods live. An entry without container id or interface name is refused, for to overlook it would take a live container's network
  * away.
  */
-export function readValidAttachments(fields: Fields): readonly ValidAttachment[] | undefined {
-  const [first, second] = KEYS.map((key) => fields.list(key, readAttachment)).filter((list) => list !== undefined)
+export function readValidAttachments(fields: Fields, network: string): readonly Owner[] | undefined {
+  const read = (item: Json, path: string) => readAttachment(item, path, network)
+  const [first, second] = KEYS.map((key) => fields.list(key, read)).filter((list) => list !== undefined)
   if (!first || !second) return first
   return first.concat(second.filter((attachment, at) => !isSame(attachment, first[at])))
 }
 
-function isSame({ containerId, ifname }: ValidAttachment, other: ValidAttachment | undefined): boolean {
+function isSame({ containerId, ifname }: Owner, other: Owner | undefined): boolean {
   return containerId === other?.containerId && ifname === other.ifname
 }
 
 /** A node may have tens of thousands of them: those with the usual keys are read at once. */
-function readAttachment(item: Json, path: string): ValidAttachment {
+function readAttachment(item: Json, path: string, network: string): Owner {
   if (isObject(item)) {
     const { containerID, ifname } = item
-    if (isName(containerID) && isName(ifname)) return { containerId: containerID, ifname }
+    if (isName(containerID) && isName(ifname)) return { network, containerId: containerID, ifname }
   }
   const attachment = readFields(item, path)
-  return { containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
+  return { network, containerId: named(attachment, "containerID"), ifname: named(attachment, "ifname") }
 }
 
 function isName(value: Json | undefined): value is string {
@@ -58,11 +53,8 @@ export interface Survivors {
 
 /** Returns the attachments of the call's network that must survive it; says on stderr if the call names none. */
 export function readSurvivors({ config, log }: Call): Survivors {
-  const { name: network, fields } = config
-  const attachments = readValidAttachments(fields)
-  if (!attachments) log.noticed(`GC came without ${KEYS[0]}: only what is certainly gone is removed`)
-  return {
-    owners: attachments?.map((attachment) => ({ network, ...attachment })),
-    reason: attachments ? "not among the runtime's valid attachments" : "its pod is gone",
-  }
+  const owners = readValidAttachments(config.fields, config.name)
+  if (owners) return { owners, reason: "not among the runtime's valid attachments" }
+  log.noticed(`GC came without ${KEYS[0]}: only what is certainly gone is removed`)
+  return { owners, reason: "its pod is gone" }
 }

@@ -32,7 +32,7 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readPortmapConfig,
   (config) => readHostLocal(config, ""),
   (config) => readStatic(config, ""),
-  (config) => readValidAttachments(config.fields),
+  (config) => readValidAttachments(config.fields, config.name),
   printPrevious,
 ]
 
