@@ -52,7 +52,7 @@ export async function makeExecutable(
   const scratch = mkdtempSync(join(root, ".cache/executable-"))
   try {
     const toolchain = toolchainFor(target)
-    const code = byteCode(compiler, scratch, marked(script, mark), options)
+    const code = byteCode(compiler, scratch, script.replace(MARK_PLACEHOLDER, mark), options)
     const program = linked(toolchain, objects, scratch, code)
     if (!options.profile && toolchain.strip) execFileSync(toolchain.strip, ["--strip-all", program])
     appendFileSync(program, mark)
@@ -80,12 +80,6 @@ function byteCode(objects: readonly string[], scratch: string, script: string, {
   const program = join(scratch, "compiler")
   execFileSync(compiler, link(objects, program))
   return execFileSync(program, profile ? ["names"] : [], { input: script, maxBuffer: 64 << 20 })
-}
-
-function marked(script: string, mark: string): string {
-  if (!script.includes(MARK_PLACEHOLDER) || mark.length !== MARK_PLACEHOLDER.length)
-    throw new Error("no place for the mark")
-  return script.replace(MARK_PLACEHOLDER, mark)
 }
 
 /** Executables of one build end with it (lib/sys/build.ts). */

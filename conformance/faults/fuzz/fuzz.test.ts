@@ -1,3 +1,6 @@
+// What is fuzzed asks the host for text and digests: it must be there before the targets are.
+import "../../../lib/sys/node/register.ts"
+
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
