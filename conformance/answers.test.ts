@@ -94,7 +94,11 @@ describe("an IPAM plugin of others that answers", () => {
 
   test("and is killed is asked to release", () => {
     const { error, asked } = addWith("", "kill -9 $$")
-    expect([error?.code, error?.details, asked]).toEqual([105, expect.stringContaining("killed by SIGKILL"), ["ADD", "DEL"]])
+    expect([error?.code, error?.details, asked]).toEqual([
+      105,
+      expect.stringContaining("killed by SIGKILL"),
+      ["ADD", "DEL"],
+    ])
   })
 })
 
