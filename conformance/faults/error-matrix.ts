@@ -13,7 +13,10 @@ export interface Tally {
   failures: string[]
 }
 
-/** What a call may fail with. A call that changes nothing fails with one of them, by turns; any other with each. */
+/**
+ * What a call may fail with. A call that changes nothing fails with one of them, by turns; any other with each, and so does one that brings
+ * the answer to a change.
+ */
 const FITTING: Readonly<Record<string, readonly string[]>> = {
   brk: ["ENOMEM"],
   close: ["EIO", "EINTR"],
@@ -88,7 +91,7 @@ function faultsOf({ name, changes, answered }: Noted, turn: number): string[] {
   if (!errnos) throw new Error(`what can ${name} fail with?`)
   const faults = errnos.map((errno) => `error=${errno}`)
   if (answered) faults.push(REFUSED)
-  return changes ? faults : faults.filter((_, index) => index === turn % faults.length)
+  return changes || name === "recvfrom" ? faults : faults.filter((_, index) => index === turn % faults.length)
 }
 
 interface Failing {
@@ -100,15 +103,22 @@ interface Failing {
 
 function fail(scene: Scene, { verb, position, point, happens }: Failing, tally: Tally): string[] {
   const { plugin, call } = scene.prepare(verb, position)
+  const before = verb === "ADD" && position > 0 ? scene.observeAround() : scene.untouched // behind others, with what they made
   const outcome = disturb(scene.node, plugin, call, { ...point, happens })
   if (!outcome) return ["no answer within a minute"]
   if (outcome.exitCode !== 0) tally.errors++
   const problems = answerProblems(verb, outcome)
-  // A chain that failed is removed as a whole; a single ADD that failed has left nothing.
-  const stays = verb === "ADD" && outcome.exitCode !== 0 && position === 0
-  if (stays) problems.push(...differences(scene.untouched, scene.observe()))
+  // An ADD that failed has left nothing, whichever plugin's it was; then the chain is removed as a whole.
+  if (verb === "ADD" && outcome.exitCode !== 0) {
+    problems.push(...differences(before, isUndelivered(outcome) ? scene.observe() : scene.observeAround()))
+  }
   problems.push(...scene.failuresOf("DEL", outcome.result))
-  return stays ? problems : [...problems, ...differences(scene.untouched, scene.observe())]
+  return [...problems, ...differences(scene.untouched, scene.observe())]
+}
+
+/** Whether all was done, but for the result's being handed over: that is taken back as by DEL, which leaves the bridge. */
+function isUndelivered({ error }: Outcome): boolean {
+  return error?.msg.includes("stdout") === true
 }
 
 function answerProblems(verb: Verb, { exitCode, stdout, result, error }: Outcome): string[] {

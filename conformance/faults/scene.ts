@@ -94,15 +94,23 @@ export class Scene implements Disposable {
 
   /** Makes the node a new one for the network, if that is what the subject is about. */
   forget(): void {
-    if (this.#other) return
-    const bridges = "for b in $(ip -o link show type bridge | cut -d: -f2); do ip link del $b; done"
-    const forwarding = "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding"
-    output(this.node.inside(["sh", "-c", `${bridges}; ${forwarding}`]))
+    this.#forget("for b in $(ip -o link show type bridge | cut -d: -f2); do ip link del $b; done")
+    this.#forget(FORWARDING)
+  }
+
+  #forget(script: string): void {
+    if (!this.#other) output(this.node.inside(["sh", "-c", script]))
   }
 
   /** As observeNode, but for the other pod: it is looked at once, in the end. */
   observe(): NodeSnapshot {
     this.forget()
+    return observeNode(this.node, [this.pod])
+  }
+
+  /** As observe(), around an ADD that fails: it takes away the bridge that it made, while that forwarding is on may stay. */
+  observeAround(): NodeSnapshot {
+    this.#forget(FORWARDING)
     return observeNode(this.node, [this.pod])
   }
 
@@ -139,6 +147,8 @@ export class Scene implements Disposable {
     return this.#other ? [{ containerID: this.#other.containerId, ifname: "eth0" }] : []
   }
 }
+
+const FORWARDING = "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding"
 
 /** All that matters, but for whose turn it is to be leased an address. */
 export function observeNode(node: Node, pods = node.pods): NodeSnapshot {

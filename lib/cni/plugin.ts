@@ -15,6 +15,8 @@ export interface Plugin {
   readonly ipam?: true
   readonly add: (call: Call) => Result
   readonly del: (call: Call) => void
+  /** Undoes an ADD, called as that, whose result could not be handed over. DEL, unless that leaves more. */
+  readonly takeBack?: (call: Call) => void
   readonly check: (call: Call) => void
   readonly gc: (call: Call) => void
   readonly status: (call: Call) => void

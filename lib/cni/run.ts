@@ -134,7 +134,8 @@ function deliver(plugin: Plugin, call: Call): void {
   try {
     writeStdout(printResult(result, call.config.cniVersion))
   } catch (error) {
-    plugin.del(call)
+    const { takeBack = plugin.del } = plugin
+    takeBack(call)
     throw error
   }
 }

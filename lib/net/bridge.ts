@@ -36,8 +36,7 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   const { kernel } = host
   const existing = readBridge(kernel, wish.name)
   const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
-  const created = !existing && tryCreate(kernel, wish, provisional(mtu))
-  if (created) undo.add(() => removeUnusedBridge(kernel, wish.name))
+  const created = !existing && tryCreate(kernel, wish, provisional(mtu), undo)
   const link = existing ?? readBridge(kernel, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
@@ -125,9 +124,12 @@ function provisional(mtu: number): number {
   return mtu > LEAST ? mtu - 1 : 0
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number): boolean {
+function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number, undo: Undo): boolean {
   try {
-    createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering })
+    undo.attempt(
+      () => createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering }),
+      () => removeUnusedBridge(kernel, name),
+    )
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false

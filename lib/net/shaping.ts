@@ -27,12 +27,20 @@ export function readTicks(): number {
 /** Limits what goes to the pod: its host veth delays what comes too fast. */
 export function limitIngress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
   try {
-    ensureTokenBucket(kernel, veth.index, bucket)
+    undo.attempt(
+      () => ensureTokenBucket(kernel, veth.index, bucket),
+      () => removeQdisc(kernel, veth.index, "ROOT"),
+    )
   } catch (error) {
     if (refusedWith(error, "EEXIST", "EINVAL")) refuseOther(kernel, veth, "ROOT", "tbf")
     throw error
   }
-  undo.add(() => removeQdisc(kernel, veth.index, "ROOT"))
+}
+
+/** The veth is not limited by this plugin. */
+export function removeLimits({ kernel }: NetworkStack, veth: Link): void {
+  removeQdisc(kernel, veth.index, "ROOT")
+  removeQdisc(kernel, veth.index, "INGRESS")
 }
 
 /** Limits what comes from the pod: its host veth drops what comes too fast. False where the kernel has no act_police. */
@@ -67,8 +75,10 @@ export interface Redirection {
 /** The link has an ingress qdisc with nothing where this plugin's filter goes. */
 function openIngress(kernel: Conversation, veth: Link, undo: Undo): void {
   try {
-    createIngressQdisc(kernel, veth.index)
-    undo.add(() => removeQdisc(kernel, veth.index, "INGRESS"))
+    undo.attempt(
+      () => createIngressQdisc(kernel, veth.index),
+      () => removeQdisc(kernel, veth.index, "INGRESS"),
+    )
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
     refuseOther(kernel, veth, "INGRESS", "ingress")

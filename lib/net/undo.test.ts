@@ -1,4 +1,7 @@
 import { expect, test } from "vitest"
+import { KernelError } from "../netlink/kernel-error.ts"
+import { SystemError } from "../sys/system-error.ts"
+import { Conflict } from "./conflict.ts"
 import { Undo } from "./undo.ts"
 
 test("steps are undone in reverse when something fails, and the failure is the one that is told", () => {
@@ -55,4 +58,20 @@ test("no step runs twice", () => {
   undo[Symbol.dispose]()
   undo[Symbol.dispose]()
   expect(count).toBe(1)
+})
+
+test.each<[string, Error, string[]]>([
+  ["refused is not undone: what was there before stays", new KernelError("EEXIST", "make it"), []],
+  ["in the way of something is not undone", new Conflict("taken", "free it"), []],
+  ["of which the answer is lost is undone", new SystemError("ENOMEM", "receive from the kernel"), ["undone"]],
+])("a change that is %s", (_, failure, expected) => {
+  const log: string[] = []
+  const change = () => {
+    throw failure
+  }
+  expect(() => {
+    using undo = new Undo()
+    undo.attempt(change, () => log.push("undone"))
+  }).toThrow(failure)
+  expect(log).toEqual(expected)
 })

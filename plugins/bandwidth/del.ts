@@ -1,7 +1,10 @@
+import { requirePrevResult } from "../../lib/cni/config.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { removeIfbs } from "../../lib/net/ifb.ts"
+import { removeLimits } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
+import { findHostVeth } from "./host-veth.ts"
 
 /**
  * Removes the attachment's ifb, whoever made it. What hangs on the host veth goes with the veth. The configuration is not looked at:
@@ -10,4 +13,11 @@ import { NetworkStack } from "../../lib/net/stack.ts"
 export function del(call: Call): void {
   using host = NetworkStack.host()
   removeIfbs(host, ownerOf(call))
+}
+
+/** As del(), and the limits are gone from the veth, which stays for now: it is not this plugin's. */
+export function takeBack(call: Call): void {
+  using host = NetworkStack.host()
+  removeIfbs(host, ownerOf(call))
+  removeLimits(host, findHostVeth(host, call, requirePrevResult(call.config)))
 }

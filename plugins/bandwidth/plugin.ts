@@ -2,7 +2,7 @@ import type { Plugin } from "../../lib/cni/plugin.ts"
 import { atLeast, versions } from "../../lib/cni/version.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
-import { del } from "./del.ts"
+import { del, takeBack } from "./del.ts"
 import { gc } from "./gc.ts"
 import { status } from "./status.ts"
 
@@ -12,6 +12,7 @@ export const bandwidth: Plugin = {
   versions: versions.filter((version) => atLeast(version, "0.3.0")),
   add,
   del,
+  takeBack,
   check,
   gc,
   status,

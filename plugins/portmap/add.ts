@@ -25,8 +25,10 @@ export function add(call: Call): Result {
   using undo = new Undo()
 
   const openLocalhost = pods.map((pod) => planLocalhost(host, pod))
-  ensureHostports(host, owner, pods)
-  undo.add(() => void removeHostports(host, owner))
+  undo.attempt(
+    () => ensureHostports(host, owner, pods),
+    () => removeHostports(host, owner),
+  )
   for (const open of openLocalhost) open?.()
   for (const pod of pods) forgetUdpFlows(host, pod.family, udpPortsOf(pod))
 
