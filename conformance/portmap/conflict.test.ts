@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest"
 import { hostLocal, Network } from "../bridge/network.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
-import { type Mapping, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+import { type Mapping, type More, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const ONE = ["10.1.0.2/24"]
 const TWO = ["10.1.0.3/24"]
@@ -49,14 +49,6 @@ describe("a port that another pod has", () => {
     })
   })
 
-  test("is reported also where it is the container's other attachment", () => {
-    using node = new Node()
-    const pod = node.pod()
-    const portmap = new Portmap(node)
-    portmap.map(pod, [tcp(80)], ONE)
-    expect(portmap.add(pod, [tcp(80)], TWO, { ifname: "net1" }).error?.code).toBe(102)
-  })
-
   test("is reported for the family in which it is taken, and nothing is done in the other", () => {
     using node = new Node()
     const portmap = new Portmap(node)
@@ -64,6 +56,44 @@ describe("a port that another pod has", () => {
     const before = ruleset(node, { sets: true })
     expect(portmap.add(node.pod(), [tcp(80)], [...ONE, "fd00::3/64"]).error?.code).toBe(102)
     expect(ruleset(node, { sets: true })).toEqual(before)
+  })
+})
+
+describe("the container's own port on another of its networks, as podman and nerdctl have it,", () => {
+  const led = (node: Node) => rules(node, "hostports").map((rule) => rule.replace(/ comment.*/, ""))
+  const elsewhere = { name: "other" }
+  const AT = { one: "tcp dport 80 dnat to 10.1.0.2:80", two: "tcp dport 80 dnat to 10.1.0.3:80" }
+
+  test.each<[string, More]>([
+    ["network", { config: elsewhere }],
+    ["interface", { ifname: "net1" }],
+  ])("%s leads there, and stays until the last is removed", (_, second) => {
+    using node = new Node()
+    const [pod, other] = [node.pod(), node.pod()]
+    const portmap = new Portmap(node)
+    portmap.map(pod, [tcp(80)], ONE)
+    portmap.map(pod, [tcp(80)], TWO, second)
+    expect(led(node)).toEqual([AT.one, AT.two])
+    expect(portmap.check(pod, [tcp(80)], ONE)).toMatchObject(QUIET)
+    expect(portmap.check(pod, [tcp(80)], TWO, second)).toMatchObject(QUIET)
+    expect(portmap.del(pod)).toMatchObject(QUIET)
+    expect(led(node)).toEqual([AT.two])
+    expect(portmap.add(other, [tcp(80)], ["10.1.0.4/24"]).error, "still taken").toMatchObject({ code: 102 })
+    expect(portmap.del(pod, second)).toMatchObject(QUIET)
+    portmap.map(other, [tcp(80)], ["10.1.0.4/24"])
+  })
+
+  test("is found again after GC of the first network", () => {
+    using node = new Node()
+    const pod = node.pod()
+    const portmap = new Portmap(node)
+    portmap.map(pod, [tcp(80)], ONE)
+    portmap.map(pod, [tcp(80)], TWO, { config: elsewhere })
+    expect(portmap.gc([]).exitCode).toBe(0)
+    expect(led(node)).toEqual([AT.two])
+    expect(portmap.add(node.pod(), [tcp(80)], ["10.1.0.4/24"]).error?.code).toBe(102)
+    expect(portmap.del(pod, { config: elsewhere })).toMatchObject(QUIET)
+    expect(led(node)).toEqual([])
   })
 })
 

@@ -104,6 +104,11 @@ export function ruleset(namespace: Namespace, { sets = false } = {}): Listed[] {
     .map((object) => Object.fromEntries(Object.entries(object).map(([kind, { handle, ...rest }]) => [kind, rest])))
 }
 
+/** The rule by which a pod reaches itself, and by ours and the Go plugin's iptables backend its neighbours reach it. */
+export function isForPods({ rule }: Listed): boolean {
+  return rule?.["chain"] === "masquerading" && !JSON.stringify(rule).includes("127.0.0.1")
+}
+
 /** The rules of a chain of one family's cni_hostport, as `nft` writes them. */
 export function rules(namespace: Namespace, chain: string, family: "ip" | "ip6" = "ip"): string[] {
   const { stdout } = namespace.run("nft", "list", "chain", family, "cni_hostport", chain)

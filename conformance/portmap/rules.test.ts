@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../lab/executables.ts"
 import { Node } from "../lab/node.ts"
-import { type Config, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+import { type Config, isForPods, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const V4 = ["10.1.0.2/24"]
 const V6 = ["fd00::2/64"]
@@ -29,7 +29,7 @@ describe("what nft lists is what it lists of the Go plugin's rules, after ADD an
       const portmap = new Portmap(node, config, implementation)
       const pod = node.pod()
       portmap.map(pod, ports, addresses, { containerId: "ctr" })
-      const added = ruleset(node)
+      const added = ruleset(node).filter((object) => !isForPods(object))
       portmap.del(pod, { containerId: "ctr", ports })
       return { added, deleted: ruleset(node) }
     }
@@ -45,6 +45,75 @@ test("without conditions the result of the plugins before is passed on as it cam
   )
   expect(answers[0]).toEqual(answers[1])
   expect(answers[0]?.ips).toEqual([{ address: V4[0], interface: 1 }])
+})
+
+test("who of a pod's own subnet asks the node's port comes from the node's address, as by the Go plugin's iptables backend", () => {
+  using node = new Node()
+  const pod = node.pod()
+  new Portmap(node).map(pod, [tcp(8080)], [...V4, ...V6], { containerId: "ctr" })
+  expect(rules(node, "masquerading")).toEqual([
+    'ip saddr 10.1.0.0/24 ip daddr 10.1.0.2 ct status dnat masquerade comment "ctr"',
+    'ip saddr 127.0.0.1 ip daddr 10.1.0.2 masquerade comment "ctr"',
+  ])
+  expect(rules(node, "masquerading", "ip6")).toEqual([
+    'ip6 saddr fd00::/64 ip6 daddr fd00::2 ct status dnat masquerade comment "ctr"',
+  ])
+})
+
+describe("what the Go plugin takes is taken", () => {
+  const dnat = (node: Node, family: "ip" | "ip6") =>
+    rules(node, "hostports", family).map((rule) => rule.replace(/ comment.*/, ""))
+
+  test("a port for both families, by a pod that has one: it leads there", () => {
+    const both = [tcp(8080, 80, "0.0.0.0"), tcp(8080, 80, "::"), tcp(8081, 81, "fd00::1")]
+    for (const implementation of ["ours", "reference"] as const) {
+      using node = new Node()
+      const pod = node.pod()
+      const portmap = new Portmap(node, {}, implementation)
+      portmap.map(pod, both, V4)
+      expect([dnat(node, "ip"), dnat(node, "ip6")]).toEqual([["tcp dport 8080 dnat to 10.1.0.2:80"], []])
+      expect(portmap.check(pod, both, V4)).toMatchObject(QUIET)
+    }
+  })
+
+  test("hostIP localhost, by which it means no address of IPv4: ours means both", () => {
+    using node = new Node()
+    const pod = node.pod()
+    const local = [tcp(8080, 80, "localhost")]
+    expect(new Portmap(node, {}, "reference").add(pod, local, V4).exitCode).toBe(0)
+    const portmap = new Portmap(node)
+    portmap.map(pod, local, [...V4, ...V6])
+    expect(dnat(node, "ip")).toEqual(["ip daddr 127.0.0.1 tcp dport 8080 dnat to 10.1.0.2:80"])
+    expect(dnat(node, "ip6")).toEqual(["ip6 daddr ::1 tcp dport 8080 dnat to [fd00::2]:80"])
+    expect(portmap.check(pod, local, [...V4, ...V6])).toMatchObject(QUIET)
+  })
+
+  test.each(["dccp", "udplite"])("protocol %s", (protocol) => {
+    const shown = (["ours", "reference"] as const).map((implementation) => {
+      using node = new Node()
+      const pod = node.pod()
+      new Portmap(node, {}, implementation).map(pod, [{ ...tcp(8080), protocol }], V4, { containerId: "ctr" })
+      return rules(node, "hostports")
+    })
+    expect(shown[0]).toEqual([`${protocol} dport 8080 dnat to 10.1.0.2:80 comment "ctr"`])
+    expect(shown[0]).toEqual(shown[1])
+  })
+
+  test.each([
+    ["the node's", { name: "cni0" }],
+    ["another of the pod's", { name: "net1", sandbox: "/run/netns/pod" }],
+  ])("an address of an interface that is %s: nothing is mapped", (_, other) => {
+    using node = new Node()
+    const pod = node.pod()
+    const prevResult = { interfaces: [other], ips: [{ address: "10.1.0.2/24", interface: 0 }] }
+    for (const implementation of ["ours", "reference"] as const) {
+      const portmap = new Portmap(node, {}, implementation)
+      const added = portmap.ask("ADD", pod, { ports: [tcp(8080)], config: { prevResult } })
+      expect(added, implementation).toMatchObject({ exitCode: 0, result: { ips: [{ address: "10.1.0.2/24" }] } })
+      expect(portmap.ask("CHECK", pod, { ports: [tcp(8080)], config: { prevResult } }).exitCode).toBe(0)
+      expect(ruleset(node).filter(({ rule }) => rule?.["comment"])).toEqual([])
+    }
+  })
 })
 
 test("nothing is done where no port is asked for", () => {

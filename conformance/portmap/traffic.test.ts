@@ -7,6 +7,7 @@ import { Node, type Pod } from "../lab/node.ts"
 import { type Config, type Mapping, Portmap, QUIET, tcp, udp } from "./network.ts"
 
 const NODE = { 4: "192.168.77.1", 6: "fd00:77::1" }
+const BRIDGE = { 4: "10.244.1.1", 6: "fd00:10:244:1::1" }
 const CLIENT = { 4: "192.168.77.9", 6: "fd00:77::9" }
 
 /** A node with a client outside of it. */
@@ -65,7 +66,6 @@ describe.each([
   const ports = [{ hostPort: port, containerPort: 80, protocol: transport }]
   const { pod, addresses, portmap, result } = site.pod(ports)
   const [v4 = "", v6 = ""] = addresses
-  const bridge = { 4: "10.244.1.1", 6: "fd00:10:244:1::1" }
   let server: Echo
   beforeAll(() => {
     server = new Echo(pod, transport, 80)
@@ -85,17 +85,17 @@ describe.each([
     ["a client outside", NODE[6], CLIENT[6]],
     ["the node", NODE[4], NODE[4]],
     ["the node", NODE[6], NODE[6]],
-    ["the node", "127.0.0.1", bridge[4]],
-    ["the pod itself", NODE[4], bridge[4]],
-    ["the pod itself", NODE[6], bridge[6]],
+    ["the node", "127.0.0.1", BRIDGE[4]],
+    ["the pod itself", NODE[4], BRIDGE[4]],
+    ["the pod itself", NODE[6], BRIDGE[6]],
   ])("%s asks %s, the pod hears %s", (who, host, hears) => {
     const question: Question = { transport }
     expect(ask(places[who] ?? site.node, host, port, question)).toBe(`server hears ${hears}`)
   })
 
   test("and the pod is reached as ever by its own addresses", () => {
-    expect(ask(site.node, v4, 80, { transport })).toBe(`server hears ${bridge[4]}`)
-    expect(ask(site.node, v6, 80, { transport })).toBe(`server hears ${bridge[6]}`)
+    expect(ask(site.node, v4, 80, { transport })).toBe(`server hears ${BRIDGE[4]}`)
+    expect(ask(site.node, v6, 80, { transport })).toBe(`server hears ${BRIDGE[6]}`)
   })
 
   test("until DEL", () => {
@@ -103,6 +103,34 @@ describe.each([
     expect(portmap.del(pod)).toMatchObject(QUIET)
     for (const host of [NODE[4], NODE[6]])
       expect(ask(site.client, host, port, { transport, patience: 1 })).toBeUndefined()
+  })
+})
+
+/** Whether the kernel shows frames on a bridge to netfilter, as Kubernetes wants it. */
+describe.each(["0", "1"])("with bridge-nf-call-iptables=%s a container reaches another's published port", (seen) => {
+  test.each([
+    ["tcp", 8080],
+    ["udp", 8080],
+  ] as const)("of %s, by the node's addresses and the gateway's, again and again", (transport, port) => {
+    using site = new Site()
+    for (const family of ["ip", "ip6"]) site.node.sysctl(`net/bridge/bridge-nf-call-${family}tables`, seen)
+    const { pod: server, addresses } = site.pod([{ hostPort: port, containerPort: 80, protocol: transport }])
+    const { pod: client, addresses: own } = site.pod([])
+    using _server = new Echo(server, transport, 80)
+    for (let time = 0; time < 3; time++) {
+      for (const host of [NODE[4], BRIDGE[4]]) {
+        expect(ask(client, host, port, { transport }), host).toBe(`server hears ${BRIDGE[4]}`)
+      }
+      for (const host of [NODE[6], BRIDGE[6]]) {
+        expect(ask(client, host, port, { transport }), host).toBe(`server hears ${BRIDGE[6]}`)
+      }
+    }
+    expect(ask(client, addresses[0] ?? "", 80, { transport }), "directly, by its own address").toBe(
+      `server hears ${own[0]}`,
+    )
+    expect(ask(client, addresses[1] ?? "", 80, { transport }), "directly, by its own address").toBe(
+      `server hears ${own[1]}`,
+    )
   })
 })
 

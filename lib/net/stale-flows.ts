@@ -2,7 +2,7 @@ import { type Address, type Family, formatAddress, sameAddress } from "../ip/add
 import { KernelError } from "../netlink/kernel-error.ts"
 import { type Flow, listFlows, removeFlow } from "../netlink/netfilter/conntrack.ts"
 import { readWay } from "../netlink/route/route.ts"
-import { protocols } from "./port-mapping.ts"
+import { groupByPort, protocols } from "./port-mapping.ts"
 import type { NetworkStack } from "./stack.ts"
 
 /** UDP packets to a port of the node that went somewhere, and went by then. */
@@ -21,19 +21,19 @@ export interface UdpPort {
 export function forgetUdpFlows(host: NetworkStack, family: Family, ports: readonly UdpPort[]): void {
   if (ports.length === 0) return
   try {
-    const [first, ...others] = ports
-    const only = others.length === 0 ? first?.port : undefined
+    const byPort = groupByPort(ports, ({ port }) => port)
+    const only = byPort.size === 1 ? ports[0]?.port : undefined
     const isNodes = rememberNodesAddresses(host)
     for (const flow of listFlows(host.netfilter, { family, protocol: protocols.udp, destinationPort: only })) {
-      if (ports.some((port) => isTo(flow, port)) && isNodes(flow.original.destination)) removeFlow(host.netfilter, flow)
+      const those = byPort.get(flow.original.destinationPort) ?? []
+      if (those.some((port) => isTo(flow, port)) && isNodes(flow.original.destination)) removeFlow(host.netfilter, flow)
     }
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
   }
 }
 
-function isTo({ original, reply }: Flow, { port, address, answeredBy }: UdpPort): boolean {
-  if (original.destinationPort !== port) return false
+function isTo({ original, reply }: Flow, { address, answeredBy }: UdpPort): boolean {
   if (address && !sameAddress(address, original.destination)) return false
   return !answeredBy || sameAddress(answeredBy, reply.source)
 }

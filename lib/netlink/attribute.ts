@@ -28,10 +28,10 @@ function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, e
   }
 }
 
-/** The payload of the first attribute of that number, or undefined; the cheapest way to look at one of many. Throws WireError. */
-export function findAttribute(bytes: Uint8Array, wanted: number): Uint8Array | undefined {
+/** The payload of the first attribute of that number from byte `start` on, or undefined; the cheapest way to look at one of many. Throws WireError. */
+export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uint8Array | undefined {
   const view = viewOf(bytes)
-  for (let at = 0; at + HEADER <= bytes.length; ) {
+  for (let at = start; at + HEADER <= bytes.length; ) {
     const length = view.getUint16(at, true)
     if (length < HEADER || at + length > bytes.length) {
       throw new WireError(`attribute of length ${length}`, bytes.byteOffset + at)

@@ -36,6 +36,12 @@ export interface Dump {
   readonly partial: boolean
 }
 
+/** What was made of a dump's messages. */
+export interface Readings<Value> {
+  readonly values: Value[]
+  readonly partial: boolean
+}
+
 const DUMP_ATTEMPTS = 5
 
 /** Requests and their answers, one at a time, over one socket. */
@@ -49,7 +55,7 @@ export class Conversation implements Disposable {
 
   /** Has the kernel do something; returns once it is done. Throws KernelError. */
   perform(request: Request): void {
-    this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK })
+    this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, nothing)
   }
 
   /** The one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
@@ -61,48 +67,60 @@ export class Conversation implements Disposable {
 
   /** As ask(), for a question that the kernel may leave without an answer. */
   askIfAny(request: Request): Message | undefined {
-    return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }).messages[0]
+    return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, copied).values[0]
+  }
+
+  /** All objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
+  dump(request: Request): Dump {
+    const { values, partial } = this.collect(request, copied)
+    return { messages: values, partial }
   }
 
   /**
-   * All objects of a kind; only those whose messages `select` accepts, which spares the others' being copied. A dump that the kernel
-   * calls interrupted is read again, a few times.
+   * As dump(), of each object only what `read` makes of its message, and of those that it makes nothing of nothing; it is told how many are
+   * kept already. The message is valid within `read` alone, so that thousands take no more room than what is kept of them.
    */
-  dump(request: Request, select?: (message: Message) => boolean): Dump {
+  collect<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
-      const dump = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP }, select)
-      if (!dump.partial || attempt === DUMP_ATTEMPTS) return dump
+      const readings = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP }, read)
+      if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings
     }
   }
 
   /**
-   * Has the kernel do all of `requests` or nothing; they stand between `begin` and `end`, which make them one transaction. Throws the
-   * KernelError of the first one refused.
+   * Has the kernel do all of `requests` or nothing; they stand between `begin` and `end`, which make them one transaction. They are written
+   * one by one as they come: tens of thousands are not held at a time. Without any nothing is sent. Throws the KernelError of the first
+   * one refused.
    */
-  performTogether(begin: Request, requests: readonly Request[], end: Request): void {
+  performTogether(begin: Request, requests: Iterable<Request>, end: Request): void {
     const writer = new Writer()
     const first = this.#sequence + 1
     this.#write(writer, begin)
-    for (const [index, request] of requests.entries()) {
-      // The last one is acknowledged in any case, after all refusals, unless the transaction as a whole is refused.
-      this.#write(writer, request, index === requests.length - 1 ? NLM_F_ACK : 0)
+    const asked = [begin.asked]
+    let held: Request | undefined
+    for (const request of requests) {
+      if (held) this.#write(writer, held)
+      held = request
+      asked.push(request.asked)
     }
-    const last = this.#sequence
+    if (!held) return
+    // The last one is acknowledged in any case, after all refusals, unless the transaction as a whole is refused.
+    const last = this.#write(writer, held, NLM_F_ACK)
     this.#write(writer, end)
     this.#transport.send(writer.bytes)
-    const refusal = this.#refusalAmong(first, last, [begin, ...requests])
+    const refusal = this.#refusalAmong(first, last, asked)
     if (refusal) throw refusal
   }
 
-  #refusalAmong(first: number, last: number, requests: readonly Request[]): KernelError | undefined {
+  #refusalAmong(first: number, last: number, asked: readonly string[]): KernelError | undefined {
     let refusal: KernelError | undefined
     let overrun = false
     for (;;) {
       try {
         for (const message of decodeMessages(this.#transport.receive())) {
-          const request = requests[message.sequence - first]
-          if (!request || message.type !== NLMSG_ERROR) continue
-          refusal ??= refusalIn(message, request.asked)
+          const what = asked[message.sequence - first]
+          if (what === undefined || message.type !== NLMSG_ERROR) continue
+          refusal ??= refusalIn(message, what)
           if (message.sequence === last || message.sequence === first) return refusal
         }
       } catch (error) {
@@ -119,11 +137,11 @@ export class Conversation implements Disposable {
     return sequence
   }
 
-  #exchange(request: Request, select?: (message: Message) => boolean): Dump {
+  #exchange<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     const writer = new Writer()
     const sequence = this.#write(writer, request)
     this.#transport.send(writer.bytes)
-    const messages: Message[] = []
+    const values: Value[] = []
     let partial = false
     for (;;) {
       for (const message of decodeMessages(this.#transport.receive())) {
@@ -132,9 +150,10 @@ export class Conversation implements Disposable {
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
           const refusal = refusalIn(message, request.asked)
           if (refusal) throw refusal
-          return { messages, partial }
+          return { values, partial }
         }
-        if (!select || select(message)) messages.push(copied(message))
+        const value = read(message, values.length)
+        if (value !== undefined) values.push(value)
       }
     }
   }
@@ -148,3 +167,6 @@ export class Conversation implements Disposable {
 function copied(message: Message): Message {
   return { ...message, payload: message.payload.slice() }
 }
+
+/** Nobody asked what the answer says. */
+function nothing(): undefined {}

@@ -1,3 +1,5 @@
+const LARGE = 2 << 20
+
 /** A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. */
 export class Writer {
   #bytes = new Uint8Array(512)
@@ -83,10 +85,19 @@ export class Writer {
     return at
   }
 
+  /** To twice the size, or what is large already by a little: a process has room for 64 MB. */
   #grow(): void {
-    const larger = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length))
-    larger.set(this.#bytes)
-    this.#bytes = larger
-    this.#view = new DataView(larger.buffer)
+    const size = this.#bytes.length
+    const larger = Math.max(this.#length, size + Math.min(size, LARGE))
+    this.#bytes = resized(this.#bytes, larger)
+    this.#view = new DataView(this.#bytes.buffer)
   }
+}
+
+/** The bytes with zeros behind them. QuickJS-ng moves large ones without a copy beside them; Node.js before 21 has to copy. */
+function resized(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {
+  if ("transfer" in bytes.buffer) return new Uint8Array(bytes.buffer.transfer(size))
+  const copy = new Uint8Array(size)
+  copy.set(bytes)
+  return copy
 }

@@ -69,7 +69,19 @@ describe("port mappings", () => {
     expect(mapped({ HostPort: 53, ContainerPort: 5353, Protocol: "UDP", HostIP: "" })).toEqual([
       { hostPort: 53, containerPort: 5353, protocol: "udp", hostIp: undefined },
     ])
-    expect(mapped({ ...PORT, protocol: "SCTP" })[0]?.protocol).toBe("sctp")
+    for (const protocol of ["SCTP", "dccp", "UDPLite"]) {
+      expect(mapped({ ...PORT, protocol })[0]?.protocol).toBe(protocol.toLowerCase())
+    }
+  })
+
+  test("for localhost are for the loopback address of each family", () => {
+    const local = mapped({ ...PORT, hostIP: "localhost" }, { ...PORT, hostPort: 81, hostIP: "LocalHost" })
+    expect(local.map(formatHostPort)).toEqual([
+      "127.0.0.1:8080/tcp",
+      "[::1]:8080/tcp",
+      "127.0.0.1:81/tcp",
+      "[::1]:81/tcp",
+    ])
   })
 
   test.each(["192.0.2.1", "0.0.0.0", "fd00::1", "::"])("may name the address %s", (hostIP) => {
@@ -97,7 +109,7 @@ describe("port mappings", () => {
     [{ protocol: "" }, 'unknown protocol ""'],
     [{ protocol: undefined }, 'unknown protocol ""'],
     [{ hostIP: "1.2.3" }, '"1.2.3" is not an IP address'],
-    [{ hostIP: "localhost" }, '"localhost" is not an IP address'],
+    [{ hostIP: "node1" }, '"node1" is not an IP address'],
   ])("with %j are refused, by their place", (wrong, problem) => {
     const [code, message] = refusal({ runtimeConfig: { portMappings: [PORT, { ...PORT, ...wrong }] } })
     expect([code, message.includes(problem)], message).toEqual([7, true])

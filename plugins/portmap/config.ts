@@ -2,7 +2,7 @@ import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
-import type { Family } from "../../lib/ip/address.ts"
+import { type Address, type Family, families } from "../../lib/ip/address.ts"
 import type { Match } from "../../lib/net/packet-match.ts"
 import { type PortMapping, type Protocol, protocols } from "../../lib/net/port-mapping.ts"
 import { readConditions } from "./conditions.ts"
@@ -18,6 +18,9 @@ export interface PortmapConfig {
   readonly conditions: Readonly<Record<Family, readonly Match[]>>
 }
 
+/** 127.0.0.1 and ::1 */
+const LOCALHOST = families.map((family): Address => ({ family, value: family === 4 ? 0x7f000001n : 1n }))
+
 const MAX_PORT = 65535
 const MAX_BIT = 31
 
@@ -26,7 +29,7 @@ export function readPortmapConfig({ fields }: NetworkConfig): PortmapConfig {
   refuseBackend(fields)
   checkMark(fields)
   return {
-    mappings: fields.fields("runtimeConfig")?.list("portMappings", readMapping) ?? [],
+    mappings: fields.fields("runtimeConfig")?.list("portMappings", readMappings)?.flat() ?? [],
     snat: fields.boolean("snat") ?? true,
     masqAll: fields.boolean("masqAll") ?? false,
     conditions: { 4: readConditions(fields, 4), 6: readConditions(fields, 6) },
@@ -61,14 +64,16 @@ function checkMark(fields: Fields): void {
   }
 }
 
-function readMapping(value: Json, path: string): PortMapping {
+/** One mapping, or those of both families where the node's own name for itself is given. */
+function readMappings(value: Json, path: string): PortMapping[] {
   const fields = readFields(value, path)
-  return {
+  const mapping = {
     containerPort: readPort(fields, "containerPort", "container"),
     hostPort: readPort(fields, "hostPort", "host"),
     protocol: readProtocol(fields),
-    hostIp: fields.address("hostIP"),
   }
+  if (fields.string("hostIP")?.toLowerCase() === "localhost") return LOCALHOST.map((hostIp) => ({ ...mapping, hostIp }))
+  return [{ ...mapping, hostIp: fields.address("hostIP") }]
 }
 
 function readPort(fields: Fields, key: string, whose: string): number {
@@ -87,7 +92,7 @@ function readProtocol(fields: Fields): Protocol {
   throw invalidConfig(
     fields.pathOf("protocol"),
     `unknown protocol ${JSON.stringify(text)}`,
-    "known are tcp, udp and sctp",
+    `known are ${Object.keys(protocols).join(", ")}`,
   )
 }
 

@@ -9,9 +9,12 @@ export function gc(call: Call): void {
   const { config, log } = call
   const { owners, reason } = readSurvivors(call)
   using host = NetworkStack.host()
-  const removed = collectHostports(host, config.name, owners)
-  for (const pod of new Set(removed.map(({ comment, note }) => `${comment} (${note})`))) {
-    log.removed(`host ports of ${pod}`, reason)
+  const said = new Set<string>()
+  for (const removed of collectHostports(host, config.name, owners)) {
+    for (const pod of new Set(removed.map(({ comment, note }) => `${comment} (${note})`))) {
+      if (!said.has(pod)) log.removed(`host ports of ${pod}`, reason)
+      said.add(pod)
+    }
+    forgetFlowsOf(host, removed)
   }
-  forgetFlowsOf(host, removed)
 }

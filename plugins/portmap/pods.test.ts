@@ -5,10 +5,11 @@ import { emptyResult, type Interface, type Result } from "../../lib/cni/result.t
 import { formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
 import type { PortMapping } from "../../lib/net/port-mapping.ts"
+import { silentLog } from "../../lib/testing/silent-log.ts"
 import type { PortmapConfig } from "./config.ts"
 import { planPods } from "./pods.ts"
 
-const call = { environment: { ifname: "eth0" } } as Call
+const call = { environment: { ifname: "eth0" }, log: silentLog } as Call
 const HOST: Interface = { name: "eth0", mac: "", sandbox: "" }
 const POD: Interface = { name: "eth0", mac: "", sandbox: "/run/netns/pod" }
 const OTHER: Interface = { name: "net1", mac: "", sandbox: "/run/netns/pod" }
@@ -66,6 +67,17 @@ describe("a mapping", () => {
     ["fd00::1", ["fd00::2"]],
   ])("for host address %s leads to %j", (hostIP, expected) => {
     expect(addresses(dual, config(mapping(hostIP)))).toEqual(expected)
+  })
+
+  test("for both families leads to the one that the pod has", () => {
+    const both = config(mapping("0.0.0.0"), mapping("::"))
+    expect(addresses(result([POD], ["10.1.0.2/24", 0]), both)).toEqual(["10.1.0.2"])
+    expect(addresses(result([POD], ["fd00::2/64", 0]), both)).toEqual(["fd00::2"])
+  })
+
+  test("leads nowhere, and is no error, if the only address is another interface's", () => {
+    expect(addresses(result([HOST], ["10.1.0.2/24", 0]))).toEqual([])
+    expect(addresses(result([OTHER, POD], ["10.1.0.2/24", 0]), config(mapping("0.0.0.0")))).toEqual([])
   })
 
   test.each([

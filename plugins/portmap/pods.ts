@@ -1,45 +1,54 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { type Address, type Family, families, formatAddress } from "../../lib/ip/address.ts"
+import { type Family, families, formatAddress } from "../../lib/ip/address.ts"
+import type { Prefix } from "../../lib/ip/prefix.ts"
 import type { PodPorts } from "../../lib/net/hostport/pod-rules.ts"
 import { mappingsOf } from "../../lib/net/port-mapping.ts"
 import type { PortmapConfig } from "./config.ts"
 
-/** What is to be mapped, for each family that the pod has an address of. Throws code 7 where a mapping would lead nowhere. */
+/**
+ * What is to be mapped, for each family that the pod has an address of: who publishes a port for both gets it for the one that there is.
+ * Throws code 7 where no mapping would lead anywhere.
+ */
 export function planPods(call: Call, config: PortmapConfig, result: Result): PodPorts[] {
   const pods: PodPorts[] = []
   for (const family of families) {
-    const address = addressOf(call, result, family)
+    const network = addressOf(call, result, family)
     const mappings = mappingsOf(config.mappings, family)
-    if (!address || mappings.length === 0) continue
+    if (!network || mappings.length === 0) continue
     const masquerade = !config.snat ? "none" : config.masqAll ? "all" : "needed"
-    pods.push({ family, address, mappings, conditions: config.conditions[family], masquerade })
+    const conditions = config.conditions[family]
+    pods.push({ family, address: network.address, network, mappings, conditions, masquerade })
   }
-  refuseUnserved(config, pods)
+  if (pods.length === 0) refuseUnserved(call, config, result)
   return pods
 }
 
 /** The pod's first address of the family. One of which prevResult does not say whose it is will do. */
-function addressOf({ environment }: Call, { interfaces, ips }: Result, family: Family): Address | undefined {
+function addressOf({ environment }: Call, { interfaces, ips }: Result, family: Family): Prefix | undefined {
   for (const ip of ips) {
     if (ip.address.address.family !== family) continue
     const named = ip.interface === undefined ? undefined : interfaces[ip.interface]
-    if (!named || (named.name === environment.ifname && named.sandbox !== "")) return ip.address.address
+    if (!named || (named.name === environment.ifname && named.sandbox !== "")) return ip.address
   }
   return undefined
 }
 
-function refuseUnserved({ mappings }: PortmapConfig, pods: readonly PodPorts[]): void {
-  for (const [index, mapping] of mappings.entries()) {
-    if (pods.some((pod) => pod.mappings.includes(mapping))) continue
-    const path = `runtimeConfig.portMappings[${index}]`
-    if (!mapping.hostIp) throw invalidConfig(path, "the container has no IP address in prevResult")
-    const { family } = mapping.hostIp
-    throw invalidConfig(
-      `${path}.hostIP`,
-      `the container has no IPv${family} address to lead ${formatAddress(mapping.hostIp)} to`,
-      `leave hostIP out, or give the container an IPv${family} address`,
-    )
+/** An address that is another interface's is none to lead ports to, but, as for the Go plugin, no reason to refuse the pod either. */
+function refuseUnserved({ log, environment }: Call, { mappings }: PortmapConfig, { ips }: Result): void {
+  const [mapping] = mappings
+  if (!mapping) return
+  if (ips.some(({ address }) => mappingsOf(mappings, address.address.family).length > 0)) {
+    log.noticed(`no host port is mapped: prevResult has no address of ${environment.ifname}, but of other interfaces`)
+    return
   }
+  const path = "runtimeConfig.portMappings[0]"
+  const { hostIp } = mapping
+  if (!hostIp) throw invalidConfig(path, "the container has no IP address in prevResult")
+  throw invalidConfig(
+    `${path}.hostIP`,
+    `the container has no IPv${hostIp.family} address to lead ${formatAddress(hostIp)} to`,
+    `leave hostIP out, or give the container an IPv${hostIp.family} address`,
+  )
 }

@@ -6,7 +6,7 @@ import { encodeMessage } from "../../../lib/netlink/message.ts"
 import { listFlows } from "../../../lib/netlink/netfilter/conntrack.ts"
 import { dnat, masquerade, source, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
-import { appendRule, listRules, listTableRules } from "../../../lib/netlink/netfilter/rule.ts"
+import { appendRule, listRules, readTableRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, readChain, type Table } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { readGeneration } from "../../../lib/netlink/netfilter/transaction.ts"
 import { listAddresses } from "../../../lib/netlink/route/address.ts"
@@ -59,7 +59,7 @@ const routing: readonly ((kernel: Conversation) => unknown)[] = [
 
 const filtering: readonly ((kernel: Conversation) => unknown)[] = [
   (kernel) => listRules(kernel, CHAIN).map(({ expressions }) => readRule(expressions())),
-  (kernel) => listTableRules(kernel, TABLE).map(({ expressions }) => readRule(expressions())),
+  (kernel) => readTableRules(kernel, TABLE, ({ expressions }) => readRule(expressions())),
   (kernel) => readChain(kernel, CHAIN),
   (kernel) => readGeneration(kernel),
   (kernel) => listFlows(kernel, { family: 4, protocol: 17 }),

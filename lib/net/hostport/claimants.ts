@@ -2,28 +2,34 @@ import { sameAddress } from "../../ip/address.ts"
 import { type Link, listLinks, readLink } from "../../netlink/route/link.ts"
 import { Conflict } from "../conflict.ts"
 import { hostVethName, isHostVethName, type Owner, ownerAlias } from "../names.ts"
-import { formatHostPort, type PortMapping } from "../port-mapping.ts"
+import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
 import type { NetworkStack } from "../stack.ts"
-import { ownerIn } from "./marks.ts"
+import { markOf, ownerIn } from "./marks.ts"
 import type { PodPorts } from "./pod-rules.ts"
 import { claims, type PodRule } from "./rule-list.ts"
 
 /**
  * The rules of those pods that have one of the ports and are gone. Throws Conflict where one is not, as far as that can be known:
- * packets would go on being led to it.
+ * packets would go on being led to it. A container's other attachments may have the port too: it gets there by any of them.
  */
 export function findGoneClaimants(
   host: NetworkStack,
   owner: Owner,
   pod: PodPorts,
   others: readonly PodRule[],
-): PodRule[] {
-  const gone: PodRule[] = []
+): Set<PodRule> {
+  const { comment } = markOf(owner)
+  const claimants = groupByPort(
+    others.filter((rule) => rule.comment !== comment),
+    ({ reading }) => portKey(reading.protocol ?? 0, reading.destinationPort ?? 0),
+  )
+  const gone = new Set<PodRule>()
   for (const mapping of pod.mappings) {
-    const taken = others.find((rule) => claims(rule, mapping) && !gone.includes(rule))
+    const those = claimants.get(portKey(protocols[mapping.protocol], mapping.hostPort)) ?? []
+    const taken = those.find((rule) => claims(rule, mapping) && !gone.has(rule))
     if (!taken) continue
     if (!isGone(host, owner, pod, taken)) throw takenBy(taken, mapping)
-    gone.push(...others.filter((rule) => rule.comment === taken.comment && rule.note === taken.note))
+    for (const rule of others) if (rule.comment === taken.comment && rule.note === taken.note) gone.add(rule)
   }
   return gone
 }

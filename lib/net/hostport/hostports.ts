@@ -1,7 +1,7 @@
 import { families } from "../../ip/address.ts"
 import type { Conversation, Request } from "../../netlink/conversation.ts"
 import { refusedWith } from "../../netlink/kernel-error.ts"
-import { appendRule, deleteRule } from "../../netlink/netfilter/rule.ts"
+import { appendRule, deleteRule, type FoundRule } from "../../netlink/netfilter/rule.ts"
 import { cleanUp, transact } from "../../netlink/netfilter/transaction.ts"
 import { Conflict } from "../conflict.ts"
 import type { Owner } from "../names.ts"
@@ -11,10 +11,10 @@ import { planInheritance } from "./inherited.ts"
 import { planIptablesRemoval } from "./iptables-hostport.ts"
 import { isIndexed, isIntact, type Layout, layoutOf, makeLayout, refuseForeign } from "./layout.ts"
 import { markOf, type RuleMark } from "./marks.ts"
-import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
+import { mappingRule, masqueradeRules, type PodPorts } from "./pod-rules.ts"
 import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
-import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
-import { staleAmong } from "./stale.ts"
+import { briefly, listPodRules, ownedBy, type PodRule, readPodRules } from "./rule-list.ts"
+import { findGone, isOutside } from "./stale.ts"
 
 /**
  * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
@@ -22,7 +22,7 @@ import { staleAmong } from "./stale.ts"
  */
 export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
   try {
-    transact(host.netfilter, () => pods.flatMap((pod) => planNew(host, owner, pod)))
+    transact(host.netfilter, () => inTurn(pods.map((pod) => planNew(host, owner, pod))))
   } catch (error) {
     // A port or the container is entered already, or part of the table is gone: what to do, all the rules say.
     if (!refusedWith(error, "EEXIST", "ENOENT")) throw error
@@ -32,10 +32,9 @@ export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly
 
 function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
   try {
-    transact(host.netfilter, () => [
-      ...pods.flatMap((pod) => planWhole(host, owner, pod)),
-      ...planOtherFamilies(host.netfilter, owner, pods),
-    ])
+    transact(host.netfilter, () =>
+      inTurn([...pods.map((pod) => planWhole(host, owner, pod)), planOtherFamilies(host.netfilter, owner, pods)]),
+    )
   } catch (error) {
     if (!refusedWith(error, "EEXIST", "EOPNOTSUPP")) throw error
     throw new Conflict(error.message, "another program has a table of that name; it has to be renamed or deleted")
@@ -43,7 +42,7 @@ function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPo
 }
 
 /** The attachment has no rules of a family that it wants none of now. */
-function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Request[] {
+function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Iterable<Request> {
   const removal: Removal = { netfilter, rules: [], changes: [] }
   const { comment } = markOf(owner)
   for (const family of families) {
@@ -51,39 +50,43 @@ function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly
     const layout = layoutOf(family)
     planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
   }
-  return removal.changes
+  return inTurn(removal.changes)
 }
 
 /** For a pod that nobody knows yet, in a table that is as we left it. */
-function planNew(host: NetworkStack, owner: Owner, pod: PodPorts): Request[] {
+function planNew(host: NetworkStack, owner: Owner, pod: PodPorts): Iterable<Request> {
   const layout = layoutOf(pod.family)
   if (!isIntact(host.netfilter, layout)) return planWhole(host, owner, pod)
   const mark = markOf(owner)
-  return [...enterNew(layout, mark.comment, pod.mappings), ...appendRules(layout, mark, pod)]
+  return inTurn([enterNew(layout, mark.comment, pod.mappings), appendRules(layout, mark, pod)])
 }
 
-function planWhole(host: NetworkStack, owner: Owner, pod: PodPorts): Request[] {
+function planWhole(host: NetworkStack, owner: Owner, pod: PodPorts): Iterable<Request> {
   const layout = layoutOf(pod.family)
   refuseForeign(host.netfilter, layout)
   const mark = markOf(owner)
   const isOwn = ownedBy(owner, [pod.address])
   const [gone, others] = split(listPodRules(host.netfilter, layout), isOwn)
   const dead = findGoneClaimants(host, owner, pod, others)
-  const staying = others.filter((rule) => !dead.includes(rule))
-  return [
-    ...makeLayout(layout, pod.masquerade !== "none"),
-    ...planInheritance(host.netfilter, layout, staying),
-    ...deleteRules(layout, [...gone, ...dead]),
-    ...rebuild(layout, staying, mark.comment, pod.mappings),
-    ...appendRules(layout, mark, pod),
-  ]
+  const staying = others.filter((rule) => !dead.has(rule))
+  for (const rule of dead) gone.push(rule)
+  return inTurn([
+    makeLayout(layout, pod.masquerade !== "none"),
+    planInheritance(host.netfilter, layout, new Set(gone.map(({ handle }) => handle))),
+    deleteRules(layout, gone),
+    rebuild(layout, staying, mark.comment, pod.mappings),
+    appendRules(layout, mark, pod),
+  ])
 }
 
-function appendRules({ hostports, masquerading }: Layout, mark: RuleMark, pod: PodPorts): Request[] {
-  const changes: Request[] = []
-  for (const expressions of mappingRules(pod)) changes.push(appendRule(hostports, { expressions, ...mark }))
-  for (const expressions of masqueradeRules(pod)) changes.push(appendRule(masquerading, { expressions, ...mark }))
-  return changes
+function* appendRules({ hostports, masquerading }: Layout, mark: RuleMark, pod: PodPorts): Generator<Request> {
+  for (const mapping of pod.mappings) yield appendRule(hostports, { expressions: mappingRule(pod, mapping), ...mark })
+  for (const expressions of masqueradeRules(pod)) yield appendRule(masquerading, { expressions, ...mark })
+}
+
+/** All changes, part by part. */
+function* inTurn(parts: readonly Iterable<Request>[]): Generator<Request> {
+  for (const part of parts) yield* part
 }
 
 type Parts = readonly [those: PodRule[], others: PodRule[]]
@@ -102,29 +105,61 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
 export function removeHostports({ netfilter }: NetworkStack, owner: Owner): PodRule[] {
   const { comment } = markOf(owner)
   return remove(netfilter, (layout, removal) => {
-    removal.changes.push(...planIptablesRemoval(netfilter, layout, owner))
+    removal.changes.push(planIptablesRemoval(netfilter, layout, owner))
     if (isIndexed(netfilter, layout) && !isEntered(netfilter, layout, comment)) return
     planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
   })
 }
 
+/** Rules that GC removes in one transaction: what there is of a thousand pods has no room in a process all at once. */
+const AT_ONCE = 20_000
+
 /**
  * Removes the rules of this network's attachments that are not `valid`, or if that is not known of those that are certainly gone, and returns
- * them. The Go plugin's do not name their network.
+ * them, some thousands at a time, each lot as soon as it is removed. The Go plugin's do not name their network.
  */
-export function collectHostports(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): PodRule[] {
-  const { netfilter } = host
-  return remove(netfilter, (layout, removal) => {
-    const rules = listPodRules(netfilter, layout)
-    planRemoval(removal, layout, split(rules, staleAmong(rules, host, network, valid)))
-  })
+export function* collectHostports(
+  host: NetworkStack,
+  network: string,
+  valid: readonly Owner[] | undefined,
+): Generator<PodRule[]> {
+  let removed: PodRule[]
+  do {
+    removed = remove(host.netfilter, (layout, removal) => {
+      const room = AT_ONCE - removal.rules.length
+      const isStale = valid && isOutside(network, valid)
+      const stale = isStale
+        ? listSome(host, layout, isStale, room)
+        : findGone(listPodRules(host.netfilter, layout), host, network)
+      planCollection(removal, layout, stale.slice(0, room))
+    })
+    yield removed
+  } while (removed.length >= AT_ONCE)
+}
+
+function listSome(
+  { netfilter }: NetworkStack,
+  layout: Layout,
+  test: (rule: FoundRule) => boolean,
+  most: number,
+): PodRule[] {
+  return readPodRules(netfilter, layout, (rule, kept) => (kept < most && test(rule) ? briefly(rule) : undefined))
+}
+
+function planCollection(removal: Removal, layout: Layout, gone: PodRule[]): void {
+  if (gone.length === 0) return
+  const handles = new Set(gone.map(({ handle }) => handle))
+  const containers = new Set(gone.map(({ comment }) => comment))
+  const isRest = ({ handle, comment }: FoundRule) => containers.has(comment) && !handles.has(handle)
+  const read = (rule: FoundRule) => (isRest(rule) ? briefly(rule) : undefined)
+  planRemoval(removal, layout, [gone, readPodRules(removal.netfilter, layout, read)])
 }
 
 /** What is to be removed, and the changes that do it. */
 interface Removal {
   readonly netfilter: Conversation
   readonly rules: PodRule[]
-  readonly changes: Request[]
+  readonly changes: Iterable<Request>[]
 }
 
 function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): PodRule[] {
@@ -132,7 +167,7 @@ function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal
   cleanUp(netfilter, () => {
     removal = { netfilter, rules: [], changes: [] }
     for (const family of families) plan(layoutOf(family), removal)
-    return removal.changes
+    return inTurn(removal.changes)
   })
   return removal.rules
 }
@@ -140,11 +175,11 @@ function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal
 /** Adds the rules that go to the removal; `staying` are the others of their containers. */
 function planRemoval({ netfilter, rules, changes }: Removal, layout: Layout, [gone, staying]: Parts): void {
   if (gone.length === 0) return
-  rules.push(...gone)
-  changes.push(...deleteRules(layout, gone))
-  if (isIndexed(netfilter, layout)) changes.push(...leave(netfilter, layout, gone, staying))
+  for (const rule of gone) rules.push(rule)
+  changes.push(deleteRules(layout, gone))
+  if (isIndexed(netfilter, layout)) changes.push(leave(netfilter, layout, gone, staying))
 }
 
-function deleteRules({ table }: Layout, rules: readonly PodRule[]): Request[] {
-  return rules.map(({ chain, handle }) => deleteRule({ table, name: chain }, handle))
+function* deleteRules({ table }: Layout, rules: readonly PodRule[]): Generator<Request> {
+  for (const { chain, handle } of rules) yield deleteRule({ table, name: chain }, handle)
 }

@@ -1,25 +1,28 @@
 import type { Conversation, Request } from "../../netlink/conversation.ts"
 import { type Expression, type FoundExpression, targetIn } from "../../netlink/netfilter/expression.ts"
-import { appendRule, deleteRule, listRules } from "../../netlink/netfilter/rule.ts"
+import { readRule } from "../../netlink/netfilter/read-rule.ts"
+import { appendRule, deleteRule, type FoundRule, listRules } from "../../netlink/netfilter/rule.ts"
 import type { Layout } from "./layout.ts"
-import type { PodRule } from "./rule-list.ts"
+import { readPodRules } from "./rule-list.ts"
 
 /**
- * Changes that give the Go plugin's rules the conditions that stand before its jump to them all, which is about to be written anew without.
- * Conditions of kinds that are not known here are lost, as they are at an ADD of its own that has none.
+ * Changes that give the Go plugin's rules, but those that are about to go, the conditions that stand before its jump to them all, which is
+ * about to be written anew without. Conditions of kinds that are not known here are lost, as they are at an ADD of its own that has none.
  */
-export function planInheritance(netfilter: Conversation, layout: Layout, rules: readonly PodRule[]): Request[] {
+export function planInheritance(netfilter: Conversation, layout: Layout, gone: ReadonlySet<bigint>): Iterable<Request> {
   const conditions = sharedConditions(netfilter, layout)
   if (conditions.length === 0) return []
-  const changes: Request[] = []
-  for (const rule of rules) {
-    const steps = rule.expressions()
-    if (rule.note !== undefined || !rule.reading.to || !areKnown(steps)) continue
-    const chain = { table: layout.table, name: rule.chain }
-    changes.push(deleteRule(chain, rule.handle))
-    changes.push(appendRule(chain, { expressions: [...conditions, ...steps], comment: rule.comment }))
-  }
-  return changes
+  return readPodRules(netfilter, layout, (rule) => {
+    return rule.note !== undefined || gone.has(rule.handle) ? undefined : inherit(layout, rule, conditions)
+  }).flat()
+}
+
+function inherit({ table }: Layout, rule: FoundRule, conditions: readonly Expression[]): Request[] | undefined {
+  const steps = rule.expressions()
+  if (!readRule(steps).to || !areKnown(steps)) return undefined
+  const chain = { table, name: rule.chain }
+  const expressions = [...conditions, ...steps]
+  return [deleteRule(chain, rule.handle), appendRule(chain, { expressions, comment: rule.comment })]
 }
 
 /** What a packet has to be before the Go plugin asks whether it is for this host. */

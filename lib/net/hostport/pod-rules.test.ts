@@ -1,11 +1,12 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { type Address, bits, parseAddress } from "../../ip/address.ts"
-import { parsePrefix } from "../../ip/prefix.ts"
+import { type Prefix, parsePrefix } from "../../ip/prefix.ts"
 import { readRule } from "../../netlink/netfilter/read-rule.ts"
+import type { Match } from "../packet-match.ts"
 import type { PortMapping, Protocol } from "../port-mapping.ts"
 import { protocols } from "../port-mapping.ts"
-import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
+import { mappingRule, masqueradeRules, type PodPorts } from "./pod-rules.ts"
 
 function ip(text: string): Address {
   const address = parseAddress(text)
@@ -13,7 +14,20 @@ function ip(text: string): Address {
   return address
 }
 
-const pod: PodPorts = { family: 4, address: ip("10.1.0.2"), mappings: [], conditions: [], masquerade: "needed" }
+function network(text: string): Prefix {
+  const prefix = parsePrefix(text)
+  if (!prefix) throw new Error(text)
+  return prefix
+}
+
+const pod: PodPorts = {
+  family: 4,
+  address: ip("10.1.0.2"),
+  network: network("10.1.0.2/24"),
+  mappings: [],
+  conditions: [],
+  masquerade: "needed",
+}
 
 const anyAddress = (family: 4 | 6) =>
   fc.bigInt({ min: 1n, max: 2n ** BigInt(bits(family)) - 1n }).map((value): Address => ({ family, value }))
@@ -22,7 +36,7 @@ const podOf = (family: 4 | 6) =>
   fc.record({
     address: anyAddress(family),
     hostIp: fc.option(anyAddress(family), { nil: undefined }),
-    protocol: fc.constantFrom<Protocol>("tcp", "udp", "sctp"),
+    protocol: fc.constantFrom<Protocol>("tcp", "udp", "sctp", "dccp", "udplite"),
     hostPort: fc.integer({ min: 1, max: 65535 }),
     containerPort: fc.integer({ min: 1, max: 65535 }),
   })
@@ -30,7 +44,7 @@ const podOf = (family: 4 | 6) =>
 test("a rule for a port is read back as what it was made from", () => {
   fc.assert(
     fc.property(fc.oneof(podOf(4), podOf(6)), ({ address, ...mapping }) => {
-      const [steps = []] = mappingRules({ ...pod, family: address.family, address, mappings: [mapping] })
+      const steps = mappingRule({ ...pod, family: address.family, address }, mapping)
       expect(readRule(steps)).toEqual({
         protocol: protocols[mapping.protocol],
         destinationPort: mapping.hostPort,
@@ -43,32 +57,32 @@ test("a rule for a port is read back as what it was made from", () => {
 })
 
 test("conditions come first and are not taken for the address that the mapping is for", () => {
-  const prefix = parsePrefix("192.0.2.0/24")
-  if (!prefix) throw new Error("no prefix")
+  const prefix = network("192.0.2.0/24")
   const mapping: PortMapping = { protocol: "tcp", hostPort: 1, containerPort: 2 }
-  const [steps = []] = mappingRules({
-    ...pod,
-    mappings: [mapping],
-    conditions: [
-      { field: "daddr", prefix, not: false },
-      { field: "saddr", prefix, not: true },
-    ],
-  })
+  const conditions: Match[] = [
+    { field: "daddr", prefix, not: false },
+    { field: "saddr", prefix, not: true },
+  ]
+  const steps = mappingRule({ ...pod, conditions }, mapping)
   expect(steps.slice(0, 4).map(({ name }) => name)).toEqual(["payload", "cmp", "payload", "cmp"])
   expect(readRule(steps)).not.toHaveProperty("destination")
 })
 
 describe("masquerading", () => {
   test.each([
-    [4, "none", 0],
-    [4, "needed", 2],
-    [4, "all", 3],
-    [6, "none", 0],
-    [6, "needed", 1],
-    [6, "all", 2],
-  ] as const)("IPv%i, %s: %i rules", (family, masquerade, count) => {
-    const address = ip(family === 4 ? "10.1.0.2" : "fd00::2")
-    const rules = masqueradeRules({ ...pod, family, address, masquerade })
+    ["10.1.0.2/24", "none", 0],
+    ["10.1.0.2/24", "needed", 2],
+    ["10.1.0.2/32", "needed", 2],
+    ["10.1.0.2/0", "needed", 2],
+    ["10.1.0.2/24", "all", 3],
+    ["fd00::2/64", "none", 0],
+    ["fd00::2/64", "needed", 1],
+    ["fd00::2/128", "needed", 1],
+    ["fd00::2/64", "all", 2],
+  ] as const)("%s, %s: %i rules", (text, masquerade, count) => {
+    const own = network(text)
+    const { address } = own
+    const rules = masqueradeRules({ ...pod, family: address.family, address, network: own, masquerade })
     expect(rules).toHaveLength(count)
     for (const steps of rules) expect(readRule(steps)).toEqual({ destination: address })
   })

@@ -1,37 +1,56 @@
 import { type Address, sameAddress } from "../../ip/address.ts"
 import type { Conversation } from "../../netlink/conversation.ts"
 import { type RuleReading, readRule } from "../../netlink/netfilter/read-rule.ts"
-import { type FoundRule, listTableRules } from "../../netlink/netfilter/rule.ts"
+import { type FoundRule, readTableRules } from "../../netlink/netfilter/rule.ts"
 import type { Owner } from "../names.ts"
 import { onlyAddress, type PortMapping, protocols } from "../port-mapping.ts"
 import type { Layout } from "./layout.ts"
 import { markOf } from "./marks.ts"
 
-/** A rule of some pod, by whichever implementation. */
-export interface PodRule extends FoundRule {
-  /** Read when it is first asked for: of a thousand pods' rules most calls need their own alone. */
+/** What matters of a rule of some pod, by whichever implementation. A pod may have tens of thousands, so the steps are not kept. */
+export interface PodRule extends Pick<FoundRule, "handle" | "chain" | "comment" | "note"> {
   readonly reading: RuleReading
 }
 
-/** The rules of all pods, or of one container's: those in the chains for them, without the shared ones. */
-export function listPodRules(netfilter: Conversation, layout: Layout, comment = ""): PodRule[] {
-  const chains = podChains(layout)
-  const rules: PodRule[] = []
-  for (const rule of listTableRules(netfilter, layout.table, comment)) {
-    if (chains.includes(rule.chain)) rules.push(readLater(rule))
-  }
-  return rules
+/** The rules of all pods, or of those whose ids begin with `prefix`: those in the chains for them, without the shared ones. */
+export function listPodRules(netfilter: Conversation, layout: Layout, prefix = ""): PodRule[] {
+  let before: PodRule | undefined
+  return readPodRules(
+    netfilter,
+    layout,
+    (rule) => {
+      before = briefly(rule, before)
+      return before
+    },
+    prefix,
+  )
 }
 
-function readLater(rule: FoundRule): PodRule {
-  let reading: RuleReading | undefined
-  return {
-    ...rule,
-    get reading() {
-      reading ??= readRule(rule.expressions())
-      return reading
-    },
+/** Of the rules that listPodRules() lists, what `read` makes of each; those that it makes nothing of are left out. */
+export function readPodRules<Value>(
+  netfilter: Conversation,
+  layout: Layout,
+  read: (rule: FoundRule, kept: number) => Value | undefined,
+  prefix = "",
+): Value[] {
+  const chains = podChains(layout)
+  return readTableRules(
+    netfilter,
+    layout.table,
+    (rule, kept) => (chains.includes(rule.chain) ? read(rule, kept) : undefined),
+    prefix,
+  )
+}
+
+/** The rule, with the texts and the address of the one before where they are the same, as they mostly are: so they are kept once. */
+export function briefly({ handle, chain, comment, note, expressions }: FoundRule, before?: PodRule): PodRule {
+  const read = readRule(expressions())
+  const to = before?.reading.to
+  const reading = to && read.to && sameAddress(to, read.to) ? { ...read, to } : read
+  if (before?.comment !== comment || before?.note !== note || before?.chain !== chain) {
+    return { handle, chain, comment, note, reading }
   }
+  return { handle, chain: before.chain, comment: before.comment, note: before.note, reading }
 }
 
 function podChains({ hostports, hostIpHostports, masquerading }: Layout): string[] {

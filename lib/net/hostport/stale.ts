@@ -1,4 +1,5 @@
 import { formatAddress } from "../../ip/address.ts"
+import type { FoundRule } from "../../netlink/netfilter/rule.ts"
 import { readLiveAddresses } from "../live-addresses.ts"
 import { readLivingOwners } from "../living.ts"
 import type { Owner } from "../names.ts"
@@ -6,34 +7,32 @@ import type { NetworkStack } from "../stack.ts"
 import { isNoteOf, markOf, type RuleMark } from "./marks.ts"
 import type { PodRule } from "./rule-list.ts"
 
-/**
- * Tells which of the rules are those of the network's attachments that are not `valid`, or if that is not known of those that are certainly
- * gone.
- */
-export function staleAmong(
-  rules: readonly PodRule[],
-  host: NetworkStack,
+/** Tells which rules are those of the network's attachments that are not among `owners`. */
+export function isOutside(
   network: string,
-  valid: readonly Owner[] | undefined,
-): (rule: PodRule) => boolean {
-  const living = valid ?? readLivingOwners(host) // after the rules, of which each is younger than its pod's interface
-  if (!living) return () => false
-  const marks = new Set(living.map((owner) => keyOf(markOf(owner))))
-  const isStale = ({ comment = "", note }: PodRule) =>
+  owners: readonly Owner[],
+): (rule: Pick<FoundRule, "comment" | "note">) => boolean {
+  const marks = new Set(owners.map((owner) => keyOf(markOf(owner))))
+  return ({ comment = "", note }) =>
     note !== undefined && isNoteOf(network, note) && !marks.has(keyOf({ comment, note }))
-  return valid || !rules.some(isStale) ? isStale : withoutAddress(rules.filter(isStale))
+}
+
+/** Returns those of all rules that are of the network's attachments that are certainly gone. */
+export function findGone(rules: readonly PodRule[], host: NetworkStack, network: string): PodRule[] {
+  const living = readLivingOwners(host) // after the rules, of which each is younger than its pod's interface
+  const unknown = living ? rules.filter(isOutside(network, living)) : []
+  return unknown.length > 0 ? withoutAddress(unknown) : []
 }
 
 /** Those of the rules whose pod has no address any more: not every pod that ports lead to hangs on a veth. */
-function withoutAddress(rules: readonly PodRule[]): (rule: PodRule) => boolean {
+function withoutAddress(rules: readonly PodRule[]): PodRule[] {
   const addresses = readLiveAddresses()
-  if (!addresses) return () => false
+  if (!addresses) return []
   const living = new Set<string>()
   for (const { comment = "", note = "", reading } of rules) {
     if (reading.to && addresses.has(formatAddress(reading.to))) living.add(keyOf({ comment, note }))
   }
-  const stale = new Set(rules.filter(({ comment = "", note = "" }) => !living.has(keyOf({ comment, note }))))
-  return (rule) => stale.has(rule)
+  return rules.filter(({ comment = "", note = "" }) => !living.has(keyOf({ comment, note })))
 }
 
 function keyOf({ comment, note }: RuleMark): string {

@@ -1,16 +1,16 @@
 import type { Conversation } from "../../netlink/conversation.ts"
-import { type Expression, sameExpressions, targetIn } from "../../netlink/netfilter/expression.ts"
-import { listRules } from "../../netlink/netfilter/rule.ts"
+import { type FoundExpression, sameExpressions, targetIn } from "../../netlink/netfilter/expression.ts"
+import { type FoundRule, listRules } from "../../netlink/netfilter/rule.ts"
 import { formatChain, formatTable } from "../../netlink/netfilter/ruleset.ts"
 import { retried } from "../../netlink/netfilter/transaction.ts"
 import type { Owner } from "../names.ts"
-import { formatHostPort } from "../port-mapping.ts"
+import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
 import type { NetworkStack } from "../stack.ts"
 import { isMappedByIptables } from "./iptables-hostport.ts"
 import { type Layout, layoutOf } from "./layout.ts"
 import { commentOf } from "./marks.ts"
-import { mappingRules, masqueradeRules, type PodPorts } from "./pod-rules.ts"
-import { listPodRules, ownedBy, type PodRule } from "./rule-list.ts"
+import { mappingRule, masqueradeRules, type PodPorts } from "./pod-rules.ts"
+import { briefly, ownedBy, type PodRule, readPodRules } from "./rule-list.ts"
 
 /**
  * What differs from what ensureHostports() leaves, the first thing found; undefined if nothing does. Rules of the Go plugin, by
@@ -22,7 +22,7 @@ export function findDifference(host: NetworkStack, owner: Owner, pod: PodPorts):
 
 function differenceIn(netfilter: Conversation, owner: Owner, pod: PodPorts): string | undefined {
   const layout = layoutOf(pod.family)
-  const own = listPodRules(netfilter, layout, commentOf(owner.containerId)).filter(ownedBy(owner, [pod.address]))
+  const own = listOwnRules(netfilter, layout, owner, pod)
   if (own.length === 0 && isMappedByIptables(netfilter, layout, owner)) return undefined
   return (
     differenceInMappings(layout, pod, own) ??
@@ -31,32 +31,68 @@ function differenceIn(netfilter: Conversation, owner: Owner, pod: PodPorts): str
   )
 }
 
-function differenceInMappings(layout: Layout, pod: PodPorts, own: readonly PodRule[]): string | undefined {
-  const rest = own.filter(({ chain }) => chain !== layout.masquerading.name)
-  const withConditions = mappingRules(pod)
-  const without = mappingRules({ ...pod, conditions: [] }) // where the Go plugin has them in its shared rules
-  for (const [index, mapping] of pod.mappings.entries()) {
-    const isIt = (rule: PodRule) =>
-      isRule(rule, withConditions[index]) || (rule.note === undefined && isRule(rule, without[index]))
-    const at = rest.findIndex(isIt)
-    if (at < 0) return `the rule for host port ${formatHostPort(mapping)} is missing in ${formatTable(layout.table)}`
-    rest.splice(at, 1)
+/** One of the attachment's rules. */
+interface OwnRule extends PodRule {
+  /** The mappings that it makes, each by itself: one, unless the same is wanted twice. */
+  readonly makes: readonly PortMapping[]
+  /** Which of masqueradeRules() it is, or -1. */
+  readonly masquerades: number
+}
+
+/** Compares each rule as it is read: so thousands need not be kept with all their steps. */
+function listOwnRules(netfilter: Conversation, layout: Layout, owner: Owner, pod: PodPorts): OwnRule[] {
+  const isOwn = ownedBy(owner, [pod.address])
+  const mappings = groupByPort(pod.mappings, ({ protocol, hostPort }) => portKey(protocols[protocol], hostPort))
+  const masquerading = masqueradeRules(pod)
+  const read = (rule: FoundRule): OwnRule | undefined => {
+    const steps = rule.expressions()
+    const brief = briefly({ ...rule, expressions: () => steps })
+    if (!isOwn(brief)) return undefined
+    const { protocol = 0, destinationPort = 0 } = brief.reading
+    return {
+      ...brief,
+      makes: (mappings.get(portKey(protocol, destinationPort)) ?? []).filter((mapping) =>
+        isMapping(rule, steps, pod, mapping),
+      ),
+      masquerades: masquerading.findIndex((wanted) => sameExpressions(steps, wanted)),
+    }
   }
-  const [more] = rest
+  return readPodRules(netfilter, layout, read, commentOf(owner.containerId))
+}
+
+function isMapping(
+  { note }: FoundRule,
+  steps: readonly FoundExpression[],
+  pod: PodPorts,
+  mapping: PortMapping,
+): boolean {
+  if (sameExpressions(steps, mappingRule(pod, mapping))) return true
+  // The Go plugin has the conditions in its shared rules.
+  return note === undefined && sameExpressions(steps, mappingRule({ ...pod, conditions: [] }, mapping))
+}
+
+function differenceInMappings(layout: Layout, pod: PodPorts, own: readonly OwnRule[]): string | undefined {
+  const made = new Set<PortMapping>()
+  let more: OwnRule | undefined
+  for (const rule of own) {
+    if (rule.chain === layout.masquerading.name) continue
+    const mapping = rule.makes.find((each) => !made.has(each))
+    if (mapping) made.add(mapping)
+    else more ??= rule
+  }
+  const missing = pod.mappings.find((mapping) => !made.has(mapping))
+  if (missing) return `the rule for host port ${formatHostPort(missing)} is missing in ${formatTable(layout.table)}`
   return more && `there is a rule too many for ${describe(more)} in ${formatTable(layout.table)}`
 }
 
 /** The Go plugin's rules differ from version to version: of them it is enough that there are some. */
-function differenceInMasquerade({ masquerading }: Layout, pod: PodPorts, own: readonly PodRule[]): string | undefined {
-  const rest = own.filter(({ chain }) => chain === masquerading.name)
-  const wanted = masqueradeRules(pod)
-  if (rest.length > 0 && wanted.length > 0 && rest.every(({ note }) => note === undefined)) return undefined
-  for (const expressions of wanted) {
-    const at = rest.findIndex((rule) => isRule(rule, expressions))
-    if (at < 0) return `a rule is missing in ${formatChain(masquerading)}`
-    rest.splice(at, 1)
-  }
-  return rest.length > 0 ? `there is a rule too many in ${formatChain(masquerading)}` : undefined
+function differenceInMasquerade({ masquerading }: Layout, pod: PodPorts, own: readonly OwnRule[]): string | undefined {
+  const found = own.filter(({ chain }) => chain === masquerading.name)
+  const wanted = masqueradeRules(pod).length
+  if (found.length > 0 && wanted > 0 && found.every(({ note }) => note === undefined)) return undefined
+  const made = new Set(found.map(({ masquerades }) => masquerades).filter((index) => index >= 0))
+  if (made.size < wanted) return `a rule is missing in ${formatChain(masquerading)}`
+  return found.length > made.size ? `there is a rule too many in ${formatChain(masquerading)}` : undefined
 }
 
 function differenceInShared(netfilter: Conversation, { shared }: Layout): string | undefined {
@@ -67,10 +103,6 @@ function differenceInShared(netfilter: Conversation, { shared }: Layout): string
     }
   }
   return undefined
-}
-
-function isRule(rule: PodRule, expressions: readonly Expression[] | undefined): boolean {
-  return expressions !== undefined && sameExpressions(rule.expressions(), expressions)
 }
 
 function describe({ reading: { protocol, destinationPort } }: PodRule): string {

@@ -80,31 +80,47 @@ export function flushChain({ table, name }: ChainKey): Request {
  * KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals.
  */
 export function listRules(kernel: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  return dumpRules(kernel, table, name, prefix)
+  return dumpRules(kernel, { table, chain: name, prefix }, (rule) => rule)
 }
 
-/** As listRules, of all the table's chains. */
-export function listTableRules(kernel: Conversation, table: Table, prefix = ""): FoundRule[] {
-  return dumpRules(kernel, table, undefined, prefix)
+/** As listRules, of all the table's chains, and of each rule only what `read` makes of it; those that it makes nothing of are left out. */
+export function readTableRules<Value>(
+  kernel: Conversation,
+  table: Table,
+  read: (rule: FoundRule, kept: number) => Value | undefined,
+  prefix = "",
+): Value[] {
+  return dumpRules(kernel, { table, prefix }, read)
+}
+
+interface Wanted {
+  readonly table: Table
+  readonly chain?: string
+  readonly prefix: string
 }
 
 const NFTA_RULE_USERDATA = 7
 const NOTHING = new Uint8Array()
 
-function dumpRules(kernel: Conversation, table: Table, chain: string | undefined, prefix: string): FoundRule[] {
+function dumpRules<Value>(
+  kernel: Conversation,
+  { table, chain, prefix }: Wanted,
+  read: (rule: FoundRule, kept: number) => Value | undefined,
+): Value[] {
   const asked = `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`
   const test = commentTest(prefix)
-  const { messages, partial } = kernel.dump(
-    {
-      asked,
-      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-      write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
-    },
+  const request: Request = {
+    asked,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
+  }
+  const { values, partial } = kernel.collect(request, (message, kept) => {
     // Most rules are somebody else's: they are not decoded.
-    ({ payload }) => prefix === "" || test(findAttribute(payload.subarray(HEADER), NFTA_RULE_USERDATA) ?? NOTHING),
-  )
+    const data = prefix === "" || findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER)
+    return data === true || test(data ?? NOTHING) ? read(decodeRule(message), kept) : undefined
+  })
   if (partial) throw new KernelError("ERESTART", asked)
-  return messages.map(decodeRule)
+  return values
 }
 
 /** The rule an NFT_MSG_NEWRULE describes. Throws WireError, its steps when they are asked for. */

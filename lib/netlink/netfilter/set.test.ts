@@ -37,15 +37,23 @@ describe("what nft 1.0.6 sends", () => {
   })
 
   test("for `add element ip t claims { tcp . 8080 }`", () => {
-    expect(body(createElements(claims, [TCP_8080]))).toBe(
+    expect([...createElements(claims, [TCP_8080])].map(body)).toEqual([
       hex(`02000000 ${TABLE} ${CLAIMS} 18000380 14000180 10000180 0c000100 06000000 1f900000`),
-    )
+    ])
   })
 })
 
 test("an element that may be missing is added before it is deleted, for to delete it otherwise fails", () => {
-  expect(removeElements(claims, [TCP_8080]).map(({ type }) => type & 0xff)).toEqual([12, 14])
-  expect(removeElements(claims, [])).toEqual([])
+  expect([...removeElements(claims, [TCP_8080])].map(({ type }) => type & 0xff)).toEqual([12, 14])
+  expect([...removeElements(claims, [])]).toEqual([])
+})
+
+test("as many elements as there are ports, twice over, are added and removed by lists that each fit a message", () => {
+  const keys = Array.from({ length: 2 * 65536 }, (_, n) => Uint8Array.of(6 + (n >> 16), 0, 0, 0, n >> 8, n, 0, 0))
+  const added = [...createElements(claims, keys)].map(body)
+  for (const text of added) expect(text.length / 2).toBeLessThan(65536)
+  expect(added.join("").split("0c000100").length - 1).toBe(keys.length)
+  expect([...removeElements(claims, keys)].map(body)).toHaveLength(2 * added.length)
 })
 
 test("a set is emptied by deleting no element in particular", () => {

@@ -63,29 +63,26 @@ export function ensureSet(wanted: NamedSet): Request {
   }
 }
 
-/** Change for transact(): the set has these elements too. EEXIST where it had one of them. */
-export function createElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
-  return elementRequest(target, keys, {
+/** Changes for transact(): the set has these elements too. EEXIST where it had one of them. */
+export function createElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
+  const message = MSG.NEWSETELEM
+  return elementRequests(target, keys, {
     asked: `add to ${formatSet(target)}`,
-    message: MSG.NEWSETELEM,
+    message,
     flags: NLM_F_CREATE | NLM_F_EXCL,
   })
 }
 
-/** Change for transact(): the set has these elements too. */
-export function ensureElements(target: NamedSet, keys: readonly Uint8Array[]): Request {
-  return elementRequest(target, keys, {
-    asked: `add to ${formatSet(target)}`,
-    message: MSG.NEWSETELEM,
-    flags: NLM_F_CREATE,
-  })
+/** Changes for transact(): the set has these elements too. */
+export function ensureElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
+  const message = MSG.NEWSETELEM
+  return elementRequests(target, keys, { asked: `add to ${formatSet(target)}`, message, flags: NLM_F_CREATE })
 }
 
 /** Changes for transact(): the set has none of these elements; it need not have had them. */
-export function removeElements(target: NamedSet, keys: readonly Uint8Array[]): Request[] {
-  if (keys.length === 0) return []
-  const asked = `remove from ${formatSet(target)}`
-  return [ensureElements(target, keys), elementRequest(target, keys, { asked, message: MSG.DELSETELEM })]
+export function* removeElements(target: NamedSet, keys: Iterable<Uint8Array>): Generator<Request> {
+  yield* ensureElements(target, keys)
+  yield* elementRequests(target, keys, { asked: `remove from ${formatSet(target)}`, message: MSG.DELSETELEM })
 }
 
 /** Change for transact(): the set, which must exist, is empty. */
@@ -108,6 +105,21 @@ interface ElementRequest {
   readonly asked: string
   readonly message: number
   readonly flags?: number
+}
+
+/** Elements in one message, of those that the list's length in 16 bits leaves room for: 2,730 of the longest. */
+const PER_MESSAGE = 1000
+
+/** One request for as many of the keys as a message has room for, then the next. */
+function* elementRequests(set: NamedSet, keys: Iterable<Uint8Array>, request: ElementRequest): Generator<Request> {
+  let some: Uint8Array[] = []
+  for (const key of keys) {
+    some.push(key)
+    if (some.length < PER_MESSAGE) continue
+    yield elementRequest(set, some, request)
+    some = []
+  }
+  if (some.length > 0) yield elementRequest(set, some, request)
 }
 
 /** Undefined keys are all of the set's. */

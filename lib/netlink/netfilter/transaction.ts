@@ -13,14 +13,14 @@ const ATTEMPTS = 200
 
 /**
  * Changes the ruleset in one transaction: all that `plan` returns, or nothing. What `plan` reads is what the changes apply to: if
- * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent where it wants no change.
+ * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent where it wants no change. Changes
+ * that come from a generator are made one by one as they are written: so tens of thousands take little room.
  * Throws the KernelError of the first change that is refused; ERESTART where others never cease to change the ruleset.
  */
-export function transact(netfilter: Conversation, plan: () => readonly Request[]): void {
+export function transact(netfilter: Conversation, plan: () => Iterable<Request>): void {
   retried(() => {
     const generation = readGeneration(netfilter)
-    const changes = plan()
-    if (changes.length > 0) netfilter.performTogether(begin(generation), changes, end)
+    netfilter.performTogether(begin(generation), plan(), end)
   })
 }
 
@@ -36,7 +36,7 @@ export function retried<Value>(attempt: () => Value): Value {
 }
 
 /** As transact(), where all changes are removals: of a kernel without nf_tables there is nothing to remove. */
-export function cleanUp(netfilter: Conversation, plan: () => readonly Request[]): void {
+export function cleanUp(netfilter: Conversation, plan: () => Iterable<Request>): void {
   try {
     transact(netfilter, plan)
   } catch (error) {
