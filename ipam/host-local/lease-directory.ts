@@ -1,6 +1,6 @@
 import { CniError, code } from "../../lib/cni/errors.ts"
 import { unlessMissing } from "../../lib/sys/file.ts"
-import { fileStatus, linkStatus } from "../../lib/sys/file-status.ts"
+import { fileStatus, linkStatus, S_IFLNK } from "../../lib/sys/file-status.ts"
 import type { LeasePlace } from "./config.ts"
 
 export function leaseDirectory({ dataDir, network }: LeasePlace): string {
@@ -14,7 +14,8 @@ export function lockPath(directory: string): string {
 /** The path, or the nearest directory above it that is there. Throws where a symbolic link on the way leads nowhere. */
 export function nearestExisting(path: string): string {
   if (path === "" || unlessMissing(() => fileStatus(path))) return path || "/"
-  if (unlessMissing(() => linkStatus(path))) {
+  // A directory that is there by now was made by another process meanwhile.
+  if (unlessMissing(() => linkStatus(path))?.type === S_IFLNK) {
     throw new CniError(
       code.file,
       `cannot use ${path}: it is a symbolic link that leads nowhere`,

@@ -19,6 +19,7 @@ export interface FileStatus {
 
 export const S_IFDIR = 0o040000
 export const S_IFREG = 0o100000
+export const S_IFLNK = 0o120000
 const S_IFMT = 0o170000
 
 /** Follows symbolic links. Throws SystemError, ENOENT if there is none. */
