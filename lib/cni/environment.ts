@@ -108,19 +108,11 @@ export function ifnameProblem(name: string): string | undefined {
   if (name === "") return "interface name is empty"
   if (host.encode(name).length > 15) return "interface name is too long: at most 15 bytes"
   if (name === "." || name === "..") return "interface name is . or .."
-  if (name.includes("/") || name.includes(":") || hasSpace(name)) {
+  if (name.includes("/") || name.includes(":") || /[\s\u0085]/.test(name)) {
     return "interface name contains / or : or whitespace"
   }
   if (RESERVED.includes(name)) return `no interface can be called ${name}: the kernel's settings for all are`
   if (name.includes("%")) return "interface name contains %"
   if (name.includes("\0")) return "interface name contains a NUL byte"
   return undefined
-}
-
-/** A regular expression with the same meaning would take a fresh process a quarter of a millisecond. */
-function hasSpace(name: string): boolean {
-  for (const char of name) {
-    if (char.trim() === "" || char === "\u0085") return true
-  }
-  return false
 }
