@@ -150,7 +150,7 @@ describe("GC, after a pod's namespace went without DEL", () => {
   test("there was something left of it", () => {
     expect(text("leases of three")).toContain("10.9.0.4")
     expect(ifbs("ifbs of three")).toEqual([expect.stringMatching(/^bwp/)])
-    expect(rules("ruleset of three", "dnat", "10.9.0.4")).toHaveLength(1)
+    expect(rules("ruleset of three", '"dnat":', "10.9.0.4")).toHaveLength(1)
   })
 
   test("takes back the lease, the rules and the ifb, and leaves the other pod's", () => {
