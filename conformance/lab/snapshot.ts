@@ -21,7 +21,7 @@ export interface NodeSnapshot extends NamespaceSnapshot {
 
 /**
  * Everything that "the node exactly as it was" means, to be compared with toEqual. Left out is what the kernel
- * changes by itself or later: counters, timers, lifetimes, carrier and its consequences (operational state,
+ * changes by itself or later: counters, timers, lifetimes, what a bridge has learned, carrier and its consequences (operational state,
  * IPv6 link-local addresses and routes) and what a bridge can offload, which follows its ports. All pods unless said.
  */
 export function snapshot(node: Node, pods = node.pods): NodeSnapshot {
@@ -67,7 +67,7 @@ function parsed(text: string): unknown {
 }
 
 const VOLATILE_KEY =
-  /_timer$|_life_time$|^(operstate|tentative|expires|handle|packets|bytes|metainfo|cache|tso_max_size)$/
+  /_timer$|_life_time$|^(operstate|tentative|expires|handle|packets|bytes|metainfo|cache|tso_max_size|fdb_n_learned)$/
 const VOLATILE_FLAG = new Set(["NO-CARRIER", "LOWER_UP", "linkdown"])
 
 function steady(value: unknown): unknown {

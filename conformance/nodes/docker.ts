@@ -49,9 +49,14 @@ function environment(socket: string): Record<string, string> {
 
 const WAIT_UNTIL_READY = 'for _ in {1..200}; do [ -S "$0" ] && exit; sleep 0.1; done; exit 1'
 
+/** Debian 12's adjusts its own score unless told not to, which not every machine allows; Debian 13's knows no such flag. */
+const DOCKERD = 'exec dockerd $(dockerd --help | grep -q oom-score-adjust && echo --oom-score-adjust=0) "$@"'
+
 /** The images lie beside the socket rather than in memory, as the machine's own /var/lib does. */
 function daemon(directory: string, socket: string, cgroup: string): string[] {
   return [
+    ...BASH,
+    DOCKERD,
     "dockerd",
     `--host=unix://${socket}`,
     `--data-root=${join(directory, "docker")}`,
@@ -59,7 +64,6 @@ function daemon(directory: string, socket: string, cgroup: string): string[] {
     "--pidfile=/run/docker.pid",
     `--cgroup-parent=${cgroup}`,
     "--default-cgroupns-mode=private",
-    "--oom-score-adjust=0",
     "--bridge=none",
     "--iptables=false",
     "--ip6tables=false",
