@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { NetworkList } from "../lab/cnitool.ts"
+import { binDirectory } from "../lab/executables.ts"
 import { Machine } from "../lab/machine.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
@@ -63,6 +64,17 @@ export class ClusterNode {
   async settle(): Promise<void> {
     await this.containerd.runPod({ port_mappings: [{ container_port: 8080, host_port: 1 }] })
     this.containerd.removePods()
+  }
+
+  /** Has the plugins remove what is no pod's, as runtimes do that know GC: containerd does from 2.0 on. */
+  collect(): void {
+    const { name, plugins } = PODNET
+    for (const plugin of plugins) {
+      const program = join(binDirectory(), plugin.type)
+      const call = ["env", "CNI_COMMAND=GC", `CNI_PATH=${binDirectory()}`, program]
+      const stdin = JSON.stringify({ ...plugin, name, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] })
+      output(this.containerd.machine.inside(call), { stdin })
+    }
   }
 
   /** Every address that is leased on the node. */

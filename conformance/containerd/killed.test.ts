@@ -35,6 +35,8 @@ test.each(["bridge", "portmap", "bandwidth"])(
     await Promise.all(starting)
     await containerd.start()
     containerd.removePods()
+    // Debian 13's containerd (1.7) forgets pods that it was making when it was killed, so that no DEL comes for them.
+    if (plugins.abandoned().length > 0) node.collect()
     expect(node.snapshot()).toEqual(before)
   },
 )

@@ -33,6 +33,14 @@ exec ${join(binDirectory(), name)}
     }
   }
 
+  /** The containers that were added since then and that nobody deleted. */
+  abandoned(): string[] {
+    const calls = this.calls()
+    const idsOf = (command: string) => calls.filter((call) => call.command === command).map((call) => call.containerId)
+    const deleted = idsOf("DEL")
+    return idsOf("ADD").filter((id) => !deleted.includes(id))
+  }
+
   /** What was called since the record was last forgotten. */
   calls(): RecordedCall[] {
     const lines = existsSync(this.#record) ? readFileSync(this.#record, "utf8").split("\n").filter(Boolean) : []
