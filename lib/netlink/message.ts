@@ -56,10 +56,11 @@ export function writeMessage(
 export function decodeMessages(datagram: Uint8Array): Message[] {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
   const messages: Message[] = []
-  for (let at = 0; at < datagram.length; ) {
-    if (at + HEADER > datagram.length) throw new WireError("message header cut short", datagram.byteOffset + at)
+  const end = datagram.length
+  for (let at = 0; at < end; ) {
+    if (at + HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
     const length = view.getUint32(at, true)
-    if (length < HEADER || at + length > datagram.length)
+    if (length < HEADER || at + length > end)
       throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
     messages.push({
       type: view.getUint16(at + 4, true),
