@@ -212,7 +212,7 @@ export class LeaseStore implements Disposable {
   /** They hold nothing any more. */
   #forget(owners: readonly Owner[]): void {
     if (owners.length === 0) return
-    for (const owner of owners) this.#leases?.set(owner, [])
+    this.#leases?.drop(owners)
     this.#tryIndexing(() => this.#index.drop(owners))
   }
 

@@ -38,12 +38,20 @@ export class Leases {
 
   /** Makes these the owner's only leases. */
   set(owner: Owner, names: readonly LeaseName[]): void {
-    const others = [...this.in(bucketOf(owner))].filter(([other]) => other !== owner)
-    this.#pairs.set(
-      bucketOf(owner),
-      others.flatMap(([other, held]) => held.flatMap((name) => [other, name])),
-    )
+    this.drop([owner])
     for (const name of names) this.add(owner, name)
+  }
+
+  /** Forgets the owners; goes through each part once. */
+  drop(owners: readonly Owner[]): void {
+    const gone = new Set(owners)
+    for (const bucket of new Set(owners.map(bucketOf))) {
+      const others = [...this.in(bucket)].filter(([owner]) => !gone.has(owner))
+      this.#pairs.set(
+        bucket,
+        others.flatMap(([owner, held]) => held.flatMap((name) => [owner, name])),
+      )
+    }
   }
 
   /** The owners that `select` accepts, with the names of their leases. */
