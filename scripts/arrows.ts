@@ -1,14 +1,6 @@
-import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join, posix } from "node:path"
-import { fileURLToPath } from "node:url"
-
-/** One place where the repository breaks a rule of its own. */
-export interface Breach {
-  readonly file: string
-  readonly line: number
-  readonly rule: string
-}
+import { type Breach, lineAt, ROOT, report, repositoryFiles } from "./repository.ts"
 
 /** From the top: a layer may import itself and those behind it. */
 const layers = ["plugins", "ipam", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
@@ -27,7 +19,7 @@ export function breachesOf(file: string, text: string): Breach[] {
     found.push(...tooLong(text))
     if (isProduct(file)) found.push(...wrongImports(file, text), ...foreignGlobals(file, text))
   }
-  return found.map(({ offset, rule }) => ({ file, line: text.slice(0, offset).split("\n").length, rule }))
+  return found.map(({ offset, rule }) => ({ file, line: lineAt(text, offset), rule }))
 }
 
 interface Found {
@@ -117,16 +109,9 @@ function blank(token: string): string {
 }
 
 function main(): void {
-  const root = fileURLToPath(new URL("..", import.meta.url))
-  const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root })
-  const files = listed
-    .toString()
-    .split("\n")
-    .filter((file) => file !== "" && existsSync(join(root, file)))
-  const breaches = files.flatMap((file) => breachesOf(file, readFileSync(join(root, file), "utf8")))
-  for (const { file, line, rule } of breaches) console.error(`${file}:${line}: ${rule}`)
-  if (breaches.length > 0) process.exit(1)
-  console.log(`arrows: ${files.length} files keep to the layers`)
+  const files = repositoryFiles()
+  const breaches = files.flatMap((file) => breachesOf(file, readFileSync(join(ROOT, file), "utf8")))
+  report(breaches, `arrows: ${files.length} files keep to the layers`)
 }
 
 // By its name alone: reached through a symbolic link, its path would differ, and nothing would be checked.
