@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, statSync, writeFileSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
@@ -6,6 +6,7 @@ import { output } from "../lab/run.ts"
 import { measureLimits } from "./bandwidth.ts"
 import { measureChain } from "./chain.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
+import { picture, SHOWN_CASES } from "./picture.ts"
 import { measureMasquerade, measureMemory, measureParallel, measurePlugin, measurePods } from "./pods.ts"
 import { measureCrowd, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
@@ -44,17 +45,19 @@ function circumstances({ runs, booted }: Options): string {
   return `${new Date().toISOString().slice(0, 10)}, ${machine}, ${runs} fresh namespaces per side, ${state}`
 }
 
-function readOptions(): Options & { readonly only: string } {
+function readOptions(): Options & { readonly only: string; readonly chart: string } {
   const { values } = parseArgs({
     options: {
       dir: { type: "string", default: "" },
       runs: { type: "string", default: "40" },
       only: { type: "string", default: "" },
+      chart: { type: "string", default: "" },
       booted: { type: "boolean", default: false },
     },
   })
   const runs = Number(values.runs)
-  if (!values.dir || !(runs >= 1)) throw new Error("usage: scripts/bench [--runs N] [--only NAME,...] [--booted]")
+  if (!values.dir || !(runs >= 1))
+    throw new Error("usage: scripts/bench [--runs N] [--only NAME,...] [--chart FILE] [--booted]")
   return { ...values, runs }
 }
 
@@ -84,6 +87,8 @@ function main(): void {
   const wanted = options.only ? options.only.split(",") : Object.keys(cases)
   const unknown = wanted.filter((name) => !Object.hasOwn(cases, name))
   if (unknown.length > 0) throw new Error(`--only ${unknown}: there are ${Object.keys(cases)}`)
+  const missing = options.chart ? SHOWN_CASES.filter((name) => !wanted.includes(name)) : []
+  if (missing.length > 0) throw new Error(`--chart shows ${SHOWN_CASES}: --only leaves out ${missing}`)
 
   output(["mount", "-t", "tmpfs", "cni-ts-bench", "/run"])
   output(["ip", "link", "set", "lo", "up"])
@@ -91,6 +96,7 @@ function main(): void {
   console.log(`${circumstances(options)}\n`)
   for (const name of wanted) cases[name]?.()
   console.log(table(rows))
+  if (options.chart) writeFileSync(options.chart, picture(rows, circumstances(options)))
   console.log("\nKernel alone: the system calls without which no pod is connected; for VERSION, /bin/true.")
 }
 
