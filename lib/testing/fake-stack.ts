@@ -21,6 +21,7 @@ const names: Readonly<Record<number, string>> = {
   38: "GETQDISC",
   44: "NEWTFILTER",
   45: "DELTFILTER",
+  90: "GETNSID",
 }
 
 /** What the kernel answers to each kind of request, in turn; the last answer stands for all that follow. */
@@ -96,6 +97,8 @@ const linkAttributes = attributeSet({
   master: [10, u32],
   operstate: [16, bytes],
   info: [18, nested(info)],
+  alias: [20, text],
+  peerNamespace: [37, u32],
 })
 
 export interface FakeLink {
@@ -106,6 +109,8 @@ export interface FakeLink {
   readonly mtu?: number
   readonly master?: number
   readonly peer?: number
+  readonly peerNamespace?: number | undefined
+  readonly alias?: string
   /** RFC 2863: 2 is down, 6 is up. */
   readonly operstate?: number
 }

@@ -137,6 +137,7 @@ function asPrinted(shown: {
     kind: linkinfo?.info_kind ?? "",
     alias: shown["ifalias"] ?? "",
     peer: shown["link_index"] ?? 0,
+    peerNamespace: shown["link_netnsid"],
     vlanFiltering: linkinfo?.info_kind === "bridge" ? linkinfo.info_data?.["vlan_filtering"] === 1 : undefined,
     defaultVlan: linkinfo?.info_data?.["vlan_default_pvid"],
     port: port && { hairpin: port["hairpin"], isolated: port["isolated"] },

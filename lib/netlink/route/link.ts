@@ -50,6 +50,7 @@ const link = attributeSet({
   namespace: [28, u32],
   extendedMask: [29, u32],
   promiscuity: [30, u32],
+  peerNamespace: [37, u32],
 })
 
 const IFF_UP = 0x1
@@ -78,6 +79,8 @@ export interface Link {
   readonly master: number
   /** A veth's other end, or the link a macvlan is on: its index in the namespace it lives in. 0 if there is none. */
   readonly peer: number
+  /** The id that the asked namespace has for the one in which `peer` lives; undefined: its own, or there is no `peer`. */
+  readonly peerNamespace: number | undefined
   /** Set for a macvlan in one of the modes there are names for. */
   readonly macvlanMode: MacvlanMode | undefined
   /** Set for a bridge. */
@@ -149,6 +152,7 @@ export function decodeLink(message: Message): Link {
     alias: values.alias ?? "",
     master: values.master ?? 0,
     peer: values.peer ?? 0,
+    peerNamespace: values.peerNamespace,
     macvlanMode: kind === "macvlan" && data ? decodeMode(data) : undefined,
     vlanFiltering: bridge && bridge.vlanFiltering === 1,
     defaultVlan: bridge?.defaultPvid,

@@ -19,6 +19,7 @@ export const RTM = {
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,
+  GETNSID: 90,
 } as const
 
 /** RTNLGRP_*: multicast groups that announce changes. */

@@ -1,0 +1,44 @@
+import { expect, test } from "vitest"
+import { readLink } from "../netlink/route/link.ts"
+import { type Answer, acknowledge, part } from "../testing/fake-kernel.ts"
+import { FakeStack, found, linkMessage } from "../testing/fake-stack.ts"
+import { isHostEnd } from "./host-end.ts"
+import { hostVethName, ownerAlias } from "./names.ts"
+
+const owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const [alias, name] = [ownerAlias(owner), hostVethName(owner)]
+const another = ownerAlias({ ...owner, containerId: "c2" })
+const NEWLINK = 16
+
+test.each([
+  ["it has our alias, whatever it is called", { alias, name: "renamed" }, 7, true, 0],
+  ["it has our name, before ADD has given it an alias", { name }, undefined, true, 0],
+  ["it is a veth of others whose other end is in the pod's namespace", { peerNamespace: 7 }, 7, true, 1],
+  ["its other end is in another pod's namespace", { peerNamespace: 8 }, 7, false, 1],
+  ["its other end is on the host, as with the gateway's VLAN interface", {}, 7, false, 0],
+  [
+    "the kernel has no id for the pod's namespace, and none for the other end's",
+    { peerNamespace: 0xffffffff },
+    -1,
+    false,
+    1,
+  ],
+  ["it is another attachment's, in the same namespace", { alias: another, peerNamespace: 7 }, 7, false, 0],
+  ["it is another attachment's, under our name", { alias: another, name }, 7, false, 0],
+  ["it is no veth", { alias, kind: "dummy" }, 7, false, 0],
+])("the host's end is proven or not where %s", (_, link, podId, proven, questions) => {
+  const described = { index: 5, name: "veth0", kind: "veth", peer: 2, ...link }
+  const host = new FakeStack({ GETLINK: [found(NEWLINK, linkMessage(described))], GETNSID: [named(podId ?? -1)] })
+  const read = readLink(host.kernel, 5)
+  expect(read && isHostEnd(host, read, owner, 3)).toBe(proven)
+  expect(host.log.filter((request) => request === "GETNSID")).toHaveLength(questions)
+  if (questions > 0) expect(host.bodies("GETNSID")[0]).toEqual(Uint8Array.of(0, 0, 0, 0, 8, 0, 3, 0, 3, 0, 0, 0))
+})
+
+/** RTM_NEWNSID with NETNSA_NSID. */
+function named(id: number): Answer {
+  const body = new Uint8Array(12)
+  body.set([8, 0, 1, 0], 4)
+  new DataView(body.buffer).setInt32(8, id, true)
+  return (request) => [part(request, 88, [body]), acknowledge(request)]
+}
