@@ -1,6 +1,8 @@
 import { expect, test } from "vitest"
 import { type Budget, expectBudget } from "../lab/budget.ts"
 import { Node } from "../lab/node.ts"
+import type { Trace } from "../lab/strace.ts"
+import { ptp } from "../ptp/network.ts"
 import { type Config, LimitedPod } from "./limited.ts"
 
 type Step = "ADD" | "ADD again" | "CHECK" | "DEL" | "DEL again"
@@ -13,9 +15,9 @@ const BUDGETS: readonly (readonly [string, Config, Readonly<Record<Step, Budget>
     "ingress by tbf",
     INGRESS,
     {
-      ADD: { requests: 3, systemCalls: 41 },
-      "ADD again": { requests: 3, systemCalls: 41 },
-      CHECK: { requests: 4, systemCalls: 41 },
+      ADD: { requests: 4, systemCalls: 43 },
+      "ADD again": { requests: 4, systemCalls: 43 },
+      CHECK: { requests: 5, systemCalls: 43 },
       DEL: { requests: 2, systemCalls: 19 },
       "DEL again": { requests: 2, systemCalls: 19 },
     },
@@ -24,9 +26,9 @@ const BUDGETS: readonly (readonly [string, Config, Readonly<Record<Step, Budget>
     "egress by ifb",
     EGRESS,
     {
-      ADD: { requests: 8, systemCalls: 52 },
-      "ADD again": { requests: 13, systemCalls: 64 },
-      CHECK: { requests: 7, systemCalls: 51 },
+      ADD: { requests: 9, systemCalls: 54 },
+      "ADD again": { requests: 14, systemCalls: 66 },
+      CHECK: { requests: 8, systemCalls: 53 },
       DEL: { requests: 3, systemCalls: 23 },
       "DEL again": { requests: 2, systemCalls: 19 },
     },
@@ -35,9 +37,9 @@ const BUDGETS: readonly (readonly [string, Config, Readonly<Record<Step, Budget>
     "both",
     { ...INGRESS, ...EGRESS },
     {
-      ADD: { requests: 9, systemCalls: 54 },
-      "ADD again": { requests: 14, systemCalls: 66 },
-      CHECK: { requests: 7, systemCalls: 51 },
+      ADD: { requests: 10, systemCalls: 56 },
+      "ADD again": { requests: 15, systemCalls: 68 },
+      CHECK: { requests: 8, systemCalls: 53 },
       DEL: { requests: 3, systemCalls: 23 },
       "DEL again": { requests: 2, systemCalls: 19 },
     },
@@ -56,4 +58,15 @@ test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, con
     if (traced.outcome.result) prevResult = traced.outcome.result
   }
   expect(prevResult).not.toBe(limited.prevResult)
+})
+
+test("behind ptp or bridge of ours the pod is not entered", () => {
+  using node = new Node()
+  const pod = node.pod()
+  const prevResult = ptp(node).connect(pod)
+  const config = { cniVersion: "1.1.0", name: "net", type: "bandwidth", ...INGRESS, prevResult }
+  const traced = (["ADD", "CHECK"] as const).map((command) => node.trace("bandwidth", { command, netns: pod, config }))
+  expectBudget(traced[0] as Trace, { requests: 2, systemCalls: 18 })
+  expectBudget(traced[1] as Trace, { requests: 3, systemCalls: 20 })
+  expect(traced.flatMap(({ calls }) => calls).filter(({ name }) => name === "setns")).toEqual([])
 })

@@ -1,11 +1,13 @@
 import { bits, type Family, sameAddress } from "../ip/address.ts"
 import { formatMac } from "../ip/mac.ts"
 import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
+import { isHostEnd } from "../net/host-end.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { listAddresses } from "../netlink/route/address.ts"
 import { type Link, readLink } from "../netlink/route/link.ts"
 import { type Route as KernelRoute, listLinkRoutes, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { changed } from "./errors.ts"
+import { ownerOf } from "./owner.ts"
 import type { Call } from "./plugin.ts"
 import type { Interface, IpConfig, Result, Route } from "./result.ts"
 
@@ -28,14 +30,19 @@ export function checkPodInterface(pod: NetworkStack, call: Call, result: Result,
   return { link, position }
 }
 
+interface Stacks {
+  readonly host: NetworkStack
+  readonly pod: NetworkStack
+}
+
 /**
- * The veth's other end on the node is the one in the result, with the MAC address that the result says. Its name may be the Go
- * plugin's, so it is found by its peer.
+ * Returns the veth's other end on the node: the one in the result, with the MAC address that the result says, and not one that the pod only
+ * names. It may bear the Go plugin's name, so it is found by its peer.
  */
-export function checkHostEnd(host: NetworkStack, inPod: Link, result: Result): Link {
+export function checkHostEnd({ host, pod }: Stacks, inPod: Link, call: Call, result: Result): Link {
   const veth = readLink(host.kernel, inPod.peer)
   const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
-  if (veth?.kind !== "veth" || veth.peer !== inPod.index || !listed) {
+  if (veth?.peer !== inPod.index || !listed || !isHostEnd(host, veth, ownerOf(call), pod.namespace?.fd)) {
     throw changed(`the host end of ${inPod.name} is not the one in prevResult`)
   }
   compareMac(veth, listed)

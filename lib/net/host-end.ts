@@ -5,12 +5,13 @@ import type { NetworkStack } from "./stack.ts"
 
 /**
  * Says if a link of the host is the host's end of the owner's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
- * computed name; of any other the kernel has to say that the other end lives in the namespace behind `fd`. Which of the pod's interfaces that
- * is, only the pod knows.
+ * computed name; of any other the kernel has to say that the other end lives in the namespace behind the descriptor `fd`, if there is one. Which
+ * of the pod's interfaces that is, only the pod knows.
  */
-export function isHostEnd(host: NetworkStack, link: Link, owner: Owner, fd: number): boolean {
+export function isHostEnd(host: NetworkStack, link: Link, owner: Owner, fd: number | undefined): boolean {
   if (link.kind !== "veth") return false
   if (isOwnerAlias(link.alias)) return link.alias === ownerAlias(owner)
   if (link.name === hostVethName(owner)) return true
-  return link.peerNamespace !== undefined && link.peerNamespace === readNamespaceId(host.kernel, fd)
+  if (fd === undefined || link.peerNamespace === undefined) return false
+  return link.peerNamespace === readNamespaceId(host.kernel, fd)
 }

@@ -1,26 +1,44 @@
 import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
 import { openPod } from "../../lib/cni/netns.ts"
+import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
+import { isHostEnd } from "../../lib/net/host-end.ts"
+import { hostVethName } from "../../lib/net/names.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 
-/** The host end of the pod's interface, which the plugins before this one must have made and listed in their result. */
-export function findHostVeth(host: NetworkStack, { environment }: Call, { interfaces }: Result): Link {
+/**
+ * Returns the host's end of the pod's interface, which the plugins before this one must have made and listed in their result. A veth of ours
+ * is known by its name, and the pod is not asked; one of others has to be the other end of what the pod has under the interface's name.
+ */
+export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Result): Link {
   if (interfaces.length === 0) throw invalidConfig("prevResult", "no interfaces provided")
+  const owner = ownerOf(call)
+  const isListed = (link: string) => interfaces.some(({ name, sandbox }) => name === link && sandbox === "")
+  const computed = hostVethName(owner)
+  const own = isListed(computed) ? readLink(host.kernel, computed) : undefined
+  if (own && isHostEnd(host, own, owner, undefined)) return own
+  using pod = openPod(call.environment.netns)
+  const veth = readPeer(host, pod, call)
+  if (!isListed(veth.name)) {
+    throw missing(`no veth peer of container interface found in host ns: ${veth.name} is not in prevResult`)
+  }
+  if (isHostEnd(host, veth, owner, pod.namespace?.fd)) return veth
+  throw missing(`${veth.name}, which ${owner.ifname} names as its other end, is not the host end of this interface`)
+}
+
+/** Returns the link of the host that the pod's interface names as its other end, and that names it in turn. */
+function readPeer(host: NetworkStack, pod: NetworkStack, { environment }: Call): Link {
   const { netns, ifname } = environment
-  using pod = openPod(netns)
   const inPod = readLink(pod.kernel, ifname)
   if (!inPod) throw missing(`container interface ${ifname} does not exist in ${netns}`)
   if (inPod.kind !== "veth" || inPod.peer === 0) {
     throw missing(`container interface ${ifname} has no veth peer: it is of kind ${inPod.kind || "hardware"}`)
   }
   const veth = readLink(host.kernel, inPod.peer)
-  if (veth?.kind !== "veth" || veth.peer !== inPod.index) {
-    throw missing(`veth peer with index ${inPod.peer} is not in host ns`)
-  }
-  if (interfaces.some(({ name, sandbox }) => name === veth.name && sandbox === "")) return veth
-  throw missing(`no veth peer of container interface found in host ns: ${veth.name} is not in prevResult`)
+  if (veth?.kind === "veth" && veth.peer === inPod.index) return veth
+  throw missing(`veth peer with index ${inPod.peer} is not in host ns`)
 }
 
 function missing(message: string): CniError {

@@ -35,7 +35,8 @@ export function check(call: Call): void {
 
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
-  const veth = checkHostVeth(host, { bridge, inPod: inPod.link, config, result })
+  const veth = checkHostEnd({ host, pod }, inPod.link, call, result)
+  checkPort(host, veth, bridge, config)
   checkRules(host, ownerOf(call), { config, result, veth, inPod })
   if (config.isGateway) checkGateway(host, bridge, config, result)
   checkPodNetwork(pod, inPod, result)
@@ -52,23 +53,14 @@ function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: R
   return link
 }
 
-interface VethCheck {
-  readonly bridge: Link
-  readonly inPod: Link
-  readonly config: BridgeConfig
-  readonly result: Result
-}
-
-/** The other end is a port of the bridge, with the settings asked for. */
-function checkHostVeth(host: NetworkStack, { bridge, inPod, config, result }: VethCheck): Link {
-  const veth = checkHostEnd(host, inPod, result)
+/** The host's end is a port of the bridge, with the settings asked for. */
+function checkPort(host: NetworkStack, veth: Link, bridge: Link, config: BridgeConfig): void {
   if (veth.master !== bridge.index) throw changed(`${veth.name} is not attached to bridge ${bridge.name}`)
   if (veth.port?.hairpin !== config.hairpinMode)
     throw changed(`hairpin mode of ${veth.name} is not ${config.hairpinMode}`)
   if (veth.port.isolated !== config.portIsolation)
     throw changed(`isolation of ${veth.name} is not ${config.portIsolation}`)
   checkVlans(host, veth, config)
-  return veth
 }
 
 interface RuleCheck {

@@ -24,7 +24,7 @@ export function check(call: Call): void {
   const result = requirePrevResult(call.config)
 
   const inPod = checkPodInterface(pod, call, result, "veth")
-  const veth = checkHostEnd(host, inPod.link, result)
+  const veth = checkHostEnd({ host, pod }, inPod.link, call, result)
   const own = ownIps(result, inPod.position)
   checkGateways(host, veth, own)
   checkHostRoutes(host, veth, own)
