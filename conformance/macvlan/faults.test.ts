@@ -55,6 +55,19 @@ test("a second ADD is refused and does the first no harm; DEL of another network
   expect(leases(node)).toEqual(["10.20.0.100"])
 })
 
+test("DEL spares a macvlan that an ADD of another attachment has not finished", () => {
+  using node = new Node()
+  plugIn(node)
+  const pod = node.pod()
+  node.ip("link", "add", "link", "uplink", "name", "eth0", "netns", pod.name, "type", "macvlan")
+  pod.ip("link", "set", "eth0", "alias", "cni-ts012345678") // a temporary name, computed from its owner
+  expect(macvlan(node).del(pod)).toMatchObject(QUIET)
+  expect(linksIn(pod)).toEqual(["lo", "eth0"])
+  pod.ip("link", "set", "eth0", "alias", "")
+  expect(macvlan(node).del(pod)).toMatchObject(QUIET)
+  expect(linksIn(pod)).toEqual(["lo"])
+})
+
 test("DEL needs neither namespace, nor master, nor a config that makes sense, nor an ADD before it", () => {
   using node = new Node()
   plugIn(node)

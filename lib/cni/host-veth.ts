@@ -1,6 +1,6 @@
 import { collectMacGuards, planMacGuardRemoval } from "../net/mac-guard.ts"
 import { collectMasquerade, planMasqueradeRemoval } from "../net/masquerade.ts"
-import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, type Owner } from "../net/names.ts"
+import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, ownerAlias } from "../net/names.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
@@ -10,6 +10,7 @@ import { readIpamType } from "./interface-keys.ts"
 import { openPodIfPresent } from "./netns.ts"
 import { ownerOf } from "./owner.ts"
 import type { Call } from "./plugin.ts"
+import { isOfAttachment } from "./same-pod.ts"
 import { readSurvivors, type Survivors } from "./valid-attachments.ts"
 
 /**
@@ -44,18 +45,21 @@ function removeVeth(call: Call): void {
   const veth = readLink(host.kernel, hostVethName(owner))
   if (veth?.kind === "veth" && isOwnedBy(veth.alias, owner) && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
-  if (pod) removeVethOfOtherName(host, pod, owner)
+  if (pod) removeVethOfOtherName(host, pod, call)
 }
 
 /**
  * The Go plugin's veth has a random name on the host, and ours may have been renamed. One that says it is another's belongs to another
- * network of the pod.
+ * network of the pod, or to another pod.
  */
-function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, owner: Owner): void {
+function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, call: Call): void {
+  const owner = ownerOf(call)
   const inPod = readLink(pod.kernel, owner.ifname)
   if (inPod?.kind !== "veth") return
-  const alias = readLink(host.kernel, inPod.peer)?.alias ?? ""
-  if (isOwnedBy(alias, owner) || !isOwnerAlias(alias)) removeLink(pod.kernel, inPod.index)
+  const onHost = readLink(host.kernel, inPod.peer)
+  const alias = onHost?.alias ?? ""
+  const own = isOwnerAlias(alias) ? alias === ownerAlias(owner) : isOfAttachment(call, inPod, onHost)
+  if (own) removeLink(pod.kernel, inPod.index)
 }
 
 /** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */

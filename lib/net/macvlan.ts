@@ -2,7 +2,7 @@ import type { Mac } from "../ip/mac.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { changeLink, createMacvlan, type Link, type NewMacvlan, readLink, removeLink } from "../netlink/route/link.ts"
 import { Conflict } from "./conflict.ts"
-import { isOwnedBy, type Owner, temporaryName, UNFINISHED } from "./names.ts"
+import { type Owner, ownerAlias, temporaryName } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
 import type { Undo } from "./undo.ts"
 import { exists } from "./veth.ts"
@@ -16,7 +16,7 @@ export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac
 /**
  * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel looks for the name among the
  * links of `source` too, where the pod's may well be taken (`eth0`), so it is made under a name of its own and renamed. What a killed
- * ADD left is replaced: a link of that name, or one that says it is unfinished. Throws Conflict where the pod is attached already.
+ * ADD left is replaced: a link of that name, or one that has it for its alias. Throws Conflict where the pod is attached already.
  */
 export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wish: PodMacvlan, undo: Undo): Link {
   const { owner, ...macvlan } = wish
@@ -41,22 +41,27 @@ function createOrReplace(source: NetworkStack, pod: NetworkStack, wish: NewMacvl
 }
 
 function rename({ kernel }: NetworkStack, { index, name }: Link, ifname: string): void {
-  const change = { name: ifname, alias: UNFINISHED }
+  const change = { name: ifname, alias: name }
   try {
     changeLink(kernel, index, name, change)
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
     const present = readLink(kernel, ifname)
-    if (present?.alias !== UNFINISHED) throw exists(`interface ${JSON.stringify(ifname)} already exists in the pod`)
+    if (present?.alias !== name) throw exists(`interface ${JSON.stringify(ifname)} already exists in the pod`)
     removeLink(kernel, present.index)
     changeLink(kernel, index, name, change)
   }
 }
 
-/** Removes the owner's macvlan, whoever made it, and what a killed ADD left of it. Another network's, which says so, stays. */
-export function removePodMacvlan({ kernel }: NetworkStack, owner: Owner): void {
-  removeLink(kernel, temporaryName(owner))
+/**
+ * Removes the owner's macvlan, and what a killed ADD left of it. One that says nothing, as the Go plugin's, goes only if `isProven`: the
+ * namespace may be another pod's by now. Another network's, which says so, stays.
+ */
+export function removePodMacvlan({ kernel }: NetworkStack, owner: Owner, isProven: (link: Link) => boolean): void {
+  const name = temporaryName(owner)
+  removeLink(kernel, name)
   const link = readLink(kernel, owner.ifname)
   if (link?.kind !== "macvlan") return
-  if (link.alias === UNFINISHED || isOwnedBy(link.alias, owner)) removeLink(kernel, link.index)
+  const own = link.alias === "" ? isProven(link) : [name, ownerAlias(owner)].includes(link.alias)
+  if (own) removeLink(kernel, link.index)
 }

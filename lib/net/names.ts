@@ -41,7 +41,7 @@ export function gatewayPortName(gateway: string): string {
   return PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
 }
 
-/** What a link of the owner's is called in the pod until it has its own name, `cni-ts` and nine digits. */
+/** What a link of the owner's is called in the pod until it has its own name, and then its alias until ADD is done: `cni-ts` and nine digits. */
 export function temporaryName({ network, containerId, ifname }: Owner): string {
   return TEMPORARY_PREFIX + digits(`temporary\n${network}\n${containerId}\n${ifname}`, TEMPORARY_DIGITS)
 }
@@ -55,9 +55,6 @@ function digits(text: string, count: number): string {
 const OWNER_MARK = "cni-ts "
 /** What stands in one whose owner is too long to be spelt out. */
 const DIGEST_MARK = `${OWNER_MARK}sha512 `
-
-/** The alias of a link in the pod that ADD has not finished. */
-export const UNFINISHED = `${OWNER_MARK}unfinished`
 
 /** IFALIASZ less the NUL that ends ours and the one that the kernel puts behind whatever it gets. */
 const ALIAS_BYTES = 254

@@ -3,6 +3,7 @@ import { CniError, changed, code } from "../../lib/cni/errors.ts"
 import { openPod, openPodIfPresent } from "../../lib/cni/netns.ts"
 import type { Call, Plugin } from "../../lib/cni/plugin.ts"
 import { emptyResult, type IpConfig, type Result } from "../../lib/cni/result.ts"
+import { keepsMeaning } from "../../lib/cni/same-pod.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { type Family, families, isLoopback } from "../../lib/ip/address.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
@@ -56,9 +57,11 @@ function firstOf(addresses: readonly Prefix[], family: Family): IpConfig[] {
   return address ? [{ address, interface: 0 }] : []
 }
 
+/** Sets `lo` down, unless the path may lead to another pod by now, which needs its own. */
 function del(call: Call): void {
-  using pod = openPodIfPresent(call.environment.netns)
-  if (!pod) return
+  const { netns } = call.environment
+  using pod = openPodIfPresent(netns)
+  if (!pod || !keepsMeaning(netns)) return
   const lo = readLoopback(pod)
   changeLink(pod.kernel, lo.index, lo.name, { up: false })
 }

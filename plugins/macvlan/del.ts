@@ -3,6 +3,7 @@ import { readIpamType } from "../../lib/cni/interface-keys.ts"
 import { openPodIfPresent } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
+import { isOfAttachment } from "../../lib/cni/same-pod.ts"
 import { removePodMacvlan } from "../../lib/net/macvlan.ts"
 
 /**
@@ -13,7 +14,7 @@ export function del(call: Call): void {
   const ipamType = readIpamType(call.config.fields)
   {
     using pod = openPodIfPresent(call.environment.netns)
-    if (pod) removePodMacvlan(pod, ownerOf(call))
+    if (pod) removePodMacvlan(pod, ownerOf(call), (link) => isOfAttachment(call, link))
   }
   if (ipamType !== "") findDelegate(call, ipamType).del()
 }
