@@ -1,7 +1,11 @@
+import { rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { type Call, environment, stdin } from "../lab/call.ts"
+import { binDirectory } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { nft, rules, ruleset } from "../lab/ruleset.ts"
-import { output } from "../lab/run.ts"
+import { output, run, runAsync } from "../lab/run.ts"
 import { DUAL, hostLocal, Network, port } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "", stderr: "" }
@@ -36,6 +40,67 @@ describe("a pod", () => {
     network.connect(pod)
     spoof(pod)
     expect(pod.pings("10.244.1.1")).toBe(true)
+  })
+})
+
+/** While `work` goes on: a pod that sends from another's MAC address as fast as it can. Returns if the bridge heard it. */
+async function heardSpoofing(node: Node, pod: Pod, work: () => void): Promise<boolean> {
+  const flag = join(node.dir, "working")
+  writeFileSync(flag, "")
+  const behind = "add chain bridge watch heard { type filter hook prerouting priority -200; }"
+  const count = "add rule bridge watch heard ether saddr 02:00:00:00:00:66 counter"
+  nft(node, "add table bridge watch", behind, "flush chain bridge watch heard", count)
+  const spoofer = runAsync(pod.inside(["sh", "-c", SPOOFER, flag]))
+  output(["sleep", "0.3"])
+  work()
+  output(["sleep", "0.5"])
+  rmSync(flag)
+  await spoofer
+  return !output(node.inside(["nft", "list", "table", "bridge", "watch"])).includes("counter packets 0 ")
+}
+
+const SPOOFER = `
+while [ -e "$0" ]; do
+  ip link set eth0 address 02:00:00:00:00:66 up || continue
+  ip addr replace 10.244.1.99/24 dev eth0
+  ip neigh replace 10.244.1.1 lladdr ff:ff:ff:ff:ff:ff nud permanent dev eth0
+  ping -n -q -c 3 -i 0.01 -W 0.01 10.244.1.1
+done
+true`
+
+/** Calls bridge with time for others between all that it asks of the kernel. */
+function slowly(network: Network, command: string, netns: Pod): number {
+  const call: Call = { command, netns, config: network.config }
+  const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=sendto:delay_exit=100000"]
+  const program = join(binDirectory("ours"), "bridge")
+  return run(network.node.inside([...strace, program]), { env: environment(call), stdin: stdin(call) }).exitCode
+}
+
+describe("a bridge never hears another's MAC address from a running pod (the reference's does)", () => {
+  test.each([
+    ["that is being connected", {}, 0],
+    ["that fails to be connected", { ipam: { subnet: "10.9.0.0/24" } }, 1],
+  ])("%s", async (_, { ipam }: { ipam?: object }, exitCode) => {
+    using node = new Node()
+    const network = guarded(node)
+    network.connect(node.pod())
+    const second = ipam ? network.as("ours", { ipam: hostLocal(node, ["10.9.0.0/24"]) }) : network
+    const pod = node.pod()
+    expect(await heardSpoofing(node, pod, () => expect(slowly(second, "ADD", pod)).toBe(exitCode))).toBe(false)
+    const plain = network.as("ours", { macspoofchk: false })
+    const other = node.pod()
+    expect(await heardSpoofing(node, other, () => expect(slowly(plain, "ADD", other)).toBe(0))).toBe(true)
+  })
+
+  test("that is being disconnected", async () => {
+    using node = new Node()
+    const network = guarded(node)
+    for (const pod of [node.pod(), node.pod()]) network.connect(pod)
+    const [pod, other] = node.pods as [Pod, Pod]
+    expect(await heardSpoofing(node, pod, () => expect(slowly(network, "DEL", pod)).toBe(0))).toBe(false)
+    expect(ruleset(node)).not.toContain(pod.containerId)
+    nft(node, `flush chain ${TABLE} PREROUTING`)
+    expect(await heardSpoofing(node, other, () => expect(slowly(network, "DEL", other)).toBe(0))).toBe(true)
   })
 })
 

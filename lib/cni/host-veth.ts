@@ -2,8 +2,9 @@ import { collectMacGuards, planMacGuardRemoval } from "../net/mac-guard.ts"
 import { collectMasquerade, planMasqueradeRemoval } from "../net/masquerade.ts"
 import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, ownerAlias } from "../net/names.ts"
 import { NetworkStack } from "../net/stack.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
 import { cleanUp } from "../netlink/netfilter/transaction.ts"
-import { listLinks, readLink, removeLink } from "../netlink/route/link.ts"
+import { changeLink, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
 import { findDelegate } from "./delegate.ts"
 import { Failures } from "./failures.ts"
 import { readIpamType } from "./interface-keys.ts"
@@ -36,16 +37,30 @@ export function collectAttachments(call: Call): void {
 
 /**
  * Removes the attachment's rules and its veth pair; none is fine. Rules go first: the kernel takes longer to free them while it is freeing
- * a veth. The pair is known by the name of its host end: the pod may have renamed its own, and use the name for something else.
+ * a veth. A pod with a guard is silenced before. The pair is known by the name of its host end: the pod may have renamed its own, and use the name for something else.
  */
 function removeVeth(call: Call): void {
   using host = NetworkStack.host()
   const owner = ownerOf(call)
-  cleanUp(host.netfilter, () => [...planMasqueradeRemoval(host.netfilter, owner), ...planMacGuardRemoval(host, owner)])
-  const veth = readLink(host.kernel, hostVethName(owner))
-  if (veth?.kind === "veth" && isOwnedBy(veth.alias, owner) && removeLink(host.kernel, veth.index)) return
+  const found = readLink(host.kernel, hostVethName(owner))
+  const veth = found?.kind === "veth" && isOwnedBy(found.alias, owner) ? found : undefined
+  cleanUp(host.netfilter, () => {
+    const guard = planMacGuardRemoval(host, owner)
+    if (veth && guard.length > 0) silence(host, veth)
+    return [...planMasqueradeRemoval(host.netfilter, owner), ...guard]
+  })
+  if (veth && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
   if (pod) removeVethOfOtherName(host, pod, call)
+}
+
+/** Nothing comes out of the pod any more. The veth may be gone. */
+function silence({ kernel }: NetworkStack, { index, name }: Link): void {
+  try {
+    changeLink(kernel, index, name, { up: false })
+  } catch (error) {
+    if (!refusedWith(error, "ENODEV")) throw error
+  }
 }
 
 /**
@@ -71,16 +86,24 @@ function collectVeths({ config, log }: Call, { owners, reason }: Survivors, fail
     for (const comment of comments) log.removed(`a rule (${JSON.stringify(comment)})`, reason)
   }
   attempt(() => tell(collectMasquerade(host, network, owners)))
+  // A pod that is gone has taken its veth along; one that is not is guarded as long as it has one.
+  if (owners) attempt(() => removeStaleVeths(host, network, owners, (what) => log.removed(what, reason), attempt))
   attempt(() => tell(collectMacGuards(host, network, owners, attempt)))
-  if (!owners) return // a pod that is gone has taken its veth along
+}
+
+function removeStaleVeths(
+  { kernel }: NetworkStack,
+  network: string,
+  owners: readonly Owner[],
+  removed: (what: string) => void,
+  attempt: (step: () => void) => void,
+): void {
   const valid = new Set(owners.map(hostVethName))
-  attempt(() => {
-    for (const { kind, name, alias, index } of listLinks(host.kernel).links) {
-      const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
-      if (!ours || valid.has(name)) continue
-      attempt(() => {
-        if (removeLink(host.kernel, index)) log.removed(`${name} (${JSON.stringify(alias)})`, reason)
-      })
-    }
-  })
+  for (const { kind, name, alias, index } of listLinks(kernel).links) {
+    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
+    if (!ours || valid.has(name)) continue
+    attempt(() => {
+      if (removeLink(kernel, index)) removed(`${name} (${JSON.stringify(alias)})`)
+    })
+  }
 }

@@ -18,9 +18,8 @@ import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
-import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
 import { ensureMasquerade } from "../../lib/net/masquerade.ts"
-import { type Owner, ownerAlias } from "../../lib/net/names.ts"
+import { ownerAlias } from "../../lib/net/names.ts"
 import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
@@ -45,7 +44,6 @@ export function add(call: Call): Result {
   const wish = bridgeWish(config)
   const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
-  if (config.macspoofchk) guard(host, attachment, owner, undo)
   const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
   if (layer3) configurePod({ host, pod }, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
@@ -90,12 +88,6 @@ function configurePod(
     routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: config.enableDad,
   })
-}
-
-/** From its first frame on the pod sends from its own MAC address alone. */
-function guard(host: NetworkStack, { host: veth, pod }: Attachment, owner: Owner, undo: Undo): void {
-  undo.add(() => removeMacGuard(host, owner))
-  ensureMacGuard(host, owner, veth.name, pod.mac)
 }
 
 interface Gateway {

@@ -1,12 +1,13 @@
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { portMac } from "../../lib/net/bridge.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
+import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
 import type { Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { createPodVeth } from "../../lib/net/veth.ts"
 import { setPortVlans } from "../../lib/net/vlan.ts"
-import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
+import { changeLink, type Link, removeLink } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import type { BridgeConfig } from "./config.ts"
 
@@ -35,6 +36,7 @@ export function attach(
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
   const veth = createPodVeth(host, { owner: wish.owner, host: hostEnd, pod: podEnd }, undo)
   disableIPv6(veth)
+  if (config.macspoofchk) guard(host, veth, wish.owner, podMac, undo)
   setPortVlans(host.kernel, veth.index, {
     vlan: config.vlan,
     trunk: config.vlanTrunk ?? [],
@@ -46,6 +48,13 @@ export function attach(
     ...(config.portIsolation ? { isolated: true } : {}),
   })
   return { host: veth, pod: { index: veth.peer, mac: podMac } }
+}
+
+/** Lets the pod send from its own MAC address alone, as long as there is a veth: nothing is heard of it before its host end is up. */
+function guard(host: NetworkStack, veth: Link, owner: Owner, mac: Mac, undo: Undo): void {
+  undo.add(() => removeMacGuard(host, owner))
+  undo.add(() => removeLink(host.kernel, veth.name)) // before the guard
+  ensureMacGuard(host, owner, veth.name, mac)
 }
 
 /** A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster. */
