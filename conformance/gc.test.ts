@@ -190,11 +190,18 @@ describe("GC goes on after what it cannot remove, and tells of all of it:", () =
     const config = { ipam: { type: "away" } }
     const { exitCode, error, stderr } = network.gc([], { config, path })
     expect(exitCode).toBe(1)
-    expect(error).toMatchObject({ code: 100, msg: expect.stringMatching(/EBUSY.*; the address service is away$/) })
+    const chain = `cni-br-iface-${held.containerId}-eth0`
+    expect(error).toMatchObject({
+      code: 102,
+      msg: expect.stringMatching(`^chain ${chain} .* rule handle \\d+ of chain "others"; the address service is away$`),
+    })
     expect(node.ip("link", "show", "type", "veth")).toEqual([])
-    const guarded = pods.map(({ containerId }) => rules(node, "bridge nat", "PREROUTING").join().includes(containerId))
-    expect(guarded).toEqual([true, false, false])
-    expect(stderr.match(/removed/g)).toHaveLength(5)
+    expect(rules(node, "bridge nat", "PREROUTING")).toEqual([])
+    expect(ruleset(node).match(/cni-br-iface\S+/g)).toEqual([chain, chain]) // itself, empty, and who leads there
+    expect(stderr.match(/removed/g)).toHaveLength(3 + 3 + 5) // veths, rules, chains
+    nft(node, "flush chain bridge nat others")
+    expect(network.gc([])).toMatchObject({ exitCode: 0, stdout: "" })
+    expect(ruleset(node)).not.toContain("cni-br-iface")
   })
 
   test("host-local, where files cannot be removed", () => {

@@ -1,9 +1,18 @@
+import { Conflict } from "../net/conflict.ts"
+import { removeWithChains, together } from "../net/foreign-jumps.ts"
 import { collectMacGuards, planMacGuardRemoval } from "../net/mac-guard.ts"
 import { collectMasquerade, planMasqueradeRemoval } from "../net/masquerade.ts"
-import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, ownerAlias } from "../net/names.ts"
+import {
+  hostVethName,
+  isHostVethNameIn,
+  isOwnedBy,
+  isOwnedIn,
+  isOwnerAlias,
+  type Owner,
+  ownerAlias,
+} from "../net/names.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
-import { cleanUp } from "../netlink/netfilter/transaction.ts"
 import { changeLink, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
 import { findDelegate } from "./delegate.ts"
 import { Failures } from "./failures.ts"
@@ -37,18 +46,20 @@ export function collectAttachments(call: Call): void {
 
 /**
  * Removes the attachment's rules and its veth pair; none is fine. Rules go first: the kernel takes longer to free them while it is freeing
- * a veth. A pod with a guard is silenced before. The pair is known by the name of its host end: the pod may have renamed its own, and use the name for something else.
+ * a veth. A pod that has a guard is silenced before. The pair is known by the name of its host end: the pod may have renamed its own, and use
+ * the name for something else.
  */
 function removeVeth(call: Call): void {
   using host = NetworkStack.host()
   const owner = ownerOf(call)
   const found = readLink(host.kernel, hostVethName(owner))
   const veth = found?.kind === "veth" && isOwnedBy(found.alias, owner) ? found : undefined
-  cleanUp(host.netfilter, () => {
+  const held = removeWithChains(host.netfilter, () => {
     const guard = planMacGuardRemoval(host, owner)
-    if (veth && guard.length > 0) silence(host, veth)
-    return [...planMasqueradeRemoval(host.netfilter, owner), ...guard]
+    if (veth && guard.chains.length > 0) silence(host, veth)
+    return together([planMasqueradeRemoval(host.netfilter, owner), guard])
   })
+  for (const { words } of held) call.log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
   if (veth && removeLink(host.kernel, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
   if (pod) removeVethOfOtherName(host, pod, call)
@@ -82,28 +93,33 @@ function collectVeths({ config, log }: Call, { owners, reason }: Survivors, fail
   const { name: network } = config
   const attempt = (step: () => void) => failures.attempt(step)
   using host = NetworkStack.host()
-  const tell = (comments: readonly string[]) => {
-    for (const comment of comments) log.removed(`a rule (${JSON.stringify(comment)})`, reason)
-  }
-  attempt(() => tell(collectMasquerade(host, network, owners)))
+  const gone = (what: string) => log.removed(what, reason)
+  attempt(() => {
+    for (const comment of collectMasquerade(host, network, owners)) gone(`a rule (${JSON.stringify(comment)})`)
+  })
   // A pod that is gone has taken its veth along; one that is not is guarded as long as it has one.
-  if (owners) attempt(() => removeStaleVeths(host, network, owners, (what) => log.removed(what, reason), attempt))
-  attempt(() => tell(collectMacGuards(host, network, owners, attempt)))
+  if (owners) attempt(() => removeStaleVeths(host, network, owners, failures, gone))
+  attempt(() => {
+    const { removed, held } = collectMacGuards(host, network, owners)
+    for (const what of removed) gone(what)
+    if (held.length === 0) return
+    throw new Conflict(held.map(({ words }) => words).join("; "), "delete those rules: the next GC removes the chain")
+  })
 }
 
 function removeStaleVeths(
   { kernel }: NetworkStack,
   network: string,
   owners: readonly Owner[],
-  removed: (what: string) => void,
-  attempt: (step: () => void) => void,
+  failures: Failures,
+  gone: (what: string) => void,
 ): void {
   const valid = new Set(owners.map(hostVethName))
   for (const { kind, name, alias, index } of listLinks(kernel).links) {
     const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
     if (!ours || valid.has(name)) continue
-    attempt(() => {
-      if (removeLink(kernel, index)) removed(`${name} (${JSON.stringify(alias)})`)
+    failures.attempt(() => {
+      if (removeLink(kernel, index)) gone(`${name} (${JSON.stringify(alias)})`)
     })
   }
 }

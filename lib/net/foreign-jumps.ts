@@ -7,21 +7,30 @@ import { cleanUp, retried } from "../netlink/netfilter/transaction.ts"
 
 /** What is to go in one transaction. */
 export interface Removal {
-  readonly changes: readonly Request[]
+  readonly changes: Iterable<Request>
   /** Chains that are there, and that the changes leave without rules and without jumps of ours to them. */
   readonly chains: readonly Chain[]
 }
 
+/** A chain that others keep. */
+export interface Held {
+  readonly chain: Chain
+  /** Says so, and names who does. */
+  readonly words: string
+}
+
+/** All of several, which may be empty. */
+export function together(removals: readonly Removal[]): Removal {
+  return { changes: removals.flatMap(({ changes }) => [...changes]), chains: removals.flatMap(({ chains }) => chains) }
+}
+
 /**
  * Removes all that `plan` returns, in one transaction. If rules of others lead to one of the chains, the kernel keeps it: all else goes,
- * it stays empty, and the line returned for it names those rules.
+ * it stays, empty, and is returned.
  */
-export function removeWithChains(netfilter: Conversation, plan: () => Removal): string[] {
+export function removeWithChains(netfilter: Conversation, plan: () => Removal): Held[] {
   try {
-    cleanUp(netfilter, () => {
-      const { changes, chains } = plan()
-      return [...changes, ...chains.map(deleteChain)]
-    })
+    cleanUp(netfilter, () => wholeOf(plan()))
     return []
   } catch (error) {
     if (!refusedWith(error, "EBUSY")) throw error
@@ -32,7 +41,15 @@ export function removeWithChains(netfilter: Conversation, plan: () => Removal): 
     chains = removal.chains
     return removal.changes
   })
-  return chains.filter((chain) => !isRemoved(netfilter, chain)).map((chain) => describeHeld(netfilter, chain))
+  return chains
+    .filter((chain) => !isRemoved(netfilter, chain))
+    .map((chain) => ({ chain, words: describeHeld(netfilter, chain) }))
+}
+
+/** Changes for transact(): all of it, or nothing where rules of others lead to one of the chains (EBUSY). */
+export function* wholeOf({ changes, chains }: Removal): Generator<Request> {
+  yield* changes
+  for (const chain of chains) yield deleteChain(chain)
 }
 
 function isRemoved(netfilter: Conversation, chain: Chain): boolean {

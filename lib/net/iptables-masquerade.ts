@@ -1,6 +1,7 @@
-import type { Conversation, Request } from "../netlink/conversation.ts"
+import type { Conversation } from "../netlink/conversation.ts"
 import type { Chain } from "../netlink/netfilter/ruleset.ts"
 import { sha512Hex } from "../sys/digest.ts"
+import type { Removal } from "./foreign-jumps.ts"
 import { isReached, planChainRemoval } from "./iptables.ts"
 import type { Owner } from "./names.ts"
 
@@ -14,8 +15,8 @@ function chainOf(family: "ip" | "ip6", { network, containerId }: Owner): Chain {
   return { table: { family, name: "nat" }, name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}` }
 }
 
-/** Changes for transact(): the container's chain is gone, and so are the rules that lead there. */
-export function planIptablesRemoval(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): Request[] {
+/** The container's chain goes, and so do the rules that lead there. */
+export function planIptablesRemoval(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): Removal {
   return planChainRemoval(netfilter, chainOf(family, owner), "POSTROUTING")
 }
 

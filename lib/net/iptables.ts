@@ -1,14 +1,15 @@
-import type { Conversation, Request } from "../netlink/conversation.ts"
+import type { Conversation } from "../netlink/conversation.ts"
 import { targetIn } from "../netlink/netfilter/expression.ts"
 import { deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
-import { type Chain, deleteChain, readChain } from "../netlink/netfilter/ruleset.ts"
+import { type Chain, readChain } from "../netlink/netfilter/ruleset.ts"
+import type { Removal } from "./foreign-jumps.ts"
 
-/** Changes for transact(): a chain that iptables-nft made is gone, and so are the rules of chain `from` of its table that lead there. */
-export function planChainRemoval(netfilter: Conversation, chain: Chain, from: string): Request[] {
-  if (!readChain(netfilter, chain)) return []
+/** Of a chain that iptables-nft made: it goes, and so do the rules of chain `from` of its table that lead there. */
+export function planChainRemoval(netfilter: Conversation, chain: Chain, from: string): Removal {
+  if (!readChain(netfilter, chain)) return { changes: [], chains: [] }
   const caller = { table: chain.table, name: from }
   const jumps = jumpsTo(netfilter, chain, from).map(({ handle }) => deleteRule(caller, handle))
-  return [...jumps, flushChain(chain), deleteChain(chain)]
+  return { changes: [...jumps, flushChain(chain)], chains: [chain] }
 }
 
 /** Whether the chain is there and a rule of chain `from` leads to it. */

@@ -1,26 +1,25 @@
 import type { Mac } from "../ip/mac.ts"
-import type { Conversation, Request } from "../netlink/conversation.ts"
-import { KernelError } from "../netlink/kernel-error.ts"
+import type { Conversation } from "../netlink/conversation.ts"
 import { sameExpressions, targetIn } from "../netlink/netfilter/expression.ts"
 import { etherSource, fromInterface, interfaceIn, transfer, verdict } from "../netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, type FoundRule, flushChain, listRules, type Rule } from "../netlink/netfilter/rule.ts"
 import {
   type Chain,
-  deleteChain,
   ensureChain,
   ensureTable,
   formatChain,
+  listChains,
   MAX_NAME_BYTES,
   readChain,
 } from "../netlink/netfilter/ruleset.ts"
-import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import { retried, transact } from "../netlink/netfilter/transaction.ts"
 import { readLink } from "../netlink/route/link.ts"
 import { sha512Hex } from "../sys/digest.ts"
-import { host } from "../sys/host.ts"
 import { explainBase } from "./base-chain.ts"
+import { type Held, type Removal, removeWithChains, together } from "./foreign-jumps.ts"
 import { readLivingOwners } from "./living.ts"
 import { hostVethName, isHostVethNameIn, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
-import { cutComment } from "./rule-comment.ts"
+import { cutComment, isPlain, networkRuleKey, plain, ruleKey } from "./rule-comment.ts"
 import type { NetworkStack } from "./stack.ts"
 
 /*
@@ -41,19 +40,19 @@ const PREFIX = "macspoofchk-"
 type Attachment = Pick<Owner, "containerId" | "ifname">
 
 function commentOf({ containerId, ifname }: Attachment): string {
-  return cutComment(`${PREFIX}${containerId}-${ifname}`)
+  return cutComment(`${PREFIX}${plain(containerId)}-${plain(ifname)}`)
 }
 
 const CHAIN_PREFIX = "cni-br-iface-"
 const BEHIND = "-mac"
 
 /**
- * The chain that PREROUTING leads to, and the one behind it. The Go plugin cannot make those whose names are longer than the kernel allows:
- * ours have a digest in the place of container and interface then.
+ * The chain that PREROUTING leads to, and the one behind it. The Go plugin cannot make those whose names are longer than the kernel allows,
+ * and makes others that `nft` does not read back: ours have a digest in the place of container and interface then.
  */
 function chainsOf({ containerId, ifname }: Attachment): [Chain, Chain] {
   const name = `${CHAIN_PREFIX}${containerId}-${ifname}`
-  const fits = host.encode(name + BEHIND).length <= MAX_NAME_BYTES
+  const fits = isPlain(name) && name.length + BEHIND.length <= MAX_NAME_BYTES
   return chainsNamed(fits ? name : `${CHAIN_PREFIX}sha512-${sha512Hex(`${containerId}\n${ifname}`)}`)
 }
 
@@ -79,12 +78,13 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
 
 /** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
 export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): void {
-  const chains = chainsOf(owner)
+  const note = ruleKey(owner)
+  const chains = chainsOf(owner).map((chain) => ({ ...chain, note }))
   explainBase(netfilter, [prerouting, ...chains], () =>
     transact(netfilter, () => [
       ensureTable(table),
       ...[prerouting, ...chains].map(ensureChain),
-      ...(readChain(netfilter, chains[0]) ? jumpsOf(netfilter, owner) : []).map(({ handle }) =>
+      ...(readChain(netfilter, chainsOf(owner)[0]) ? jumpsOf(netfilter, owner) : []).map(({ handle }) =>
         deleteRule(prerouting, handle),
       ),
       ...chains.map(flushChain),
@@ -107,17 +107,16 @@ function jumpsOf(netfilter: Conversation, attachment: Attachment): FoundRule[] {
  * container stays.
  */
 export function removeMacGuard(stack: NetworkStack, owner: Owner): void {
-  cleanUp(stack.netfilter, () => planMacGuardRemoval(stack, owner))
+  removeWithChains(stack.netfilter, () => planMacGuardRemoval(stack, owner))
 }
 
-/** Changes for cleanUp(): those of removeMacGuard(). */
-export function planMacGuardRemoval(stack: NetworkStack, owner: Owner): Request[] {
+/** For removeWithChains(): what removeMacGuard() removes. */
+export function planMacGuardRemoval(stack: NetworkStack, owner: Owner): Removal {
   const { netfilter } = stack
-  const [first, second] = chainsOf(owner)
-  if (!readChain(netfilter, first)) return []
-  const jumps = jumpsOf(netfilter, owner)
-  if (jumps.some((jump) => guardsAnother(stack, jump, owner))) return []
-  return planRemoval(netfilter, [first, second], jumps)
+  const chains = chainsOf(owner)
+  const present = chains.filter((chain) => readChain(netfilter, chain))
+  const jumps = present[0] === chains[0] ? jumpsOf(netfilter, owner) : []
+  return jumps.some((jump) => guardsAnother(stack, jump, owner)) ? together([]) : planRemoval(present, jumps)
 }
 
 function guardsAnother({ kernel }: NetworkStack, jump: FoundRule, owner: Owner): boolean {
@@ -127,13 +126,8 @@ function guardsAnother({ kernel }: NetworkStack, jump: FoundRule, owner: Owner):
   return isOwnerAlias(alias) && alias !== ownerAlias(owner)
 }
 
-function planRemoval(netfilter: Conversation, chains: readonly Chain[], jumps: readonly FoundRule[]): Request[] {
-  const present = chains.filter((chain) => readChain(netfilter, chain))
-  return [
-    ...jumps.map(({ handle }) => deleteRule(prerouting, handle)),
-    ...present.map(flushChain),
-    ...present.map(deleteChain),
-  ]
+function planRemoval(chains: readonly Chain[], jumps: readonly FoundRule[]): Removal {
+  return { changes: [...jumps.map(({ handle }) => deleteRule(prerouting, handle)), ...chains.map(flushChain)], chains }
 }
 
 /** What lets other MAC addresses through, or undefined if nothing does. */
@@ -148,58 +142,56 @@ export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth:
   return changed && `the rules of ${formatChain(changed)} are not those that guard ${veth}`
 }
 
+/** What collectMacGuards() found. */
+export interface CollectedGuards {
+  /** What is gone, each in words. */
+  readonly removed: readonly string[]
+  readonly held: readonly Held[]
+}
+
 /**
- * Removes the guards of the network's veths whose owners are not among `valid`, or if that is not known of those that are certainly gone, and
- * returns their comments. Those of the Go plugin do not say which network they are of. Where not all can be removed together, as rules of
- * others lead to the chains of one, each is removed by itself in an `attempt` of its own.
+ * Removes the guards of the network's attachments whose owners are not among `valid`, or if that is not known of those that are certainly gone.
+ * A guard is known by its rule in PREROUTING, or if a flush took that away by its chains. Those of the Go plugin do not say which network they
+ * are of.
  */
 export function collectMacGuards(
   host: NetworkStack,
   network: string,
   valid: readonly Owner[] | undefined,
-  attempt: (step: () => void) => void,
-): string[] {
-  const { netfilter } = host
-  let stale: readonly FoundRule[] = []
-  try {
-    cleanUp(netfilter, () => {
-      stale = listStale(host, network, valid)
-      return stale.flatMap((jump) => planGuardRemoval(netfilter, jump))
-    })
-  } catch (error) {
-    if (!(error instanceof KernelError) || stale.length < 2) throw error
-    stale = stale.filter((jump) => isDone(attempt, () => removeStale(netfilter, jump)))
-  }
-  return stale.map(({ comment = "" }) => comment)
-}
-
-function isDone(attempt: (step: () => void) => void, step: () => void): boolean {
-  let done = false
-  attempt(() => {
-    step()
-    done = true
+): CollectedGuards {
+  let found: StaleGuards = { jumps: [], chains: [] }
+  const held = removeWithChains(host.netfilter, () => {
+    found = listStale(host, network, valid)
+    return planRemoval(found.chains, found.jumps)
   })
-  return done
+  const rules = found.jumps.map(({ comment }) => `a rule (${JSON.stringify(comment)})`)
+  const gone = found.chains.filter(({ name }) => !held.some(({ chain }) => chain.name === name))
+  return { removed: [...rules, ...gone.map(formatChain)], held }
 }
 
-function listStale(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): FoundRule[] {
-  const jumps = listRules(host.netfilter, prerouting, PREFIX).filter((jump) => isHostVethNameIn(vethOf(jump), network))
+function listStale(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): StaleGuards {
+  const jumps = listRules(host.netfilter, prerouting, PREFIX)
+  const chains = listChains(host.netfilter, table)
   const living = valid ?? readLivingOwners(host) // after the guards, of which each is younger than its veth
-  const veths = living && new Set(living.map(hostVethName))
-  return jumps.filter((jump) => veths && !veths.has(vethOf(jump)))
+  if (!living) return { jumps: [], chains: [] }
+  const veths = new Set(living.map(hostVethName))
+  const isStale = (jump: FoundRule) => isHostVethNameIn(vethOf(jump), network) && !veths.has(vethOf(jump))
+  const namesIn = (rules: readonly FoundRule[]) =>
+    new Set(rules.flatMap((jump) => chainsNamed(targetIn(jump.expressions()) ?? "")).map(({ name }) => name))
+  const [stale, kept] = [namesIn(jumps.filter(isStale)), namesIn(jumps.filter((jump) => !isStale(jump)))]
+  const keys = new Set(living.map(ruleKey))
+  const isLeft = ({ note = "" }: Chain) => note.startsWith(networkRuleKey(network)) && !keys.has(note)
+  return {
+    jumps: jumps.filter(isStale),
+    chains: chains.filter((chain) => !kept.has(chain.name) && (stale.has(chain.name) || isLeft(chain))),
+  }
+}
+
+interface StaleGuards {
+  readonly jumps: readonly FoundRule[]
+  readonly chains: readonly Chain[]
 }
 
 function vethOf(jump: FoundRule): string {
   return interfaceIn(jump.expressions()) ?? ""
-}
-
-function removeStale(netfilter: Conversation, { comment, handle }: FoundRule): void {
-  cleanUp(netfilter, () => {
-    const jumps = listRules(netfilter, prerouting, comment)
-    return jumps.filter((jump) => jump.handle === handle).flatMap((jump) => planGuardRemoval(netfilter, jump))
-  })
-}
-
-function planGuardRemoval(netfilter: Conversation, jump: FoundRule): Request[] {
-  return planRemoval(netfilter, chainsNamed(targetIn(jump.expressions()) ?? ""), [jump])
 }

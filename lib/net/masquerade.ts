@@ -13,6 +13,7 @@ import {
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import { explainBase } from "./base-chain.ts"
+import { type Removal, removeWithChains, together } from "./foreign-jumps.ts"
 import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
 import { readLivingOwners } from "./living.ts"
 import type { Owner } from "./names.ts"
@@ -117,16 +118,17 @@ function rulesOf(netfilter: Conversation, owner: Owner): FoundRule[] {
 
 /** The attachment has no rules any more, whoever made them; those of the Go plugin's iptables backend are among them. */
 export function removeMasquerade({ netfilter }: NetworkStack, owner: Owner): void {
-  cleanUp(netfilter, () => planMasqueradeRemoval(netfilter, owner))
+  removeWithChains(netfilter, () => planMasqueradeRemoval(netfilter, owner))
 }
 
-/** Changes for cleanUp(): those of removeMasquerade(). */
-export function planMasqueradeRemoval(netfilter: Conversation, owner: Owner): Request[] {
-  return [
-    ...rulesOf(netfilter, owner).map(({ handle }) => deleteRule(checks, handle)),
-    ...planIptablesRemoval(netfilter, "ip", owner),
-    ...planIptablesRemoval(netfilter, "ip6", owner),
-  ]
+/** For removeWithChains(): what removeMasquerade() removes. */
+export function planMasqueradeRemoval(netfilter: Conversation, owner: Owner): Removal {
+  const rules = rulesOf(netfilter, owner).map(({ handle }) => deleteRule(checks, handle))
+  return together([
+    { changes: rules, chains: [] },
+    planIptablesRemoval(netfilter, "ip", owner),
+    planIptablesRemoval(netfilter, "ip6", owner),
+  ])
 }
 
 /**

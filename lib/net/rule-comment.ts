@@ -1,6 +1,5 @@
 import { MAX_COMMENT_BYTES } from "../netlink/netfilter/comment.ts"
 import { sha512Hex } from "../sys/digest.ts"
-import { host } from "../sys/host.ts"
 import type { Owner } from "./names.ts"
 
 /*
@@ -26,14 +25,25 @@ export function keyIn(comment: string): string {
 /** The whole comment, cut where `nft` allows no more. */
 export function ruleComment(owner: Owner): string {
   const { network, containerId, ifname } = owner
-  return cutComment(`${ruleKey(owner)}, net: ${network}, if: ${ifname}, id: ${containerId}`.replaceAll('"', ""))
+  return cutComment(`${ruleKey(owner)}, net: ${plain(network)}, if: ${plain(ifname)}, id: ${plain(containerId)}`)
 }
 
-/** As much of the text as `nft` allows in a comment. */
+/** As much of a plain text as `nft` allows in a comment. */
 export function cutComment(text: string): string {
-  let cut = text.slice(0, MAX_COMMENT_BYTES)
-  while (host.encode(cut).length > MAX_COMMENT_BYTES) cut = cut.slice(0, -1)
-  return cut
+  return text.slice(0, MAX_COMMENT_BYTES)
+}
+
+/**
+ * Says whether `nft` reads the text back as it writes it, as a chain's name or in a comment: it knows no way to write a quote or a brace, and
+ * a node that saves and reloads its ruleset would come up without.
+ */
+export function isPlain(text: string): boolean {
+  return !/[^a-zA-Z0-9_.-]/.test(text)
+}
+
+/** The text, or a digest in the place of one that is not plain. */
+export function plain(text: string): string {
+  return isPlain(text) ? text : `sha512-${digest(text)}`
 }
 
 const DIGITS = 16

@@ -1,8 +1,8 @@
 import { attributeSet, be32, be64, bytes, nested, signedBe32, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn } from "./comment.ts"
+import { commentData, commentIn, noteIn } from "./comment.ts"
 import { HEADER, type NetfilterFamily, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 
 /** NFT_MSG_* */
@@ -61,6 +61,8 @@ export interface Chain {
   readonly table: Table
   readonly name: string
   readonly comment?: string
+  /** Beside the comment, what only these plugins read. Kernels before 5.10 forget it. */
+  readonly note?: string
   /** Where the kernel calls a base chain; a chain without is reached by jump and goto. */
   readonly base?: BaseChain | undefined
 }
@@ -93,7 +95,7 @@ export function ensureTable({ family, name, comment }: Table): Request {
 }
 
 /** Change for transact(): the chain exists; one that did keeps its rules. EEXIST where it hangs elsewhere. */
-export function ensureChain({ table: { family, name: inTable }, name, comment, base }: Chain): Request {
+export function ensureChain({ table: { family, name: inTable }, name, comment, note, base }: Chain): Request {
   return {
     asked: `make ${formatChain({ table: { family, name: inTable }, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWCHAIN),
@@ -105,7 +107,7 @@ export function ensureChain({ table: { family, name: inTable }, name, comment, b
         hook: base && { number: hooks.indexOf(base.hook), priority: base.priority },
         policy: base && policies.indexOf(base.policy),
         type: base?.type,
-        comment: dataOf(comment),
+        comment: dataOf(comment, note),
       }),
   }
 }
@@ -136,14 +138,32 @@ export function readChain(kernel: Conversation, { table: { family, name: inTable
   }
 }
 
+/** The table's chains. Throws KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals. */
+export function listChains(kernel: Conversation, { family, name }: Table): Chain[] {
+  const asked = `list the chains of ${formatTable({ family, name })}`
+  const request: Request = {
+    asked,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+    write: (writer) => void writeHeader(writer, family),
+  }
+  const { values, partial } = kernel.collect(request, (message) => {
+    const found = decodeChain(message, family) // of all tables of the family
+    return found.table.name === name ? found : undefined
+  })
+  if (partial) throw new KernelError("ERESTART", asked)
+  return values
+}
+
 /** The chain an NFT_MSG_NEWCHAIN describes. Throws WireError. */
 export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
   const values = chain.read(payload.subarray(HEADER))
   const comment = values.comment && commentIn(values.comment)
+  const note = values.comment && noteIn(values.comment)
   return {
     table: { family, name: values.table ?? "" },
     name: values.name ?? "",
     ...(comment === undefined ? {} : { comment }),
+    ...(note === undefined ? {} : { note }),
     base: values.hook && {
       type: values.type === "nat" ? "nat" : "filter",
       hook: hooks[values.hook.number ?? 0] ?? "prerouting",
@@ -153,6 +173,6 @@ export function decodeChain({ payload }: Message, family: NetfilterFamily): Chai
   }
 }
 
-function dataOf(comment: string | undefined): Uint8Array | undefined {
-  return comment === undefined ? undefined : commentData(comment)
+function dataOf(comment: string | undefined, note?: string): Uint8Array | undefined {
+  return comment === undefined && note === undefined ? undefined : commentData(comment, note)
 }
