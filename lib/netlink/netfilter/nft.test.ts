@@ -166,6 +166,12 @@ describe("what the kernel made of nft's rules", () => {
     expect(chains).toContainEqual({ ...postrouting, table: { family: "inet", name: table.name } })
   })
 
+  test("a chain's note is read back, and is no comment", () => {
+    const noted = { table: guard.table, name: "noted", note: "one" }
+    const [message] = decodeMessages(ours(ensureChain(noted)))
+    expect(message && decodeChain(message, "bridge")).toEqual({ ...noted, base: undefined })
+  })
+
   test("the chain a rule leads to and the interface it is for are found", () => {
     const [jump] = found.filter((rule) => targetIn(rule.expressions()) === "other")
     expect(phrase.interfaceIn(jump?.expressions() ?? [])).toBe("eth0")
