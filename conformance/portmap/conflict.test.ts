@@ -2,10 +2,13 @@ import { describe, expect, test } from "vitest"
 import { hostLocal, Network } from "../bridge/network.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
-import { type Mapping, type More, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+import { type Config, type Mapping, type More, nft, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const ONE = ["10.1.0.2/24"]
 const TWO = ["10.1.0.3/24"]
+
+/** Not to be met in any namespace that other tests make: where a pod lives is looked for on the whole machine. */
+const RARE = "172.29.78.0/24"
 
 describe("a port that another pod has", () => {
   test.each<[string, Mapping, Mapping, boolean]>([
@@ -111,29 +114,82 @@ describe("one address each", () => {
   })
 })
 
-describe("what was left by a pod that is gone does not stop another", () => {
-  test("that got its address", () => {
+describe("a pod keeps its ports, whoever requests its address:", () => {
+  const PORTS = [tcp(8080), tcp(8443), udp(9000)]
+
+  test.each<[string, Config, "ours" | "reference"]>([
+    ["a pod of another network", { name: "other" }, "ours"],
+    ["one of its own network, of which nothing on the host tells who lives", {}, "ours"],
+    ["a pod, where the Go plugin led the ports to it", { name: "other" }, "reference"],
+  ])("%s", (_, config, implementation) => {
     using node = new Node()
-    const [gone, heir] = [node.pod(), node.pod()]
+    const [victim, thief] = [node.pod(), node.pod()]
     const portmap = new Portmap(node)
-    portmap.map(gone, [tcp(80), tcp(81)], ONE)
-    portmap.map(heir, [tcp(80)], ONE)
-    expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to 10.1.0.2:80 comment "${heir.containerId}"`])
-    expect(rules(node, "masquerading")).toHaveLength(2)
+    const elsewhere = portmap.as("ours", config)
+    portmap.as(implementation).map(victim, PORTS, ONE)
+    const before = ruleset(node, { sets: implementation === "ours" })
+    expect(elsewhere.add(thief, [tcp(8080)], ONE).error).toMatchObject({ code: 102 })
+    expect(elsewhere.add(thief, [tcp(7000), udp(9000)], ONE).error).toMatchObject({ code: 102 })
+    expect(ruleset(node, { sets: implementation === "ours" })).toEqual(before)
+    elsewhere.map(thief, [tcp(7000)], ONE)
+    expect(portmap.check(victim, PORTS, ONE)).toMatchObject(QUIET)
+    expect(elsewhere.del(thief)).toMatchObject(QUIET)
+    expect(portmap.check(victim, PORTS, ONE)).toMatchObject(QUIET)
+    expect(rules(node, "hostports")).toHaveLength(3)
   })
 
-  test("where bridge shows that the first one's veth is no more", () => {
+  test("a pod on another bridge, of a network whose users name their addresses", () => {
     using node = new Node()
+    const [victim, thief] = [node.pod(), node.pod()]
     const network = new Network(node, { ipam: hostLocal(node) })
+    const result = network.connect(victim)
+    const portmap = new Portmap(node)
+    const added = portmap.ask("ADD", victim, { ports: PORTS, config: { prevResult: result } })
+    expect(added.exitCode).toBe(0)
+    const before = ruleset(node, { sets: true })
+    const address = result.ips?.[0]?.address
+    const other = { name: "other", bridge: "cni1", capabilities: { ips: true }, runtimeConfig: { ips: [address] } }
+    const requested = network.as("ours", { ...other, ipam: { type: "static" } }).connect(thief)
+    expect(requested.ips?.[0]?.address).toBe(address)
+    const config = { prevResult: requested }
+    const stolen = portmap.as("ours", { name: "other" }).ask("ADD", thief, { ports: [tcp(8080)], config })
+    expect(stolen.error).toMatchObject({ code: 102 })
+    expect(stolen.error?.msg).toContain(victim.containerId)
+    expect(ruleset(node, { sets: true })).toEqual(before)
+  })
+})
+
+describe("what was left by a pod that is gone does not stop another", () => {
+  test.each([
+    ["address", "172.29.78.3/24"],
+    ["address, which is the first one's", "172.29.78.2/24"],
+  ])("of its network with an %s", (_, address) => {
+    using node = new Node()
+    const network = new Network(node, { ipam: hostLocal(node, [RARE]) })
     const portmap = new Portmap(node)
     const [gone, heir] = [node.pod(), node.pod()]
     for (const pod of [gone, heir]) network.connect(pod)
-    portmap.map(gone, [tcp(80)], ["10.244.1.2/24"])
-    expect(portmap.add(heir, [tcp(80)], ["10.244.1.3/24"]).error?.code, "while it is there").toBe(102)
+    portmap.map(gone, [tcp(80), tcp(81)], ["172.29.78.2/24"])
+    expect(portmap.add(heir, [tcp(80)], [address]).error?.code, "while it is there").toBe(102)
     gone.ip("link", "del", "eth0")
-    portmap.map(heir, [tcp(80)], ["10.244.1.3/24"])
-    expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to 10.244.1.3:80 comment "${heir.containerId}"`])
+    heir.ip("addr", "replace", address, "dev", "eth0")
+    portmap.map(heir, [tcp(80)], [address])
+    const to = address.replace("/24", ":80")
+    expect(rules(node, "hostports")).toEqual([`tcp dport 80 dnat to ${to} comment "${heir.containerId}"`])
+    expect(rules(node, "masquerading")).toHaveLength(2)
   })
+})
+
+test("a pod that lives keeps its ports, though its network's pods hung on no veth when it was added", () => {
+  using node = new Node()
+  const portmap = new Portmap(node)
+  const [living, other] = [node.pod(), node.pod()]
+  living.ip("addr", "add", "172.29.79.2/24", "dev", "lo") // as with macvlan nothing of it is on the host
+  portmap.map(living, [tcp(80)], ["172.29.79.2/24"])
+  new Network(node, { ipam: hostLocal(node, ["172.29.80.0/24"]) }).connect(other)
+  expect(portmap.add(other, [tcp(80)], ["172.29.80.2/24"]).error?.code).toBe(102)
+  living.ip("addr", "del", "172.29.79.2/24", "dev", "lo")
+  portmap.map(other, [tcp(80)], ["172.29.80.2/24"])
 })
 
 describe("a pod that lives keeps its ports, though its veth has not the computed name", () => {

@@ -13,13 +13,14 @@ import type { PortmapConfig } from "./config.ts"
  */
 export function planPods(call: Call, config: PortmapConfig, result: Result): PodPorts[] {
   const pods: PodPorts[] = []
+  const { netns } = call.environment
   for (const family of families) {
     const network = addressOf(call, result, family)
     const mappings = mappingsOf(config.mappings, family)
     if (!network || mappings.length === 0) continue
     const masquerade = !config.snat ? "none" : config.masqAll ? "all" : "needed"
     const conditions = config.conditions[family]
-    pods.push({ family, address: network.address, network, mappings, conditions, masquerade })
+    pods.push({ family, netns, address: network.address, network, mappings, conditions, masquerade })
   }
   if (pods.length === 0) refuseUnserved(call, config, result)
   return pods

@@ -1,6 +1,7 @@
-import { sameAddress } from "../../ip/address.ts"
+import { formatAddress } from "../../ip/address.ts"
 import { type Link, listLinks, readLink } from "../../netlink/route/link.ts"
 import { Conflict } from "../conflict.ts"
+import { readLiveAddresses } from "../live-addresses.ts"
 import { hostVethName, isHostVethName, type Owner, ownerAlias } from "../names.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
 import type { NetworkStack } from "../stack.ts"
@@ -35,15 +36,16 @@ export function findGoneClaimants(
 }
 
 /**
- * A pod is gone if its address is now this one's. It is too if its veth is, where this pod of the same network shows that there is one
- * by the computed name for each, and none that may be the other's.
+ * A pod is gone if its veth is, where this pod of the same network shows that there is one by the computed name for each, and none that may
+ * be the other's; and if no namespace but this pod's has its address. That this pod has it proves nothing: users may request any.
  */
-function isGone(host: NetworkStack, owner: Owner, { address }: PodPorts, rule: PodRule): boolean {
-  if (rule.reading.to && sameAddress(rule.reading.to, address)) return true
+function isGone(host: NetworkStack, owner: Owner, { netns }: PodPorts, rule: PodRule): boolean {
   const claimant = ownerIn(rule)
-  if (claimant?.network !== owner.network) return false
+  const { to } = rule.reading
+  if (!to || claimant?.network !== owner.network) return false
   const veth = readLink(host.kernel, hostVethName(owner))
-  return veth !== undefined && !mayBeAttached(host, claimant, veth)
+  if (!veth || mayBeAttached(host, claimant, veth)) return false
+  return readLiveAddresses(netns)?.has(formatAddress(to)) === false
 }
 
 /**
@@ -64,8 +66,9 @@ function takenBy(rule: PodRule, mapping: PortMapping): Conflict {
   const { network, containerId, ifname } = ownerIn(rule) ?? {}
   const whose = rule.comment === undefined ? "a rule without a comment" : `container ${containerId ?? rule.comment}`
   const where = network && ` (network ${network}, interface ${ifname})`
+  const removal = rule.note === undefined ? "DEL" : "GC or DEL"
   return new Conflict(
     `host port ${formatHostPort(mapping)} is taken by ${whose}${where ?? ""}`,
-    "remove that container; if it is gone already, GC or DEL for it takes its rules out of table cni_hostport",
+    `remove that container; if it is gone already, ${removal} for it takes its rules out of table cni_hostport`,
   )
 }

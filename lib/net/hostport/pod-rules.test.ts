@@ -22,6 +22,7 @@ function network(text: string): Prefix {
 
 const pod: PodPorts = {
   family: 4,
+  netns: "/run/netns/pod",
   address: ip("10.1.0.2"),
   network: network("10.1.0.2/24"),
   mappings: [],

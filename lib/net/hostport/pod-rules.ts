@@ -16,6 +16,8 @@ import { onlyAddress, type PortMapping, protocols } from "../port-mapping.ts"
 /** What a pod wants of one family's host ports. */
 export interface PodPorts {
   readonly family: Family
+  /** The path of its network namespace. */
+  readonly netns: string
   readonly address: Address
   /** With the length of its network: whoever is in there may be a neighbour who is answered directly. */
   readonly network: Prefix
