@@ -42,7 +42,11 @@ function planLocalhost(host: NetworkStack, { family, address, masquerade }: PodP
 }
 
 /** Whoever answered there until now is not the pod. */
-function udpPortsOf({ mappings }: PodPorts): UdpPort[] {
+function udpPortsOf({ mappings, address }: PodPorts): UdpPort[] {
   const udp = mappings.filter(({ protocol }) => protocol === "udp")
-  return udp.map((mapping) => ({ port: mapping.hostPort, address: onlyAddress(mapping) }))
+  return udp.map((mapping) => ({
+    port: mapping.hostPort,
+    address: onlyAddress(mapping),
+    ledTo: { source: address, sourcePort: mapping.containerPort },
+  }))
 }

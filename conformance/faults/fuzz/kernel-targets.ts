@@ -3,7 +3,7 @@ import { WireError } from "../../../lib/netlink/attribute.ts"
 import { Conversation, type Request, type Transport } from "../../../lib/netlink/conversation.ts"
 import { KernelError } from "../../../lib/netlink/kernel-error.ts"
 import { encodeMessage } from "../../../lib/netlink/message.ts"
-import { listFlows } from "../../../lib/netlink/netfilter/conntrack.ts"
+import { findFlows } from "../../../lib/netlink/netfilter/conntrack.ts"
 import { dnat, masquerade, source, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import { appendRule, listRules, readTableRules } from "../../../lib/netlink/netfilter/rule.ts"
@@ -62,7 +62,7 @@ const filtering: readonly ((kernel: Conversation) => unknown)[] = [
   (kernel) => readTableRules(kernel, TABLE, ({ expressions }) => readRule(expressions())),
   (kernel) => readChain(kernel, CHAIN),
   (kernel) => readGeneration(kernel),
-  (kernel) => listFlows(kernel, { family: 4, protocol: 17 }),
+  (kernel) => findFlows(kernel, { family: 4, protocol: 17, destinationPorts: new Set([53, 54]) }, () => true, 9),
 ]
 
 /** Each ends in a value, in a refusal, or waits no longer than it should. */

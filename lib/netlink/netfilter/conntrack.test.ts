@@ -5,7 +5,7 @@ import { acknowledge, FakeKernel, requestOf } from "../../testing/fake-kernel.ts
 import { fromHex, toHex } from "../../testing/recorded.ts"
 import { WireError } from "../attribute.ts"
 import { decodeMessages, encodeMessage, type Message, NLMSG_DONE } from "../message.ts"
-import { decodeFlow, type Flow, listFlows, removeFlow } from "./conntrack.ts"
+import { decodeFlow, type Flow, findFlows, removeFlow } from "./conntrack.ts"
 
 /** What the kernel said, and conntrack 1.4.7 sent, of a UDP flow from 10.0.0.9:4000 to 192.0.2.7:53 that 10.201.9.3:5353 answers. */
 const ORIGINAL =
@@ -64,28 +64,38 @@ function refuse(request: Message, errno: number): Uint8Array {
   return datagram
 }
 
-describe("listing", () => {
-  function list(destinationPort?: number): { flows: Flow[]; request: Message | undefined } {
+describe("finding", () => {
+  function find(ports: readonly number[], most = 10) {
     using kernel = new FakeKernel(({ sequence }) => [
+      encodeMessage({ type: 0x100, flags: 2, sequence }, (writer) => void writer.raw(bytes(RECORDED))).slice(),
       encodeMessage({ type: 0x100, flags: 2, sequence }, (writer) => void writer.raw(bytes(RECORDED))).slice(),
       encodeMessage({ type: NLMSG_DONE, flags: 2, sequence }, (writer) => void writer.u32(0)).slice(),
     ])
-    const flows = listFlows(kernel.conversation, { family: 4, protocol: UDP, destinationPort })
-    return { flows, request: kernel.requests.flatMap(decodeMessages)[0] }
+    const wanted = { family: 4, protocol: UDP, destinationPorts: new Set(ports) } as const
+    const found = findFlows(kernel.conversation, wanted, ({ id }) => id === flow.id, most)
+    return { ...found, request: toHex(kernel.requests.flatMap(decodeMessages)[0]?.payload ?? new Uint8Array()) }
   }
 
   test("asks the kernel for the protocol and the port alone", () => {
-    const { flows, request } = list(53)
-    expect(flows).toEqual([flow])
+    const { flows, picked, request } = find([53])
+    expect([flows, picked]).toEqual([[flow, flow], true])
     const tuple = "18000180 14000280 05000100 11000000 06000300 00350000"
-    expect(toHex(request?.payload ?? new Uint8Array())).toBe(
-      toHex(bytes(`02000000 ${tuple} 14001980 08000100 28000000 08000200 00000000`)),
-    )
+    expect(request).toBe(toHex(bytes(`02000000 ${tuple} 14001980 08000100 28000000 08000200 00000000`)))
   })
 
-  test("leaves out what a kernel that does not filter sends too", () => {
-    expect(list(54).flows).toEqual([])
-    expect(list().flows).toEqual([flow])
+  test("asks for the protocol where there are several ports", () => {
+    const { flows, request } = find([53, 54])
+    expect(flows).toEqual([flow, flow])
+    const tuple = "10000180 0c000280 05000100 11000000"
+    expect(request).toBe(toHex(bytes(`02000000 ${tuple} 14001980 08000100 08000000 08000200 00000000`)))
+  })
+
+  test("leaves out what a kernel that does not pick sends too, and says so", () => {
+    expect(find([54])).toMatchObject({ flows: [], picked: false })
+  })
+
+  test("keeps no more than wanted", () => {
+    expect(find([53], 1).flows).toEqual([flow])
   })
 })
 

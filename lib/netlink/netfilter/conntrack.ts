@@ -1,5 +1,5 @@
 import type { Address, Family } from "../../ip/address.ts"
-import { address, attributeSet, be16, be32, nested, u8, u32 } from "../attribute.ts"
+import { address, attributeSet, be16, be32, findAttribute, nested, u8, u32 } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import type { Message } from "../message.ts"
@@ -60,21 +60,41 @@ export interface FlowFilter {
   readonly family: Family
   readonly protocol: number
   /** Where the first packet was sent to, before anything was translated. */
-  readonly destinationPort?: number | undefined
+  readonly destinationPorts: ReadonlySet<number>
 }
 
-/** The flows that fit. The kernel filters where it can (since 5.8). Throws KernelError where it tracks no connections. */
-export function listFlows(netfilter: Conversation, wanted: FlowFilter): Flow[] {
-  const { messages } = netfilter.dump(dumpRequest(wanted))
-  const flows: Flow[] = []
-  for (const message of messages) {
+/** What was found of the tracked flows. */
+export interface FoundFlows {
+  readonly flows: readonly Flow[]
+  /** If the kernel sent no others: it picks those of one port by itself, since 5.8. */
+  readonly picked: boolean
+}
+
+/**
+ * Lists the flows that fit and that `test` is true of, at most so many, however many are tracked. Throws KernelError where the kernel
+ * tracks no connections.
+ */
+export function findFlows(
+  netfilter: Conversation,
+  wanted: FlowFilter,
+  test: (flow: Flow) => boolean,
+  most: number,
+): FoundFlows {
+  let picked = true
+  const { values } = netfilter.collect(dumpRequest(wanted), (message, kept) => {
+    if (kept >= most) return undefined
+    if (!wanted.destinationPorts.has(destinationPortIn(message))) {
+      picked = false
+      return undefined
+    }
     const found = decodeFlow(message)
-    if (found && fits(found, wanted)) flows.push(found)
-  }
-  return flows
+    return found && fits(found, wanted) && test(found) ? found : undefined
+  })
+  return { flows: values, picked }
 }
 
-function dumpRequest({ family, protocol, destinationPort }: FlowFilter): Request {
+function dumpRequest({ family, protocol, destinationPorts }: FlowFilter): Request {
+  const [destinationPort] = destinationPorts.size === 1 ? destinationPorts : []
   const byPort = destinationPort === undefined ? 0 : FILTER.DESTINATION_PORT
   return {
     asked: `list the IPv${family} flows that are tracked`,
@@ -87,12 +107,18 @@ function dumpRequest({ family, protocol, destinationPort }: FlowFilter): Request
   }
 }
 
-function fits({ original }: Flow, { family, protocol, destinationPort }: FlowFilter): boolean {
-  return (
-    original.destination.family === family &&
-    original.protocol === protocol &&
-    (destinationPort === undefined || original.destinationPort === destinationPort)
-  )
+function fits({ original }: Flow, { family, protocol }: FlowFilter): boolean {
+  return original.destination.family === family && original.protocol === protocol
+}
+
+const [ORIGINAL, PROTO, DESTINATION_PORT] = [1, 2, 3]
+
+/** Reads nothing but the port, with a tenth of the work: most flows are of no interest. */
+function destinationPortIn({ payload }: Message): number {
+  const original = findAttribute(payload, ORIGINAL, HEADER)
+  const protocol = original && findAttribute(original, PROTO)
+  const port = protocol && findAttribute(protocol, DESTINATION_PORT)
+  return port ? ((port[0] ?? 0) << 8) | (port[1] ?? 0) : 0
 }
 
 /** Has the kernel forget the flow: the next packet is looked at as the first one was. False if it had already. */
