@@ -7,9 +7,6 @@ import { type Config, type Mapping, type More, nft, Portmap, QUIET, rules, rules
 const ONE = ["10.1.0.2/24"]
 const TWO = ["10.1.0.3/24"]
 
-/** Not to be met in any namespace that other tests make: where a pod lives is looked for on the whole machine. */
-const RARE = "172.29.78.0/24"
-
 describe("a port that another pod has", () => {
   test.each<[string, Mapping, Mapping, boolean]>([
     ["any address, any address", tcp(80), tcp(80), true],
@@ -161,15 +158,16 @@ describe("a pod keeps its ports, whoever requests its address:", () => {
 
 describe("what was left by a pod that is gone does not stop another", () => {
   test.each([
-    ["address", "172.29.78.3/24"],
-    ["address, which is the first one's", "172.29.78.2/24"],
-  ])("of its network with an %s", (_, address) => {
+    ["address", "172.29.78.2/24", "172.29.78.3/24"],
+    ["address, which is the first one's", "172.29.83.2/24", "172.29.83.2/24"],
+  ])("of its network with an %s", (_, first, address) => {
     using node = new Node()
-    const network = new Network(node, { ipam: hostLocal(node, [RARE]) })
+    // Not to be met in any namespace that other tests make: where a pod lives is looked for on the whole machine.
+    const network = new Network(node, { ipam: hostLocal(node, [first.replace(".2/", ".0/")]) })
     const portmap = new Portmap(node)
     const [gone, heir] = [node.pod(), node.pod()]
     for (const pod of [gone, heir]) network.connect(pod)
-    portmap.map(gone, [tcp(80), tcp(81)], ["172.29.78.2/24"])
+    portmap.map(gone, [tcp(80), tcp(81)], [first])
     expect(portmap.add(heir, [tcp(80)], [address]).error?.code, "while it is there").toBe(102)
     gone.ip("link", "del", "eth0")
     heir.ip("addr", "replace", address, "dev", "eth0")

@@ -188,10 +188,13 @@ describe("a UDP port moves at once, for a client that never changes its own", ()
   const question: Question = { transport: "udp", from: 4000 }
 
   /** Not to be met in any namespace that other tests make: where a pod lives is looked for on the whole machine. */
-  const RARE = ["172.29.81.0/24", "fd00:172:29:81::/64"]
+  const rare = (number: number) => [`172.29.${number}.0/24`, `fd00:172:29:${number}::/64`]
 
-  test.each(["after DEL", "without DEL, the first pod being gone"])("%s", (how) => {
-    using site = new Site(RARE)
+  test.each([
+    ["after DEL", 81],
+    ["without DEL, the first pod being gone", 82],
+  ])("%s", (how, number) => {
+    using site = new Site(rare(number))
     expect(ask(site.client, NODE[4], 53, { ...question, patience: 1 })).toBeUndefined() // leaves a flow that leads nowhere
     const first = site.pod([udp(53, 5353)])
     using _first = new Echo(first.pod, "udp", 5353, "first")
