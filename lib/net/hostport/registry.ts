@@ -1,5 +1,13 @@
 import type { Conversation, Request } from "../../netlink/conversation.ts"
-import { createElements, ensureElements, flushSet, hasElement, removeElements } from "../../netlink/netfilter/set.ts"
+import {
+  createElements,
+  deleteElements,
+  ensureElements,
+  ensureSet,
+  flushSet,
+  hasElement,
+  removeElements,
+} from "../../netlink/netfilter/set.ts"
 import { sha512Hex } from "../../sys/digest.ts"
 import { host } from "../../sys/host.ts"
 import { type PortMapping, portKey, protocols } from "../port-mapping.ts"
@@ -8,9 +16,16 @@ import { listPodRules, type PodRule } from "./rule-list.ts"
 
 /*
  * Two sets in the table save ADD and DEL from reading every pod's rules: `claims` has the ports, `containers` the containers that rules
- * are there for. They hold too much where somebody else deleted rules, never too little while isIntact(). What is found in them is
- * therefore looked up among the rules; what is not found is not there.
+ * are there for. They hold too much where somebody else deleted rules, never too little while isIntact() and as long as they hold what no
+ * pod enters: whoever emptied a set, or deleted it, took that too. What is found in them is therefore looked up among the rules; what is
+ * not found is not there.
  */
+
+/** Port 0 is no pod's. */
+const WHOLE_CLAIMS = portKey(protocols.tcp, 0)
+
+/** No digest. */
+const WHOLE_CONTAINERS = host.encode("cni-ts".padEnd(16, "\0"))
 
 /** What the sets have of some rules. */
 interface Entries {
@@ -20,14 +35,20 @@ interface Entries {
   readonly containers: Set<string>
 }
 
-/** Changes that enter a pod nobody knows yet. EEXIST where one of its ports, or the container itself, is entered already. */
+/**
+ * Changes that enter a pod nobody knows yet. EEXIST where one of its ports, or the container itself, is entered already, ENOENT where a set
+ * has been emptied or deleted.
+ */
 export function* enterNew(
   { claims, containers }: Layout,
   comment: string,
   mappings: readonly PortMapping[],
 ): Generator<Request> {
-  yield* createElements(claims, claimKeys(claimsOf(mappings)))
-  yield* createElements(containers, [containerKey(comment)])
+  const ports = claimsOf(mappings).add(WHOLE_CLAIMS)
+  yield* deleteElements(claims, claimKeys(new Set([WHOLE_CLAIMS])))
+  yield* createElements(claims, claimKeys(ports))
+  yield* deleteElements(containers, [WHOLE_CONTAINERS])
+  yield* createElements(containers, [WHOLE_CONTAINERS, containerKey(comment)])
 }
 
 /** Changes after which the sets have what these rules and the new pod's say, and nothing else. */
@@ -38,11 +59,12 @@ export function* rebuild(
   mappings: readonly PortMapping[],
 ): Generator<Request> {
   const { claims, containers } = entriesOf(rules)
-  for (const claim of claimsOf(mappings)) claims.add(claim)
+  for (const claim of claimsOf(mappings).add(WHOLE_CLAIMS)) claims.add(claim)
   containers.add(comment)
   yield flushSet(layout.claims)
   yield* ensureElements(layout.claims, claimKeys(claims))
   yield flushSet(layout.containers)
+  yield* ensureElements(layout.containers, [WHOLE_CONTAINERS])
   yield* ensureElements(layout.containers, containerKeys(containers))
 }
 
@@ -63,6 +85,7 @@ export function leave(
 }
 
 function* takeOut(layout: Layout, { claims, containers }: Entries): Generator<Request> {
+  yield* [layout.claims, layout.containers].map(ensureSet) // somebody may have deleted one
   yield* removeElements(layout.claims, claimKeys(claims))
   yield* removeElements(layout.containers, containerKeys(containers))
 }
@@ -72,9 +95,11 @@ function listOthers(netfilter: Conversation, layout: Layout, gone: readonly PodR
   return listPodRules(netfilter, layout).filter(({ handle }) => !handles.has(handle))
 }
 
-/** Whether there may be rules for this container. Only isIntact() makes a "no" reliable. */
+/** Tells if there may be rules for this container. Only isIntact() makes a "no" reliable. */
 export function isEntered(netfilter: Conversation, { containers }: Layout, comment: string): boolean {
-  return hasElement(netfilter, containers, containerKey(comment))
+  return (
+    hasElement(netfilter, containers, containerKey(comment)) || !hasElement(netfilter, containers, WHOLE_CONTAINERS)
+  )
 }
 
 function entriesOf(rules: readonly PodRule[]): Entries {

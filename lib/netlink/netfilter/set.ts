@@ -79,10 +79,15 @@ export function ensureElements(target: NamedSet, keys: Iterable<Uint8Array>): It
   return elementRequests(target, keys, { asked: `add to ${formatSet(target)}`, message, flags: NLM_F_CREATE })
 }
 
+/** Changes for transact(): the set has none of these elements. ENOENT if it had not one of them. */
+export function deleteElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
+  return elementRequests(target, keys, { asked: `remove from ${formatSet(target)}`, message: MSG.DELSETELEM })
+}
+
 /** Changes for transact(): the set has none of these elements; it need not have had them. */
 export function* removeElements(target: NamedSet, keys: Iterable<Uint8Array>): Generator<Request> {
   yield* ensureElements(target, keys)
-  yield* elementRequests(target, keys, { asked: `remove from ${formatSet(target)}`, message: MSG.DELSETELEM })
+  yield* deleteElements(target, keys)
 }
 
 /** Change for transact(): the set, which must exist, is empty. */
