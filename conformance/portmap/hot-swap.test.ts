@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../lab/executables.ts"
 import { Node } from "../lab/node.ts"
+import { output } from "../lab/run.ts"
 import { isForPods, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const ADDRESSES = ["10.1.0.2/24", "fd00::2/64"]
@@ -106,5 +107,25 @@ describe("what the Go plugin's iptables backend left in iptables-nft", () => {
     expect(before.check(other, [tcp(9090)], ["10.1.0.3/24"])).toMatchObject(QUIET)
     expect(portmap.check(pod, PORTS, ADDRESSES).error?.code).toBe(104)
     expect(portmap.del(pod)).toMatchObject(QUIET)
+  })
+
+  test("goes but for a chain that a rule of somebody else leads to: it stays, empty, and DEL names the rule", () => {
+    using node = new Node()
+    const pod = node.pod()
+    const portmap = new Portmap(node)
+    portmap.as("reference", { backend: "iptables" }).map(pod, PORTS, ADDRESSES)
+    const chain = chains(node)[0]?.split(" ")[0]?.slice(1) ?? ""
+    const iptables = (...args: string[]) => output(node.inside(["iptables-nft", "-t", "nat", ...args]))
+    iptables("-N", "WATCH")
+    iptables("-A", "WATCH", "-m", "comment", "--comment", "who asks", "-j", chain)
+    const { exitCode, stderr } = portmap.del(pod)
+    expect(exitCode).toBe(0)
+    expect(stderr).toContain(`chain ${chain} of table ip nat is empty but stays`)
+    expect(stderr).toContain('of chain "WATCH"')
+    const left = [`:${chain} - [0:0]`, `-A WATCH -m comment --comment "who asks" -j ${chain}`]
+    expect(chains(node)).toEqual(left)
+    iptables("-F", "WATCH")
+    expect(portmap.del(pod)).toMatchObject(QUIET)
+    expect(chains(node)).toEqual([])
   })
 })

@@ -10,5 +10,7 @@ import { forgetFlowsOf } from "./flows.ts"
  */
 export function del(call: Call): void {
   using host = NetworkStack.host()
-  forgetFlowsOf(host, removeHostports(host, ownerOf(call)))
+  const { rules, held } = removeHostports(host, ownerOf(call))
+  for (const { words } of held) call.log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
+  forgetFlowsOf(host, rules)
 }

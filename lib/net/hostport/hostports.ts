@@ -2,8 +2,10 @@ import { families } from "../../ip/address.ts"
 import type { Conversation, Request } from "../../netlink/conversation.ts"
 import { refusedWith } from "../../netlink/kernel-error.ts"
 import { appendRule, deleteRule, type FoundRule } from "../../netlink/netfilter/rule.ts"
-import { cleanUp, transact } from "../../netlink/netfilter/transaction.ts"
+import type { Chain } from "../../netlink/netfilter/ruleset.ts"
+import { transact } from "../../netlink/netfilter/transaction.ts"
 import { Conflict } from "../conflict.ts"
+import { type Held, removeWithChains } from "../foreign-jumps.ts"
 import type { Owner } from "../names.ts"
 import type { NetworkStack } from "../stack.ts"
 import { findGoneClaimants } from "./claimants.ts"
@@ -43,7 +45,7 @@ function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPo
 
 /** The attachment has no rules of a family that it wants none of now. */
 function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Iterable<Request> {
-  const removal: Removal = { netfilter, rules: [], changes: [] }
+  const removal = nothing(netfilter)
   const { comment } = markOf(owner)
   for (const family of families) {
     if (pods.some((pod) => pod.family === family)) continue
@@ -102,10 +104,12 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
  * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns those of nftables. Needs nothing of
  * what ADD was told. What the Go plugin's iptables backend left in iptables-nft is removed too.
  */
-export function removeHostports({ netfilter }: NetworkStack, owner: Owner): PodRule[] {
+export function removeHostports({ netfilter }: NetworkStack, owner: Owner): Removed {
   const { comment } = markOf(owner)
   return remove(netfilter, (layout, removal) => {
-    removal.changes.push(planIptablesRemoval(netfilter, layout, owner))
+    const { changes, chains } = planIptablesRemoval(netfilter, layout, owner)
+    removal.changes.push(changes)
+    removal.chains.push(...chains)
     if (isIndexed(netfilter, layout) && !isEntered(netfilter, layout, comment)) return
     planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
   })
@@ -122,8 +126,8 @@ export function* collectHostports(
   host: NetworkStack,
   network: string,
   valid: readonly Owner[] | undefined,
-): Generator<PodRule[]> {
-  let removed: PodRule[]
+): Generator<readonly PodRule[]> {
+  let removed: readonly PodRule[]
   do {
     removed = remove(host.netfilter, (layout, removal) => {
       const room = AT_ONCE - removal.rules.length
@@ -132,7 +136,7 @@ export function* collectHostports(
         ? listSome(host, layout, isStale, room)
         : findGone(listPodRules(host.netfilter, layout), host, network)
       planCollection(removal, layout, stale.slice(0, room))
-    })
+    }).rules
     yield removed
   } while (removed.length >= AT_ONCE)
 }
@@ -160,16 +164,28 @@ interface Removal {
   readonly netfilter: Conversation
   readonly rules: PodRule[]
   readonly changes: Iterable<Request>[]
+  readonly chains: Chain[]
 }
 
-function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): PodRule[] {
-  let removal: Removal = { netfilter, rules: [], changes: [] }
-  cleanUp(netfilter, () => {
-    removal = { netfilter, rules: [], changes: [] }
+function nothing(netfilter: Conversation): Removal {
+  return { netfilter, rules: [], changes: [], chains: [] }
+}
+
+/** What is removed. */
+interface Removed {
+  readonly rules: readonly PodRule[]
+  /** The chains that stay, empty, since rules of others lead there. */
+  readonly held: readonly Held[]
+}
+
+function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): Removed {
+  let removal = nothing(netfilter)
+  const held = removeWithChains(netfilter, () => {
+    removal = nothing(netfilter)
     for (const family of families) plan(layoutOf(family), removal)
-    return inTurn(removal.changes)
+    return { changes: inTurn(removal.changes), chains: removal.chains }
   })
-  return removal.rules
+  return { rules: removal.rules, held }
 }
 
 /** Adds the rules that go to the removal; `staying` are the others of their containers. */

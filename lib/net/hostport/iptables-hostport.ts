@@ -1,7 +1,7 @@
-import type { Conversation, Request } from "../../netlink/conversation.ts"
+import type { Conversation } from "../../netlink/conversation.ts"
 import type { Chain } from "../../netlink/netfilter/ruleset.ts"
 import { sha512Hex } from "../../sys/digest.ts"
-import { wholeOf } from "../foreign-jumps.ts"
+import type { Removal } from "../foreign-jumps.ts"
 import { isReached, planChainRemoval } from "../iptables.ts"
 import type { Owner } from "../names.ts"
 import type { Layout } from "./layout.ts"
@@ -20,9 +20,9 @@ function chainOf({ table }: Layout, { network, containerId }: Owner): Chain {
   return { table: { family: table.family, name: "nat" }, name }
 }
 
-/** Changes for transact(): the container's chain is gone, and so are the rules that lead there. */
-export function planIptablesRemoval(netfilter: Conversation, layout: Layout, owner: Owner): Iterable<Request> {
-  return wholeOf(planChainRemoval(netfilter, chainOf(layout, owner), ENTRY))
+/** The container's chain goes, and so do the rules that lead there. */
+export function planIptablesRemoval(netfilter: Conversation, layout: Layout, owner: Owner): Removal {
+  return planChainRemoval(netfilter, chainOf(layout, owner), ENTRY)
 }
 
 /** Whether the Go plugin leads ports to the container by iptables-nft. */
