@@ -1,10 +1,11 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { environment, outcome, stdin } from "./lab/call.ts"
 import { binDirectory } from "./lab/executables.ts"
 import { install } from "./lab/foreign.ts"
 import { Node } from "./lab/node.ts"
-import { BASH, output } from "./lab/run.ts"
+import { BASH, output, run } from "./lab/run.ts"
 import { snapshot } from "./lab/snapshot.ts"
 
 const bridged = (type: string, cniVersion = "1.1.0") => ({ cniVersion, name: "net", type: "bridge", ipam: { type } })
@@ -44,6 +45,24 @@ describe("a foreign IPAM plugin", () => {
     const call = { command: "ADD", netns: node.pod(), config: bridged("foreign") }
     const { result } = node.call("bridge", { ...call, path: `/nonexistent:${join(node.dir, "a")}:${b}:${c}` })
     expect(result?.ips?.map((ip) => ip.address)).toEqual(["10.9.0.22/24"])
+  })
+
+  test("that could not be looked for is not called missing, and is found behind a directory that cannot be read", () => {
+    using node = new Node()
+    const foreign = install(node, "b", answer(address))
+    const call = { command: "ADD", netns: node.pod(), config: bridged("foreign") }
+    const add = (path: string, broken: string) => {
+      const file = join(broken, "foreign")
+      const argv = ["strace", "-qq", "-o", "/dev/null", "-P", file, "-e", "trace=statx", "-e", "inject=statx:error=EIO"]
+      const finished = run(node.inside([...argv, join(binDirectory(), "bridge")]), {
+        env: environment({ ...call, path }),
+        stdin: stdin(call),
+      })
+      return outcome(finished)
+    }
+    const msg = `cannot examine ${foreign}/foreign: EIO (input/output error)`
+    expect(add(foreign, foreign).error).toMatchObject({ code: 101, msg })
+    expect(add(`${node.dir}/a:${foreign}`, join(node.dir, "a")).exitCode).toBe(0)
   })
 
   test("of our own name is run when it comes first in CNI_PATH", () => {

@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { environment, type Outcome, outcome } from "./lab/call.ts"
+import { environment, type Outcome, outcome, stdin } from "./lab/call.ts"
 import { binDirectory } from "./lab/executables.ts"
 import { Node } from "./lab/node.ts"
 import { run } from "./lab/run.ts"
@@ -196,6 +196,17 @@ describe.each(plugins)("%s", (plugin) => {
       })
     }
     expect(snapshot(node)).toEqual(before)
+  })
+
+  test("refuses to work on a network namespace that may be its own, for it cannot be examined", () => {
+    using node = new Node()
+    const argv = ["strace", "-qq", "-o", "/dev/null", "-P", node.path, "-e", "trace=statx"]
+    for (const command of ["ADD", "DEL"]) {
+      const call = { command, netns: node.path, config }
+      const program = [...argv, "-e", "inject=statx:error=ENOMEM", join(binDirectory(), plugin)]
+      const finished = run(node.inside(program), { env: environment(call), stdin: stdin(call) })
+      expect(refusal(outcome(finished))).toMatchObject({ code: 101, msg: expect.stringContaining(node.path) })
+    }
   })
 
   test("prints one document and no stack trace, whatever it is called with", { timeout: 600_000 }, async () => {

@@ -93,4 +93,9 @@ export function under(node: Node, call: Call, argv: readonly string[]): Outcome 
   return outcome(run(node.inside([...argv, program]), { env: environment(call), stdin: stdin(call) }))
 }
 
+/** A program to run a call under (`under`): every use of the system call on that very path fails. */
+export function failing(path: string, call: string, error: string): string[] {
+  return ["strace", "-qq", "-o", "/dev/null", "-P", path, "-e", `trace=${call}`, "-e", `inject=${call}:error=${error}`]
+}
+
 export const implementations: readonly Implementation[] = ["ours", "reference"]

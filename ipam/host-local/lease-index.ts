@@ -2,10 +2,11 @@ import { randomBytes } from "../../lib/sys/digest.ts"
 import {
   listDirectory,
   makeDirectories,
-  readRegular,
+  readNamed,
   removeFile,
   renameFile,
   setModified,
+  unlessMissing,
   writeNew,
 } from "../../lib/sys/file.ts"
 import { type FileStatus, fileStatus, linkStatus, S_IFDIR } from "../../lib/sys/file-status.ts"
@@ -63,14 +64,18 @@ export class LeaseIndex {
     setModified(leaseDirectory, mark)
   }
 
-  /** The names of the owner's leases; undefined if the index is damaged. */
+  /** The names of the owner's leases; undefined if the index is damaged or cannot be read. */
   get(owner: Owner): LeaseName[] | undefined {
-    const text = this.#text(bucketOf(owner))
-    return isWhole(text) ? readLine(text, owner) : undefined
+    const text = unlessUnusable(() => this.#text(bucketOf(owner)))
+    return text !== undefined && isWhole(text) ? readLine(text, owner) : undefined
   }
 
-  /** The owners that `select` accepts, with the names of their leases; undefined if the index is damaged. */
+  /** The owners that `select` accepts, with the names of their leases; undefined if the index is damaged or cannot be read. */
   owners(select: (owner: Owner) => boolean): Map<Owner, LeaseName[]> | undefined {
+    return unlessUnusable(() => this.#owners(select))
+  }
+
+  #owners(select: (owner: Owner) => boolean): Map<Owner, LeaseName[]> | undefined {
     const found = new Map<Owner, LeaseName[]>()
     for (const bucket of listDirectory(this.#path).filter(isBucket)) {
       const text = this.#text(bucket)
@@ -120,7 +125,7 @@ export class LeaseIndex {
       if (isBucket(name) && !leases.buckets.has(name)) removeFile(`${this.#path}/${name}`)
     }
     for (const bucket of leases.buckets) {
-      const before = this.#text(bucket)
+      const before = unlessUnusable(() => this.#text(bucket)) ?? ""
       const text = printBucket(leases.in(bucket), before)
       if (before !== text) this.#write(bucket, text)
     }
@@ -135,7 +140,7 @@ export class LeaseIndex {
 
   #text(bucket: string): string {
     if (this.#read?.bucket !== bucket) {
-      const text = readRegular(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES) ?? emptyBucket
+      const text = unlessMissing(() => readNamed(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES)) ?? emptyBucket
       this.#read = { bucket, text }
     }
     return this.#read.text

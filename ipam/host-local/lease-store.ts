@@ -138,10 +138,10 @@ export class LeaseStore implements Disposable {
   /** Makes what was taken the owner's, beside what it had. Where the owner lives is noted for `reclaim`. */
   keep(owner: Owner, residence: Residence | undefined): void {
     const taken = this.#taken
-    this.#taken = []
     const [first] = taken
     const lease = residence && first && stampOf(this.#path(first))
     const names = [...this.#namesOf(owner).filter((held) => !taken.includes(held)), ...taken]
+    this.#taken = []
     this.#leases?.set(owner, names)
     this.#tryIndexing(() => this.#index.set(owner, names, lease ? { ...residence, lease } : undefined))
   }
@@ -253,6 +253,15 @@ export class LeaseStore implements Disposable {
    */
   #readAll(): Leases {
     this.#touched = true
+    this.#indexed = false // until all have been read
+    const leases = this.#readLeases()
+    this.#indexed = true
+    this.#tryIndexing(() => this.#index.replace(leases))
+    if (!this.#indexed) this.#leases = leases
+    return leases
+  }
+
+  #readLeases(): Leases {
     const leases = new Leases()
     for (const name of listDirectory(this.#directory)) {
       if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
@@ -262,8 +271,6 @@ export class LeaseStore implements Disposable {
       if (owner) leases.add(owner, name)
       else if (this.#isRegular(name)) this.#tryRemoving(name)
     }
-    this.#tryIndexing(() => this.#index.replace(leases))
-    if (!this.#indexed) this.#leases = leases
     return leases
   }
 

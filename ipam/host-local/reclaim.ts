@@ -40,9 +40,10 @@ export function findDead(directory: string, index: LeaseIndex, of?: Owner): Dead
   return dead
 }
 
-/** Whether the lease file is still the one that the index speaks of. */
+/** Returns if the lease file is certainly still the one that the index speaks of. */
 function isLease(path: string, owner: Owner, stamp: string): boolean {
-  return stampOf(path) === stamp && readOwner(readRegular(path, MAX_OWNER_BYTES) ?? "") === owner
+  if (stampOf(path) !== stamp) return false
+  return unlessUnsure(() => readOwner(readRegular(path, MAX_OWNER_BYTES) ?? "")) === owner
 }
 
 function isOnLocalDisk(directory: string): boolean {

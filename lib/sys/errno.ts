@@ -45,6 +45,7 @@ const errnos = {
   ENOBUFS: [105, "no buffer space available"],
   ETIMEDOUT: [110, "timed out"],
   EHOSTUNREACH: [113, "no route to host"],
+  ESTALE: [116, "stale file handle"],
   EDQUOT: [122, "disk quota exceeded"],
 } as const
 

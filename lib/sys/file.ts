@@ -1,3 +1,4 @@
+import { linkStatus, S_IFREG } from "./file-status.ts"
 import { host } from "./host.ts"
 import { O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_WRONLY } from "./open-flags.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
@@ -129,15 +130,21 @@ export function renameFile(path: string, newName: string): void {
   checked(`replace ${newName}`, host.rename(path, newName))
 }
 
+/** Returns the text of the file of that very name: follows no symbolic link, never waits. Throws EFBIG beyond `limit` bytes. */
+export function readNamed(path: string, limit: number): string {
+  return checked(`read ${path}`, host.readFile(path, limit))
+}
+
 /**
- * The text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
- * link, a directory, a device), or it cannot be read or is longer than `limit` bytes. Never waits.
+ * Returns the text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
+ * link, a directory, a pipe), or it is longer than `limit` bytes. Never waits. Throws SystemError if a regular file cannot be read.
  */
 export function readRegular(path: string, limit: number): string | undefined {
   try {
-    return checked(`read ${path}`, host.readFile(path, limit))
+    return readNamed(path, limit)
   } catch (error) {
-    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO", "EACCES", "EIO", "EAGAIN", "EFBIG")) return undefined
+    if (failedWith(error, "ENOENT", "EFBIG")) return undefined
+    if (error instanceof SystemError && unlessMissing(() => linkStatus(path))?.type !== S_IFREG) return undefined
     throw error
   }
 }

@@ -58,11 +58,15 @@ export class NoProc extends Error {
   readonly advice = "mount proc on /proc: the plugins find namespaces there, and the kernel's settings"
 }
 
-/** Whether `path` is the network namespace this process runs in. A path that cannot be examined is not. */
+/** What is said of a path that leads nowhere, or nowhere for this process: its own namespace is open to every process. */
+const NOT_OWN = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL", "EACCES"] as const
+
+/** Returns if `path` is the network namespace this process runs in. */
 export function isOwnNamespace(path: string, own = ownNamespace()): boolean {
   try {
     return sameFile(fileStatus(path), own)
-  } catch {
-    return false
+  } catch (error) {
+    if (failedWith(error, ...NOT_OWN)) return false
+    throw error
   }
 }

@@ -1,7 +1,7 @@
 import { readAll, writeAll } from "./file.ts"
 import { fileStatus, S_IFREG } from "./file-status.ts"
 import { type Ended, host } from "./host.ts"
-import { checked, failedWith } from "./system-error.ts"
+import { checked, failedWith, SystemError } from "./system-error.ts"
 
 /** The name this executable was started under, without directories. */
 export function programName(): string {
@@ -48,17 +48,20 @@ export function exit(status: number): never {
   host.exit(status)
 }
 
-/** The first regular file of that name in the directories, or undefined. */
+/** Returns the first regular file of that name in the directories, or undefined. Throws SystemError if one that could not be examined may be it. */
 export function findExecutable(name: string, directories: readonly string[]): string | undefined {
-  return directories.map((directory) => `${directory}/${name}`).find(isRegularFile)
-}
-
-function isRegularFile(path: string): boolean {
-  try {
-    return fileStatus(path).type === S_IFREG
-  } catch {
-    return false
+  let unknown: SystemError | undefined
+  for (const directory of directories) {
+    const path = `${directory}/${name}`
+    try {
+      if (fileStatus(path).type === S_IFREG) return path
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+      if (!failedWith(error, "ENOENT", "ENOTDIR")) unknown ??= error
+    }
   }
+  if (unknown) throw unknown
+  return undefined
 }
 
 /** Tries to start an executable that is being written ("text file busy") before giving up, a second apart. */
