@@ -8,18 +8,26 @@ import { runAsync } from "../lab/run.ts"
 import type { Point } from "./injection.ts"
 import type { Step } from "./scene.ts"
 
+/** A call that was started, and is stopped unless it never came so far. */
+export interface Stopped {
+  readonly isStopped: boolean
+  /** Lets it go on, and waits for its end. */
+  finish(): Promise<Outcome>
+}
+
+let started = 0
+
 /**
- * Runs a call that is stopped as it enters the given system call, until `meanwhile` is done; undefined if it never got there.
- * The main thread alone is traced, as in injection.ts.
+ * Starts a call that is to be stopped as it enters the given system call, and returns when it is, or has ended, or `waits`. The main thread alone
+ * is traced, as in injection.ts.
  */
-export async function interrupted(
+export async function stopAt(
   node: Node,
   { plugin, call }: Step,
   { name, nth }: Point,
-  meanwhile: () => void,
-): Promise<Outcome | undefined> {
-  const file = join(node.dir, "stopped.out")
-  rmSync(file, { force: true })
+  waits: () => boolean = () => false,
+): Promise<Stopped> {
+  const file = join(node.dir, `stopped${++started}.out`)
   const inject = ["-e", `trace=${name}`, "-e", `inject=${name}:signal=STOP:when=${nth}`]
   const strace = ["timeout", "-s", "KILL", "60", "strace", "-qq", "-o", file, ...inject]
   let ended = false
@@ -29,15 +37,34 @@ export async function interrupted(
   }).finally(() => {
     ended = true
   })
-  while (!ended && !isStopped(file)) await setTimeout(3)
-  if (!ended) {
-    meanwhile()
-    resume(node)
+  while (!ended && !isStopped(file) && !waits()) await setTimeout(3)
+  // Its children too: the program may be in a namespace that loses its name.
+  const processes = node.processes().flatMap((pid) => [pid, ...childrenOf(pid)])
+  return {
+    isStopped: isStopped(file),
+    async finish() {
+      while (!ended) {
+        for (const pid of processes) wake(pid) // again and again: one that waited may be stopped only now
+        await setTimeout(3)
+      }
+      const finished = outcome(await running)
+      rmSync(file, { force: true })
+      return finished
+    },
   }
-  const finished = outcome(await running)
-  const stopped = isStopped(file)
-  rmSync(file, { force: true })
-  return stopped ? finished : undefined
+}
+
+/** Runs a call that is stopped as it enters the given system call, until `meanwhile` is done; undefined if it never got there. */
+export async function interrupted(
+  node: Node,
+  step: Step,
+  point: Point,
+  meanwhile: () => void,
+): Promise<Outcome | undefined> {
+  const call = await stopAt(node, step, point)
+  if (call.isStopped) meanwhile()
+  const finished = await call.finish()
+  return call.isStopped ? finished : undefined
 }
 
 function isStopped(file: string): boolean {
@@ -46,11 +73,6 @@ function isStopped(file: string): boolean {
   } catch {
     return false
   }
-}
-
-/** Wakes every process on the node, and its children: the program may be in a namespace that has lost its name. */
-function resume(node: Node): void {
-  for (const pid of node.processes()) for (const each of [pid, ...childrenOf(pid)]) wake(each)
 }
 
 function childrenOf(pid: number): number[] {

@@ -26,6 +26,21 @@ export function openPod(netns: string): NetworkStack {
 }
 
 /**
+ * As openPod, for an ADD that attaches the pod: waits until no other ADD is at work in it. So what looks unfinished was left by one that was
+ * killed, and may be replaced. Throws TimedOut.
+ */
+export function openPodAlone(netns: string): NetworkStack {
+  const pod = openPod(netns)
+  try {
+    pod.namespace?.lock()
+    return pod
+  } catch (error) {
+    pod[Symbol.dispose]()
+    throw error
+  }
+}
+
+/**
  * The pod's network stack, or undefined where there is none any more: no path was given, or it leads nowhere or to something else, as
  * to the plain file that the namespace was mounted on. What lived in it died with it.
  */

@@ -10,18 +10,27 @@ import { TimedOut } from "./timed-out.ts"
 /** A runtime gives a call two minutes or more. */
 const LOCK_TIMEOUT_SECONDS = 30
 
-/**
- * Takes flock(2)'s exclusive lock on the file, creating it if need be, and keeps it until closed. Waits for its holder, half a
- * minute at most; then throws TimedOut naming the holder.
- */
+/** Opens the file, creating it if need be, and locks it (`lock`). */
 export function lockFile(path: string, mode: number): Descriptor {
-  const seconds = patience(LOCK_TIMEOUT_SECONDS)
   const file = openOrCreate(path, mode)
   try {
-    checked(`lock ${path}`, host.lock(file.fd, seconds * 1000))
+    lock(file.fd, path)
     return file
   } catch (error) {
     file[Symbol.dispose]()
+    throw error
+  }
+}
+
+/**
+ * Takes flock(2)'s exclusive lock on the open file at `path`, which holds until it is closed. Waits for its holder, half a minute at
+ * most; then throws TimedOut naming the holder.
+ */
+export function lock(fd: number, path: string): void {
+  const seconds = patience(LOCK_TIMEOUT_SECONDS)
+  try {
+    checked(`lock ${path}`, host.lock(fd, seconds * 1000))
+  } catch (error) {
     if (!failedWith(error, "ETIMEDOUT")) throw error
     throw new TimedOut(`cannot lock ${path} within ${seconds} seconds`, holderOf(path))
   }

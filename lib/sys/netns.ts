@@ -1,6 +1,7 @@
 import { type Descriptor, openRead } from "./file.ts"
 import { type FileStatus, fileStatus, sameFile } from "./file-status.ts"
 import { host } from "./host.ts"
+import { lock } from "./lock.ts"
 import { checked, failedWith } from "./system-error.ts"
 
 const OWN = "/proc/self/ns/net"
@@ -20,6 +21,14 @@ export class NetworkNamespace implements Disposable {
 
   get fd(): number {
     return this.#file.fd
+  }
+
+  /**
+   * Waits until this process alone has the namespace locked, until it is closed: a kernel's lock on the namespace itself, whatever path leads
+   * there, which ends with the process. Throws TimedOut.
+   */
+  lock(): void {
+    lock(this.#file.fd, this.path)
   }
 
   /**

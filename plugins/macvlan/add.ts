@@ -1,7 +1,7 @@
 import { hasIPv6, takeAddresses } from "../../lib/cni/addresses.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { assertRoomForIPv6 } from "../../lib/cni/interface-keys.ts"
-import { openPod } from "../../lib/cni/netns.ts"
+import { openPodAlone } from "../../lib/cni/netns.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { emptyResult, type Result } from "../../lib/cni/result.ts"
@@ -24,7 +24,7 @@ export function add(call: Call): Result {
   const ipam = config.ipamType === "" ? undefined : findDelegate(call, config.ipamType)
   const owner = ownerOf(call)
   using host = NetworkStack.host()
-  using pod = openPod(call.environment.netns)
+  using pod = openPodAlone(call.environment.netns)
   using undo = new Undo()
 
   const source = config.linkInContainer ? pod : host

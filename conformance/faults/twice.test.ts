@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
+import { describe, expect, test } from "vitest"
+import { Network } from "../bridge/network.ts"
+import type { Call, Outcome } from "../lab/call.ts"
+import { Node, type Pod } from "../lab/node.ts"
+import { ofLan, plugIn } from "../macvlan/network.ts"
+import { observe, type Point } from "./injection.ts"
+import { readLeases } from "./leases.ts"
+import type { Step } from "./scene.ts"
+import { stopAt } from "./stopped.ts"
+import { bridged } from "./subjects.ts"
+
+const V4 = "10.244.0.0/23"
+
+interface Attached {
+  readonly name: string
+  readonly plugin: string
+  readonly config: (node: Node) => object
+}
+
+const ATTACHED: readonly Attached[] = [
+  { name: "bridge", plugin: "bridge", config: (node) => ({ ...bridged(node, V4), ipMasq: true }) },
+  {
+    name: "bridge without addresses",
+    plugin: "bridge",
+    config: () => ({ type: "bridge", bridge: "cni0", isGateway: false }),
+  },
+  {
+    name: "ptp",
+    plugin: "ptp",
+    config: (node) => ({ type: "ptp", ipMasq: true, ipam: bridged(node, V4)["ipam"] }),
+  },
+  { name: "macvlan", plugin: "macvlan", config: (node) => ({ type: "macvlan", master: "uplink", ipam: ofLan(node) }) },
+  { name: "host-local", plugin: "host-local", config: (node) => ({ type: "x", ipam: bridged(node, V4)["ipam"] }) },
+]
+
+describe.each(ATTACHED)("two ADDs of one attachment at the same time by $name", ({ plugin, config }) => {
+  test("end with one that won and stays attached, and one that says so, wherever one overtakes the other", async () => {
+    using node = new Node()
+    if (plugin === "macvlan") plugIn(node)
+    const pod = node.pod()
+    const scene = new Twice(node, pod, plugin, config(node))
+    for (const point of scene.points()) {
+      const first = await stopAt(node, scene.step, point)
+      expect(first.isStopped, describePoint(point)).toBe(true)
+      let ended = false
+      const second = node.callAsync(plugin, scene.step.call).finally(() => {
+        ended = true
+      })
+      while (!ended && !waitsForLock(node)) await setTimeout(3)
+      scene.judge([await first.finish(), await second], describePoint(point))
+    }
+  })
+
+  test("do not both answer 0 if each has seen the other unfinished", async () => {
+    using node = new Node()
+    if (plugin === "macvlan") plugIn(node)
+    const pod = node.pod()
+    const scene = new Twice(node, pod, plugin, config(node))
+    const points = scene.points()
+    const done = points.at(-2) as Point // before the answer; a call that need not wait is made before the process stops
+    const last = { ...done, nth: done.nth - 1 }
+    for (let nth = 1; nth <= done.nth + 3; nth++) {
+      const late = { name: last.name, nth }
+      const first = await stopAt(node, scene.step, last)
+      const second = await stopAt(node, scene.step, late, () => waitsForLock(node))
+      const outcomes = [await first.finish(), await second.finish()]
+      scene.judge(outcomes, describePoint(late))
+    }
+  })
+})
+
+/** A pod that is attached twice over. */
+class Twice {
+  readonly step: Step
+  readonly #node: Node
+  readonly #network: Network
+  readonly #pod: Pod
+
+  constructor(node: Node, pod: Pod, plugin: string, config: object) {
+    this.#node = node
+    this.#pod = pod
+    this.#network = new Network(node, { ...config, ...(plugin === "host-local" && { type: plugin }) })
+    const call: Call = { command: "ADD", netns: pod, config: this.#network.config }
+    this.step = { plugin, call }
+    this.#detach() // makes what the network leaves on its node by design
+  }
+
+  /** Where one call may have been overtaken: what changes something, the answer last. */
+  points(): Point[] {
+    this.#network.connect(this.#pod)
+    this.#detach()
+    const { points } = observe(this.#node, this.step.plugin, this.step.call)
+    this.#detach()
+    return points.filter(({ changes, name }) => changes && name !== "exit_group")
+  }
+
+  /** One of the calls has attached the pod; the other says that it is attached, or to try again. */
+  judge(outcomes: readonly Outcome[], where: string): void {
+    const won = outcomes.filter(({ exitCode }) => exitCode === 0)
+    const lost = outcomes.filter(({ exitCode }) => exitCode !== 0)
+    expect(won, `${where}: ${outcomes.map(({ stdout }) => stdout).join(" ")}`).toHaveLength(1)
+    expect([11, 102], where).toContain(lost[0]?.error?.code)
+    const prevResult = won[0]?.result
+    if (!prevResult) throw new Error(`${where}: no result`)
+    expect(this.#network.check(this.#pod, prevResult), where).toMatchObject({ exitCode: 0, stdout: "" })
+    expect(readLeases(this.#node), where).toHaveLength(prevResult.ips?.length ?? 0)
+    this.#detach()
+  }
+
+  #detach(): void {
+    expect(this.#network.del(this.#pod)).toMatchObject({ exitCode: 0 })
+    expect(readLeases(this.#node)).toEqual([])
+    const veths = this.#node.ip("link", "show", "type", "veth").map(({ ifname }) => ifname)
+    expect(veths.filter((name) => name !== "uplink")).toEqual([])
+  }
+}
+
+function describePoint({ name, nth }: Point): string {
+  return `${name} ${nth}`
+}
+
+/** If a process on the node waits for a lock that another holds. */
+function waitsForLock(node: Node): boolean {
+  const waiting = readFileSync("/proc/locks", "utf8")
+    .split("\n")
+    .filter((line) => line.includes("->"))
+  const pids = waiting.map((line) => Number(line.trim().split(/\s+/)[5]))
+  return pids.some((pid) => node.processes().includes(pid))
+}
