@@ -234,22 +234,23 @@ describe("in doubt a lease stays:", () => {
 })
 
 describe("to know where a pod lives", () => {
-  test("costs ADD three looks at a file and the reading of one, and no more waiting for the disk", () => {
+  test("costs ADD three looks at a file, the reading of one and a visit, and no more waiting for the disk", () => {
     using node = new Node()
     const cost = (reclaim: boolean) => {
       const network = new Network(node, { ...FIVE, reclaim })
       network.lease("first")
       network.del("first")
       const call = network.call("ADD", `c${reclaim}`, { netns: node.pod().path })
-      const { calls, outcome } = node.trace("host-local", call, "file,fdatasync")
+      const { calls, outcome } = node.trace("host-local", call, "file,fdatasync,setns")
       expect(outcome.exitCode).toBe(0)
       const start = calls.findIndex(({ args }) => args.includes("/run/netns/"))
       const own = calls.slice(start).filter(({ args }) => !args.includes("/self/statm"))
       const count = (name: string) => own.filter((made) => made.name === name).length
-      return { looks: count("statx"), opened: count("openat"), synced: count("fdatasync") }
+      const visits = count("setns") / 2
+      return { looks: count("statx"), opened: count("openat"), synced: count("fdatasync"), visits }
     }
     const [on, off] = [cost(true), cost(false)]
-    expect(on).toEqual({ looks: off.looks + 3, opened: off.opened + 1, synced: off.synced })
+    expect(on).toEqual({ looks: off.looks + 3, opened: off.opened + 3, synced: off.synced, visits: off.visits + 1 })
   })
 })
 

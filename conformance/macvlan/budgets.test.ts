@@ -11,7 +11,7 @@ test("macvlan with host-local keeps to its budgets", () => {
   const ask = (command: string, more: object = {}) =>
     node.trace("macvlan", { command, netns: pod, config: { ...config, ...more } })
   const added = ask("ADD")
-  expectBudget(added, { requests: 7, systemCalls: 107 })
+  expectBudget(added, { requests: 7, systemCalls: 117 })
   expectBudget(ask("CHECK", { prevResult: added.outcome.result }), { requests: 4, systemCalls: 50 })
   expectBudget(ask("DEL"), { requests: 3, systemCalls: 45 })
   expectBudget(ask("DEL"), { requests: 2, systemCalls: 33 })

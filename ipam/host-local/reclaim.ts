@@ -2,7 +2,8 @@ import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
 import { readRegular, unlessMissing } from "../../lib/sys/file.ts"
 import { fileStatus } from "../../lib/sys/file-status.ts"
 import { isLocal } from "../../lib/sys/file-system.ts"
-import { type LiveNamespaces, readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
+import { readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
+import { cookieOf } from "../../lib/sys/netns.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { LeaseIndex } from "./lease-index.ts"
 import type { LeaseName } from "./lease-name.ts"
@@ -55,21 +56,41 @@ class World {
   #boot: string | undefined
   #mounts: string | undefined
   readonly #visible = new Map<string, boolean>()
-  #live: { readonly namespaces: LiveNamespaces | undefined } | undefined
+  readonly #cookies = new Map<string, bigint | undefined>()
+  #live: { readonly paths: ReadonlyMap<string, string | undefined> | undefined } | undefined
 
-  /** How it is known that nothing lives there any more; undefined where that is not certain. */
-  whyGone({ boot, mounts, namespace, path }: Residence): string | undefined {
-    return unlessUnsure(() => {
+  /** Returns how it is known that nothing lives there any more; undefined if that is not certain. */
+  whyGone(residence: Residence): string | undefined {
+    const path = JSON.stringify(residence.path)
+    const isOfThisBoot = unlessUnsure(() => {
       this.#boot ??= readBootId()
-      if (boot !== this.#boot) return `its network namespace ${JSON.stringify(path)} was of an earlier boot`
-      this.#mounts ??= `${mountNamespace().inode}`
-      if (namespace === "-" || mounts !== this.#mounts || !this.#isPlaceVisible(path)) return undefined
-      this.#live ??= { namespaces: unlessUnsure(readLiveNamespaces) }
-      const { namespaces } = this.#live
-      const [inode = ""] = namespace.split("@")
-      const isGone = namespaces && !namespaces.mounted.has(namespace) && !namespaces.unmounted.has(inode)
-      return isGone ? `its network namespace ${JSON.stringify(path)} is gone` : undefined
+      return residence.boot === this.#boot
     })
+    if (isOfThisBoot === false) return `its network namespace ${path} was of an earlier boot`
+    const isKnown = isOfThisBoot && unlessUnsure(() => this.#isComparable(residence))
+    return isKnown && this.#isGone(residence) ? `its network namespace ${path} is gone` : undefined
+  }
+
+  #isComparable({ namespace, mounts, path }: Residence): boolean {
+    this.#mounts ??= `${mountNamespace().inode}`
+    return namespace !== "-" && mounts === this.#mounts && this.#isPlaceVisible(path)
+  }
+
+  /** A living namespace of that inode is another one only if its cookie is. */
+  #isGone({ namespace }: Residence): boolean {
+    this.#live ??= { paths: unlessUnsure(readLiveNamespaces) }
+    const { paths } = this.#live
+    const [inode = "", cookie] = namespace.split(/[@#]/)
+    if (!paths) return false
+    if (!paths.has(inode)) return true
+    const living = namespace.includes("#") ? this.#cookieOf(paths.get(inode)) : undefined
+    return living !== undefined && `${living}` !== cookie
+  }
+
+  #cookieOf(path: string | undefined): bigint | undefined {
+    if (path === undefined) return undefined
+    if (!this.#cookies.has(path)) this.#cookies.set(path, cookieOf(path))
+    return this.#cookies.get(path)
   }
 
   /** Whether the directory that the namespace was mounted in is there: in a changed root it may not be. */

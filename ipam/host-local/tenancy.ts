@@ -3,7 +3,10 @@ export interface Residence {
   readonly boot: string
   /** The mount namespace, by inode, in which `path` leads there. */
   readonly mounts: string
-  /** The network namespace as the kernel knows it; `-` where it is not mounted, for such a one cannot be told from a later one. */
+  /**
+   * The network namespace: its inode, and `#` with its cookie if that was told, for an inode number is soon used again; `-` if it is not mounted
+   * in our mount namespace. Earlier builds wrote `@` and a time behind the inode, which says nothing.
+   */
   readonly namespace: string
   readonly path: string
 }
@@ -21,7 +24,8 @@ export function printTenancy({ boot, mounts, namespace, lease, path }: Tenancy):
 
 /** Undefined where the text is not what printTenancy makes. */
 export function parseTenancy(text: string): Tenancy | undefined {
-  const [, boot, mounts, namespace, lease, path] = /^(\S+) (\d+) (-|\d+@[\d.]+) ([\d.-]+) (".*")$/.exec(text) ?? []
+  const [, boot, mounts, namespace, lease, path] =
+    /^(\S+) (\d+) (-|\d+(?:[@#][\d.]+)?) ([\d.-]+) (".*")$/.exec(text) ?? []
   if (!boot || !mounts || !namespace || !lease || !path) return undefined
   try {
     return { boot, mounts, namespace, lease, path: String(JSON.parse(path)) }

@@ -80,6 +80,8 @@ export interface Host {
   netlink(protocol: number): number
   /** setsockopt(2). */
   setOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** getsockopt(2): how many bytes of `value` it filled. */
+  getOption(fd: number, level: number, option: number, value: Uint8Array): number
   /** Sends one datagram. */
   send(fd: number, bytes: Uint8Array): number
   /**

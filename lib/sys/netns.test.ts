@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs"
 import { beforeAll, expect, test } from "vitest"
 import { namespaced } from "../testing/namespaced.ts"
 import { scratchDirectory } from "../testing/scratch.ts"
-import { isOwnNamespace, NetworkNamespace } from "./netns.ts"
+import { cookieOf, isOwnNamespace, NetworkNamespace } from "./netns.ts"
 
 let seen: Record<string, unknown> & { inode: string; places: Record<string, string> }
 
@@ -26,11 +26,19 @@ test("a namespace is this process's own or not, and what is none is not", () => 
 
 test("a namespace is seen to live where it is mounted, or as long as anybody is in it", () => {
   expect(seen).toMatchObject({
-    mounted: { mounted: true, unmounted: false },
-    inhabited: { mounted: true, unmounted: false },
-    unmounted: { mounted: false, unmounted: true },
-    gone: { mounted: false, unmounted: false },
+    mounted: "by its mount",
+    inhabited: "by its mount",
+    unmounted: "by a thread",
+    gone: "nowhere",
   })
+})
+
+test("a namespace's cookie is its own, whatever path leads there; what is no namespace has none", () => {
+  const [own, byMount, byThread] = seen["cookies"] as string[]
+  expect([own, byMount]).toEqual([expect.stringMatching(/^\d+$/), expect.stringMatching(/^\d+$/)])
+  expect(byMount).not.toBe(own)
+  expect(byThread).toBe(byMount)
+  for (const path of ["/proc/self/ns/mnt", "/etc/hostname", "/no/such/netns"]) expect(cookieOf(path)).toBeUndefined()
 })
 
 test("what is no network namespace cannot be entered, and the process stays where it is", () => {

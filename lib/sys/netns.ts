@@ -1,10 +1,14 @@
-import { type Descriptor, openRead } from "./file.ts"
+import { Descriptor, openRead } from "./file.ts"
 import { type FileStatus, fileStatus, sameFile } from "./file-status.ts"
 import { host } from "./host.ts"
 import { lock } from "./lock.ts"
-import { checked, failedWith } from "./system-error.ts"
+import { NETLINK_ROUTE } from "./netlink-socket.ts"
+import { checked, failedWith, SystemError } from "./system-error.ts"
 
 const OWN = "/proc/self/ns/net"
+
+const SOL_SOCKET = 1
+const SO_NETNS_COOKIE = 71
 
 /** A network namespace held open: it lives at least until this is closed. */
 export class NetworkNamespace implements Disposable {
@@ -45,9 +49,39 @@ export class NetworkNamespace implements Disposable {
     }
   }
 
+  /**
+   * Returns what tells this namespace from every other of this boot (SO_NETNS_COOKIE, Linux 5.14); undefined if the kernel does not, or if
+   * this process may not enter it. Throws SystemError if the process did not come back.
+   */
+  cookie(): bigint | undefined {
+    if (host.enterNetwork(this.#file.fd) < 0) return undefined
+    const socket = host.netlink(NETLINK_ROUTE)
+    checked("return to the host's network namespace", host.enterNetwork(this.#home.fd))
+    if (socket < 0) return undefined
+    using file = new Descriptor(socket)
+    const value = new BigUint64Array(1)
+    const length = host.getOption(file.fd, SOL_SOCKET, SO_NETNS_COOKIE, new Uint8Array(value.buffer))
+    return length === value.byteLength ? value[0] : undefined
+  }
+
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]()
     this.#home[Symbol.dispose]()
+  }
+}
+
+/** As NetworkNamespace.cookie(), of the one at `path`; undefined also if that cannot be opened. */
+export function cookieOf(path: string): bigint | undefined {
+  using namespace = openedOrNone(path)
+  return namespace?.cookie()
+}
+
+function openedOrNone(path: string): NetworkNamespace | undefined {
+  try {
+    return new NetworkNamespace(path)
+  } catch (error) {
+    if (error instanceof SystemError) return undefined
+    throw error
   }
 }
 

@@ -3,8 +3,8 @@
 import "../sys/node/register.ts"
 import { readlinkSync } from "node:fs"
 import { fileStatus } from "../sys/file-status.ts"
-import { readLiveNamespaces, stampOfMounted } from "../sys/live-namespaces.ts"
-import { isOwnNamespace, NetworkNamespace } from "../sys/netns.ts"
+import { readLiveNamespaces } from "../sys/live-namespaces.ts"
+import { cookieOf, isOwnNamespace, NetworkNamespace } from "../sys/netns.ts"
 import { SecondNetwork } from "./second-network.ts"
 
 const here = () => readlinkSync("/proc/thread-self/ns/net")
@@ -29,17 +29,21 @@ function places(path: string) {
 async function main(): Promise<void> {
   await using other = new SecondNetwork()
   const status = fileStatus(other.path)
+  const found = () => readLiveNamespaces().get(`${status.inode}`)
   const seen = () => {
-    const { mounted, unmounted } = readLiveNamespaces()
-    return { mounted: mounted.has(stampOfMounted(status)), unmounted: unmounted.has(`${status.inode}`) }
+    const path = found()
+    if (path === undefined) return "nowhere"
+    return path === other.path ? "by its mount" : "by a thread"
   }
+  const cookies = [`${cookieOf("/proc/self/ns/net")}`, `${cookieOf(other.path)}`]
   const first = { places: places(other.path), isOwn: isOwnNamespace(other.path), mounted: seen() }
   await other.inhabit()
   const inhabited = seen()
   other.unmount()
   const unmounted = seen()
+  cookies.push(`${cookieOf(found() ?? "")}`)
   await other.desert()
-  console.log(JSON.stringify({ inode: `${status.inode}`, ...first, inhabited, unmounted, gone: seen() }))
+  console.log(JSON.stringify({ inode: `${status.inode}`, ...first, inhabited, unmounted, gone: seen(), cookies }))
 }
 
 await main()

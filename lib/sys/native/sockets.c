@@ -31,6 +31,19 @@ static JSValue socket_set_option(CALL)
     return answer(js, setsockopt(fd, level, option, value, (socklen_t)length));
 }
 
+static JSValue socket_get_option(CALL)
+{
+    (void)self, (void)argc;
+    size_t size;
+    uint8_t *value = bytes_of(js, argv[3], &size);
+    if (!value)
+        return JS_EXCEPTION;
+    socklen_t length = (socklen_t)size;
+    int fd = int_of(js, argv[0]), level = int_of(js, argv[1]), option = int_of(js, argv[2]);
+    int result = getsockopt(fd, level, option, value, &length);
+    return answer(js, result == -1 ? result : (int)length);
+}
+
 static JSValue socket_send(CALL)
 {
     (void)self, (void)argc;
@@ -99,6 +112,7 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
     JS_CFUNC_DEF("setOption", 4, socket_set_option),
+    JS_CFUNC_DEF("getOption", 4, socket_get_option),
     JS_CFUNC_DEF("send", 2, socket_send),
     JS_CFUNC_DEF("receive", 2, socket_receive),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),

@@ -14,6 +14,7 @@ export const libc = {
   fdatasync: library.func("int fdatasync(int fd)"),
   flock: library.func("int flock(int fd, int operation)"),
   ftruncate: library.func("int ftruncate(int fd, int64_t length)"),
+  getsockopt: library.func("int getsockopt(int fd, int level, int option, void *value, void *length)"),
   link: library.func("int link(const void *path, const void *new_name)"),
   mkdir: library.func("int mkdir(const void *path, uint32_t mode)"),
   open: library.func("int open(const void *path, int flags, uint32_t mode)"),

@@ -43,6 +43,14 @@ function askForLo(sequence: number): Uint8Array {
   return new Uint8Array(new Uint32Array([32, (NLM_F_REQUEST << 16) | RTM_GETLINK, sequence, 0, 0, 1, 0, 0]).buffer)
 }
 
+test("an option is what it was set to, as far as there is room for it", () => {
+  const fd = socketOf(NETLINK_ROUTE, 2000)
+  const value = new BigInt64Array(3) // struct timeval, and more
+  expect(host.getOption(fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(value.buffer))).toBe(16)
+  expect([...value]).toEqual([2n, 0n, 0n])
+  expect(host.getOption(fd, SOL_SOCKET, 3, new Uint8Array(2))).toBe(2) // SO_TYPE, an int
+})
+
 test("netlink asks the kernel, which answers", () => {
   const fd = socketOf(NETLINK_ROUTE)
   expect(host.send(fd, askForLo(7))).toBe(32)
@@ -93,6 +101,8 @@ test("what no socket can do says why", () => {
   onTestFinished(() => void host.close(file))
   expect(host.netlink(999)).toBe(-EPROTONOSUPPORT)
   expect(host.setOption(socketOf(NETLINK_ROUTE), SOL_SOCKET, 9999, new Uint8Array(4))).toBe(-ENOPROTOOPT)
+  expect(host.getOption(socketOf(NETLINK_ROUTE), SOL_SOCKET, 9999, new Uint8Array(4))).toBe(-ENOPROTOOPT)
+  expect(host.getOption(-1, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(16))).toBe(-EBADF)
   expect(host.send(file, askForLo(1))).toBe(-ENOTSOCK)
   expect(host.receive(file, new Uint8Array(64))).toBe(-ENOTSOCK)
   expect(host.send(-1, askForLo(1))).toBe(-EBADF)

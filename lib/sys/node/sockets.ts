@@ -19,10 +19,17 @@ export const sockets = {
   enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
+  getOption,
   send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, 0)),
   receive,
   sendTo,
 } satisfies Partial<Host>
+
+function getOption(fd: number, level: number, option: number, value: Uint8Array): number {
+  const size = new Uint32Array([value.length])
+  const answer = answerOf(() => libc.getsockopt(fd, level, option, value, size))
+  return answer < 0 ? answer : Number(size[0])
+}
 
 function receive(fd: number, buffer: Uint8Array): number {
   const sender = new Uint32Array(3) // struct sockaddr_nl: family, port, groups

@@ -92,6 +92,7 @@ const parameters = {
   enterNetwork: [descriptor],
   netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
   setOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
+  getOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
   send: [descriptor, bytes],
   receive: [descriptor, bytes],
   sendTo: [path, bytes],
