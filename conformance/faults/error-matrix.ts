@@ -25,6 +25,7 @@ const FITTING: Readonly<Record<string, readonly string[]>> = {
   ftruncate: ["EIO", "EPERM", "EINTR"],
   getdents64: ["EIO", "ENOMEM"],
   getrandom: ["EINTR"],
+  getsockopt: ["ENOPROTOOPT", "ENOMEM"],
   link: ["ENOSPC", "EIO", "EPERM", "ENOMEM"],
   lseek: ["EIO"],
   mkdir: ["ENOSPC", "EIO", "EPERM"],

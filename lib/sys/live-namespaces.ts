@@ -46,11 +46,20 @@ function eachThread(look: (path: string, namespace: FileStatus) => void): void {
   if (!pids.includes(INIT)) throw new SystemError("EACCES", "see the processes of others in /proc") // hidepid=
   for (const pid of pids) {
     if (pid === INIT) continue
-    for (const thread of unlessGone(() => numbersIn(`/proc/${pid}/task`)) ?? []) {
-      const path = `/proc/${pid}/task/${thread}/ns/net`
-      const status = unlessGone(() => fileStatus(path))
-      if (status) look(path, status)
+    for (const id of unlessGone(() => numbersIn(`/proc/${pid}/task`)) ?? []) {
+      const thread = `/proc/${pid}/task/${id}`
+      const status = unlessGone(() => namespaceOf(thread))
+      if (status) look(`${thread}/ns/net`, status)
     }
+  }
+}
+
+function namespaceOf(thread: string): FileStatus {
+  try {
+    return fileStatus(`${thread}/ns/net`)
+  } catch (error) {
+    if (failedWith(error, "EACCES")) fileStatus(thread) // the kernel says EACCES, too, if the thread has just ended: then this throws ENOENT
+    throw error
   }
 }
 
