@@ -50,7 +50,7 @@ describe("toCniError", () => {
   })
 
   it("says what the kernel or the node refused, and what for", () => {
-    const kernel = new KernelError("EOPNOTSUPP", "create veth eth0", "no such type")
+    const kernel = new KernelError("EOPNOTSUPP", "create veth eth0", { words: "no such type" })
     expect(toCniError(kernel)).toEqual(
       expect.objectContaining({ code: code.kernel, message: kernel.message, details: kernel.advice }),
     )

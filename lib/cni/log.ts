@@ -1,18 +1,19 @@
+import { traceNetlink } from "../netlink/trace.ts"
 import { host } from "../sys/host.ts"
 import { appendLine, sendToJournal } from "../sys/log-line.ts"
 import { writeStderr } from "../sys/process.ts"
 import type { UnmatchedConfig } from "./config.ts"
 import type { CniError } from "./errors.ts"
-import { printCallReport } from "./log-record.ts"
+import { type CallMoment, printCallReport, printNetlinkMessage } from "./log-record.ts"
 
-/** What a call tells the operator beside its result. Nothing here can fail, or make the call fail. */
+/** Tells the operator about a call, beside its result. Nothing here can fail, or make the call fail. */
 export interface Log {
   /**
-   * Something was removed that the call did not name: stale things that GC found, a dead pod's lease that ADD took back.
+   * Says that something was removed that the call did not name: stale things that GC found, a dead pod's lease that ADD took back.
    * `what` and `reason` are one line; what others may have written is quoted in them.
    */
   removed(what: string, reason: string): void
-  /** Something about the call that its answer does not say; one line. */
+  /** Says something about the call that its answer does not; one line. */
   noticed(words: string): void
   /** Does `step`, and adds the time it takes to that phase of the call. */
   timed<Value>(phase: string, step: () => Value): Value
@@ -21,9 +22,9 @@ export interface Log {
 const JOURNAL = "/run/systemd/journal/socket"
 
 /**
- * The log of one call. Removals are said on stderr at once, where the runtime's own log has them. One line about the whole call
- * goes where the configuration's `cniTsLog` or the environment's CNI_TS_LOG says: a file, `journald`, or `journald:` and a
- * socket. Without either nothing is measured or kept.
+ * The log of one call. Removals are said on stderr at once, where the runtime's own log has them. One line about the whole call, and
+ * if CNI_TS_NETLINK is set one about each netlink message, goes where the configuration's `cniTsLog` or the environment's CNI_TS_LOG
+ * says: a file, `journald`, or `journald:` and a socket. Without either nothing is measured or kept.
  */
 export class CallLog implements Log {
   readonly #plugin: string
@@ -41,11 +42,14 @@ export class CallLog implements Log {
     if (this.#destination !== "") this.#phases["start"] = host.uptime()
   }
 
-  /** The configuration has been read; it may say where to log. */
+  /** Takes from the configuration, once it has been read, where to log. */
   configured({ name, fields }: UnmatchedConfig): void {
     const destination = fields.get("cniTsLog")
     if (typeof destination === "string") this.#destination = destination
     this.#network = name
+    if (!this.#variables["CNI_TS_NETLINK"]) return
+    if (this.#destination !== "") traceNetlink((message) => this.#exchanged(message))
+    else this.noticed("CNI_TS_NETLINK is set, but neither CNI_TS_LOG nor cniTsLog says where to log")
   }
 
   removed(what: string, reason: string): void {
@@ -53,7 +57,7 @@ export class CallLog implements Log {
     if (this.#destination !== "") this.#removed.push(`${what}: ${reason}`)
   }
 
-  /** Said once, also if a delegate inside this process notices it too. */
+  /** Says it once, also if a delegate inside this process notices it too. */
   noticed(words: string): void {
     if (this.#noticed.has(words)) return
     this.#noticed.add(words)
@@ -70,28 +74,35 @@ export class CallLog implements Log {
     }
   }
 
-  /** The call is over and answered. */
+  /** Writes the line about the call, which is over and answered. */
   end(failure?: CniError): void {
     if (this.#destination === "") return
-    try {
-      this.#write(failure)
-    } catch {} // no log is worth a failed call
+    this.#write(
+      () => printCallReport({ ...this.#about(), phases: this.#phases, removed: this.#removed, failure }),
+      failure !== undefined,
+    )
   }
 
-  #write(failure: CniError | undefined): void {
-    const line = printCallReport({
+  #exchanged(message: object): void {
+    this.#write(() => printNetlinkMessage(this.#about(), message), false)
+  }
+
+  #about(): CallMoment {
+    return {
       plugin: this.#plugin,
       variables: this.#variables,
       network: this.#network,
-      endedAt: new Date(),
-      duration: host.uptime(),
-      phases: this.#phases,
-      removed: this.#removed,
-      failure,
-    })
+      at: new Date(),
+      sinceStart: host.uptime(),
+    }
+  }
+
+  #write(print: () => string, isError: boolean): void {
     const destination = this.#destination
-    if (destination === "journald") sendToJournal(JOURNAL, line, failure !== undefined)
-    else if (destination.startsWith("journald:")) sendToJournal(destination.slice(9), line, failure !== undefined)
-    else appendLine(destination, line)
+    try {
+      if (destination === "journald") sendToJournal(JOURNAL, print(), isError)
+      else if (destination.startsWith("journald:")) sendToJournal(destination.slice(9), print(), isError)
+      else appendLine(destination, print())
+    } catch {} // no log is worth a failed call
   }
 }

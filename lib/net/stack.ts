@@ -1,4 +1,8 @@
 import { Conversation, type Transport } from "../netlink/conversation.ts"
+import { nfnetlink } from "../netlink/netfilter/protocol.ts"
+import type { Protocol } from "../netlink/protocol.ts"
+import { rtnetlink } from "../netlink/route/rtnetlink.ts"
+import { tracer } from "../netlink/trace.ts"
 import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
@@ -15,16 +19,16 @@ export class NetworkStack implements Disposable {
 
   private constructor(namespace: NetworkNamespace | undefined) {
     this.namespace = namespace
-    this.kernel = new Conversation(this.inside(() => new NetlinkSocket(NETLINK_ROUTE)))
-    this.netfilter = new Conversation(new LazySocket(() => this.inside(() => new NetlinkSocket(NETLINK_NETFILTER))))
+    this.kernel = new Conversation(openSocket(this, NETLINK_ROUTE, rtnetlink), rtnetlink)
+    this.netfilter = new Conversation(new LazySocket(() => openSocket(this, NETLINK_NETFILTER, nfnetlink)), nfnetlink)
   }
 
-  /** The node's own stack. */
+  /** Opens the node's own stack. */
   static host(): NetworkStack {
     return new NetworkStack(undefined)
   }
 
-  /** A pod's stack. Throws SystemError where `path` is missing or no network namespace. */
+  /** Opens a pod's stack. Throws SystemError if `path` is missing or no network namespace. */
   static pod(path: string): NetworkStack {
     const namespace = new NetworkNamespace(path)
     try {
@@ -35,14 +39,14 @@ export class NetworkStack implements Disposable {
     }
   }
 
-  /** Runs `body` where files below /proc/sys/net and new sockets are this stack's. It must not wait. */
+  /** Runs `body` in the stack's namespace, so that files below /proc/sys/net and new sockets are this stack's. It must not wait. */
   inside<Value>(body: () => Value): Value {
     return this.namespace ? this.namespace.inside(body) : body()
   }
 
-  /** A socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
+  /** Opens a socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
   listen(group: number): NetlinkSocket {
-    const socket = this.inside(() => new NetlinkSocket(NETLINK_ROUTE))
+    const socket = openSocket(this, NETLINK_ROUTE, rtnetlink)
     socket.join(group)
     return socket
   }
@@ -52,6 +56,10 @@ export class NetworkStack implements Disposable {
     this.netfilter[Symbol.dispose]()
     this.namespace?.[Symbol.dispose]()
   }
+}
+
+function openSocket(stack: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
+  return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
 }
 
 /** A socket that is opened when it is first used: few calls need the packet filter. */
@@ -79,21 +87,21 @@ class LazySocket implements Transport {
 }
 
 /**
- * Sets `net/...` of the stack that `body` of NetworkStack.inside() belongs to. Throws SystemError, ENOENT where the kernel has no
+ * Sets `net/...` of the stack that `body` of NetworkStack.inside() belongs to. Throws SystemError, ENOENT if the kernel has no
  * such setting, as without IPv6.
  */
 export function writeSysctl(name: string, value: string): void {
   writeExisting(`/proc/sys/${name}`, value)
 }
 
-/** As writeSysctl, where it does not matter if the kernel lacks the setting or will not have it changed. */
+/** Sets what may stay as it is: it does not matter if the kernel lacks the setting or will not have it changed. */
 export function trySysctl(name: string, value: string): void {
   try {
     writeSysctl(name, value)
   } catch {}
 }
 
-/** The setting's value, or undefined where the kernel has none. */
+/** Returns the setting's value, or undefined if the kernel has none. */
 export function readSysctl(name: string): string | undefined {
   return unlessMissing(() => readText(`/proc/sys/${name}`).trim())
 }

@@ -17,17 +17,17 @@ import {
   WireError,
 } from "./attribute.ts"
 
-const inner = attributeSet({ small: [1, u8], list: [2, repeated(u16)] })
+const inner = attributeSet({ small: [1, u8, "INNER_SMALL"], list: [2, repeated(u16), "INNER_LIST"] })
 const all = attributeSet({
-  small: [1, u8],
-  middle: [2, u16],
-  large: [3, u32],
-  name: [4, text],
-  raw: [5, bytes],
-  ip: [6, address],
-  inside: [7, nested(inner)],
-  several: [8, repeated(bytes)],
-  deepList: [9, repeated(nested(inner))],
+  small: [1, u8, "ALL_SMALL"],
+  middle: [2, u16, "ALL_MIDDLE"],
+  large: [3, u32, "ALL_LARGE"],
+  name: [4, text, "ALL_NAME"],
+  raw: [5, bytes, "ALL_RAW"],
+  ip: [6, address, "ALL_IP"],
+  inside: [7, nested(inner), "ALL_INSIDE"],
+  several: [8, repeated(bytes), "ALL_SEVERAL"],
+  deepList: [9, repeated(nested(inner)), "ALL_DEEP_LIST"],
 })
 
 const someBytes = fc.uint8Array({ maxLength: 40 })

@@ -1,13 +1,26 @@
-import { type Address, addressBytes, addressFromBytes } from "../ip/address.ts"
+import { type Address, addressBytes, addressFromBytes, formatAddress } from "../ip/address.ts"
+import { formatMac, type Mac } from "../ip/mac.ts"
 import { host } from "../sys/host.ts"
 import { Writer } from "./writer.ts"
 
 /** What the kernel sent does not hold together at byte `offset` of the buffer it came in. */
 export class WireError extends Error {
+  readonly #problem: string
+  readonly #attributes: readonly string[]
   readonly offset: number
-  constructor(problem: string, offset: number) {
-    super(`malformed netlink message: ${problem} at byte ${offset}`)
+
+  /** `attributes` are those that the byte is in, by the kernel's names, the outermost first. */
+  constructor(problem: string, offset: number, attributes: readonly string[] = []) {
+    const place = attributes.length > 0 ? `${attributes.join(" > ")}: ` : ""
+    super(`malformed netlink message: ${place}${problem} at byte ${offset}`)
+    this.#problem = problem
+    this.#attributes = attributes
     this.offset = offset
+  }
+
+  /** Returns the same error, said to be within this attribute. */
+  within(attribute: string): WireError {
+    return new WireError(this.#problem, this.offset, [attribute, ...this.#attributes])
   }
 }
 
@@ -16,7 +29,7 @@ const NESTED = 0x8000
 const TYPE_MASK = 0x3fff
 
 /** Visits the attributes in `bytes` by number and bounds of the payload; throws WireError at the first one that does not fit. */
-function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
+export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
   const view = viewOf(bytes)
   for (let at = 0; at + HEADER <= bytes.length; ) {
     const length = view.getUint16(at, true) // counts the header, not the padding
@@ -28,7 +41,10 @@ function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, e
   }
 }
 
-/** The payload of the first attribute of that number from byte `start` on, or undefined; the cheapest way to look at one of many. Throws WireError. */
+/**
+ * Returns the payload of the first attribute of that number from byte `start` on, or undefined; the cheapest way to look at one of many.
+ * Throws WireError.
+ */
 export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uint8Array | undefined {
   const end = bytes.length // byte by byte, and without asking twice: a dump of rules has tens of thousands of attributes
   for (let at = start; at + HEADER <= end; ) {
@@ -43,23 +59,57 @@ export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uin
   return undefined
 }
 
-/** How one attribute's payload is written and read. */
+/** How one attribute's payload is written, read and printed. */
 export interface Kind<Value> {
   readonly write: (writer: Writer, value: Value) => void
   readonly read: (payload: Uint8Array) => Value
   readonly nested?: true
   /** The attribute may come any number of times; its value is the list. */
   readonly repeated?: true
+  /** Says the value as `ip`, `nft` or `tc` does; absent: numbers and texts as they are, bytes in hex. */
+  readonly print?: (value: Value) => unknown
+  /** Returns what the payload is made of if that is attributes; it may depend on those that stand before. */
+  readonly inside?: (before: Printed) => Body | undefined
 }
 
-interface AnyKind {
+/** A kind of any value. */
+export interface AnyKind {
   readonly write: (writer: Writer, value: never) => void
   readonly read: (payload: Uint8Array) => unknown
   readonly nested?: true
   readonly repeated?: true
+  readonly print?: (value: never) => unknown
+  readonly inside?: (before: Printed) => Body | undefined
 }
 
-type Table = Readonly<Record<string, readonly [type: number, kind: AnyKind]>>
+/** Attributes by the kernel's names, as they are printed: see print.ts. */
+export type Printed = Readonly<Record<string, unknown>>
+
+/** A payload: a struct of the kernel's, if there is one, and attributes behind it. */
+export interface Body {
+  readonly header?: Header
+  readonly attributes: Entries
+}
+
+/** A struct that attributes follow. */
+export interface Header {
+  readonly size: number
+  readonly print: (view: DataView) => object
+}
+
+/** A set of attributes as a table to look numbers up in. */
+export interface Entries {
+  readonly entryOf: (type: number) => Entry | undefined
+}
+
+interface Entry {
+  readonly name: string
+  readonly kind: AnyKind
+  /** As in the kernel's header files: IFLA_MTU. */
+  readonly kernelName: string
+}
+
+type Table = Readonly<Record<string, readonly [type: number, kind: AnyKind, kernelName: string]>>
 
 type ValueOf<K> = K extends Kind<infer Value> ? Value : never
 
@@ -70,18 +120,22 @@ export type Values<T extends Table> = {
     : ValueOf<T[Name][1]> | undefined
 }
 
-export interface AttributeSet<T extends Table> {
+export interface AttributeSet<T extends Table> extends Entries {
   /** Appends the attributes in the order of `values`. */
   readonly write: (writer: Writer, values: Values<T>) => void
   /** Reads those in the table and skips what it does not know. */
   readonly read: (bytes: Uint8Array) => Values<T>
 }
 
-/** Codec and type of a set of attributes, from one table of names, the kernel's numbers and kinds. */
+/** Returns codec and type of a set of attributes, from one table of names, the kernel's numbers, kinds and the kernel's names. */
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
-  /** Name and kind by number, made when a message is first read: a process reads few of the sets it knows. */
+  /** Entries by number, made when a message is first read: a process reads few of the sets it knows. */
   let byType: (Entry | undefined)[] | undefined
   return {
+    entryOf(type) {
+      byType ??= indexByType(table)
+      return byType[type]
+    },
     write(writer, values) {
       for (const name in values) {
         const entry = table[name]
@@ -96,27 +150,28 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
       eachAttribute(bytes, (type, start, end) => {
         const entry = entries[type]
         if (!entry) return
-        const value = entry.kind.read(bytes.subarray(start, end))
-        const list = values[entry.name]
-        if (!entry.kind.repeated) values[entry.name] = value
+        const { name, kind } = entry
+        let value: unknown
+        try {
+          value = kind.read(bytes.subarray(start, end))
+        } catch (error) {
+          throw error instanceof WireError ? error.within(entry.kernelName) : error
+        }
+        const list = values[name]
+        if (!kind.repeated) values[name] = value
         else if (Array.isArray(list)) list.push(value)
-        else values[entry.name] = [value]
+        else values[name] = [value]
       })
       return values as Values<T>
     },
   }
 }
 
-interface Entry {
-  readonly name: string
-  readonly kind: AnyKind
-}
-
 function indexByType(table: Table): (Entry | undefined)[] {
   const entries: (Entry | undefined)[] = []
   for (const name in table) {
     const entry = table[name]
-    if (entry) entries[entry[0]] = { name, kind: entry[1] }
+    if (entry) entries[entry[0]] = { name, kind: entry[1], kernelName: entry[2] }
   }
   return entries
 }
@@ -136,11 +191,12 @@ function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unkn
   writer.align()
 }
 
-function viewOf(bytes: Uint8Array): DataView {
+/** Returns a view of the bytes, for reading numbers. */
+export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** The payload as a view of at least `size` bytes; the kernel may append, never shorten. */
+/** Returns the payload as a view of at least `size` bytes; the kernel may append, never shorten. Throws WireError. */
 export function sized(payload: Uint8Array, size: number): DataView {
   if (payload.length < size) throw new WireError(`${payload.length} bytes where ${size} are due`, payload.byteOffset)
   return viewOf(payload)
@@ -209,11 +265,31 @@ export const address: Kind<Address> = {
     if (!value) throw new WireError(`address of ${payload.length} bytes`, payload.byteOffset)
     return value
   },
+  print: formatAddress,
 }
+
+/** A hardware address. */
+export const mac: Kind<Mac> = { ...bytes, print: formatMac }
 
 /** Attributes within an attribute. */
 export function nested<T extends Table>(set: AttributeSet<T>): Kind<Values<T>> & { nested: true } {
-  return { write: set.write, read: set.read, nested: true }
+  return { write: set.write, read: set.read, nested: true, inside: () => ({ attributes: set }) }
+}
+
+/** Bytes that are attributes, of the set that the attribute `by` before them chooses by its value: IFLA_INFO_DATA by IFLA_INFO_KIND. */
+export function chosen(by: string, sets: Readonly<Record<string, Entries>>): Kind<Uint8Array> {
+  return {
+    ...bytes,
+    inside(before) {
+      const attributes = sets[String(before[by])]
+      return attributes && { attributes }
+    },
+  }
+}
+
+/** A kind whose values are printed in words of their own. */
+export function printed<Value>(kind: Kind<Value>, print: (value: Value) => unknown): Kind<Value> {
+  return { ...kind, print }
 }
 
 /** An attribute that may come several times. */
@@ -221,7 +297,7 @@ export function repeated<Value>(kind: Kind<Value>): Kind<Value> & { repeated: tr
   return { ...kind, repeated: true }
 }
 
-/** The attributes of `values` alone, as the payload of another attribute. */
+/** Returns the attributes of `values` alone, as the payload of another attribute. */
 export function encode<T extends Table>(set: AttributeSet<T>, values: Values<T>): Uint8Array {
   const writer = new Writer()
   set.write(writer, values)

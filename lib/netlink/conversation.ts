@@ -13,6 +13,7 @@ import {
   refusalIn,
   writeMessage,
 } from "./message.ts"
+import { type Protocol, refusedAttribute } from "./protocol.ts"
 import { Writer } from "./writer.ts"
 
 /** How messages reach the kernel and datagrams come back. In tests a function stands in for the kernel. */
@@ -22,7 +23,7 @@ export interface Transport extends Disposable {
   receive(): Uint8Array
 }
 
-/** One request: `asked` completes "cannot ..." in the error when the kernel refuses. */
+/** One request: `asked` completes "cannot ..." in the error if the kernel refuses. */
 export interface Request {
   readonly asked: string
   readonly type: number
@@ -30,13 +31,13 @@ export interface Request {
   readonly write: (writer: Writer) => void
 }
 
-/** What a dump brought. `partial` says that the kernel's state changed under every attempt to read it whole. */
+/** The messages that a dump brought. `partial` says that the kernel's state changed under every attempt to read it whole. */
 export interface Dump {
   readonly messages: readonly Message[]
   readonly partial: boolean
 }
 
-/** What was made of a dump's messages. */
+/** The values made of a dump's messages. */
 export interface Readings<Value> {
   readonly values: Value[]
   readonly partial: boolean
@@ -47,10 +48,13 @@ const DUMP_ATTEMPTS = 5
 /** Requests and their answers, one at a time, over one socket. */
 export class Conversation implements Disposable {
   readonly #transport: Transport
+  readonly #protocol: Protocol | undefined
   #sequence = 0
 
-  constructor(transport: Transport) {
+  /** Without a protocol errors do not say which attribute the kernel refuses. */
+  constructor(transport: Transport, protocol?: Protocol) {
     this.#transport = transport
+    this.#protocol = protocol
   }
 
   /** Has the kernel do something; returns once it is done. Throws KernelError. */
@@ -58,27 +62,27 @@ export class Conversation implements Disposable {
     this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, nothing)
   }
 
-  /** The one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
+  /** Returns the one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
   ask(request: Request): Message {
     const answer = this.askIfAny(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return answer
   }
 
-  /** As ask(), for a question that the kernel may leave without an answer. */
+  /** Asks as ask() does, a question that the kernel may leave without an answer. */
   askIfAny(request: Request): Message | undefined {
     return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, copied).values[0]
   }
 
-  /** All objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
+  /** Returns all objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
   dump(request: Request): Dump {
     const { values, partial } = this.collect(request, copied)
     return { messages: values, partial }
   }
 
   /**
-   * As dump(), of each object only what `read` makes of its message, and of those that it makes nothing of nothing; it is told how many are
-   * kept already. The message is valid within `read` alone, so that thousands take no more room than what is kept of them.
+   * Dumps as dump() does, and keeps what `read` makes of each message unless that is undefined; it is told how many are kept already. The
+   * message is valid within `read` alone, so that thousands take no more room than what is kept of them.
    */
   collect<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
@@ -108,11 +112,11 @@ export class Conversation implements Disposable {
     const last = this.#write(writer, held, NLM_F_ACK)
     this.#write(writer, end)
     this.#transport.send(writer.bytes)
-    const refusal = this.#refusalAmong(first, last, asked)
+    const refusal = this.#refusalAmong(first, last, asked, writer)
     if (refusal) throw refusal
   }
 
-  #refusalAmong(first: number, last: number, asked: readonly string[]): KernelError | undefined {
+  #refusalAmong(first: number, last: number, asked: readonly string[], sent: Writer): KernelError | undefined {
     let refusal: KernelError | undefined
     let overrun = false
     for (;;) {
@@ -120,7 +124,7 @@ export class Conversation implements Disposable {
         for (const message of decodeMessages(this.#transport.receive())) {
           const what = asked[message.sequence - first]
           if (what === undefined || message.type !== NLMSG_ERROR) continue
-          refusal ??= refusalIn(message, what)
+          refusal ??= this.#refusal(message, what, sent)
           if (message.sequence === last || message.sequence === first) return refusal
         }
       } catch (error) {
@@ -129,6 +133,14 @@ export class Conversation implements Disposable {
       }
       if (overrun && refusal) return refusal
     }
+  }
+
+  #refusal(message: Message, asked: string, sent: Writer): KernelError | undefined {
+    return refusalIn(
+      message,
+      asked,
+      (offset) => this.#protocol && refusedAttribute(this.#protocol, sent.bytes, message.sequence, offset),
+    )
   }
 
   #write(writer: Writer, { type, flags = 0, write }: Request, more = 0): number {
@@ -148,7 +160,7 @@ export class Conversation implements Disposable {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const refusal = refusalIn(message, request.asked)
+          const refusal = this.#refusal(message, request.asked, writer)
           if (refusal) throw refusal
           return { values, partial }
         }
@@ -163,10 +175,10 @@ export class Conversation implements Disposable {
   }
 }
 
-/** The receive buffer is used again for the next datagram. */
+/** Returns a copy that outlives the receive buffer, which is used again for the next datagram. */
 function copied(message: Message): Message {
   return { ...message, payload: message.payload.slice() }
 }
 
-/** Nobody asked what the answer says. */
+/** Reads nothing: nobody asked what the answer says. */
 function nothing(): undefined {}

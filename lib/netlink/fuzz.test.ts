@@ -146,7 +146,9 @@ describe("only WireError comes of", () => {
 
 /** Every number a kernel of today uses, and some more. */
 const everything = attributeSet(
-  Object.fromEntries(Array.from({ length: 200 }, (_, type) => [`type${type}`, [type, repeated(bytes)] as const])),
+  Object.fromEntries(
+    Array.from({ length: 200 }, (_, type) => [`type${type}`, [type, repeated(bytes), `TYPE_${type}`] as const]),
+  ),
 )
 
 describe("decoded, encoded and decoded again, nothing changes in", () => {

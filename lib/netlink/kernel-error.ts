@@ -1,13 +1,21 @@
 import { type Errno, explain } from "../sys/errno.ts"
 
+/** What the kernel says of its refusal beside the number. */
+interface Explanation {
+  /** In its own words (extended ack). */
+  readonly words?: string | undefined
+  /** The attribute that it refuses, by its name in the kernel. */
+  readonly attribute?: string | undefined
+}
+
 /** The kernel refused. Says what was asked, so that nobody needs a trace. */
 export class KernelError extends Error {
   readonly errno: Errno
   readonly asked: string
 
-  /** `asked` completes "cannot ..."; `words` is the kernel's own explanation (extended ack), if it gave one. */
-  constructor(errno: Errno, asked: string, words = "") {
-    super(`cannot ${asked}: ${explain(errno)}${words && `, kernel says "${words}"`}`)
+  /** `asked` completes "cannot ...". */
+  constructor(errno: Errno, asked: string, { words = "", attribute = "" }: Explanation = {}) {
+    super(`cannot ${asked}: ${explain(errno)}${attribute && `: ${attribute}`}${words && `, kernel says "${words}"`}`)
     this.errno = errno
     this.asked = asked
   }

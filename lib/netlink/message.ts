@@ -1,5 +1,5 @@
-import { errnoName } from "../sys/errno.ts"
-import { attributeSet, text, WireError } from "./attribute.ts"
+import { type Errno, errnoName } from "../sys/errno.ts"
+import { attributeSet, text, u32, WireError } from "./attribute.ts"
 import { KernelError } from "./kernel-error.ts"
 import { Writer } from "./writer.ts"
 
@@ -25,7 +25,8 @@ export const NLMSG_DONE = 3
 const NLM_F_CAPPED = 0x100
 const NLM_F_ACK_TLVS = 0x200
 
-const HEADER = 16 // struct nlmsghdr: length, type, flags, sequence, port
+/** The length of struct nlmsghdr: length, type, flags, sequence, port. */
+export const NLMSG_HEADER = 16
 
 export interface Outgoing {
   readonly type: number
@@ -52,50 +53,75 @@ export function writeMessage(
   writer.patch32(at, writer.length - at)
 }
 
-/** The messages of one datagram. Throws WireError where a length does not fit. */
+/** Returns the messages of one datagram. Throws WireError if a length does not fit. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
   const messages: Message[] = []
   const end = datagram.length
   for (let at = 0; at < end; ) {
-    if (at + HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
+    if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
     const length = view.getUint32(at, true)
-    if (length < HEADER || at + length > end)
+    if (length < NLMSG_HEADER || at + length > end)
       throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
     messages.push({
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
       sequence: view.getUint32(at + 8, true),
-      payload: datagram.subarray(at + HEADER, at + length),
+      payload: datagram.subarray(at + NLMSG_HEADER, at + length),
     })
     at += (length + 3) & ~3
   }
   return messages
 }
 
-/** NLMSGERR_ATTR_*: what the kernel adds to an error when extended acknowledgements are on. */
-const extendedAck = attributeSet({ words: [1, text] })
+/** NLMSGERR_ATTR_*: what the kernel adds to an error if extended acknowledgements are on. */
+const extendedAck = attributeSet({ words: [1, text, "NLMSGERR_ATTR_MSG"], offset: [2, u32, "NLMSGERR_ATTR_OFFS"] })
 
-/** The refusal in an NLMSG_ERROR or NLMSG_DONE, or undefined when it is an acknowledgement. */
-export function refusalIn({ type, flags, payload }: Message, asked: string): KernelError | undefined {
+/** What an NLMSG_ERROR or NLMSG_DONE says. */
+export interface Acknowledgement {
+  /** Absent: the kernel did what it was asked to. */
+  readonly errno?: Errno
+  /** The kernel's own explanation. */
+  readonly words?: string | undefined
+  /** Which byte of the refused message, counted from its header, is the attribute that the kernel refuses. */
+  readonly offset?: number | undefined
+}
+
+/** Reads an NLMSG_ERROR or NLMSG_DONE. Throws WireError. */
+export function acknowledgementIn({ type, flags, payload }: Message): Acknowledgement {
   if (payload.length < 4) {
-    if (type === NLMSG_DONE) return undefined
+    if (type === NLMSG_DONE) return {}
     throw new WireError("error without a number", payload.byteOffset)
   }
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const errno = -view.getInt32(0, true)
-  if (errno <= 0) return undefined
-  const words = flags & NLM_F_ACK_TLVS ? extendedAck.read(payload.subarray(wordsAt({ type, flags }, view))).words : ""
-  return new KernelError(errnoName(errno), asked, words)
+  const number = -view.getInt32(0, true)
+  if (number <= 0) return {}
+  const errno = errnoName(number)
+  if (!(flags & NLM_F_ACK_TLVS)) return { errno }
+  return { errno, ...extendedAck.read(payload.subarray(wordsAt({ type, flags }, view))) }
+}
+
+/**
+ * Returns the refusal in an NLMSG_ERROR or NLMSG_DONE, or undefined if it is an acknowledgement. `attributeAt` names the attribute at a
+ * byte of the refused message.
+ */
+export function refusalIn(
+  message: Message,
+  asked: string,
+  attributeAt: (offset: number) => string | undefined = () => undefined,
+): KernelError | undefined {
+  const { errno, words, offset } = acknowledgementIn(message)
+  if (errno === undefined) return undefined
+  return new KernelError(errno, asked, { words, attribute: offset === undefined ? undefined : attributeAt(offset) })
 }
 
 /** Behind the number stands the refused message: its header alone when capped, nothing in a NLMSG_DONE. */
 function wordsAt({ type, flags }: Pick<Message, "type" | "flags">, view: DataView): number {
   if (type === NLMSG_DONE) return 4
-  if (view.byteLength < 4 + HEADER) throw new WireError("refused message cut short", view.byteOffset + 4)
-  if (flags & NLM_F_CAPPED) return 4 + HEADER
+  if (view.byteLength < 4 + NLMSG_HEADER) throw new WireError("refused message cut short", view.byteOffset + 4)
+  if (flags & NLM_F_CAPPED) return 4 + NLMSG_HEADER
   const length = view.getUint32(4, true)
-  if (length < HEADER || 4 + length > view.byteLength) {
+  if (length < NLMSG_HEADER || 4 + length > view.byteLength) {
     throw new WireError(`refused message of length ${length}`, view.byteOffset + 4)
   }
   return 4 + ((length + 3) & ~3)

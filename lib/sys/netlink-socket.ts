@@ -26,6 +26,12 @@ const BUFFER = 64 * 1024
 /** A datagram up to this size fits the send buffer that every socket has (net.core.wmem_default is 212,992). */
 const ORDINARY = 128 * 1024
 
+/** Sees every datagram of a socket, for the log. */
+export interface NetlinkObserver {
+  sent(datagram: Uint8Array): void
+  received(datagram: Uint8Array): void
+}
+
 /**
  * A netlink socket. It belongs to the network namespace it was opened in for all its life. Extended acknowledgements and strict
  * checking, by which dumps are filtered in the kernel, are on if the kernel knows them (4.20).
@@ -33,8 +39,10 @@ const ORDINARY = 128 * 1024
 export class NetlinkSocket implements Disposable {
   readonly #file: Descriptor
   readonly #buffer = new Uint8Array(BUFFER)
+  readonly #observer: NetlinkObserver | undefined
 
-  constructor(protocol: number) {
+  constructor(protocol: number, observer?: NetlinkObserver) {
+    this.#observer = observer
     this.#file = new Descriptor(checked("open a netlink socket", host.netlink(protocol)))
     this.#tryOption(SOL_NETLINK, NETLINK_EXT_ACK, 1)
     this.#tryOption(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -42,7 +50,7 @@ export class NetlinkSocket implements Disposable {
     this.limitWait(ANSWER_TIMEOUT_SECONDS)
   }
 
-  /** From now on messages of this group (RTNLGRP_*) arrive too. */
+  /** Has messages of this group (RTNLGRP_*) arrive, too, from now on. */
   join(group: number): void {
     this.send(NOTHING) // gives the socket a port: the kernel announces nothing to sockets that have none
     checked("listen for kernel events", this.#tryOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group))
@@ -56,24 +64,27 @@ export class NetlinkSocket implements Disposable {
     checked("bound the wait for the kernel", host.setOption(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, value))
   }
 
-  /** Whatever its size: the kernel takes a datagram whole or not at all. */
+  /** Sends a datagram of any size: the kernel takes it whole or not at all. */
   send(message: Uint8Array): void {
     if (message.length > ORDINARY) this.#tryOption(SOL_SOCKET, SO_SNDBUFFORCE, 2 * message.length)
     checked("send to the kernel", host.send(this.#file.fd, message))
+    this.#observer?.sent(message)
   }
 
-  /** The next datagram from the kernel itself; the bytes are valid until the next call. Throws SystemError ETIMEDOUT. */
+  /** Returns the next datagram from the kernel itself; the bytes are valid until the next call. Throws SystemError ETIMEDOUT. */
   receive(): Uint8Array {
     try {
       const length = checked("receive from the kernel", host.receive(this.#file.fd, this.#buffer))
-      return this.#buffer.subarray(0, length)
+      const datagram = this.#buffer.subarray(0, length)
+      this.#observer?.received(datagram)
+      return datagram
     } catch (error) {
       if (failedWith(error, "EAGAIN")) throw new SystemError("ETIMEDOUT", "receive from the kernel")
       throw error
     }
   }
 
-  /** Waits for any announcement, or for one that was missed; false when `seconds` pass without. */
+  /** Waits for any announcement, or for one that was missed; returns false if `seconds` pass without. */
   waitForEvent(seconds: number): boolean {
     if (seconds <= 0) return false
     this.limitWait(seconds)
@@ -87,7 +98,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Answers as the host does: options that older kernels lack are left off. */
+  /** Sets an option and answers as the host does: options that older kernels lack are left off. */
   #tryOption(level: number, option: number, value: number): number {
     return host.setOption(this.#file.fd, level, option, new Uint8Array(new Int32Array([value]).buffer))
   }

@@ -88,17 +88,17 @@ export function found(type: number, ...payloads: Uint8Array[]): Answer {
 export const EPERM = 1
 export const EEXIST = 17
 
-const info = attributeSet({ kind: [1, text] })
+const info = attributeSet({ kind: [1, text, "IFLA_INFO_KIND"] })
 const linkAttributes = attributeSet({
-  mac: [1, bytes],
-  name: [3, text],
-  mtu: [4, u32],
-  peer: [5, u32],
-  master: [10, u32],
-  operstate: [16, bytes],
-  info: [18, nested(info)],
-  alias: [20, text],
-  peerNamespace: [37, u32],
+  mac: [1, bytes, "IFLA_ADDRESS"],
+  name: [3, text, "IFLA_IFNAME"],
+  mtu: [4, u32, "IFLA_MTU"],
+  peer: [5, u32, "IFLA_LINK"],
+  master: [10, u32, "IFLA_MASTER"],
+  operstate: [16, bytes, "IFLA_OPERSTATE"],
+  info: [18, nested(info), "IFLA_LINKINFO"],
+  alias: [20, text, "IFLA_IFALIAS"],
+  peerNamespace: [37, u32, "IFLA_LINK_NETNSID"],
 })
 
 export interface FakeLink {
@@ -126,7 +126,7 @@ export function linkMessage({ index, name, kind = "bridge", up = true, mtu = 150
 /** RTM_NEWADDR without its header. */
 export function addressMessage(index: number, prefix: string): Uint8Array {
   const { address, length } = parsePrefix(prefix) ?? { address: { family: 4, value: 0n } as const, length: 0 }
-  const attributes = attributeSet({ local: [2, bytes] })
+  const attributes = attributeSet({ local: [2, bytes, "IFA_LOCAL"] })
   const writer = new Writer()
     .u8(address.family === 4 ? 2 : 10)
     .u8(length)

@@ -1,4 +1,5 @@
 import { host } from "../../sys/host.ts"
+import { bytes, type Kind } from "../attribute.ts"
 
 /** NFTNL_UDATA_*_COMMENT, the same number for tables, chains and rules: what `nft` keeps in user data and shows as `comment "..."`. */
 const COMMENT = 0
@@ -13,8 +14,8 @@ const MAX_BYTES = 256
 export const MAX_COMMENT_BYTES = 128
 
 /**
- * User data that holds the comment, and a note for nobody else to see: type, length, the text and its NUL of each. Throws RangeError
- * where it is too long.
+ * Returns user data that holds the comment, and a note for nobody else to see: type, length, the text and its NUL of each. Throws
+ * RangeError if it is too long.
  */
 export function commentData(comment: string | undefined, note?: string): Uint8Array {
   const texts = [entry(COMMENT, comment), entry(NOTE, note)] as const
@@ -36,12 +37,12 @@ function entry(type: number, content: string | undefined): Uint8Array {
   return data
 }
 
-/** The comment in user data of any program, or undefined if there is none. */
+/** Returns the comment in user data of any program, or undefined if there is none. */
 export function commentIn(data: Uint8Array): string | undefined {
   return textIn(data, COMMENT)
 }
 
-/** Whether the comment is this text, or begins with it; for user data of which most is somebody else's. */
+/** Returns a test whether the comment is this text, or begins with it; for user data of which most is somebody else's. */
 export function commentTest(text: string): (data: Uint8Array) => boolean {
   const wanted = host.encode(text)
   return (data) => {
@@ -51,9 +52,18 @@ export function commentTest(text: string): (data: Uint8Array) => boolean {
   }
 }
 
-/** The note that commentData() wrote, or undefined if there is none. */
+/** Returns the note that commentData() wrote, or undefined if there is none. */
 export function noteIn(data: Uint8Array): string | undefined {
   return textIn(data, NOTE)
+}
+
+/** NFTA_*_USERDATA: printed as what it holds, or as bytes if it is of a program that is unknown here. */
+export const userData: Kind<Uint8Array> = {
+  ...bytes,
+  print(data) {
+    const [comment, note] = [commentIn(data), noteIn(data)]
+    return comment === undefined && note === undefined ? data : { comment, note }
+  },
 }
 
 function textIn(data: Uint8Array, type: number): string | undefined {

@@ -1,38 +1,49 @@
 import type { Address, Family } from "../../ip/address.ts"
-import { address, attributeSet, be16, be32, findAttribute, nested, u8, u32 } from "../attribute.ts"
+import { address, attributeSet, type Body, be16, be32, findAttribute, nested, u8, u32 } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import type { Message } from "../message.ts"
-import { HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 
 /** IPCTNL_MSG_CT_* */
-const CT = { NEW: 0, GET: 1, DELETE: 2 } as const
+export const CT = { NEW: 0, GET: 1, DELETE: 2 } as const
 
 /** CTA_IP_* */
 const ip = attributeSet({
-  source4: [1, address],
-  destination4: [2, address],
-  source6: [3, address],
-  destination6: [4, address],
+  source4: [1, address, "CTA_IP_V4_SRC"],
+  destination4: [2, address, "CTA_IP_V4_DST"],
+  source6: [3, address, "CTA_IP_V6_SRC"],
+  destination6: [4, address, "CTA_IP_V6_DST"],
 })
 
 /** CTA_PROTO_* */
-const proto = attributeSet({ number: [1, u8], sourcePort: [2, be16], destinationPort: [3, be16] })
+const proto = attributeSet({
+  number: [1, u8, "CTA_PROTO_NUM"],
+  sourcePort: [2, be16, "CTA_PROTO_SRC_PORT"],
+  destinationPort: [3, be16, "CTA_PROTO_DST_PORT"],
+})
 
 /** CTA_TUPLE_* */
-const tuple = attributeSet({ ip: [1, nested(ip)], proto: [2, nested(proto)], zone: [3, be16] })
+const tuple = attributeSet({
+  ip: [1, nested(ip), "CTA_TUPLE_IP"],
+  proto: [2, nested(proto), "CTA_TUPLE_PROTO"],
+  zone: [3, be16, "CTA_TUPLE_ZONE"],
+})
 
 /** CTA_FILTER_* */
-const filter = attributeSet({ original: [1, u32], reply: [2, u32] })
+const filter = attributeSet({ original: [1, u32, "CTA_FILTER_ORIG_FLAGS"], reply: [2, u32, "CTA_FILTER_REPLY_FLAGS"] })
 
 /** CTA_* of linux/netfilter/nfnetlink_conntrack.h. */
 const flow = attributeSet({
-  original: [1, nested(tuple)],
-  reply: [2, nested(tuple)],
-  id: [12, be32],
-  zone: [18, be16],
-  filter: [25, nested(filter)],
+  original: [1, nested(tuple), "CTA_TUPLE_ORIG"],
+  reply: [2, nested(tuple), "CTA_TUPLE_REPLY"],
+  id: [12, be32, "CTA_ID"],
+  zone: [18, be16, "CTA_ZONE"],
+  filter: [25, nested(filter), "CTA_FILTER"],
 })
+
+/** An IPCTNL_MSG_CT_NEW and its like. */
+export const flowBody: Body = { header: nfnetlinkHeader, attributes: flow }
 
 /** Which values of a tuple count when a dump is filtered: bits in the order of the kernel's net/netfilter/nf_internals.h. */
 const FILTER = { PROTOCOL: 1 << 3, DESTINATION_PORT: 1 << 5 } as const

@@ -1,34 +1,67 @@
-import { attributeSet, be32, bytes, type Kind, nested, signedBe32, text } from "../attribute.ts"
+import { attributeSet, be32, bytes, chosen, type Kind, nested, printed, signedBe32, text } from "../attribute.ts"
+import { nameOf } from "../print.ts"
 import { Writer } from "../writer.ts"
 
+/** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, enum nft_nat_types. */
+export const VERDICT = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
+export const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
+export const BASE = { link: 0, network: 1, transport: 2 } as const
+export const COMPARE = { equal: 0, differs: 1 } as const
+export const NAT = { destination: 1 } as const
+
+/** A number that stands for one of these names, by which `nft` calls it. */
+function named(kind: Kind<number>, names: Readonly<Record<string, number>>): Kind<number> {
+  return printed(kind, (value) => nameOf(names, value))
+}
+
 /** NFTA_VERDICT_* */
-const verdict = attributeSet({ code: [1, signedBe32], chain: [2, text] })
+const verdict = attributeSet({
+  code: [1, named(signedBe32, VERDICT), "NFTA_VERDICT_CODE"],
+  chain: [2, text, "NFTA_VERDICT_CHAIN"],
+})
 
 /** NFTA_DATA_*: a value, or what to do with the packet. */
-const data = attributeSet({ value: [1, bytes], verdict: [2, nested(verdict)] })
+const data = attributeSet({ value: [1, bytes, "NFTA_DATA_VALUE"], verdict: [2, nested(verdict), "NFTA_DATA_VERDICT"] })
 
 /** NFTA_PAYLOAD_*, NFTA_CMP_* ... of linux/netfilter/nf_tables.h: the expressions that rules here are made of, by the kernel's name. */
 const expressions = {
-  meta: attributeSet({ target: [1, be32], key: [2, be32], source: [3, be32] }),
-  payload: attributeSet({ target: [1, be32], base: [2, be32], offset: [3, be32], length: [4, be32] }),
-  cmp: attributeSet({ source: [1, be32], operation: [2, be32], data: [3, nested(data)] }),
-  bitwise: attributeSet({
-    source: [1, be32],
-    target: [2, be32],
-    length: [3, be32],
-    mask: [4, nested(data)],
-    xor: [5, nested(data)],
+  meta: attributeSet({
+    target: [1, be32, "NFTA_META_DREG"],
+    key: [2, named(be32, META), "NFTA_META_KEY"],
+    source: [3, be32, "NFTA_META_SREG"],
   }),
-  immediate: attributeSet({ target: [1, be32], data: [2, nested(data)] }),
-  fib: attributeSet({ target: [1, be32], result: [2, be32], flags: [3, be32] }),
-  ct: attributeSet({ target: [1, be32], key: [2, be32] }),
+  payload: attributeSet({
+    target: [1, be32, "NFTA_PAYLOAD_DREG"],
+    base: [2, named(be32, BASE), "NFTA_PAYLOAD_BASE"],
+    offset: [3, be32, "NFTA_PAYLOAD_OFFSET"],
+    length: [4, be32, "NFTA_PAYLOAD_LEN"],
+  }),
+  cmp: attributeSet({
+    source: [1, be32, "NFTA_CMP_SREG"],
+    operation: [2, named(be32, COMPARE), "NFTA_CMP_OP"],
+    data: [3, nested(data), "NFTA_CMP_DATA"],
+  }),
+  bitwise: attributeSet({
+    source: [1, be32, "NFTA_BITWISE_SREG"],
+    target: [2, be32, "NFTA_BITWISE_DREG"],
+    length: [3, be32, "NFTA_BITWISE_LEN"],
+    mask: [4, nested(data), "NFTA_BITWISE_MASK"],
+    xor: [5, nested(data), "NFTA_BITWISE_XOR"],
+  }),
+  immediate: attributeSet({ target: [1, be32, "NFTA_IMMEDIATE_DREG"], data: [2, nested(data), "NFTA_IMMEDIATE_DATA"] }),
+  fib: attributeSet({
+    target: [1, be32, "NFTA_FIB_DREG"],
+    result: [2, be32, "NFTA_FIB_RESULT"],
+    flags: [3, be32, "NFTA_FIB_FLAGS"],
+  }),
+  ct: attributeSet({ target: [1, be32, "NFTA_CT_DREG"], key: [2, be32, "NFTA_CT_KEY"] }),
   nat: attributeSet({
-    type: [1, be32],
-    family: [2, be32],
-    addressMin: [3, be32],
-    addressMax: [4, be32],
-    portMin: [5, be32],
-    portMax: [6, be32],
+    type: [1, named(be32, NAT), "NFTA_NAT_TYPE"],
+    family: [2, be32, "NFTA_NAT_FAMILY"],
+    addressMin: [3, be32, "NFTA_NAT_REG_ADDR_MIN"],
+    addressMax: [4, be32, "NFTA_NAT_REG_ADDR_MAX"],
+    portMin: [5, be32, "NFTA_NAT_REG_PROTO_MIN"],
+    portMax: [6, be32, "NFTA_NAT_REG_PROTO_MAX"],
   }),
   masq: attributeSet({}),
 } as const
@@ -54,12 +87,16 @@ interface AnySet {
 const sets: Readonly<Record<string, AnySet | undefined>> = expressions
 
 /** NFTA_EXPR_* */
-const element = attributeSet({ name: [1, text], data: [2, { ...bytes, nested: true }] })
+const element = attributeSet({
+  name: [1, text, "NFTA_EXPR_NAME"],
+  data: [2, { ...chosen("NFTA_EXPR_NAME", expressions), nested: true }, "NFTA_EXPR_DATA"],
+})
 
 /** One NFTA_LIST_ELEM among a rule's expressions. */
 const expression: Kind<Expression | FoundExpression> & { nested: true; repeated: true } = {
   nested: true,
   repeated: true,
+  inside: () => ({ attributes: element }),
   write(writer, { name, data: values }) {
     const own = new Writer()
     sets[name]?.write(own, values as never)
@@ -72,7 +109,7 @@ const expression: Kind<Expression | FoundExpression> & { nested: true; repeated:
 }
 
 /** NFTA_RULE_EXPRESSIONS: the steps of a rule in their order. */
-export const expressionList = attributeSet({ steps: [1, expression] })
+export const expressionList = attributeSet({ steps: [1, expression, "NFTA_LIST_ELEM"] })
 
 /** Whether what the kernel has is what is wanted, attribute by attribute. */
 export function sameExpressions(found: readonly FoundExpression[], wanted: readonly Expression[]): boolean {

@@ -1,3 +1,5 @@
+import type { Header } from "../attribute.ts"
+import { nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
 
 /** NFNL_SUBSYS_* of linux/netfilter/nfnetlink.h: which part of netfilter a message is for. */
@@ -12,15 +14,21 @@ const families = { unspec: 0, inet: 1, ip: 2, bridge: 7, ip6: 10 } as const
 /** The family of a table: inet is IPv4 and IPv6. */
 export type NetfilterFamily = Exclude<keyof typeof families, "unspec">
 
-/** A message's type on a netfilter socket. */
+/** Returns a message's type on a netfilter socket. */
 export function typeOf(subsystem: number, message: number): number {
   return (subsystem << 8) | message
 }
 
-/** struct nfgenmsg: family, version, resource id in network order. */
+/** Writes struct nfgenmsg: family, version, resource id in network order. */
 export function writeHeader(writer: Writer, family: keyof typeof families, resource = 0): Writer {
   return writer.u8(families[family]).u8(0).be16(resource)
 }
 
 /** Bytes of struct nfgenmsg, before the attributes. */
 export const HEADER = 4
+
+/** struct nfgenmsg, as it is printed. */
+export const nfnetlinkHeader: Header = {
+  size: HEADER,
+  print: (view) => ({ family: nameOf(families, view.getUint8(0)) }),
+}

@@ -3,7 +3,7 @@ import type { Mac } from "../../ip/mac.ts"
 import type { Prefix } from "../../ip/prefix.ts"
 import { host } from "../../sys/host.ts"
 import { text } from "../attribute.ts"
-import type { Expression, FoundExpression } from "./expression.ts"
+import { BASE, COMPARE, type Expression, type FoundExpression, META, NAT, VERDICT } from "./expression.ts"
 
 /**
  * The phrases of the `nft` language that rules here are made of, each as the expressions that `nft` turns it into, so that its own
@@ -11,12 +11,7 @@ import type { Expression, FoundExpression } from "./expression.ts"
  * out.
  */
 
-/** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, enum nft_nat_types, NFPROTO_*. */
-const VERDICT = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
-export const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
-export const BASE = { link: 0, network: 1, transport: 2 } as const
-export const COMPARE = { equal: 0, differs: 1 } as const
-export const NAT = { destination: 1 } as const
+/** NFPROTO_* */
 const NFPROTO = { 4: 2, 6: 10 } as const
 const NAME_BYTES = 16 // IFNAMSIZ
 

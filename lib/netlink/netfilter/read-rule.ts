@@ -1,6 +1,5 @@
 import { type Address, addressFromBytes } from "../../ip/address.ts"
-import type { FoundExpression } from "./expression.ts"
-import { BASE, COMPARE, META, NAT } from "./phrase.ts"
+import { BASE, COMPARE, type FoundExpression, META, NAT } from "./expression.ts"
 
 /** What a rule asks of packets with one value only, and where it leads them. What is not understood is left out. */
 export interface RuleReading {

@@ -1,23 +1,31 @@
-import { attributeSet, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
+import { attributeSet, type Body, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn, commentTest, noteIn } from "./comment.ts"
+import { commentData, commentIn, commentTest, noteIn, userData } from "./comment.ts"
 import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
-import { HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
 
 /** NFTA_RULE_* */
 const written = attributeSet({
-  table: [1, text],
-  chain: [2, text],
-  handle: [3, be64],
-  expressions: [4, nested(expressionList)],
-  userData: [7, bytes],
+  table: [1, text, "NFTA_RULE_TABLE"],
+  chain: [2, text, "NFTA_RULE_CHAIN"],
+  handle: [3, be64, "NFTA_RULE_HANDLE"],
+  expressions: [4, nested(expressionList), "NFTA_RULE_EXPRESSIONS"],
+  userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
 /** The same, without what costs most to read. */
-const skimmed = attributeSet({ chain: [2, text], handle: [3, be64], expressions: [4, bytes], userData: [7, bytes] })
+const skimmed = attributeSet({
+  chain: [2, text, "NFTA_RULE_CHAIN"],
+  handle: [3, be64, "NFTA_RULE_HANDLE"],
+  expressions: [4, bytes, "NFTA_RULE_EXPRESSIONS"],
+  userData: [7, userData, "NFTA_RULE_USERDATA"],
+})
+
+/** An NFT_MSG_NEWRULE and its like. */
+export const ruleBody: Body = { header: nfnetlinkHeader, attributes: written }
 
 /** What a rule does, in order, and the comment that says whose it is. */
 export interface Rule {

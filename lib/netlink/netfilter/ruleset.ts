@@ -1,9 +1,9 @@
-import { attributeSet, be32, be64, bytes, nested, signedBe32, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, be64, nested, printed, signedBe32, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn, noteIn } from "./comment.ts"
-import { HEADER, type NetfilterFamily, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { commentData, commentIn, noteIn, userData } from "./comment.ts"
+import { HEADER, type NetfilterFamily, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 
 /** NFT_MSG_* */
 export const MSG = {
@@ -25,21 +25,34 @@ export const MSG = {
 } as const
 
 /** NFTA_TABLE_* */
-const table = attributeSet({ name: [1, text], flags: [2, be32], comment: [6, bytes] })
+const table = attributeSet({
+  name: [1, text, "NFTA_TABLE_NAME"],
+  flags: [2, be32, "NFTA_TABLE_FLAGS"],
+  comment: [6, userData, "NFTA_TABLE_USERDATA"],
+})
 
 /** NFTA_HOOK_* */
-const hook = attributeSet({ number: [1, be32], priority: [2, signedBe32] })
+const hook = attributeSet({
+  number: [1, printed(be32, (number) => hooks[number] ?? number), "NFTA_HOOK_HOOKNUM"],
+  priority: [2, signedBe32, "NFTA_HOOK_PRIORITY"],
+})
 
 /** NFTA_CHAIN_* */
 const chain = attributeSet({
-  table: [1, text],
-  handle: [2, be64],
-  name: [3, text],
-  hook: [4, nested(hook)],
-  policy: [5, be32],
-  type: [7, text],
-  comment: [12, bytes],
+  table: [1, text, "NFTA_CHAIN_TABLE"],
+  handle: [2, be64, "NFTA_CHAIN_HANDLE"],
+  name: [3, text, "NFTA_CHAIN_NAME"],
+  hook: [4, nested(hook), "NFTA_CHAIN_HOOK"],
+  policy: [5, printed(be32, (policy) => policies[policy] ?? policy), "NFTA_CHAIN_POLICY"],
+  type: [7, text, "NFTA_CHAIN_TYPE"],
+  comment: [12, userData, "NFTA_CHAIN_USERDATA"],
 })
+
+/** An NFT_MSG_NEWTABLE and its like. */
+export const tableBody: Body = { header: nfnetlinkHeader, attributes: table }
+
+/** An NFT_MSG_NEWCHAIN and its like. */
+export const chainBody: Body = { header: nfnetlinkHeader, attributes: chain }
 
 /** NF_INET_*, and the same numbers for a bridge. */
 const hooks = ["prerouting", "input", "forward", "output", "postrouting"] as const

@@ -1,32 +1,42 @@
-import { attributeSet, be32, bytes, nested, repeated, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, bytes, nested, repeated, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
-import { SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { formatTable, MSG, type Table } from "./ruleset.ts"
 
 /** NFTA_SET_* */
 const set = attributeSet({
-  table: [1, text],
-  name: [2, text],
-  flags: [3, be32],
-  keyType: [4, be32],
-  keyLength: [5, be32],
-  id: [10, be32],
-  userData: [13, bytes],
+  table: [1, text, "NFTA_SET_TABLE"],
+  name: [2, text, "NFTA_SET_NAME"],
+  flags: [3, be32, "NFTA_SET_FLAGS"],
+  keyType: [4, be32, "NFTA_SET_KEY_TYPE"],
+  keyLength: [5, be32, "NFTA_SET_KEY_LEN"],
+  id: [10, be32, "NFTA_SET_ID"],
+  userData: [13, bytes, "NFTA_SET_USERDATA"],
 })
 
 /** NFTA_DATA_* */
-const key = attributeSet({ value: [1, bytes] })
+const key = attributeSet({ value: [1, bytes, "NFTA_DATA_VALUE"] })
 
 /** NFTA_SET_ELEM_* */
-const element = attributeSet({ key: [1, nested(key)] })
+const element = attributeSet({ key: [1, nested(key), "NFTA_SET_ELEM_KEY"] })
 
 /** NFTA_LIST_ELEM */
-const list = attributeSet({ elements: [1, repeated(nested(element))] })
+const list = attributeSet({ elements: [1, repeated(nested(element)), "NFTA_LIST_ELEM"] })
 
 /** NFTA_SET_ELEM_LIST_* */
-const elementsOf = attributeSet({ table: [1, text], set: [2, text], elements: [3, nested(list)] })
+const elementsOf = attributeSet({
+  table: [1, text, "NFTA_SET_ELEM_LIST_TABLE"],
+  set: [2, text, "NFTA_SET_ELEM_LIST_SET"],
+  elements: [3, nested(list), "NFTA_SET_ELEM_LIST_ELEMENTS"],
+})
+
+/** An NFT_MSG_NEWSET and its like. */
+export const setBody: Body = { header: nfnetlinkHeader, attributes: set }
+
+/** An NFT_MSG_NEWSETELEM and its like. */
+export const elementsBody: Body = { header: nfnetlinkHeader, attributes: elementsOf }
 
 /**
  * What a set's elements are, as `nft` shows them: its numbers for data types, six bits each where several are joined, and the key's

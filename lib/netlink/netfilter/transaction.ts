@@ -1,12 +1,15 @@
 import { failedWith } from "../../sys/system-error.ts"
-import { attributeSet, be32 } from "../attribute.ts"
+import { attributeSet, type Body, be32 } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError, refusedWith } from "../kernel-error.ts"
-import { BATCH, HEADER, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { BATCH, HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { MSG } from "./ruleset.ts"
 
 /** NFNL_BATCH_* and NFTA_GEN_*, which are alike. */
-const generationOf = attributeSet({ id: [1, be32] })
+const generationOf = attributeSet({ id: [1, be32, "NFTA_GEN_ID"] })
+
+/** An NFNL_MSG_BATCH_BEGIN, an NFT_MSG_NEWGEN and their like. */
+export const generationBody: Body = { header: nfnetlinkHeader, attributes: generationOf }
 
 /** Every conflict means that somebody else's transaction went through, so this many are a ruleset that never rests. */
 const ATTEMPTS = 200

@@ -1,17 +1,18 @@
 import type { Address } from "../../ip/address.ts"
 import { lastOf, type Prefix } from "../../ip/prefix.ts"
-import { address, attributeSet, u32, WireError } from "../attribute.ts"
+import { address, attributeSet, type Body, printed, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { flagNames, nameOf } from "../print.ts"
 import { prefixIn } from "./prefix.ts"
-import { afOf, RTM } from "./rtm.ts"
+import { afOf, familyNames, RTM, scopeNames } from "./rtm.ts"
 
 /** IFA_* from linux/if_addr.h. */
 const attributes = attributeSet({
-  address: [1, address],
-  local: [2, address],
-  broadcast: [4, address],
-  flags: [8, u32],
+  address: [1, address, "IFA_ADDRESS"],
+  local: [2, address, "IFA_LOCAL"],
+  broadcast: [4, address, "IFA_BROADCAST"],
+  flags: [8, printed(u32, (flags) => flagNames(flagsOfAddress, flags)), "IFA_FLAGS"],
 })
 
 const IFA_F_NODAD = 0x02
@@ -19,6 +20,35 @@ const IFA_F_DADFAILED = 0x08
 const IFA_F_NOPREFIXROUTE = 0x200
 const IFA_F_TENTATIVE = 0x40
 const HEADER = 8 // struct ifaddrmsg: family, prefix length, flags, scope, index
+
+/** IFA_F_* as `ip` calls them. */
+const flagsOfAddress = {
+  secondary: 0x1,
+  nodad: IFA_F_NODAD,
+  optimistic: 0x4,
+  dadfailed: IFA_F_DADFAILED,
+  home: 0x10,
+  deprecated: 0x20,
+  tentative: IFA_F_TENTATIVE,
+  permanent: 0x80,
+  mngtmpaddr: 0x100,
+  noprefixroute: IFA_F_NOPREFIXROUTE,
+} as const
+
+/** An RTM_NEWADDR and its like. */
+export const addressBody: Body = {
+  header: {
+    size: HEADER,
+    print: (view) => ({
+      family: nameOf(familyNames, view.getUint8(0)),
+      prefixlen: view.getUint8(1),
+      flags: flagNames(flagsOfAddress, view.getUint8(2)),
+      scope: nameOf(scopeNames, view.getUint8(3)),
+      index: view.getUint32(4, true),
+    }),
+  },
+  attributes,
+}
 
 /** An address on a link. */
 export interface LinkAddress {

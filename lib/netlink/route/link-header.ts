@@ -1,7 +1,8 @@
-import { WireError } from "../attribute.ts"
+import { type Header, WireError } from "../attribute.ts"
 import type { Message } from "../message.ts"
+import { flagNames, nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
-import { AF } from "./rtm.ts"
+import { AF, familyNames } from "./rtm.ts"
 
 export interface LinkHeader {
   readonly family?: number
@@ -10,7 +11,7 @@ export interface LinkHeader {
   readonly change?: number
 }
 
-/** struct ifinfomsg */
+/** Writes struct ifinfomsg. */
 export function writeHeader(
   writer: Writer,
   { family = AF.UNSPEC, index = 0, flags = 0, change = 0 }: LinkHeader,
@@ -21,7 +22,37 @@ export function writeHeader(
 /** The length of struct ifinfomsg. */
 export const HEADER = 16
 
+/** Returns the struct ifinfomsg of a message. Throws WireError. */
 export function headerOf({ payload }: Message): DataView {
   if (payload.length < HEADER) throw new WireError("link message cut short", payload.byteOffset)
   return new DataView(payload.buffer, payload.byteOffset, HEADER)
+}
+
+/** IFF_* as `ip` calls them. */
+const flagsOfLink = {
+  UP: 0x1,
+  BROADCAST: 0x2,
+  LOOPBACK: 0x8,
+  POINTOPOINT: 0x10,
+  RUNNING: 0x40,
+  NOARP: 0x80,
+  PROMISC: 0x100,
+  ALLMULTI: 0x200,
+  MASTER: 0x400,
+  SLAVE: 0x800,
+  MULTICAST: 0x1000,
+  DYNAMIC: 0x8000,
+  LOWER_UP: 0x10000,
+  DORMANT: 0x20000,
+} as const
+
+/** struct ifinfomsg, as it is printed. */
+export const linkHeader: Header = {
+  size: HEADER,
+  print: (view) => ({
+    family: nameOf(familyNames, view.getUint8(0)),
+    index: view.getInt32(4, true),
+    flags: flagNames(flagsOfLink, view.getUint32(8, true)),
+    change: flagNames(flagsOfLink, view.getUint32(12, true)),
+  }),
 }

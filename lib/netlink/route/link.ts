@@ -1,9 +1,13 @@
 import {
   type AttributeSet,
   attributeSet,
+  type Body,
   bytes,
+  chosen,
   encode,
+  mac,
   nested,
+  printed,
   text,
   u8,
   u16,
@@ -13,45 +17,64 @@ import {
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { nameOf } from "../print.ts"
 import { Writer } from "../writer.ts"
-import { HEADER, headerOf, writeHeader } from "./link-header.ts"
+import { HEADER, headerOf, linkHeader, writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
 /** IFLA_BR_*: a bridge's own settings. */
-const bridgeData = attributeSet({ vlanFiltering: [7, u8], defaultPvid: [39, u16] })
+const bridgeData = attributeSet({
+  vlanFiltering: [7, u8, "IFLA_BR_VLAN_FILTERING"],
+  defaultPvid: [39, u16, "IFLA_BR_VLAN_DEFAULT_PVID"],
+})
 
 /** IFLA_BRPORT_*: a link's settings as a port of a bridge. */
-const portData = attributeSet({ state: [1, u8], hairpin: [4, u8], isolated: [33, u8] })
+const portData = attributeSet({
+  state: [1, u8, "IFLA_BRPORT_STATE"],
+  hairpin: [4, u8, "IFLA_BRPORT_MODE"],
+  isolated: [33, u8, "IFLA_BRPORT_ISOLATED"],
+})
 
 /** VETH_INFO_PEER: the other end, a link message of its own. */
-const vethData = attributeSet({ peer: [1, bytes] })
+const vethData = attributeSet({ peer: [1, { ...bytes, inside: (): Body => linkBody }, "VETH_INFO_PEER"] })
 
 /** IFLA_MACVLAN_*: a macvlan's own settings. */
-const macvlanData = attributeSet({ mode: [1, u32], broadcastQueue: [7, u32] })
+const macvlanData = attributeSet({
+  mode: [1, printed(u32, (mode) => nameOf(macvlanModes, mode)), "IFLA_MACVLAN_MODE"],
+  broadcastQueue: [7, u32, "IFLA_MACVLAN_BC_QUEUE_LEN"],
+})
 
 /** MACVLAN_MODE_*: how the macvlans of one link reach each other. */
 const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
 export type MacvlanMode = keyof typeof macvlanModes
 
 /** IFLA_INFO_*: what kind of link it is, and the kind's settings, whose meaning depends on it. */
-const linkInfo = attributeSet({ kind: [1, text], data: [2, bytes], portKind: [4, text], portData: [5, bytes] })
+const linkInfo = attributeSet({
+  kind: [1, text, "IFLA_INFO_KIND"],
+  data: [2, chosen("IFLA_INFO_KIND", { bridge: bridgeData, veth: vethData, macvlan: macvlanData }), "IFLA_INFO_DATA"],
+  portKind: [4, text, "IFLA_INFO_SLAVE_KIND"],
+  portData: [5, chosen("IFLA_INFO_SLAVE_KIND", { bridge: portData }), "IFLA_INFO_SLAVE_DATA"],
+})
 
 /** IFLA_* from linux/if_link.h: those these plugins read or set. */
 const link = attributeSet({
-  mac: [1, bytes],
-  name: [3, text],
-  mtu: [4, u32],
-  peer: [5, u32],
-  master: [10, u32],
-  transmitQueueLength: [13, u32],
-  operstate: [16, u8],
-  info: [18, nested(linkInfo)],
-  alias: [20, text],
-  namespace: [28, u32],
-  extendedMask: [29, u32],
-  promiscuity: [30, u32],
-  peerNamespace: [37, u32],
+  mac: [1, mac, "IFLA_ADDRESS"],
+  name: [3, text, "IFLA_IFNAME"],
+  mtu: [4, u32, "IFLA_MTU"],
+  peer: [5, u32, "IFLA_LINK"],
+  master: [10, u32, "IFLA_MASTER"],
+  transmitQueueLength: [13, u32, "IFLA_TXQLEN"],
+  operstate: [16, printed(u8, operstateName), "IFLA_OPERSTATE"],
+  info: [18, nested(linkInfo), "IFLA_LINKINFO"],
+  alias: [20, text, "IFLA_IFALIAS"],
+  namespace: [28, u32, "IFLA_NET_NS_FD"],
+  extendedMask: [29, u32, "IFLA_EXT_MASK"],
+  promiscuity: [30, u32, "IFLA_PROMISCUITY"],
+  peerNamespace: [37, u32, "IFLA_LINK_NETNSID"],
 })
+
+/** An RTM_NEWLINK and its like. */
+export const linkBody: Body = { header: linkHeader, attributes: link }
 
 const IFF_UP = 0x1
 const IFF_PROMISC = 0x100
@@ -60,6 +83,10 @@ const RTEXT_FILTER_SKIP_STATS = 8
 /** IF_OPER_* (RFC 2863); the index is the kernel's number. */
 const operstates = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"] as const
 export type Operstate = (typeof operstates)[number]
+
+function operstateName(state: number): string | number {
+  return operstates[state]?.toUpperCase() ?? state
+}
 
 /** A network interface as the kernel describes it. */
 export interface Link {

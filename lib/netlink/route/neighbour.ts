@@ -1,11 +1,21 @@
 import { type Address, formatAddress } from "../../ip/address.ts"
-import { address, attributeSet } from "../attribute.ts"
+import { address, attributeSet, type Body } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
-import { afOf, RTM } from "./rtm.ts"
+import { nameOf } from "../print.ts"
+import { afOf, familyNames, RTM } from "./rtm.ts"
 
 /** NDA_* from linux/neighbour.h. */
-const attributes = attributeSet({ destination: [1, address] })
+const attributes = attributeSet({ destination: [1, address, "NDA_DST"] })
+
+/** An RTM_DELNEIGH and its like: struct ndmsg, then attributes. */
+export const neighbourBody: Body = {
+  header: {
+    size: 12,
+    print: (view) => ({ family: nameOf(familyNames, view.getUint8(0)), index: view.getInt32(4, true) }),
+  },
+  attributes,
+}
 
 /** Forgets which MAC address `neighbour` had behind a link. Not knowing it is fine. */
 export function forgetNeighbour(kernel: Conversation, index: number, neighbour: Address): void {

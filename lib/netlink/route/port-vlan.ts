@@ -1,4 +1,4 @@
-import { attributeSet, bytes, nested, repeated, u16, u32, WireError } from "../attribute.ts"
+import { attributeSet, bytes, nested, printed, repeated, u16, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import type { Message } from "../message.ts"
 import { Writer } from "../writer.ts"
@@ -6,10 +6,16 @@ import { HEADER, headerOf, writeHeader } from "./link-header.ts"
 import { AF, RTM } from "./rtm.ts"
 
 /** IFLA_BRIDGE_*: struct bridge_vlan_info is flags and id, 16 bits each. */
-const bridgeSpec = attributeSet({ flags: [0, u16], vlan: [2, repeated(bytes)] })
+const bridgeSpec = attributeSet({
+  flags: [0, u16, "IFLA_BRIDGE_FLAGS"],
+  vlan: [2, repeated(printed(bytes, decodeVlan)), "IFLA_BRIDGE_VLAN_INFO"],
+})
 
 /** IFLA_* as the bridge family uses them. */
-const bridgeLink = attributeSet({ spec: [26, nested(bridgeSpec)], mask: [29, u32] })
+export const bridgeLink = attributeSet({
+  spec: [26, nested(bridgeSpec), "IFLA_AF_SPEC"],
+  mask: [29, u32, "IFLA_EXT_MASK"],
+})
 
 const RTEXT_FILTER_BRVLAN = 2
 

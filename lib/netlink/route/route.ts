@@ -1,29 +1,30 @@
 import { type Address, bits, type Family, formatAddress } from "../../ip/address.ts"
 import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
-import { address, attributeSet, bytes, nested, u32, WireError } from "../attribute.ts"
+import { address, attributeSet, type Body, bytes, nested, printed, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { nameOf } from "../print.ts"
 import { prefixIn } from "./prefix.ts"
-import { AF, afOf, RTM } from "./rtm.ts"
+import { AF, afOf, familyNames, RTM, scopeNames } from "./rtm.ts"
 
 /** RTAX_*: per-route limits. */
-const metrics = attributeSet({ mtu: [2, u32], advmss: [8, u32] })
+const metrics = attributeSet({ mtu: [2, u32, "RTAX_MTU"], advmss: [8, u32, "RTAX_ADVMSS"] })
 
 /** RTA_* from linux/rtnetlink.h. */
 const attributes = attributeSet({
-  dst: [1, address],
-  oif: [4, u32],
-  gateway: [5, address],
-  priority: [6, u32],
-  source: [7, address],
-  metrics: [8, nested(metrics)],
-  multipath: [9, bytes],
-  table: [15, u32],
+  dst: [1, address, "RTA_DST"],
+  oif: [4, u32, "RTA_OIF"],
+  gateway: [5, address, "RTA_GATEWAY"],
+  priority: [6, u32, "RTA_PRIORITY"],
+  source: [7, address, "RTA_PREFSRC"],
+  metrics: [8, nested(metrics), "RTA_METRICS"],
+  multipath: [9, printed(bytes, printHops), "RTA_MULTIPATH"],
+  table: [15, printed(u32, tableName), "RTA_TABLE"],
 })
 
 /** RTA_* of one next hop of a multipath route. */
-const hopAttributes = attributeSet({ gateway: [5, address] })
+const hopAttributes = attributeSet({ gateway: [5, address, "RTA_GATEWAY"] })
 
 export const RT_TABLE_MAIN = 254
 /** The kernel's own: a host's addresses, broadcast and multicast. */
@@ -38,6 +39,45 @@ const REFUSING: readonly (number | undefined)[] = [6, 7, 8, 9]
 /** RTNH_F_DEAD and RTNH_F_LINKDOWN. */
 const HOP_DOWN = 0x01 | 0x10
 const HEADER = 12 // struct rtmsg
+
+/** RT_TABLE_*, RTPROT_* and RTN_* as `ip` calls them. */
+const tableNames = { default: 253, main: RT_TABLE_MAIN, local: RT_TABLE_LOCAL } as const
+const protocolNames = { redirect: 1, kernel: 2, boot: RTPROT_BOOT, static: 4, ra: 9, dhcp: 16 } as const
+const typeNames = {
+  unicast: RTN_UNICAST,
+  local: RTN_LOCAL,
+  broadcast: 3,
+  anycast: 4,
+  multicast: 5,
+  blackhole: 6,
+  unreachable: 7,
+  prohibit: 8,
+  throw: 9,
+} as const
+
+/** An RTM_NEWROUTE and its like. */
+export const routeBody: Body = {
+  header: {
+    size: HEADER,
+    print: (view) => ({
+      family: nameOf(familyNames, view.getUint8(0)),
+      dst_len: view.getUint8(1),
+      table: tableName(view.getUint8(4)),
+      protocol: nameOf(protocolNames, view.getUint8(5)),
+      scope: nameOf(scopeNames, view.getUint8(6)),
+      type: nameOf(typeNames, view.getUint8(7)),
+    }),
+  },
+  attributes,
+}
+
+function tableName(table: number): string | number {
+  return nameOf(tableNames, table)
+}
+
+function printHops(payload: Uint8Array): object[] {
+  return decodeHops(payload).map(({ gateway, ...hop }) => ({ ...hop, gateway: gateway && formatAddress(gateway) }))
+}
 
 /** A route out of one link. */
 export interface LinkRoute {

@@ -28,6 +28,13 @@ export const RTNLGRP = { LINK: 1, IPV6_IFADDR: 9 } as const
 /** Address families as the kernel counts them; AF_BRIDGE selects a bridge port's own settings. */
 export const AF = { UNSPEC: 0, INET: 2, BRIDGE: 7, INET6: 10 } as const
 
+/** The families as `ip` calls them. */
+export const familyNames = { unspec: AF.UNSPEC, inet: AF.INET, bridge: AF.BRIDGE, inet6: AF.INET6 } as const
+
+/** RT_SCOPE_* as `ip` calls them. */
+export const scopeNames = { global: 0, site: 200, link: 253, host: 254, nowhere: 255 } as const
+
+/** Returns the kernel's number of the family. */
 export function afOf(family: 4 | 6): number {
   return family === 4 ? AF.INET : AF.INET6
 }

@@ -2,9 +2,11 @@ import {
   type AttributeSet,
   attributeSet,
   bytes,
+  chosen,
   encode,
   type Kind,
   nested,
+  printed,
   sized,
   text,
   u64,
@@ -36,12 +38,16 @@ export interface Police {
 const VERDICT = { SHOT: 2, STOLEN: 4 } as const
 
 /** TCA_MIRRED_* */
-const redirectOptions = attributeSet({ parameters: [2, bytes] })
+const redirectOptions = attributeSet({ parameters: [2, printed(bytes, readRedirect), "TCA_MIRRED_PARMS"] })
 /** TCA_EGRESS_REDIR */
 const EGRESS_REDIRECT = 1
 
 /** TCA_POLICE_* */
-const policeOptions = attributeSet({ parameters: [1, bytes], rateTable: [2, bytes], rate64: [8, u64] })
+const policeOptions = attributeSet({
+  parameters: [1, printed(bytes, readPolice), "TCA_POLICE_TBF"],
+  rateTable: [2, bytes, "TCA_POLICE_RATE"],
+  rate64: [8, u64, "TCA_POLICE_RATE64"],
+})
 /** Any packet's size may be policed: the kernel takes a missing one from the rate table, whose cells are small. */
 const ANY_SIZE = 0xffffffff
 /** The kernel wants a rate table of this size with every rate, and never looks into it. */
@@ -49,17 +55,21 @@ const RATE_TABLE = 1024
 const CELL_LOG = 3
 
 /** TCA_ACT_* */
-const single = attributeSet({ kind: [1, text], options: [2, bytes] })
+const single = attributeSet({
+  kind: [1, text, "TCA_ACT_KIND"],
+  options: [2, chosen("TCA_ACT_KIND", { mirred: redirectOptions, police: policeOptions }), "TCA_ACT_OPTIONS"],
+})
 type Single = typeof single extends AttributeSet<infer T> ? Values<T> : never
 
 /** A filter's actions in their order; these plugins need no second one. */
-const list = attributeSet({ first: [1, nested(single)] })
+const list = attributeSet({ first: [1, nested(single), "#1"] })
 
 /** A filter's attribute for actions: the first of them. */
 export const actions: Kind<Action> & { nested: true } = {
   write: (writer, action) => list.write(writer, { first: encodeAction(action) }),
   read: (payload) => decodeAction(list.read(payload).first ?? {}),
   nested: true,
+  inside: () => ({ attributes: list }),
 }
 
 function encodeAction(action: Action): Single {
@@ -82,9 +92,13 @@ function encodeRedirect({ to }: Redirect): Uint8Array {
 function decodeRedirect(options: Uint8Array): Redirect | undefined {
   const { parameters } = redirectOptions.read(options)
   if (!parameters) return undefined
+  const { verdict, action, to } = readRedirect(parameters)
+  return verdict === VERDICT.STOLEN && action === EGRESS_REDIRECT ? { kind: "redirect", to } : undefined
+}
+
+function readRedirect(parameters: Uint8Array) {
   const view = sized(parameters, 28)
-  const redirects = view.getInt32(8, true) === VERDICT.STOLEN && view.getInt32(20, true) === EGRESS_REDIRECT
-  return redirects ? { kind: "redirect", to: view.getUint32(24, true) } : undefined
+  return { verdict: view.getInt32(8, true), action: view.getInt32(20, true), to: view.getUint32(24, true) }
 }
 
 /** struct tc_police: index, verdict, limit, burst, size of a packet, rate, peak rate (none), two counters, capabilities. */
@@ -101,8 +115,16 @@ function encodePolice({ rate, burst }: Police): Uint8Array {
 function decodePolice(options: Uint8Array): Police | undefined {
   const { parameters, rate64: exact } = policeOptions.read(options)
   if (!parameters) return undefined
+  const { verdict, rate, burst } = readPolice(parameters)
+  if (verdict !== VERDICT.SHOT) return undefined
+  return { kind: "police", rate: exact === undefined ? rate : Number(exact), burst }
+}
+
+function readPolice(parameters: Uint8Array) {
   const view = sized(parameters, 20 + RATE_SIZE)
-  if (view.getInt32(4, true) !== VERDICT.SHOT) return undefined
-  const rate = exact === undefined ? view.getUint32(20 + RATE_AT, true) : Number(exact)
-  return { kind: "police", rate, burst: view.getUint32(12, true) }
+  return {
+    verdict: view.getInt32(4, true),
+    burst: view.getUint32(12, true),
+    rate: view.getUint32(20 + RATE_AT, true),
+  }
 }

@@ -5,10 +5,17 @@ import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { RTM } from "../route/rtm.ts"
 import { Writer } from "../writer.ts"
 import { type Action, actions } from "./action.ts"
-import { decode, HANDLE, type TcHeader, tc, writeHeader } from "./tcm.ts"
+import { bodyWith, decode, HANDLE, type TcHeader, tc, writeHeader } from "./tcm.ts"
 
 /** TCA_U32_* */
-const u32Options = attributeSet({ classId: [1, u32], selector: [5, bytes], action: [7, actions] })
+const u32Options = attributeSet({
+  classId: [1, u32, "TCA_U32_CLASSID"],
+  selector: [5, bytes, "TCA_U32_SEL"],
+  action: [7, actions, "TCA_U32_ACT"],
+})
+
+/** An RTM_NEWTFILTER and its like. */
+export const filterBody = bodyWith({ u32: u32Options })
 
 /** TC_U32_TERMINAL */
 const TERMINAL = 1

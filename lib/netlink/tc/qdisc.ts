@@ -4,7 +4,7 @@ import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from "../message.ts"
 import { RTM } from "../route/rtm.ts"
 import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
-import { decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from "./tcm.ts"
+import { bodyWith, decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from "./tcm.ts"
 
 /** A token bucket that delays what comes too fast, and drops what the queue has no room for. */
 export interface TokenBucket {
@@ -30,9 +30,12 @@ const parameters: Kind<TokenBucket> = {
 }
 
 /** TCA_TBF_* */
-const tbf = attributeSet({ parameters: [1, parameters], rate64: [4, u64] })
+const tbf = attributeSet({ parameters: [1, parameters, "TCA_TBF_PARMS"], rate64: [4, u64, "TCA_TBF_RATE64"] })
 
-/** What the kernel says of a qdisc. */
+/** An RTM_NEWQDISC and its like. */
+export const qdiscBody = bodyWith({ tbf })
+
+/** A qdisc as the kernel has it. */
 export interface Qdisc {
   readonly kind: string
   readonly handle: number

@@ -1,5 +1,6 @@
-import { attributeSet, bytes, text, WireError } from "../attribute.ts"
+import { attributeSet, type Body, chosen, type Entries, text, WireError } from "../attribute.ts"
 import type { Message } from "../message.ts"
+import { nameOf } from "../print.ts"
 import { AF } from "../route/rtm.ts"
 import type { Writer } from "../writer.ts"
 
@@ -17,10 +18,41 @@ const HEADER = 20
 
 /** TC_H_*: the places of a link where qdiscs hang, and the handles that the qdiscs there have. */
 export const PLACE = { ROOT: 0xffffffff, INGRESS: 0xfffffff1 } as const
+const PLACE_NAMES = { none: 0, root: PLACE.ROOT, ingress: PLACE.INGRESS } as const
 export const HANDLE = { FIRST: 0x10000, INGRESS: 0xffff0000 } as const
 
-/** TCA_* from linux/rtnetlink.h; what `options` means depends on the kind. */
-export const tc = attributeSet({ kind: [1, text], options: [2, bytes] })
+/** Returns TCA_* from linux/rtnetlink.h; `options` are the sets that TCA_OPTIONS is by kind. */
+function attributesWith(options: Readonly<Record<string, Entries>>) {
+  return attributeSet({
+    kind: [1, text, "TCA_KIND"],
+    options: [2, chosen("TCA_KIND", options), "TCA_OPTIONS"],
+  })
+}
+
+export const tc = attributesWith({})
+
+/** Returns the body of a message on a qdisc or filter; `options` are the sets that TCA_OPTIONS is by kind. */
+export function bodyWith(options: Readonly<Record<string, Entries>>): Body {
+  return { header: { size: HEADER, print: printHeader }, attributes: attributesWith(options) }
+}
+
+/** Says struct tcmsg as `tc` does, `info` by its halves. */
+function printHeader(view: DataView): object {
+  return {
+    index: view.getInt32(4, true),
+    handle: printHandle(view.getUint32(8, true)),
+    parent: printHandle(view.getUint32(12, true)),
+    pref: view.getUint16(18, true),
+    protocol: view.getUint16(16),
+  }
+}
+
+function printHandle(handle: number): string {
+  const name = nameOf(PLACE_NAMES, handle)
+  if (typeof name === "string") return name
+  const minor = handle & 0xffff
+  return `${(handle >>> 16).toString(16)}:${minor === 0 ? "" : minor.toString(16)}`
+}
 
 export function writeHeader(writer: Writer, { link, handle = 0, parent = 0, info = 0 }: TcHeader): Writer {
   return writer.u8(AF.UNSPEC).u8(0).u16(0).u32(link).u32(handle).u32(parent).u32(info)
