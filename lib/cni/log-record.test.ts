@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { SystemError } from "../sys/system-error.ts"
 import { CniError } from "./errors.ts"
-import { type CallReport, printCallReport } from "./log-record.ts"
+import { type CallReport, printCallReport, printNetlinkMessage } from "./log-record.ts"
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -83,4 +83,11 @@ describe("a call's line in the log", () => {
       }),
     )
   })
+})
+
+test("a netlink message's line says whose call it was, and the message", () => {
+  const { phases, removed, failure, ...moment } = report
+  const line = JSON.parse(printNetlinkMessage(moment, { direction: "sent", type: "RTM_GETLINK" }))
+  const { phases: none, ...call } = print({})
+  expect(line).toEqual({ ...call, netlink: { direction: "sent", type: "RTM_GETLINK" } })
 })

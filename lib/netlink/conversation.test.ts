@@ -1,9 +1,14 @@
 import { describe, expect, test } from "vitest"
-import { type Answer, acknowledge, done, FakeKernel, part, refuse } from "../testing/fake-kernel.ts"
+import { type Answer, acknowledge, done, FakeKernel, part, refuse, refuseAt } from "../testing/fake-kernel.ts"
 import { WireError } from "./attribute.ts"
 import type { Request } from "./conversation.ts"
 import { KernelError } from "./kernel-error.ts"
 import { decodeMessages, type Message } from "./message.ts"
+import { nfnetlink } from "./netfilter/protocol.ts"
+import { ensureChain, ensureTable } from "./netfilter/ruleset.ts"
+import { transact } from "./netfilter/transaction.ts"
+import { changeLink } from "./route/link.ts"
+import { rtnetlink } from "./route/rtnetlink.ts"
 
 const question: Request = { asked: "ask", type: 18, write: (writer) => void writer.u32(1) }
 const payload = (...values: number[]) => Uint8Array.from(values)
@@ -31,6 +36,31 @@ describe("performing", () => {
     const attempt = () => kernel.conversation.perform({ ...question, asked: "change link eth0" })
     expect(attempt).toThrow(KernelError)
     expect(attempt).toThrow('cannot change link eth0: EINVAL (invalid argument), kernel says "Invalid MTU"')
+  })
+
+  /** struct nlmsghdr and struct ifinfomsg are 16 bytes each, and IFLA_MTU is the first attribute. */
+  test.each([
+    [32, "ERANGE (numerical result out of range): IFLA_MTU, kernel says"],
+    [16, "ERANGE (numerical result out of range), kernel says"],
+    [4000, "ERANGE (numerical result out of range), kernel says"],
+  ])("a refusal names the attribute that the kernel points at, if there is one at byte %i", (offset, words) => {
+    const kernel = new FakeKernel((request) => [refuseAt(request, 34, offset, "greater than maximum")], rtnetlink)
+    expect(() => changeLink(kernel.conversation, 2, "eth0", { mtu: 70_000 })).toThrow(
+      `cannot change link eth0 (mtu): ${words} "greater than maximum"`,
+    )
+  })
+
+  test("a refused part of a transaction names the attribute of that part", () => {
+    const table = { family: "inet", name: "t" } as const
+    const kernel = new FakeKernel((request) => {
+      const generation = [part(request, 0x0a0f, [payload(0, 0, 0, 0)], 0), acknowledge(request)]
+      if (request.type === 0x0a10) return generation
+      return request.type === 0x0a03 ? [refuseAt(request, 2, 20)] : request.flags & 4 ? [acknowledge(request)] : []
+    }, nfnetlink)
+    const changes = [ensureTable(table), ensureChain({ table, name: "c" })]
+    expect(() => transact(kernel.conversation, () => changes)).toThrow(
+      "cannot make chain c of table inet t: ENOENT (no such file or directory): NFTA_CHAIN_TABLE",
+    )
   })
 
   test("answers to an earlier request, given up on, are passed over", () => {

@@ -4,13 +4,17 @@ import { describe, expect, test } from "vitest"
 import { fromHex, recordings, toHex } from "../testing/recorded.ts"
 import { attributeSet, bytes, encode, repeated, WireError } from "./attribute.ts"
 import { decodeMessages, encodeMessage, type Message, NLMSG_DONE, NLMSG_ERROR, refusalIn } from "./message.ts"
-import { decodeRule } from "./netfilter/rule.ts"
+import { nfnetlink } from "./netfilter/protocol.ts"
+import { decodeRule, ruleBody } from "./netfilter/rule.ts"
 import { decodeChain } from "./netfilter/ruleset.ts"
+import { attributeAt, printBody } from "./print.ts"
+import { printMessage } from "./protocol.ts"
 import { decodeAddress } from "./route/address.ts"
-import { decodeLink } from "./route/link.ts"
+import { decodeLink, linkBody } from "./route/link.ts"
 import { decodePortVlans } from "./route/port-vlan.ts"
-import { decodeRoute } from "./route/route.ts"
-import { decodeFilter } from "./tc/filter.ts"
+import { decodeRoute, routeBody } from "./route/route.ts"
+import { rtnetlink } from "./route/rtnetlink.ts"
+import { decodeFilter, filterBody } from "./tc/filter.ts"
 import { decodeQdisc } from "./tc/qdisc.ts"
 
 /**
@@ -35,6 +39,8 @@ const replies = [
   ...new Map(recordings.flatMap((recording) => recording.replies).map((bytes) => [toHex(bytes), bytes])).values(),
 ]
 
+const NOTHING = new Uint8Array()
+
 const decoders: readonly ((message: Message) => unknown)[] = [
   decodeLink,
   decodePortVlans,
@@ -45,6 +51,11 @@ const decoders: readonly ((message: Message) => unknown)[] = [
   (message) => decodeChain(message, "inet"),
   (message) => decodeRule(message).expressions(),
   (message) => refusalIn({ ...message, type: NLMSG_ERROR }, "fuzz"),
+  ...[rtnetlink, nfnetlink].map((protocol) => (message: Message) => printMessage(protocol, message, NOTHING)),
+  ...[linkBody, routeBody, filterBody, ruleBody].flatMap((body) => [
+    ({ payload }: Message) => printBody(body, payload),
+    ({ payload }: Message) => attributeAt(body, payload, payload.length >> 1),
+  ]),
   (message) => refusalIn({ ...message, type: NLMSG_DONE }, "fuzz"),
 ]
 

@@ -7,6 +7,7 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
 } from "../netlink/message.ts"
+import type { Protocol } from "../netlink/protocol.ts"
 import { Writer } from "../netlink/writer.ts"
 
 /** What the kernel would answer: datagrams, in their order. */
@@ -23,12 +24,13 @@ const NLM_F_ACK_TLVS = 0x200
 export class FakeKernel implements Transport {
   /** Every request so far, byte for byte. */
   readonly requests: Uint8Array[] = []
-  readonly conversation = new Conversation(this)
+  readonly conversation: Conversation
   readonly #answer: Answer
   readonly #queue: Uint8Array[] = []
   readonly #buffer = new Uint8Array(64 * 1024)
 
-  constructor(answer: Answer) {
+  constructor(answer: Answer, protocol?: Protocol) {
+    this.conversation = new Conversation(this, protocol)
     this.#answer = answer
   }
 
@@ -66,13 +68,19 @@ export function refuse(request: Message, errno: number, words?: string, capped =
   return error(request, { errno, flags, words })
 }
 
+/** Refuses the attribute at byte `offset` of the message. */
+export function refuseAt(request: Message, errno: number, offset: number, words?: string): Uint8Array {
+  return error(request, { errno, flags: NLM_F_CAPPED | NLM_F_ACK_TLVS, words, offset })
+}
+
 interface Refusal {
   readonly errno: number
   readonly flags: number
   readonly words?: string | undefined
+  readonly offset?: number
 }
 
-function error(request: Message, { errno, flags, words }: Refusal): Uint8Array {
+function error(request: Message, { errno, flags, words, offset }: Refusal): Uint8Array {
   const { sequence } = request
   const body = flags & NLM_F_CAPPED ? new Uint8Array() : request.payload
   return encodeMessage({ type: NLMSG_ERROR, flags, sequence }, (writer) => {
@@ -91,6 +99,7 @@ function error(request: Message, { errno, flags, words }: Refusal): Uint8Array {
         .raw(new TextEncoder().encode(words))
         .u8(0)
         .align()
+    if (offset !== undefined) writer.u16(8).u16(2).u32(offset)
   })
 }
 

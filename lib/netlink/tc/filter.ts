@@ -2,6 +2,7 @@ import { attributeSet, bytes, encode, sized, u32 } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { nameOf } from "../print.ts"
 import { RTM } from "../route/rtm.ts"
 import { Writer } from "../writer.ts"
 import { type Action, actions } from "./action.ts"
@@ -15,7 +16,13 @@ const u32Options = attributeSet({
 })
 
 /** An RTM_NEWTFILTER and its like. */
-export const filterBody = bodyWith({ u32: u32Options })
+export const filterBody = bodyWith({ u32: u32Options }, (view) => ({
+  pref: view.getUint16(18, true),
+  protocol: nameOf(protocolNames, view.getUint16(16)),
+}))
+
+/** ETH_P_* as `tc` calls them. */
+const protocolNames = { all: 0x0003, ip: 0x0800, ipv6: 0x86dd } as const
 
 /** TC_U32_TERMINAL */
 const TERMINAL = 1

@@ -31,22 +31,21 @@ function attributesWith(options: Readonly<Record<string, Entries>>) {
 
 export const tc = attributesWith({})
 
-/** Returns the body of a message on a qdisc or filter; `options` are the sets that TCA_OPTIONS is by kind. */
-export function bodyWith(options: Readonly<Record<string, Entries>>): Body {
-  return { header: { size: HEADER, print: printHeader }, attributes: attributesWith(options) }
-}
-
-/** Says struct tcmsg as `tc` does, `info` by its halves. */
-function printHeader(view: DataView): object {
-  return {
+/**
+ * Returns the body of a message on a qdisc or filter. `options` are the sets that TCA_OPTIONS is by kind; `printInfo` says what is in the
+ * header of filters alone.
+ */
+export function bodyWith(options: Readonly<Record<string, Entries>>, printInfo = (_: DataView): object => ({})): Body {
+  const print = (view: DataView) => ({
     index: view.getInt32(4, true),
     handle: printHandle(view.getUint32(8, true)),
     parent: printHandle(view.getUint32(12, true)),
-    pref: view.getUint16(18, true),
-    protocol: view.getUint16(16),
-  }
+    ...printInfo(view),
+  })
+  return { header: { size: HEADER, print }, attributes: attributesWith(options) }
 }
 
+/** Says a handle as `tc` does: major and minor number in hex. */
 function printHandle(handle: number): string {
   const name = nameOf(PLACE_NAMES, handle)
   if (typeof name === "string") return name
@@ -58,7 +57,7 @@ export function writeHeader(writer: Writer, { link, handle = 0, parent = 0, info
   return writer.u8(AF.UNSPEC).u8(0).u16(0).u32(link).u32(handle).u32(parent).u32(info)
 }
 
-/** The header and the attributes of a qdisc or filter. */
+/** Returns the header and the attributes of a qdisc or filter. Throws WireError. */
 export function decode({ payload }: Message): { header: Required<TcHeader>; kind: string; options: Uint8Array } {
   if (payload.length < HEADER) throw new WireError("traffic control message cut short", payload.byteOffset)
   const view = new DataView(payload.buffer, payload.byteOffset, HEADER)
