@@ -47,7 +47,7 @@ export class CallLog implements Log {
     const destination = fields.get("cniTsLog")
     if (typeof destination === "string") this.#destination = destination
     this.#network = name
-    if (!this.#variables["CNI_TS_NETLINK"]) return
+    if (["", "0"].includes(this.#variables["CNI_TS_NETLINK"] ?? "")) return
     if (this.#destination !== "") traceNetlink((message) => this.#exchanged(message))
     else this.noticed("CNI_TS_NETLINK is set, but neither CNI_TS_LOG nor cniTsLog says where to log")
   }

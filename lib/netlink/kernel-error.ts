@@ -20,7 +20,7 @@ export class KernelError extends Error {
     this.asked = asked
   }
 
-  /** What an operator can do next. */
+  /** Says what an operator can do next. */
   get advice(): string {
     return advice[this.errno] ?? "see the node's kernel log (dmesg)"
   }
@@ -58,9 +58,11 @@ const advice: Partial<Record<Errno, string>> = {
   ENOSPC: FULL,
   EMLINK: FULL,
   EMFILE: FULL,
+  ENFILE: FULL,
   ERESTART: "others on the node never cease to change the nftables ruleset: find out who, and try again",
 }
 
+/** Says whether the kernel refused with one of these errors. */
 export function refusedWith(error: unknown, ...errnos: Errno[]): error is KernelError {
   return error instanceof KernelError && errnos.includes(error.errno)
 }

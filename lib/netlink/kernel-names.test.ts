@@ -17,7 +17,7 @@ function declared(): (readonly [name: string, number: string])[] {
     /^(?!.*\.test).*\.ts$/.test(file),
   )
   const text = files.map((file) => readFileSync(join(folder, file), "utf8")).join("\n")
-  const entries = text.matchAll(/: \[\s*(\d+),(?:(?!: \[)[^])*?"([A-Z0-9_]+)",?\s*\]/g)
+  const entries = text.matchAll(/: \[\s*(\d+),(?:(?!: \[)[\s\S])*?"([A-Z0-9_]+)",?\s*\]/g)
   return [...entries].map(([, number = "", name = ""]) => [name, number] as const)
 }
 
