@@ -53,6 +53,17 @@ describe.each(["ours", "reference"] as const)(
   },
 )
 
+test("of CNI_TS_NETLINK, too, the first counts: `1` and then `0` logs netlink messages", () => {
+  using node = new Node()
+  const log = join(node.dir, "log")
+  const call = { ...environment({ command: "ADD", netns: node.pod() }), CNI_TS_LOG: log, CNI_TS_NETLINK: "1" }
+  const given = [...Object.entries(call).map(([name, value]) => `${name}=${value}`), "CNI_TS_NETLINK=0"]
+  const argv = ["/usr/bin/python3", "-c", EXECVE, join(binDirectory(), "bridge"), JSON.stringify(given)]
+  const stdin = JSON.stringify({ cniVersion: "1.1.0", name: "net", type: "bridge" })
+  expect(run(node.inside(argv), { env: {}, stdin })).toMatchObject({ exitCode: 0, stderr: "" })
+  expect(readFileSync(log, "utf8")).toContain('"type":"RTM_NEWLINK"')
+})
+
 test("a delegate gets a variable that was given twice once, with the value that counted", () => {
   using node = new Node()
   const log = join(node.dir, "env")

@@ -55,23 +55,42 @@ export function writeMessage(
 
 /** Returns the messages of one datagram. Throws WireError if a length does not fit. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
   const messages: Message[] = []
-  const end = datagram.length
-  for (let at = 0; at < end; ) {
-    if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
-    const length = view.getUint32(at, true)
-    if (length < NLMSG_HEADER || at + length > end)
-      throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
-    messages.push({
-      type: view.getUint16(at + 4, true),
-      flags: view.getUint16(at + 6, true),
-      sequence: view.getUint32(at + 8, true),
-      payload: datagram.subarray(at + NLMSG_HEADER, at + length),
-    })
-    at += (length + 3) & ~3
+  for (let at = 0; at < datagram.length; ) {
+    const message = messageAt(datagram, at)
+    messages.push(message)
+    at += lengthOf(message)
   }
   return messages
+}
+
+/** Yields the messages of one datagram, which may be tens of thousands in what is sent. Throws WireError if a length does not fit. */
+export function* eachMessage(datagram: Uint8Array): Generator<Message> {
+  for (let at = 0; at < datagram.length; ) {
+    const message = messageAt(datagram, at)
+    yield message
+    at += lengthOf(message)
+  }
+}
+
+function messageAt(datagram: Uint8Array, at: number): Message {
+  const end = datagram.length
+  const view = new DataView(datagram.buffer, datagram.byteOffset, end)
+  if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
+  const length = view.getUint32(at, true)
+  if (length < NLMSG_HEADER || at + length > end)
+    throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
+  return {
+    type: view.getUint16(at + 4, true),
+    flags: view.getUint16(at + 6, true),
+    sequence: view.getUint32(at + 8, true),
+    payload: datagram.subarray(at + NLMSG_HEADER, at + length),
+  }
+}
+
+/** Returns the bytes from a message to the next: messages start at multiples of four. */
+function lengthOf({ payload }: Message): number {
+  return (NLMSG_HEADER + payload.length + 3) & ~3
 }
 
 /** NLMSGERR_ATTR_*: what the kernel adds to an error if extended acknowledgements are on. */

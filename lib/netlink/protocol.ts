@@ -1,5 +1,5 @@
 import type { Body } from "./attribute.ts"
-import { acknowledgementIn, decodeMessages, type Message, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./message.ts"
+import { acknowledgementIn, eachMessage, type Message, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./message.ts"
 import { attributeAt, flagNames, printBody, printHex } from "./print.ts"
 
 /** The messages of one netlink protocol, for the log and for errors. */
@@ -55,7 +55,10 @@ export function refusedAttribute(
   sequence: number,
   offset: number,
 ): string | undefined {
-  const message = decodeMessages(datagram).find((candidate) => candidate.sequence === sequence)
-  const format = message && formatOf(message.type, message.payload)
-  return format && attributeAt(format.body, message.payload, offset - NLMSG_HEADER)
+  for (const message of eachMessage(datagram)) {
+    if (message.sequence !== sequence) continue
+    const format = formatOf(message.type, message.payload)
+    return format && attributeAt(format.body, message.payload, offset - NLMSG_HEADER)
+  }
+  return undefined
 }

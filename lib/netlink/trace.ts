@@ -1,6 +1,6 @@
 import type { NetlinkObserver } from "../sys/netlink-socket.ts"
 import { WireError } from "./attribute.ts"
-import { decodeMessages } from "./message.ts"
+import { eachMessage } from "./message.ts"
 import { printHex } from "./print.ts"
 import { type Protocol, printMessage } from "./protocol.ts"
 
@@ -47,7 +47,7 @@ class Tracer implements NetlinkObserver {
   /** What cannot be decoded is told in hex: it is what somebody looks for. */
   *#messages(datagram: Uint8Array): Generator<object> {
     try {
-      for (const message of decodeMessages(datagram)) yield printMessage(this.#protocol, message, this.#sent)
+      for (const message of eachMessage(datagram)) yield printMessage(this.#protocol, message, this.#sent)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       yield { malformed: error.message, datagram: printHex(datagram) }
