@@ -17,11 +17,11 @@ export interface CallReport extends CallMoment {
   /** Milliseconds by phase. */
   readonly phases: Readonly<Record<string, number>>
   readonly removed: readonly string[]
-  /** What the call failed with, if it did. */
+  /** The error that the call ended with, if it did. */
   readonly failure: CniError | undefined
 }
 
-/** So many removals are named; of the rest only the number. */
+/** Bounds how many removals are named; of the rest only the number is said. */
 const MAX_REMOVED = 100
 const MAX_CAUSES = 10
 

@@ -136,8 +136,8 @@ describe("lengths that do not fit", () => {
 
 describe("an error names the attribute that could not be read", () => {
   test.each([
-    ["too short for its kind", "0600030001020000", "ALL_LARGE: 2 bytes where 4 are due at byte 4"],
-    ["within another", "0c000780" + "0500020005000000", "ALL_INSIDE > INNER_LIST: 1 bytes where 2 are due at byte 8"],
+    ["too short for its kind", "0600030001020000", "ALL_LARGE: 2 bytes instead of 4 at byte 4"],
+    ["within another", "0c000780" + "0500020005000000", "ALL_INSIDE > INNER_LIST: 1 bytes instead of 2 at byte 8"],
     ["of an odd length within another", "0c000780" + "0900020005000000", "ALL_INSIDE: attribute of length 9 at byte 4"],
     ["of an odd length in none", "0900020005000000", "attribute of length 9 at byte 0"],
     ["behind one that could be", "05000100050000000900020005000000", "attribute of length 9 at byte 8"],

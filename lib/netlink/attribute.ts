@@ -3,7 +3,7 @@ import { formatMac, type Mac } from "../ip/mac.ts"
 import { host } from "../sys/host.ts"
 import { Writer } from "./writer.ts"
 
-/** What the kernel sent does not hold together at byte `offset` of the buffer it came in. */
+/** Says that what the kernel sent does not hold together at byte `offset` of the buffer it came in. */
 export class WireError extends Error {
   readonly #problem: string
   readonly #attributes: readonly string[]
@@ -59,7 +59,7 @@ export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uin
   return undefined
 }
 
-/** How one attribute's payload is written, read and printed. */
+/** Writes, reads and prints the payload of one attribute. */
 export interface Kind<Value> {
   readonly write: (writer: Writer, value: Value) => void
   readonly read: (payload: Uint8Array) => Value
@@ -198,7 +198,7 @@ export function viewOf(bytes: Uint8Array): DataView {
 
 /** Returns the payload as a view of at least `size` bytes; the kernel may append, never shorten. Throws WireError. */
 export function sized(payload: Uint8Array, size: number): DataView {
-  if (payload.length < size) throw new WireError(`${payload.length} bytes where ${size} are due`, payload.byteOffset)
+  if (payload.length < size) throw new WireError(`${payload.length} bytes instead of ${size}`, payload.byteOffset)
   return viewOf(payload)
 }
 
@@ -243,7 +243,7 @@ export const be64: Kind<bigint> = {
   read: (payload) => sized(payload, 8).getBigUint64(0),
 }
 
-/** Text that ends at its first NUL. */
+/** Reads and writes text that ends at its first NUL. */
 export const text: Kind<string> = {
   write: (writer, value) => void writer.raw(host.encode(value)).u8(0),
   read(payload) {

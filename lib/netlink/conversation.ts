@@ -16,7 +16,7 @@ import {
 import { type Protocol, refusedAttribute } from "./protocol.ts"
 import { Writer } from "./writer.ts"
 
-/** How messages reach the kernel and datagrams come back. In tests a function stands in for the kernel. */
+/** Carries messages to the kernel and datagrams back. In tests a function stands in for the kernel. */
 export interface Transport extends Disposable {
   send(message: Uint8Array): void
   /** Waits for the next datagram from the kernel. */

@@ -1,6 +1,6 @@
 import { type Errno, explain } from "../sys/errno.ts"
 
-/** What the kernel says of its refusal beside the number. */
+/** Explains a refusal, beside its number. */
 interface Explanation {
   /** In its own words (extended ack). */
   readonly words?: string | undefined
@@ -8,7 +8,7 @@ interface Explanation {
   readonly attribute?: string | undefined
 }
 
-/** The kernel refused. Says what was asked, so that nobody needs a trace. */
+/** Says what the kernel refused, and why, in the terms of who asked. */
 export class KernelError extends Error {
   readonly errno: Errno
   readonly asked: string

@@ -1,5 +1,5 @@
 import { type Errno, errnoName } from "../sys/errno.ts"
-import { attributeSet, text, u32, WireError } from "./attribute.ts"
+import { attributeSet, text, u32, viewOf, WireError } from "./attribute.ts"
 import { KernelError } from "./kernel-error.ts"
 import { Writer } from "./writer.ts"
 
@@ -55,9 +55,10 @@ export function writeMessage(
 
 /** Returns the messages of one datagram. Throws WireError if a length does not fit. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
+  const view = viewOf(datagram)
   const messages: Message[] = []
   for (let at = 0; at < datagram.length; ) {
-    const message = messageAt(datagram, at)
+    const message = messageAt(datagram, view, at)
     messages.push(message)
     at += lengthOf(message)
   }
@@ -66,16 +67,16 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
 
 /** Yields the messages of one datagram, which may be tens of thousands in what is sent. Throws WireError if a length does not fit. */
 export function* eachMessage(datagram: Uint8Array): Generator<Message> {
+  const view = viewOf(datagram)
   for (let at = 0; at < datagram.length; ) {
-    const message = messageAt(datagram, at)
+    const message = messageAt(datagram, view, at)
     yield message
     at += lengthOf(message)
   }
 }
 
-function messageAt(datagram: Uint8Array, at: number): Message {
+function messageAt(datagram: Uint8Array, view: DataView, at: number): Message {
   const end = datagram.length
-  const view = new DataView(datagram.buffer, datagram.byteOffset, end)
   if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
   const length = view.getUint32(at, true)
   if (length < NLMSG_HEADER || at + length > end)
@@ -96,13 +97,13 @@ function lengthOf({ payload }: Message): number {
 /** NLMSGERR_ATTR_*: what the kernel adds to an error if extended acknowledgements are on. */
 const extendedAck = attributeSet({ words: [1, text, "NLMSGERR_ATTR_MSG"], offset: [2, u32, "NLMSGERR_ATTR_OFFS"] })
 
-/** What an NLMSG_ERROR or NLMSG_DONE says. */
+/** An NLMSG_ERROR or NLMSG_DONE. */
 export interface Acknowledgement {
   /** Absent: the kernel did what it was asked to. */
   readonly errno?: Errno
   /** The kernel's own explanation. */
   readonly words?: string | undefined
-  /** Which byte of the refused message, counted from its header, is the attribute that the kernel refuses. */
+  /** Points at the attribute that the kernel refuses: the byte of the refused message, counted from its header. */
   readonly offset?: number | undefined
 }
 
@@ -112,7 +113,7 @@ export function acknowledgementIn({ type, flags, payload }: Message): Acknowledg
     if (type === NLMSG_DONE) return {}
     throw new WireError("error without a number", payload.byteOffset)
   }
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const view = viewOf(payload)
   const number = -view.getInt32(0, true)
   if (number <= 0) return {}
   const errno = errnoName(number)
@@ -134,7 +135,7 @@ export function refusalIn(
   return new KernelError(errno, asked, { words, attribute: offset === undefined ? undefined : attributeAt(offset) })
 }
 
-/** Behind the number stands the refused message: its header alone when capped, nothing in a NLMSG_DONE. */
+/** Returns where the words begin. Before them stands the refused message: its header alone if capped, nothing in an NLMSG_DONE. */
 function wordsAt({ type, flags }: Pick<Message, "type" | "flags">, view: DataView): number {
   if (type === NLMSG_DONE) return 4
   if (view.byteLength < 4 + NLMSG_HEADER) throw new WireError("refused message cut short", view.byteOffset + 4)

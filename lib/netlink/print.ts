@@ -8,7 +8,7 @@ export function printBody({ header, attributes }: Body, payload: Uint8Array): ob
   return { header: header.print(viewOf(payload)), ...(Object.keys(rest).length > 0 && { attributes: rest }) }
 }
 
-/** An attribute that no table has is its number, and its bytes in hex. */
+/** Prints each attribute by its name; one that no table has by its number, with its bytes in hex. */
 function printAttributes(set: Entries, bytes: Uint8Array): Printed {
   const printed: Record<string, unknown> = {}
   eachAttribute(bytes, (type, start, end) => {
@@ -36,7 +36,7 @@ function printValue(kind: AnyKind | undefined, payload: Uint8Array, before: Prin
   }
 }
 
-/** JSON has no bytes, and no numbers of 64 bits. */
+/** Returns what JSON has for a value: it has no bytes, and no numbers of 64 bits. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return printHex(value)
   return typeof value === "bigint" ? value.toString() : value

@@ -2,7 +2,7 @@ import type { Body } from "./attribute.ts"
 import { acknowledgementIn, eachMessage, type Message, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./message.ts"
 import { attributeAt, flagNames, printBody, printHex } from "./print.ts"
 
-/** The messages of one netlink protocol, for the log and for errors. */
+/** Knows the messages of one netlink protocol, for the log and for errors. */
 export interface Protocol {
   readonly name: string
   /** Returns what a message of that type is called, and what its payload is made of. */

@@ -44,7 +44,7 @@ class Tracer implements NetlinkObserver {
     for (const message of this.#messages(datagram)) this.#listen({ ...about, ...message })
   }
 
-  /** What cannot be decoded is told in hex: it is what somebody looks for. */
+  /** Decodes a datagram; what cannot be decoded is told in hex, for that is what somebody looks for. */
   *#messages(datagram: Uint8Array): Generator<object> {
     try {
       for (const message of eachMessage(datagram)) yield printMessage(this.#protocol, message, this.#sent)

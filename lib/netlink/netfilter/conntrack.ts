@@ -45,7 +45,7 @@ const flow = attributeSet({
 /** An IPCTNL_MSG_CT_NEW and its like. */
 export const flowBody: Body = { header: nfnetlinkHeader, attributes: flow }
 
-/** Which values of a tuple count when a dump is filtered: bits in the order of the kernel's net/netfilter/nf_internals.h. */
+/** Chooses which values of a tuple count if a dump is filtered: bits in the order of the kernel's net/netfilter/nf_internals.h. */
 const FILTER = { PROTOCOL: 1 << 3, DESTINATION_PORT: 1 << 5 } as const
 
 /** One direction of a flow. Protocols without ports have 0. */
@@ -66,7 +66,7 @@ export interface Flow {
   readonly zone: number | undefined
 }
 
-/** What is asked of the flows to list. */
+/** Chooses flows to list. */
 export interface FlowFilter {
   readonly family: Family
   readonly protocol: number
@@ -160,7 +160,7 @@ function encodeTuple({ source, destination, protocol, sourcePort, destinationPor
   return { ip: ends, proto: { number: protocol, sourcePort, destinationPort } }
 }
 
-/** The flow of an IPCTNL_MSG_CT_NEW, or undefined where a tuple is not one of IP addresses. */
+/** Returns the flow of an IPCTNL_MSG_CT_NEW, or undefined if a tuple is not one of IP addresses. */
 export function decodeFlow({ payload }: Message): Flow | undefined {
   const { original, reply, id, zone } = flow.read(payload.subarray(HEADER))
   const [there, back] = [decodeTuple(original), decodeTuple(reply)]

@@ -9,7 +9,7 @@ export const BASE = { link: 0, network: 1, transport: 2 } as const
 export const COMPARE = { equal: 0, differs: 1 } as const
 export const NAT = { destination: 1 } as const
 
-/** A number that stands for one of these names, by which `nft` calls it. */
+/** Returns the kind of a number that is printed by the name that `nft` has for it. */
 function named(kind: Kind<number>, names: Readonly<Record<string, number>>): Kind<number> {
   return printed(kind, (value) => nameOf(names, value))
 }
@@ -111,7 +111,7 @@ const expression: Kind<Expression | FoundExpression> & { nested: true; repeated:
 /** NFTA_RULE_EXPRESSIONS: the steps of a rule in their order. */
 export const expressionList = attributeSet({ steps: [1, expression, "NFTA_LIST_ELEM"] })
 
-/** Whether what the kernel has is what is wanted, attribute by attribute. */
+/** Says whether the kernel has what is wanted, attribute by attribute. */
 export function sameExpressions(found: readonly FoundExpression[], wanted: readonly Expression[]): boolean {
   return (
     found.length === wanted.length &&
@@ -119,7 +119,7 @@ export function sameExpressions(found: readonly FoundExpression[], wanted: reado
   )
 }
 
-/** The chain that a rule of these steps jumps or goes to. */
+/** Returns the chain that a rule of these steps jumps or goes to. */
 export function targetIn(steps: readonly FoundExpression[]): string | undefined {
   for (const { name, data: values } of steps) {
     if (name !== "immediate") continue

@@ -62,7 +62,7 @@ export function fromInterface(name: string, { not = false } = {}): Expression[] 
   return [loadMeta("iifname"), compare(bytes, not)]
 }
 
-/** The NAME of the fromInterface() that a rule begins with. */
+/** Returns the NAME of the fromInterface() that a rule begins with. */
 export function interfaceIn([load, compared]: readonly FoundExpression[]): string | undefined {
   const { key } = (load?.name === "meta" ? load.data : {}) as { key?: number }
   const { data } = (compared?.name === "cmp" ? compared.data : {}) as { data?: { value?: Uint8Array } }
@@ -175,7 +175,7 @@ function portBytes(port: number): Uint8Array {
   return Uint8Array.of(port >> 8, port & 0xff)
 }
 
-/** What the kernel compares as a number of its own, such as the mark. */
+/** Returns the bytes of what the kernel compares as a number of its own, such as the mark. */
 function hostOrder(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer)
 }

@@ -1,7 +1,7 @@
 import { type Address, addressFromBytes } from "../../ip/address.ts"
 import { BASE, COMPARE, type FoundExpression, META, NAT } from "./expression.ts"
 
-/** What a rule asks of packets with one value only, and where it leads them. What is not understood is left out. */
+/** The values that a rule asks of packets, and the destination that it gives them. What is not understood is left out. */
 export interface RuleReading {
   /** IPPROTO_* */
   readonly protocol?: number

@@ -16,7 +16,7 @@ const written = attributeSet({
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
-/** The same, without what costs most to read. */
+/** NFTA_RULE_* without what costs most to read. */
 const skimmed = attributeSet({
   chain: [2, text, "NFTA_RULE_CHAIN"],
   handle: [3, be64, "NFTA_RULE_HANDLE"],
@@ -27,11 +27,11 @@ const skimmed = attributeSet({
 /** An NFT_MSG_NEWRULE and its like. */
 export const ruleBody: Body = { header: nfnetlinkHeader, attributes: written }
 
-/** What a rule does, in order, and the comment that says whose it is. */
+/** A rule: its steps in order, and the comment that says whose it is. */
 export interface Rule {
   readonly expressions: readonly Expression[]
   readonly comment?: string | undefined
-  /** Beside the comment, what only these plugins read. */
+  /** A text beside the comment that only these plugins read. */
   readonly note?: string | undefined
 }
 
@@ -84,14 +84,14 @@ export function flushChain({ table, name }: ChainKey): Request {
 }
 
 /**
- * The chain's rules in their order, those alone whose comment begins with `prefix`; none where chain or table is missing. Throws
- * KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals.
+ * Returns the chain's rules in their order, those alone whose comment begins with `prefix`; none if chain or table is missing. Throws
+ * KernelError ERESTART if they change so often that they cannot be read whole, which transact() heals.
  */
 export function listRules(kernel: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
   return dumpRules(kernel, { table, chain: name, prefix }, (rule) => rule)
 }
 
-/** As listRules, of all the table's chains, and of each rule only what `read` makes of it; those that it makes nothing of are left out. */
+/** Lists the rules of all the table's chains as listRules does, and keeps what `read` makes of each unless that is undefined. */
 export function readTableRules<Value>(
   kernel: Conversation,
   table: Table,
@@ -131,7 +131,7 @@ function dumpRules<Value>(
   return values
 }
 
-/** The rule an NFT_MSG_NEWRULE describes. Throws WireError, its steps when they are asked for. */
+/** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError, its steps only when they are asked for. */
 export function decodeRule({ payload }: Message): FoundRule {
   const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload.subarray(HEADER))
   return {

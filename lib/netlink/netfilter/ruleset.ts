@@ -88,12 +88,12 @@ export interface BaseChain {
   readonly policy: (typeof policies)[number]
 }
 
-/** For messages: `table inet cni_plugins_masquerade`. */
+/** Says for messages: `table inet cni_plugins_masquerade`. */
 export function formatTable({ family, name }: Table): string {
   return `table ${family} ${name}`
 }
 
-/** For messages: `chain masq_checks of table inet cni_plugins_masquerade`. */
+/** Says for messages: `chain masq_checks of table inet cni_plugins_masquerade`. */
 export function formatChain(chain: Pick<Chain, "table" | "name">): string {
   return `chain ${chain.name} of ${formatTable(chain.table)}`
 }
@@ -134,7 +134,7 @@ export function deleteChain({ table: { family, name: inTable }, name }: Chain): 
   }
 }
 
-/** The chain as it is in the kernel, or undefined if it or its table is missing. */
+/** Returns the chain as it is in the kernel, or undefined if it or its table is missing. */
 export function readChain(kernel: Conversation, { table: { family, name: inTable }, name }: Chain): Chain | undefined {
   try {
     return decodeChain(

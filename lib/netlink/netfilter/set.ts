@@ -39,7 +39,7 @@ export const setBody: Body = { header: nfnetlinkHeader, attributes: set }
 export const elementsBody: Body = { header: nfnetlinkHeader, attributes: elementsOf }
 
 /**
- * What a set's elements are, as `nft` shows them: its numbers for data types, six bits each where several are joined, and the key's
+ * Describes a set's elements as `nft` does: by its numbers for data types, six bits each if several are joined, and the key's
  * bytes. NFTNL_UDATA_SET_KEYBYTEORDER says how `nft` is to read the key: 0 joined, 1 as the machine has it.
  */
 const types = {
@@ -59,7 +59,7 @@ function formatSet({ table, name }: NamedSet): string {
   return `set ${name} of ${formatTable(table)}`
 }
 
-/** Change for transact(): the set exists; one that did keeps its elements. EEXIST where the name is another kind of set's. */
+/** Change for transact(): the set exists; one that did keeps its elements. EEXIST if the name is another kind of set's. */
 export function ensureSet(wanted: NamedSet): Request {
   const { table, name, type } = wanted
   const { byteOrder, ...ofKey } = types[type]
@@ -73,7 +73,7 @@ export function ensureSet(wanted: NamedSet): Request {
   }
 }
 
-/** Changes for transact(): the set has these elements too. EEXIST where it had one of them. */
+/** Changes for transact(): the set has these elements too. EEXIST if it had one of them. */
 export function createElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
   const message = MSG.NEWSETELEM
   return elementRequests(target, keys, {
@@ -105,7 +105,7 @@ export function flushSet(target: NamedSet): Request {
   return elementRequest(target, undefined, { asked: `empty ${formatSet(target)}`, message: MSG.DELSETELEM })
 }
 
-/** Whether the set has the element; false where set or table is missing. */
+/** Says whether the set has the element; false if set or table is missing. */
 export function hasElement(kernel: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
   try {
     kernel.ask(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))

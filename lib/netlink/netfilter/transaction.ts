@@ -16,9 +16,9 @@ const ATTEMPTS = 200
 
 /**
  * Changes the ruleset in one transaction: all that `plan` returns, or nothing. What `plan` reads is what the changes apply to: if
- * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent where it wants no change. Changes
+ * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent if it wants no change. Changes
  * that come from a generator are made one by one as they are written: so tens of thousands take little room.
- * Throws the KernelError of the first change that is refused; ERESTART where others never cease to change the ruleset.
+ * Throws the KernelError of the first change that is refused; ERESTART if others never cease to change the ruleset.
  */
 export function transact(netfilter: Conversation, plan: () => Iterable<Request>): void {
   retried(() => {
@@ -27,7 +27,7 @@ export function transact(netfilter: Conversation, plan: () => Iterable<Request>)
   })
 }
 
-/** What `attempt` returns, which is made anew where others change the ruleset meanwhile, as listRules() and transactions notice. */
+/** Returns what `attempt` does, which is made anew if others change the ruleset meanwhile, as listRules() and transactions notice. */
 export function retried<Value>(attempt: () => Value): Value {
   for (let count = 1; ; count++) {
     try {
@@ -38,7 +38,7 @@ export function retried<Value>(attempt: () => Value): Value {
   }
 }
 
-/** As transact(), where all changes are removals: of a kernel without nf_tables there is nothing to remove. */
+/** Does what transact() does, if all changes are removals: of a kernel without nf_tables there is nothing to remove. */
 export function cleanUp(netfilter: Conversation, plan: () => Iterable<Request>): void {
   try {
     transact(netfilter, plan)
@@ -47,10 +47,10 @@ export function cleanUp(netfilter: Conversation, plan: () => Iterable<Request>):
   }
 }
 
-/** The kernel has no nf_tables, and no module to load. */
+/** Says that the kernel has no nf_tables, and no module to load. */
 class NoNftables extends KernelError {}
 
-/** The number of the ruleset's present state. Throws KernelError where the kernel has no nf_tables. */
+/** Returns the number of the ruleset's present state. Throws KernelError if the kernel has no nf_tables. */
 export function readGeneration(netfilter: Conversation): number {
   const asked = "use nftables"
   try {

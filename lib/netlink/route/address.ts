@@ -94,7 +94,7 @@ function flagsOf({ skipDetection = false, withoutRoute = false }: NewAddress): n
   return (skipDetection ? IFA_F_NODAD : 0) | (withoutRoute ? IFA_F_NOPREFIXROUTE : 0)
 }
 
-/** IPv4 networks of more than two addresses have one. */
+/** Returns the broadcast address, which IPv4 networks of more than two addresses have. */
 function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
 }
@@ -111,7 +111,7 @@ export function removeAddress(kernel: Conversation, index: number, link: string,
   })
 }
 
-/** The addresses of one link, of both families. */
+/** Returns the addresses of one link, of both families. */
 export function listAddresses(kernel: Conversation, index = 0): LinkAddress[] {
   const { messages } = kernel.dump({
     asked: index === 0 ? "list addresses" : `list addresses of link ${index}`,
@@ -124,7 +124,7 @@ export function listAddresses(kernel: Conversation, index = 0): LinkAddress[] {
     .filter((found) => index === 0 || found.index === index)
 }
 
-/** The address an RTM_NEWADDR describes. */
+/** Returns the address that an RTM_NEWADDR describes. Throws WireError. */
 export function decodeAddress({ payload }: Message): LinkAddress {
   if (payload.length < HEADER) throw new WireError("address message cut short", payload.byteOffset)
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)

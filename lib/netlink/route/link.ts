@@ -48,7 +48,7 @@ const macvlanData = attributeSet({
 const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
 export type MacvlanMode = keyof typeof macvlanModes
 
-/** IFLA_INFO_*: what kind of link it is, and the kind's settings, whose meaning depends on it. */
+/** IFLA_INFO_*: the kind of link, and the kind's settings, whose meaning depends on it. */
 const linkInfo = attributeSet({
   kind: [1, text, "IFLA_INFO_KIND"],
   data: [2, chosen("IFLA_INFO_KIND", { bridge: bridgeData, veth: vethData, macvlan: macvlanData }), "IFLA_INFO_DATA"],
@@ -96,7 +96,7 @@ export interface Link {
   readonly mtu: number
   readonly up: boolean
   readonly operstate: Operstate
-  /** How many users asked for promiscuous mode, and whether the administrator did. */
+  /** Counts who asked for promiscuous mode; `promiscuous` says whether the administrator did. */
   readonly promiscuity: number
   readonly promiscuous: boolean
   /** `veth`, `bridge`, ...; empty for hardware. */
@@ -117,14 +117,14 @@ export interface Link {
   readonly port: { readonly hairpin: boolean; readonly isolated: boolean } | undefined
 }
 
-/** Which link: by index, or by name. */
+/** Names a link: by index, or by name. */
 export type LinkKey = number | string
 
 function keyOf(key: LinkKey): { index?: number; name?: string } {
   return typeof key === "number" ? { index: key } : { name: key }
 }
 
-/** The link, or undefined if there is none. */
+/** Returns the link, or undefined if there is none. */
 export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
   const { index, name } = keyOf(key)
   try {
@@ -144,7 +144,7 @@ export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
   }
 }
 
-/** All links, or the ports of one bridge. `partial`: the list may lack some, as links came and went all the time. */
+/** Returns all links, or the ports of one bridge. `partial`: the list may lack some, as links came and went all the time. */
 export function listLinks(
   kernel: Conversation,
   filter: { master?: number } = {},
@@ -159,7 +159,7 @@ export function listLinks(
   return { links: links.filter(({ master }) => filter.master === undefined || master === filter.master), partial }
 }
 
-/** The link an RTM_NEWLINK describes. */
+/** Returns the link that an RTM_NEWLINK describes. Throws WireError. */
 export function decodeLink(message: Message): Link {
   const header = headerOf(message)
   const flags = header.getUint32(8, true)
@@ -252,9 +252,9 @@ export interface NewMacvlan {
   readonly mac?: Uint8Array | undefined
   /** 0: that of the link it is on. */
   readonly mtu: number
-  /** How many broadcast packets may wait; 0: the kernel's choice. */
+  /** Bounds how many broadcast packets may wait; 0: the kernel's choice. */
   readonly broadcastQueue: number
-  /** Where it is to live: an open file descriptor of a network namespace; absent: where the link it is on lives. */
+  /** The namespace it is to live in: an open file descriptor; absent: that of the link it is on. */
   readonly namespace?: number | undefined
 }
 
@@ -274,7 +274,7 @@ export function createMacvlan(kernel: Conversation, { name, on, mac, mtu, namesp
   })
 }
 
-/** An ifb: what it is given to send it hands back to where it came from, after its qdisc has had it. */
+/** An ifb: it hands what it is given to send back to where that came from, after its qdisc has had it. */
 export interface NewIfb {
   readonly name: string
   readonly mac: Uint8Array
@@ -298,7 +298,7 @@ function create(kernel: Conversation, asked: string, values: LinkValues, change:
   })
 }
 
-/** What can be changed of a link; absent leaves it as it is. */
+/** Changes of a link; absent leaves it as it is. */
 export interface LinkChange {
   /** The new name; the link has to be down. */
   readonly name?: string

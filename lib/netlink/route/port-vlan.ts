@@ -55,7 +55,7 @@ function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
   return new Writer().u16((pvid ? VLAN_PVID : 0) | (untagged ? VLAN_UNTAGGED : 0)).u16(id).bytes
 }
 
-/** The VLANs on a bridge port. The kernel has no question for one port: this reads all. */
+/** Returns the VLANs on a bridge port. The kernel has no question for one port: this reads all. */
 export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
   const { messages } = kernel.dump({
     asked: `list VLANs of bridge port ${port}`,
@@ -66,7 +66,7 @@ export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
   return ours ? decodePortVlans(ours) : []
 }
 
-/** The VLANs an RTM_NEWLINK of the bridge family describes. */
+/** Returns the VLANs that an RTM_NEWLINK of the bridge family describes. Throws WireError. */
 export function decodePortVlans({ payload }: Message): PortVlan[] {
   return (bridgeLink.read(payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan)
 }

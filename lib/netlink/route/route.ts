@@ -83,7 +83,7 @@ function printHops(payload: Uint8Array): object[] {
 export interface LinkRoute {
   readonly dst: Prefix
   readonly gateway?: Address | undefined
-  /** The address that packets are sent from where their sender names none. */
+  /** The address that packets are sent from if their sender names none. */
   readonly source?: Address | undefined
   readonly priority?: number | undefined
   readonly mtu?: number | undefined
@@ -148,13 +148,13 @@ function putRoute(kernel: Conversation, index: number, route: LinkRoute, flags: 
   })
 }
 
-/** The routes of a family in one table; only those out of one link if it is given. */
+/** Returns the routes of a family in one table; only those out of one link if it is given. */
 export function listRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
   const routes = dumpRoutes(kernel, family, table, index)
   return routes.filter((route) => route.table === table && (index === undefined || leavesBy(route, index)))
 }
 
-/** The routes of a family out of one link, in whichever table that administrators fill. */
+/** Returns the routes of a family out of one link, in whichever table that administrators fill. */
 export function listLinkRoutes(kernel: Conversation, family: Family, index: number): Route[] {
   const routes = dumpRoutes(kernel, family, undefined, index)
   return routes.filter((route) => route.table !== RT_TABLE_LOCAL && leavesBy(route, index))
@@ -181,15 +181,15 @@ function dumpRoutes(kernel: Conversation, family: Family, table: number | undefi
   }
 }
 
-/** Where packets to an address go from here. */
+/** The link by which packets to an address leave. */
 export interface Way {
-  /** The link they leave by; that of `lo` if the address is this host's own. */
+  /** Its index; that of `lo` if the address is this host's own. */
   readonly index: number
-  /** Whether the address is this host's own. */
+  /** Says that the address is this host's own. */
   readonly local: boolean
 }
 
-/** The way to an address, or undefined where there is none. */
+/** Returns the way to an address, or undefined if there is none. */
 export function readWay(kernel: Conversation, destination: Address): Way | undefined {
   try {
     const { payload } = kernel.ask({
@@ -207,7 +207,7 @@ export function readWay(kernel: Conversation, destination: Address): Way | undef
   }
 }
 
-/** The route an RTM_NEWROUTE describes. */
+/** Returns the route that an RTM_NEWROUTE describes. Throws WireError. */
 export function decodeRoute({ payload }: Message): Route {
   if (payload.length < HEADER) throw new WireError("route message cut short", payload.byteOffset)
   const family: Family = payload[0] === AF.INET ? 4 : 6
@@ -222,7 +222,7 @@ export function decodeRoute({ payload }: Message): Route {
   }
 }
 
-/** struct rtnexthop: length 2, flags 1, hops 1, index 4, then attributes. */
+/** Reads struct rtnexthop: length 2, flags 1, hops 1, index 4, then attributes. */
 function decodeHops(payload: Uint8Array): NextHop[] {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const hops: NextHop[] = []

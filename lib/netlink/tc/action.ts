@@ -15,22 +15,22 @@ import {
 import { Writer } from "../writer.ts"
 import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
 
-/** What is done with the packets of a filter. */
+/** Deals with the packets of a filter. */
 export type Action = Redirect | Police | { readonly kind: "other"; readonly name: string }
 
-/** They leave by another link, and by that one alone. */
+/** Has them leave by another link, and by that one alone. */
 export interface Redirect {
   readonly kind: "redirect"
   /** The link's index. */
   readonly to: number
 }
 
-/** Those that come too fast are dropped. */
+/** Drops those that come too fast. */
 export interface Police {
   readonly kind: "police"
   /** Bytes per second, below 2^64. */
   readonly rate: number
-  /** How long the bucket takes to fill, in ticks of the packet scheduler; 32 bits. */
+  /** The time the bucket takes to fill, in ticks of the packet scheduler; 32 bits. */
   readonly burst: number
 }
 

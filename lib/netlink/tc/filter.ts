@@ -41,13 +41,13 @@ const INFO = PRIORITY * 0x10000 + ALL_PROTOCOLS
 export interface Filter {
   readonly kind: string
   readonly priority: number
-  /** Whether it concerns every packet of every protocol. */
+  /** Says whether it concerns every packet of every protocol. */
   readonly matchesAll: boolean
   /** Undefined for a filter without. */
   readonly action: Action | undefined
 }
 
-/** Whatever the link receives goes through `action`. The link needs its ingress qdisc. ENOENT where the kernel lacks the action. */
+/** Has whatever the link receives go through `action`. The link needs its ingress qdisc. Throws ENOENT if the kernel lacks the action. */
 export function createFilter(kernel: Conversation, link: number, action: Action): void {
   const options = encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
   kernel.perform({
@@ -85,7 +85,7 @@ function everything(): Uint8Array {
   return selector.raw(new Uint8Array(KEY_SIZE)).bytes
 }
 
-/** The filters on what the link receives, in the order in which they are asked. */
+/** Returns the filters on what the link receives, in the order in which they are asked. */
 export function listFilters(kernel: Conversation, link: number): Filter[] {
   const { messages } = kernel.dump({
     asked: `list the filters of link ${link}`,
@@ -95,13 +95,13 @@ export function listFilters(kernel: Conversation, link: number): Filter[] {
   return messages.filter(isFilter).map(decodeFilter)
 }
 
-/** A filter's hash tables are listed too, without handle or with the handle of a table. */
+/** Says whether it is a filter: their hash tables are listed too, without handle or with the handle of a table. */
 function isFilter(message: Message): boolean {
   const { header, kind } = decode(message)
   return kind !== "u32" || (header.handle & 0xfff) !== 0
 }
 
-/** The filter that an RTM_NEWTFILTER describes. */
+/** Returns the filter that an RTM_NEWTFILTER describes. Throws WireError. */
 export function decodeFilter(message: Message): Filter {
   const { header, kind, options } = decode(message)
   const { selector, action } = kind === "u32" ? u32Options.read(options) : {}
@@ -113,7 +113,7 @@ export function decodeFilter(message: Message): Filter {
   }
 }
 
-/** One key without a mask, or none, lets everything through. */
+/** Says whether the selector lets everything through: by one key without a mask, or by none. */
 function selectsAll(selector: Uint8Array): boolean {
   const keys = sized(selector, SELECTOR_SIZE).getUint8(2)
   if (keys > 1) return false

@@ -10,7 +10,7 @@ import { bodyWith, decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from 
 export interface TokenBucket {
   /** Bytes per second, below 2^64. */
   readonly rate: number
-  /** How long the bucket takes to fill, in ticks of the packet scheduler (/proc/net/psched); 32 bits. */
+  /** The time the bucket takes to fill, in ticks of the packet scheduler (/proc/net/psched); 32 bits. */
   readonly buffer: number
   /** The longest queue, in bytes; 32 bits. */
   readonly limit: number
@@ -45,7 +45,7 @@ export interface Qdisc {
 
 export type Place = keyof typeof PLACE
 
-/** The qdisc at that place of the link, or undefined where there is none, or only what the kernel puts there by itself. */
+/** Returns the qdisc at that place of the link, or undefined if there is none, or only what the kernel puts there by itself. */
 export function readQdisc(kernel: Conversation, link: number, place: Place): Qdisc | undefined {
   const qdisc = answered(kernel, {
     asked: `read the ${place.toLowerCase()} qdisc of link ${link}`,
@@ -66,7 +66,7 @@ function answered(kernel: Conversation, request: Request): Qdisc | undefined {
   }
 }
 
-/** The qdisc that an RTM_NEWQDISC describes. */
+/** Returns the qdisc that an RTM_NEWQDISC describes. Throws WireError. */
 export function decodeQdisc(message: Message): Qdisc {
   const { header, kind, options } = decode(message)
   return { kind, handle: header.handle, tokenBucket: kind === "tbf" ? decodeTokenBucket(options) : undefined }
@@ -78,7 +78,7 @@ function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
   return { ...values.parameters, rate: Number(values.rate64) }
 }
 
-/** The link sends through this token bucket; one that was there takes the new parameters. EEXIST where another qdisc is. */
+/** Has the link send through this token bucket; one that was there takes the new parameters. Throws EEXIST if another qdisc is there. */
 export function ensureTokenBucket(kernel: Conversation, link: number, bucket: TokenBucket): void {
   const options = encode(tbf, { parameters: bucket, rate64: rate64(bucket.rate) })
   kernel.perform({
@@ -113,7 +113,7 @@ export function removeQdisc(kernel: Conversation, link: number, place: Place): v
   }
 }
 
-/** Whether it is the handle that these functions give to a qdisc at that place. */
+/** Says whether it is the handle that these functions give to a qdisc at that place. */
 export function isOwnHandle(handle: number, place: Place): boolean {
   return handle === handleAt(place)
 }

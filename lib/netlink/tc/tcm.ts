@@ -4,7 +4,7 @@ import { nameOf } from "../print.ts"
 import { AF } from "../route/rtm.ts"
 import type { Writer } from "../writer.ts"
 
-/** Where a qdisc or filter is: struct tcmsg. */
+/** The place of a qdisc or filter: struct tcmsg. */
 export interface TcHeader {
   readonly link: number
   readonly handle?: number
