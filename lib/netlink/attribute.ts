@@ -105,11 +105,14 @@ export interface Entries {
 interface Entry {
   readonly name: string
   readonly kind: AnyKind
-  /** As in the kernel's header files: IFLA_MTU. */
-  readonly kernelName: string
+  /** Its row, for the kernel's name: to read that in each process, of each attribute, would cost a copy of the page it is on. */
+  readonly row: Row
 }
 
-type Table = Readonly<Record<string, readonly [type: number, kind: AnyKind, kernelName: string]>>
+/** The kernel's name is that of its header files: IFLA_MTU. */
+type Row = readonly [type: number, kind: AnyKind, kernelName: string]
+
+type Table = Readonly<Record<string, Row>>
 
 type ValueOf<K> = K extends Kind<infer Value> ? Value : never
 
@@ -155,7 +158,7 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
         try {
           value = kind.read(bytes.subarray(start, end))
         } catch (error) {
-          throw error instanceof WireError ? error.within(entry.kernelName) : error
+          throw error instanceof WireError ? error.within(entry.row[2]) : error
         }
         const list = values[name]
         if (!kind.repeated) values[name] = value
@@ -171,7 +174,7 @@ function indexByType(table: Table): (Entry | undefined)[] {
   const entries: (Entry | undefined)[] = []
   for (const name in table) {
     const entry = table[name]
-    if (entry) entries[entry[0]] = { name, kind: entry[1], kernelName: entry[2] }
+    if (entry) entries[entry[0]] = { name, kind: entry[1], row: entry }
   }
   return entries
 }

@@ -13,7 +13,7 @@ function printAttributes(set: Entries, bytes: Uint8Array): Printed {
   const printed: Record<string, unknown> = {}
   eachAttribute(bytes, (type, start, end) => {
     const entry = set.entryOf(type)
-    const name = entry?.kernelName ?? `#${type}`
+    const name = entry?.row[2] ?? `#${type}`
     const value = printValue(entry?.kind, bytes.subarray(start, end), printed)
     const before = printed[name]
     if (!entry?.kind.repeated) printed[name] = value
@@ -58,10 +58,10 @@ export function attributeAt({ header, attributes }: Body, payload: Uint8Array, o
     const entry = attributes.entryOf(type)
     if (!entry || at >= end) {
       if (entry && !entry.kind.inside)
-        before[entry.kernelName] = printValue(entry.kind, bytes.subarray(start, end), before)
+        before[entry.row[2]] = printValue(entry.kind, bytes.subarray(start, end), before)
     } else if (at >= start - 4) {
       const body = at >= start ? entry.kind.inside?.(before) : undefined
-      found = (body && attributeAt(body, bytes.subarray(start, end), at - start)) ?? entry.kernelName
+      found = (body && attributeAt(body, bytes.subarray(start, end), at - start)) ?? entry.row[2]
     }
   })
   return found
