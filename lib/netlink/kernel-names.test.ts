@@ -7,7 +7,18 @@ import { expect, test } from "vitest"
 const folder = fileURLToPath(new URL(".", import.meta.url))
 
 const HEADERS = [
-  ...["if_addr", "if_bridge", "if_link", "neighbour", "netlink", "pkt_cls", "pkt_sched", "rtnetlink", "veth"],
+  ...[
+    "if_addr",
+    "if_bridge",
+    "if_link",
+    "neighbour",
+    "net_namespace",
+    "netlink",
+    "pkt_cls",
+    "pkt_sched",
+    "rtnetlink",
+    "veth",
+  ],
   ...["tc_act/tc_mirred", "netfilter/nf_tables", "netfilter/nfnetlink", "netfilter/nfnetlink_conntrack"],
 ]
 

@@ -57,8 +57,7 @@ export function attributeAt({ header, attributes }: Body, payload: Uint8Array, o
   eachAttribute(bytes, (type, start, end) => {
     const entry = attributes.entryOf(type)
     if (!entry || at >= end) {
-      if (entry && !entry.kind.inside)
-        before[entry.row[2]] = printValue(entry.kind, bytes.subarray(start, end), before)
+      if (entry && !entry.kind.inside) before[entry.row[2]] = printValue(entry.kind, bytes.subarray(start, end), before)
     } else if (at >= start - 4) {
       const body = at >= start ? entry.kind.inside?.(before) : undefined
       found = (body && attributeAt(body, bytes.subarray(start, end), at - start)) ?? entry.row[2]

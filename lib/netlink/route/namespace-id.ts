@@ -1,12 +1,19 @@
-import { attributeSet, u32 } from "../attribute.ts"
+import { attributeSet, type Body, u32 } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
-import { AF, RTM } from "./rtm.ts"
+import { nameOf } from "../print.ts"
+import { AF, familyNames, RTM } from "./rtm.ts"
 
 /** NETNSA_* from linux/net_namespace.h. */
-const attributes = attributeSet({ id: [1, u32], fd: [3, u32] })
+const attributes = attributeSet({ id: [1, u32, "NETNSA_NSID"], fd: [3, u32, "NETNSA_FD"] })
 
 const HEADER = 4 // struct rtgenmsg and its padding
 const NOT_ASSIGNED = 0xffffffff
+
+/** An RTM_NEWNSID and its like. */
+export const namespaceIdBody: Body = {
+  header: { size: HEADER, print: (view) => ({ family: nameOf(familyNames, view.getUint8(0)) }) },
+  attributes,
+}
 
 /** Returns the id by which the kernel's links name the namespace behind an open file descriptor, or undefined if it has none there. */
 export function readNamespaceId(kernel: Conversation, fd: number): number | undefined {

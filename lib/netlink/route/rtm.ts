@@ -19,6 +19,7 @@ export const RTM = {
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,
+  NEWNSID: 88,
   GETNSID: 90,
 } as const
 

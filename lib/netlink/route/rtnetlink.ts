@@ -4,6 +4,7 @@ import { filterBody } from "../tc/filter.ts"
 import { qdiscBody } from "../tc/qdisc.ts"
 import { addressBody } from "./address.ts"
 import { linkBody } from "./link.ts"
+import { namespaceIdBody } from "./namespace-id.ts"
 import { neighbourBody } from "./neighbour.ts"
 import { bridgeLink } from "./port-vlan.ts"
 import { routeBody } from "./route.ts"
@@ -32,7 +33,7 @@ export const rtnetlink: Protocol = {
   name: "route",
   formatOf(type, payload) {
     const name = Object.keys(RTM).find((candidate) => RTM[candidate as keyof typeof RTM] === type)
-    const body = bodies[(type - RTM.NEWLINK) >> 2]
+    const body = name?.endsWith("NSID") ? namespaceIdBody : bodies[(type - RTM.NEWLINK) >> 2]
     if (!name || !body) return undefined
     return { name: `RTM_${name}`, body: body === linkBody && payload[0] === AF.BRIDGE ? bridgePortBody : body }
   },
