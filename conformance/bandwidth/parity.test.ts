@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { readSysctls } from "../bridge/observed.ts"
 import type { Implementation } from "../lab/executables.ts"
 import { Node } from "../lab/node.ts"
 import { type Config, filters, ifbs, LimitedPod, qdiscs } from "./limited.ts"
@@ -49,10 +50,16 @@ function observed(implementation: Implementation, config: Config) {
     ifb: ifb.length,
     link: ifb && { mtu: node.link(ifb)?.mtu, txqlen: node.link(ifb)?.["txqlen"], flags: node.link(ifb)?.flags },
     qdiscs: [qdiscs(node, "veth0"), ifb && qdiscs(node, ifb)],
+    sysctls: [readSysctls(node, "veth0"), ifb && readSysctls(node, ifb).filter(counts)],
     filters: masked(filters(node, "veth0")).replace(/ action order 2: .* pass$/, ""),
   }
   expect(limited.del({ ...config, prevResult: result }, implementation)).toMatchObject({ exitCode: 0, stdout: "" })
   return { ...state, afterDel: [qdiscs(node, "veth0"), ifbs(node)] }
+}
+
+/** Ours says of every link that it makes on the node that it takes no router advertisements; to an ifb none ever come. */
+function counts(line: string): boolean {
+  return !line.startsWith("ipv6/conf/LINK/accept_ra:")
 }
 
 describe.each(Object.entries(LIMITS))("%s", (_, limits) => {

@@ -57,8 +57,8 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: "the host's veth has IPv6 disabled",
-    why: "a bridge port needs no address, hears no router advertisements without, and older kernels delete it faster",
-    apply: onSysctls("node", { "ipv6/conf/VETH/disable_ipv6": "1", "ipv6/conf/VETH/accept_ra": "1" }),
+    why: "a bridge port needs no address, and older kernels delete it faster without",
+    apply: onSysctls("node", { "ipv6/conf/VETH/disable_ipv6": "1" }),
   },
   {
     what: "IPv6 addresses are made without duplicate address detection",

@@ -17,7 +17,6 @@ export function observe(node: Node, pod: Pod): { node: Observed; pod: Observed }
 }
 
 function side(namespace: Namespace): Observed {
-  const sysctls = namespace.run("grep", "-rs", "", ...SYSCTLS).stdout.split("\n")
   const routes = [4, 6].flatMap((family) => namespace.ip(`-${family}`, "route", "show", "table", "all"))
   return {
     links: sorted(namespace.ip("-d", "link", "show")).map(general),
@@ -25,11 +24,25 @@ function side(namespace: Namespace): Observed {
     // Those of table local follow from the addresses, later where duplicates are looked for.
     routes: routes.filter((route) => route["table"] !== "local" && !isLinkLocal(route)).map(general),
     ports: sorted(namespace.bridge("link", "show")).map(general),
-    sysctls: sysctls.map((line) => line.replace("/proc/sys/net/", "").replace(VETH, "VETH")).sort(),
+    sysctls: readSysctls(namespace).map((line) => line.replace(VETH, "VETH")),
   }
 }
 
-const SYSCTLS = ["ipv4/ip_forward", "ipv4/conf", "ipv6/conf"].map((name) => `/proc/sys/net/${name}`)
+const SYSCTLS = ["ipv4/ip_forward", "ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"].map(
+  (name) => `/proc/sys/net/${name}`,
+)
+
+/** All settings of the namespace and its links as `ipv6/conf/eth0/accept_ra:0`, or of one link as `ipv6/conf/LINK/accept_ra:0`. */
+export function readSysctls(namespace: Namespace, link?: string): string[] {
+  const lines = namespace
+    .run("grep", "-rs", "", ...SYSCTLS)
+    .stdout.replaceAll("/proc/sys/net/", "")
+    .split("\n")
+    .sort()
+  if (link === undefined) return lines
+  return lines.filter((line) => line.includes(`/${link}/`)).map((line) => line.replace(`/${link}/`, "/LINK/"))
+}
+
 const VETH = /\bveth[0-9a-v]{8,11}\b/g
 const MAC = /^(?!ff:|00:00:00:00:00:00)([0-9a-f]{2}:){5}[0-9a-f]{2}$/
 const ACCIDENTAL =

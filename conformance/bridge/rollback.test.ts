@@ -65,7 +65,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   "forwarding cannot be switched on": {
     config: (node) => ({ isGateway: true, ipam: hostLocal(node) }),
     before: (node) => node.sysctl("net/ipv4/ip_forward", "0"),
-    add: (network, pod) => addReadOnly(network, pod, "/proc/sys"),
+    add: (network, pod) => addReadOnly(network, pod, "/proc/sys/net/ipv4"),
     error: { code: 101, msg: "/proc/sys/net/ipv4/ip_forward" },
   },
   "the MTU is too small for IPv6": {
@@ -101,7 +101,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
       first.del(pod)
       node.sysctl("net/ipv4/ip_forward", "0")
     },
-    add: (network, pod) => addReadOnly(network, pod, "/proc/sys"),
+    add: (network, pod) => addReadOnly(network, pod, "/proc/sys/net/ipv4"),
     error: { code: 101, msg: "/proc/sys/net/ipv4/ip_forward" },
   },
   "IPAM cannot write its files": {

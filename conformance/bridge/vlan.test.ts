@@ -113,6 +113,7 @@ describe.each(Object.entries(CASES))("%s", (name, { port, gateway, addresses = [
       ])
       const links = json<Described[]>(`${name}, ours: links`)
       const own = links.find(({ ifname }) => ifname === "cni0.100")
+      expect(section(guest, `${name}, ours: accept_ra`)).toMatch(/^(\S+:0\n){4}$/)
       expect(own).toMatchObject({ address: result.interfaces?.[3]?.mac, flags: expect.arrayContaining(["UP"]) })
       const other = links.find(({ ifname }) => ifname === own?.["link"])
       expect(other).toMatchObject({ master: "cni0", mtu: links.find(({ ifname }) => ifname === "cni0")?.mtu })
@@ -211,6 +212,8 @@ function observed(name: string, implementation: Implementation, { config, addres
   const more = `
 say "${name}: links"
 node ip -d -j addr
+say "${name}: accept_ra"
+node sh -c 'cd /proc/sys/net/ipv6/conf; grep -s "" cni0*/accept_ra veth*/accept_ra'
 say "${name}: ping"
 ${addresses.map((address) => `answered pod$made ${address.replace(/\/.*/, "")}`).join("\n")}
 say "${name}: check"

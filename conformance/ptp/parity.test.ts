@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { type Config, DUAL, hostLocal, leased, V4, V6 } from "../bridge/network.ts"
-import { mask } from "../bridge/observed.ts"
+import { mask, readSysctls } from "../bridge/observed.ts"
 import type { Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { ptp, veths } from "./network.ts"
@@ -104,5 +104,11 @@ function look(where: Node | Pod, name: string) {
       .sort((a, b) => String(a.dst).localeCompare(String(b.dst)))
   const { mtu, flags } = where.link(name) ?? {}
   const up = flags?.includes("UP")
-  return { mtu, up, addresses: where.addresses(name).sort(), routes: [shown("-4"), shown("-6")] }
+  const sysctls = readSysctls(where, name).filter(counts)
+  return { mtu, up, addresses: where.addresses(name).sort(), routes: [shown("-4"), shown("-6")], sysctls }
+}
+
+/** Ours looks for no duplicates on a link that nobody else is on, and the pod announces its addresses: the neighbour forgets who had them. */
+function counts(line: string): boolean {
+  return !/^ipv6\/conf\/LINK\/(accept_dad|ndisc_notify):|^ipv4\/conf\/LINK\/arp_notify:/.test(line)
 }

@@ -15,7 +15,7 @@ import {
 } from "../netlink/route/link.ts"
 import { randomBytes } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
-import { admitIPv6, IPV6_LEAST_MTU } from "./ipv6.ts"
+import { admitIPv6, IPV6_LEAST_MTU, refuseAdvertisements } from "./ipv6.ts"
 import { type NetworkStack, readSysctl, trySysctl } from "./stack.ts"
 import type { Undo } from "./undo.ts"
 import { findUplink, listUplinks } from "./uplink.ts"
@@ -42,11 +42,12 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   if (created) {
     // While the bridge's link-local address is tentative, the kernel asks nobody's neighbour for the pods that others send packets to.
     trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
-    trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, "0")
+    refuseAdvertisements(link.name)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(kernel, link.index, link.name, change)
     return { ...link, ...change }
   }
+  listenToNoPod(kernel, link, undo)
   if (!link.up) {
     undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
   }
@@ -84,10 +85,9 @@ function ownMac({ mac }: Link): Mac {
 
 /**
  * Gives an existing bridge the settings wished for that it lacks. This is not undone: as soon as it is done other pods may rely on it,
- * so it belongs after everything that may fail. The bridge takes no router advertisements from pods, unless it is the node's own way out.
+ * so it belongs after everything that may fail.
  */
 export function adaptBridge({ kernel }: NetworkStack, link: Link, wish: BridgeWish): void {
-  refuseAdvertisements(kernel, link)
   const change: LinkChange = {
     ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
     ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
@@ -96,10 +96,13 @@ export function adaptBridge({ kernel }: NetworkStack, link: Link, wish: BridgeWi
   if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
 }
 
-function refuseAdvertisements(kernel: Conversation, { index, name }: Link): void {
-  const setting = `net/ipv6/conf/${name}/accept_ra`
-  const accepted = (readSysctl(setting) ?? "0") !== "0"
-  if (accepted && !listUplinks(kernel, [6]).has(index)) trySysctl(setting, "0")
+/** Lets a bridge that exists take no router advertisements from pods, unless it is the node's own way out. */
+function listenToNoPod(kernel: Conversation, bridge: Link, undo: Undo): void {
+  const setting = `net/ipv6/conf/${bridge.name}/accept_ra`
+  const value = readSysctl(setting) ?? "0"
+  if (value === "0" || listUplinks(kernel, [6]).has(bridge.index)) return
+  undo.add(() => unlessUsed(kernel, bridge, () => trySysctl(setting, value)))
+  refuseAdvertisements(bridge.name)
 }
 
 /** The bridge of that name, or undefined. Throws Conflict when the name belongs to something else. */

@@ -6,6 +6,7 @@ import { listFilters } from "../netlink/tc/filter.ts"
 import { readQdisc } from "../netlink/tc/qdisc.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { Conflict } from "./conflict.ts"
+import { refuseAdvertisements } from "./ipv6.ts"
 import { readLivingOwners } from "./living.ts"
 import { isOwnedBy, isOwnedIn, type Owner, ownerAlias } from "./names.ts"
 import type { NetworkStack } from "./stack.ts"
@@ -51,6 +52,7 @@ export function createOwnIfb(host: NetworkStack, owner: Owner, veth: Link, undo:
   const name = createOrReplace(host.kernel, owner, veth)
   const link = readLink(host.kernel, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
+  refuseAdvertisements(name) // up as it is: it receives nothing itself
   return link
 }
 

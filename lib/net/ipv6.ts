@@ -1,6 +1,20 @@
 import { changeLink, type Link, readLink } from "../netlink/route/link.ts"
 import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "./stack.ts"
 
+/**
+ * Keeps the node from learning routes and addresses on a link that leads to pods: who sends router advertisements there is no router. To be
+ * called before the link is up. Throws SystemError where the link would listen all the same; one without IPv6 does not.
+ */
+export function refuseAdvertisements(link: string): void {
+  const setting = (key: string) => `net/ipv6/conf/${link}/${key}`
+  try {
+    writeSysctl(setting("accept_ra"), "0")
+  } catch (error) {
+    const listens = (readSysctl(setting("accept_ra")) ?? "0") !== "0"
+    if (listens && readSysctl(setting("disable_ipv6")) !== "1") throw error
+  }
+}
+
 /** The least MTU that IPv6 works with (RFC 8200): a link with less has no IPv6 in the kernel. */
 export const IPV6_LEAST_MTU = 1280
 
@@ -14,9 +28,10 @@ export function admitIPv6({ kernel }: NetworkStack, { index, name, kind, peer, m
     const port = kind === "veth" ? readLink(kernel, peer) : undefined
     if (port) changeLink(kernel, port.index, port.name, { mtu: IPV6_LEAST_MTU })
     changeLink(kernel, index, name, { mtu: IPV6_LEAST_MTU })
-    trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates
+    trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates, and to listen to routers
   }
   if (readSysctl(setting("disable_ipv6")) !== "1") return
-  for (const key of ["accept_ra", "accept_dad"]) trySysctl(setting(key), "0")
+  trySysctl(setting("accept_dad"), "0")
+  refuseAdvertisements(name)
   writeSysctl(setting("disable_ipv6"), "0")
 }

@@ -6,7 +6,7 @@ import { agreed, EEXIST, FakeStack, found, linkMessage, nothing, refused } from 
 import { Conflict } from "./conflict.ts"
 import { ensureGatewayInterface, setPortVlans } from "./vlan.ts"
 
-vi.mock("./stack.ts", () => ({ trySysctl: vi.fn() }))
+vi.mock("./stack.ts", () => ({ trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 /** RTM_NEWLINK of the bridge family, with `[flags, id]` of each VLAN. */
 function portMessage(index: number, vlans: readonly (readonly [number, number])[]): Uint8Array {

@@ -6,6 +6,7 @@ import { addPortVlans, type PortVlan, readPortVlans, removePortVlans } from "../
 import { randomBytes } from "../sys/digest.ts"
 import { portMac } from "./bridge.ts"
 import { Conflict } from "./conflict.ts"
+import { refuseAdvertisements } from "./ipv6.ts"
 import { gatewayPortName } from "./names.ts"
 import { type NetworkStack, trySysctl } from "./stack.ts"
 
@@ -49,7 +50,7 @@ export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: n
     setPortVlans(kernel, port.index, { vlan, trunk: [], keepDefault })
   }
   for (const end of [port, link].filter(({ up }) => !up)) {
-    trySysctl(`net/ipv6/conf/${end.name}/accept_ra`, "0")
+    refuseAdvertisements(end.name)
     trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, "0")
     changeLink(kernel, end.index, end.name, { up: true })
   }

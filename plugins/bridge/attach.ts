@@ -57,8 +57,12 @@ function guard(host: NetworkStack, veth: Link, owner: Owner, mac: Mac, undo: Und
   ensureMacGuard(host, owner, veth.name, mac)
 }
 
-/** A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster. */
+/**
+ * A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster. It takes no router advertisements
+ * either if somebody takes it off the bridge and switches IPv6 on.
+ */
 function disableIPv6({ name }: Link): void {
+  trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
   trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
 }
 

@@ -1,6 +1,6 @@
 import { formatPrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
-import { admitIPv6 } from "../../lib/net/ipv6.ts"
+import { admitIPv6, refuseAdvertisements } from "../../lib/net/ipv6.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { addAddress } from "../../lib/netlink/route/address.ts"
@@ -21,6 +21,7 @@ export function configureHostEnd(host: NetworkStack, veth: Link, { hostAddresses
     trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
     admitIPv6(host, veth)
   }
+  refuseAdvertisements(name)
   changeLink(kernel, index, name, { up: true })
   for (const prefix of hostAddresses) {
     addAddress(kernel, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
