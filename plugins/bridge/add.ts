@@ -29,6 +29,7 @@ import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { type Attachment, attach, settleMtu } from "./attach.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
+import { refuseWideRequests } from "./requested-width.ts"
 
 /** Connects one pod to the bridge, or leaves the node as it was. */
 export function add(call: Call): Result {
@@ -45,6 +46,7 @@ export function add(call: Call): Result {
   const bridge = ensureBridge(host, wish, undo)
   const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
   const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
+  if (layer3 && config.isGateway) refuseWideRequests(call, config.ipamType, layer3.ips)
   if (layer3) configurePod({ host, pod }, attachment, { config, layer3, ifname: owner.ifname })
   else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
   if (layer3 && config.ipMasq)
