@@ -78,6 +78,7 @@ test("where 127.0.0.1 cannot be opened no rule is made", () => {
   node.ip("link", "add", "br0", "type", "bridge")
   node.ip("link", "set", "br0", "up")
   node.ip("addr", "add", "10.1.0.1/24", "dev", "br0")
+  node.ip("link", "add", "veth0", "master", "br0", "type", "veth", "peer", "name", "eth0", "netns", pod.name)
   const before = snapshot(node)
   const call = new Portmap(node).call("ADD", pod, { ports: [tcp(8080)], config: { prevResult: resultOf(pod, V4) } })
   const readOnly = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec $0"

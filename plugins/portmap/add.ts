@@ -3,10 +3,11 @@ import { invalidConfig } from "../../lib/cni/errors.ts"
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
+import { formatAddress } from "../../lib/ip/address.ts"
 import { ensureHostports, removeHostports } from "../../lib/net/hostport/hostports.ts"
 import type { PodPorts } from "../../lib/net/hostport/pod-rules.ts"
 import { onlyAddress } from "../../lib/net/port-mapping.ts"
-import { planRouteLocalnet } from "../../lib/net/route-localnet.ts"
+import { closeRouteLocalnet, type PodEnd, planRouteLocalnet } from "../../lib/net/route-localnet.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetUdpFlows, type UdpPort } from "../../lib/net/stale-flows.ts"
 import { Undo } from "../../lib/net/undo.ts"
@@ -24,7 +25,15 @@ export function add(call: Call): Result {
   using host = NetworkStack.host()
   using undo = new Undo()
 
-  const openLocalhost = pods.map((pod) => planLocalhost(host, pod))
+  const end = { owner, netns: call.environment.netns }
+  const openLocalhost = pods.map((pod) => planLocalhost(host, end, pod, call.log))
+  undo.add(() =>
+    closeRouteLocalnet(
+      host,
+      end,
+      pods.filter(({ family }) => family === 4).map(({ address }) => address),
+    ),
+  )
   undo.attempt(
     () => ensureHostports(host, owner, pods),
     () => removeHostports(host, owner),
@@ -37,8 +46,16 @@ export function add(call: Call): Result {
 }
 
 /** IPv6 has no such setting: ::1 does not reach pods. */
-function planLocalhost(host: NetworkStack, { family, address, masquerade }: PodPorts): (() => void) | undefined {
-  return family === 4 && masquerade !== "none" ? planRouteLocalnet(host, address) : undefined
+function planLocalhost(
+  host: NetworkStack,
+  end: PodEnd,
+  { family, address, masquerade }: PodPorts,
+  log: Call["log"],
+): (() => void) | undefined {
+  if (family !== 4 || masquerade === "none") return undefined
+  return planRouteLocalnet(host, end, address, (link) =>
+    log.noticed(`127.0.0.1 leads to no host port of ${formatAddress(address)}: ${link} is no link of this pod's`),
+  )
 }
 
 /** Whoever answered there until now is not the pod. */

@@ -1,6 +1,9 @@
 import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
+import { type Address, sameAddress } from "../../lib/ip/address.ts"
 import { removeHostports } from "../../lib/net/hostport/hostports.ts"
+import type { PodRule } from "../../lib/net/hostport/rule-list.ts"
+import { closeRouteLocalnet } from "../../lib/net/route-localnet.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetFlowsOf } from "./flows.ts"
 
@@ -10,7 +13,19 @@ import { forgetFlowsOf } from "./flows.ts"
  */
 export function del(call: Call): void {
   using host = NetworkStack.host()
-  const { rules, held } = removeHostports(host, ownerOf(call))
+  const owner = ownerOf(call)
+  const { rules, held } = removeHostports(host, owner)
   for (const { words } of held) call.log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
   forgetFlowsOf(host, rules)
+  closeRouteLocalnet(host, { owner, netns: call.environment.netns }, addressesOf(rules))
+}
+
+/** Returns the IPv4 addresses that ports were led to, each once. */
+function addressesOf(rules: readonly PodRule[]): Address[] {
+  const addresses: Address[] = []
+  for (const { reading } of rules) {
+    const { to } = reading
+    if (to?.family === 4 && !addresses.some((known) => sameAddress(known, to))) addresses.push(to)
+  }
+  return addresses
 }

@@ -101,6 +101,14 @@ export function readTableRules<Value>(
   return dumpRules(kernel, { table, prefix }, read)
 }
 
+/** Says if there is a rule in the chain of which `test` is true: those behind the first one are not decoded. Throws as listRules. */
+export function hasRule(kernel: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
+  const request = listing(chain.table, chain.name)
+  const found = kernel.collect(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
+  if (found.partial && found.values.length === 0) throw new KernelError("ERESTART", request.asked)
+  return found.values.length > 0
+}
+
 interface Wanted {
   readonly table: Table
   readonly chain?: string
@@ -115,20 +123,24 @@ function dumpRules<Value>(
   { table, chain, prefix }: Wanted,
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
-  const asked = `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`
   const test = commentTest(prefix)
-  const request: Request = {
-    asked,
-    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
-  }
+  const request = listing(table, chain)
   const { values, partial } = kernel.collect(request, (message, kept) => {
     // Most rules are somebody else's: they are not decoded.
     const data = prefix === "" || findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER)
     return data === true || test(data ?? NOTHING) ? read(decodeRule(message), kept) : undefined
   })
-  if (partial) throw new KernelError("ERESTART", asked)
+  if (partial) throw new KernelError("ERESTART", request.asked)
   return values
+}
+
+/** Returns the question for all rules of a table, or of one of its chains. */
+function listing(table: Table, chain: string | undefined): Request {
+  return {
+    asked: `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
+  }
 }
 
 /** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError, its steps only when they are asked for. */
