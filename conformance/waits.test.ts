@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { describe, expect, test } from "vitest"
 import { hostLocal, Network } from "./bridge/network.ts"
 import { environment, outcome } from "./lab/call.ts"
@@ -86,6 +87,75 @@ describe("the wait for the lock of host-local's leases", () => {
       expect(network.ask("ADD", netns, { env }).error).toMatchObject({ code: 11 })
       expect(snapshot(node)).toEqual(before)
     })
+  })
+})
+
+const PLUGINS = ["bandwidth", "bridge", "host-local", "loopback", "macvlan", "portmap", "ptp", "static"]
+
+describe("stdin that never ends", () => {
+  test.each(PLUGINS)(
+    "is waited for so long and no longer, by %s and every verb (the reference waits for ever)",
+    async (plugin) => {
+      using node = new Node()
+      const pod = node.pod()
+      const before = snapshot(node)
+      for (const command of ["ADD", "DEL", "CHECK", "GC", "STATUS"]) {
+        for (const start of ["", '{"cniVersion":"1.1.0"']) {
+          const variables = environment({ command, netns: pod, env })
+          const [enter = "", ...argv] = node.inside([join(binDirectory(), plugin)])
+          const child = spawn(enter, argv, { env: variables, stdio: ["pipe", "pipe", "inherit"] })
+          child.stdin.write(start)
+          const [stdout, [status]] = await Promise.all([text(child.stdout), once(child, "close")])
+          const { code, msg } = JSON.parse(stdout)
+          expect([status, code, msg]).toEqual([1, 11, "stdin did not end within 1 seconds"])
+        }
+      }
+      expect(snapshot(node)).toEqual(before)
+    },
+  )
+})
+
+describe("SIGCHLD that whoever started the plugin ignores or blocks", () => {
+  test.each([
+    ["ignored", "$SIG{CHLD} = 'IGNORE'"],
+    ["blocked", "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD))"],
+  ])("does not keep a foreign IPAM's answer from %s bridge: ADD and DEL succeed", (_, perl) => {
+    using node = new Node()
+    const calls = join(node.dir, "calls")
+    const answer = JSON.stringify({ cniVersion: "1.1.0", ips: [{ address: "10.1.2.3/24" }] })
+    const path = install(node, "bin", `cat >/dev/null; echo $CNI_COMMAND >> ${calls}; echo '${answer}'`)
+    const { config } = new Network(node, { ipam: { type: "foreign" } })
+    const netns = node.pod()
+    const argv = ["perl", "-MPOSIX", "-e", `${perl}; exec @ARGV or die $!`, join(binDirectory(), "bridge")]
+    for (const command of ["ADD", "DEL"]) {
+      const variables = environment({ command, netns, path, env })
+      const done = outcome(run(node.inside(argv), { env: variables, stdin: JSON.stringify(config) }))
+      expect(done).toMatchObject({ exitCode: 0, stderr: "" })
+    }
+    expect([readFileSync(calls, "utf8"), netns.link("eth0")]).toEqual(["ADD\nDEL\n", undefined])
+  })
+})
+
+describe("an IPAM plugin of others of whose ADD nobody knows if it gave an address is told to DEL it:", () => {
+  test.each([
+    ["it hangs", "sleep 1000", 11],
+    ["it is killed", "kill -9 $$", 105],
+    ["it answers nonsense", "echo nonsense", 105],
+    ["it answers nothing", "true", 105],
+    ["its answer ends too early", "echo '{\"ips\": ['", 105],
+    ["it says more than there is room for", "head -c 5000000 /dev/zero", 101],
+  ])("%s", (_, script, code) => {
+    using node = new Node()
+    const calls = join(node.dir, "calls")
+    const act = `cat >/dev/null; echo $CNI_COMMAND >> ${calls}; [ $CNI_COMMAND = DEL ] || { ${script}; }`
+    const path = install(node, "bin", act)
+    const network = new Network(node, { ipam: { type: "foreign" } })
+    const netns = node.pod()
+    const { files: _files, ...before } = snapshot(node)
+    const { error } = node.call("bridge", { command: "ADD", netns, path, env, config: network.config })
+    expect([error?.code, readFileSync(calls, "utf8")]).toEqual([code, "ADD\nDEL\n"])
+    const { files: _more, ...after } = snapshot(node)
+    expect(after).toEqual(before)
   })
 })
 

@@ -1,6 +1,7 @@
 import type { FileStatus } from "../sys/file-status.ts"
 import { isOwnNamespace, ownNamespace } from "../sys/netns.ts"
-import { environment, exit, readStdin, writeStderr, writeStdout } from "../sys/process.ts"
+import { environment, exit, writeStderr, writeStdout } from "../sys/process.ts"
+import { readStdin } from "../sys/stdin.ts"
 import { SystemError } from "../sys/system-error.ts"
 import { matchConfig, readConfig, type UnmatchedConfig } from "./config.ts"
 import { type Environment, readEnvironment } from "./environment.ts"

@@ -34,11 +34,18 @@ export function openOrCreate(path: string, mode: number): Descriptor {
   return openFile(path, O_RDONLY | O_CREAT | host.O_NOFOLLOW | O_NONBLOCK, mode)
 }
 
+interface Reading {
+  readonly limit?: number | undefined
+  /** Is called before each read, which may have to wait. */
+  readonly before?: () => void
+}
+
 /** Everything from here to the end of the file; throws EFBIG if that is more than `limit` bytes. */
-export function readAll(fd: number, what: string, limit = 16 << 20): Uint8Array {
+export function readAll(fd: number, what: string, { limit = 16 << 20, before }: Reading = {}): Uint8Array {
   let buffer = new Uint8Array(4096)
   let length = 0
   for (;;) {
+    before?.()
     const count = checked(`read ${what}`, host.read(fd, buffer.subarray(length)))
     if (count === 0) return trimmed(buffer, length)
     length += count
@@ -68,7 +75,7 @@ export function writeAll(fd: number, bytes: Uint8Array, what: string): void {
 /** The whole file as text; throws EFBIG if it is longer than `limit` bytes. */
 export function readText(path: string, limit?: number): string {
   using file = openRead(path)
-  return host.decode(readAll(file.fd, path, limit))
+  return host.decode(readAll(file.fd, path, { limit }))
 }
 
 /** Writes to a file that exists, such as a sysctl, in one write. */

@@ -44,6 +44,8 @@ export interface Host {
   close(fd: number): number
   /** read(2): how many bytes were read into `buffer`, 0 at the end. */
   read(fd: number, buffer: Uint8Array): number
+  /** Waits until read(2) would not wait, so long at most: then ETIMEDOUT. */
+  awaitInput(fd: number, milliseconds: number): number
   /** pread(2): as `read`, from `offset` on. */
   readAt(fd: number, buffer: Uint8Array, offset: number): number
   /**

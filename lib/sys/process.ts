@@ -1,4 +1,4 @@
-import { readAll, writeAll } from "./file.ts"
+import { writeAll } from "./file.ts"
 import { fileStatus, S_IFREG } from "./file-status.ts"
 import { type Ended, host } from "./host.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
@@ -26,10 +26,6 @@ function readVariables(entries: readonly string[]): Variables {
     if (end > 0) read[entry.slice(0, end)] ??= entry.slice(end + 1)
   }
   return read
-}
-
-export function readStdin(): Uint8Array {
-  return readAll(0, "stdin")
 }
 
 export function writeStdout(text: string): void {

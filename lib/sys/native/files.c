@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -107,6 +108,20 @@ static JSValue file_read_file(CALL)
         close(fd);
     JS_FreeCString(js, path);
     return result;
+}
+
+static JSValue file_await_input(CALL)
+{
+    (void)self, (void)argc;
+    struct pollfd readable = {.fd = int_of(js, argv[0]), .events = POLLIN};
+    int64_t milliseconds = milliseconds_of(js, argv[1]);
+    int result;
+    RETRY(result, poll(&readable, 1, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds));
+    if (result == 0) {
+        errno = ETIMEDOUT;
+        result = -1;
+    }
+    return answer(js, result > 0 ? 0 : result);
 }
 
 static JSValue file_write(CALL)
@@ -330,6 +345,7 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("open", 3, file_open),
     JS_CFUNC_DEF("close", 1, file_close),
     JS_CFUNC_DEF("read", 2, file_read),
+    JS_CFUNC_DEF("awaitInput", 2, file_await_input),
     JS_CFUNC_DEF("readAt", 3, file_read_at),
     JS_CFUNC_DEF("readFile", 2, file_read_file),
     JS_CFUNC_DEF("write", 2, file_write),

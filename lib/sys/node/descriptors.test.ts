@@ -155,6 +155,21 @@ test("a pipe that nobody reads is EPIPE, and no signal ends the process", () => 
   expect(host.write(writer, bytes("x"))).toBe(-EPIPE)
 })
 
+test("awaitInput waits for something to read or the end, and no longer than it may", () => {
+  const path = `${scratchDirectory()}/pipe`
+  execFileSync("mkfifo", [path])
+  const reader = opened(path, O_RDONLY | O_NONBLOCK)
+  const writer = host.open(path, O_WRONLY, 0)
+  expect(host.awaitInput(reader, 20)).toBe(-ETIMEDOUT)
+  host.write(writer, bytes("x"))
+  expect(host.awaitInput(reader, 30_000)).toBe(0)
+  expect(host.read(reader, new Uint8Array(4))).toBe(1)
+  expect(host.awaitInput(reader, 0)).toBe(-ETIMEDOUT)
+  host.close(writer)
+  expect(host.awaitInput(reader, 30_000)).toBe(0)
+  expect(host.read(reader, new Uint8Array(4))).toBe(0)
+})
+
 test("lock is exclusive until its descriptor is closed", () => {
   const path = fileOf("")
   const holder = host.open(path, O_RDONLY, 0)

@@ -8,6 +8,7 @@ const { EAGAIN, EFBIG, EINTR, ETIMEDOUT } = constants.errno
 
 const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
+const POLLIN = 1
 const POLLOUT = 4
 const LOCK_EX = 2
 const LOCK_NB = 4
@@ -21,6 +22,7 @@ export const descriptors = {
   open: (path, flags, mode) => answerOn(path, (name) => libc.open(name, flags | O_CLOEXEC, mode)),
   close,
   read: (fd, buffer) => answerOf(() => libc.read(fd, buffer, buffer.length)),
+  awaitInput,
   readAt: (fd, buffer, offset) => answerOf(() => libc.pread(fd, buffer, buffer.length, offset)),
   readFile,
   write,
@@ -51,6 +53,12 @@ function readFile(path: string, limit: number): string | number {
   } finally {
     close(fd)
   }
+}
+
+function awaitInput(fd: number, milliseconds: number): number {
+  const entry = new Int32Array([fd, POLLIN]) // struct pollfd
+  const waited = answerOf(() => libc.poll(entry, 1, milliseconds))
+  return waited === 0 ? -ETIMEDOUT : Math.min(waited, 0)
 }
 
 function write(fd: number, bytes: Uint8Array): number {

@@ -75,6 +75,7 @@ const parameters = {
   open: [path, fc.oneof(number, fc.constantFrom(0o0, 0o100, 0o102, 0o101, 0o1102, 0o200000)), number],
   close: [descriptor],
   read: [descriptor, bytes],
+  awaitInput: [descriptor, moment],
   readAt: [descriptor, bytes, number],
   readFile: [path, number],
   write: [descriptor, bytes],
