@@ -1,11 +1,16 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { environment, outcome } from "./lab/call.ts"
+import { LimitedPod } from "./bandwidth/limited.ts"
+import { type Config, DUAL, hostLocal } from "./bridge/network.ts"
+import { type Call, environment, outcome, type Result, stdin } from "./lab/call.ts"
 import { binDirectory, type Implementation } from "./lab/executables.ts"
 import { install } from "./lab/foreign.ts"
-import { Node } from "./lab/node.ts"
+import { Node, type Pod } from "./lab/node.ts"
 import { run } from "./lab/run.ts"
+import { parseTrace, type Trace } from "./lab/strace.ts"
+import { macvlan, ofLan, plugIn } from "./macvlan/network.ts"
+import { resultOf, tcp } from "./portmap/network.ts"
 
 /** execve(2) with the strings of a JSON list as environment, which no shell and no library would hand on if a name is in it twice. */
 const EXECVE = `
@@ -77,4 +82,97 @@ test("a delegate gets a variable that was given twice once, with the value that 
   const seen = readFileSync(log, "utf8").split("\0")
   const named = (name: string) => seen.filter((entry) => entry.startsWith(`${name}=`))
   expect([named("X"), named("CNI_PATH")]).toEqual([["X=1"], [`CNI_PATH=${path}`]])
+})
+
+/**
+ * Variables that a loader, a C library or a language's runtime looks at, this one's or another's; those of ours are read from the
+ * executable, in which their names have to stand.
+ */
+const KNOWN = `
+  LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG LD_BIND_NOW LD_PROFILE LD_SHOW_AUXV GLIBC_TUNABLES MALLOC_ARENA_MAX MALLOC_PERTURB_
+  GCONV_PATH LOCPATH MUSL_LOCPATH NLSPATH LANG LANGUAGE LC_ALL LC_CTYPE LC_MESSAGES LC_TIME LC_NUMERIC TZ TZDIR DATEMSK MSGVERB
+  RESOLV_HOST_CONF RES_OPTIONS LOCALDOMAIN HOSTALIASES GETCONF_DIR NIS_PATH TMPDIR TMP TEMP HOME USER LOGNAME SHELL PWD OLDPWD PATH IFS ENV
+  BASH_ENV POSIXLY_CORRECT TERM HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy SSL_CERT_FILE SSL_CERT_DIR
+  QUICKJS QJS_PATH QJS_STD BUN_OPTIONS BUN_INSTALL BUN_JSC_useJIT BUN_CONFIG_VERBOSE_FETCH NODE_OPTIONS NODE_PATH NODE_DEBUG NODE_ENV DEBUG
+  GODEBUG GOMAXPROCS GOGC GOTRACEBACK ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+  NOTIFY_SOCKET JOURNAL_STREAM LISTEN_FDS LISTEN_PID INVOCATION_ID XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS
+  XTABLES_LIBDIR XTABLES_LOCKFILE NETNS IPTABLES NFT_PATH KUBECONFIG`
+
+/** Those that docs/security.md lists. */
+const READ = /^(CNI_|TRACEPARENT$)/
+
+/** A canary in each: the name of a file that is not there. */
+function canaries(): Record<string, string> {
+  const texts =
+    readFileSync(join(binDirectory(), "bridge"), "latin1").match(/(?<![\w])[A-Z][A-Z0-9_]{3,30}(?=\0)/g) ?? []
+  const names = [...new Set([...KNOWN.split(/\s+/), ...texts])].filter((name) => name !== "" && !READ.test(name))
+  return Object.fromEntries(names.map((name) => [name, `/canary/${name}`]))
+}
+
+/** Calls the plugin with more variables, which strace itself does not see. */
+function trace(node: Node, plugin: string, call: Call, variables: Readonly<Record<string, string>>): Trace {
+  const file = join(node.dir, "strace.out")
+  const more = Object.entries(variables).flatMap(([name, value]) => ["-E", `${name}=${value}`])
+  const argv = node.inside(["strace", "-f", "-qq", "-s", "4096", "-o", file, ...more, join(binDirectory(), plugin)])
+  const finished = run(argv, { env: environment(call), stdin: stdin(call) })
+  return { outcome: outcome(finished), ...parseTrace(file) }
+}
+
+const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>> = {
+  bandwidth: (node, pod) => {
+    const { prevResult } = new LimitedPod(node, { pod })
+    return { ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5, egressMode: "ifb", prevResult }
+  },
+  bridge: (node) => ({ isDefaultGateway: true, ipMasq: true, macspoofchk: true, ipam: hostLocal(node, DUAL) }),
+  "host-local": (node) => ({ ipam: hostLocal(node) }),
+  loopback: () => ({}),
+  macvlan: (node) => {
+    plugIn(node)
+    return macvlan(node, { ipam: ofLan(node) }).config
+  },
+  portmap: (_, pod) => ({
+    runtimeConfig: { portMappings: [tcp(8080)] },
+    prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24"]) },
+  }),
+  ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
+  static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
+}
+
+describe("no variable but those that docs/security.md lists is looked at", () => {
+  test.each(Object.entries(PLUGINS))("by %s, whatever it is asked to do", (plugin, configOf) => {
+    using node = new Node()
+    const pod = node.pod()
+    const config = { cniVersion: "1.1.0", name: "net", type: plugin, ...configOf(node, pod) }
+    const variables = canaries()
+    expect(Object.keys(variables).length).toBeGreaterThan(100)
+    let prevResult: Result | undefined
+    for (const command of ["VERSION", "ADD", "CHECK", "STATUS", "GC", "DEL", "NONE"]) {
+      const call: Call = { command, netns: pod, config: { ...config, ...(prevResult && { prevResult }) } }
+      const { calls, outcome: done } = trace(node, plugin, call, variables)
+      if (command === "ADD") prevResult = done.result
+      expect([command, done.exitCode]).toEqual([command, command === "NONE" ? 1 : 0])
+      expect(done.stdout + done.stderr).not.toContain("canary")
+      expect(calls.filter(({ args }) => args.includes("canary"))).toEqual([])
+      expect(calls.length).toBeGreaterThan(5)
+    }
+  })
+
+  test("and what is looked at would be found so: CNI_NETNS is", () => {
+    using node = new Node()
+    const config = { cniVersion: "1.1.0", name: "net", type: "loopback" }
+    const call = { command: "ADD", netns: node.pod(), config }
+    const { calls } = trace(node, "loopback", call, { CNI_NETNS: "/canary/X" })
+    expect(calls.filter(({ args }) => args.includes("canary")).length).toBeGreaterThan(0)
+  })
+
+  test("nor does a time zone change what the log says", () => {
+    using node = new Node()
+    const time = (TZ: string) => {
+      const file = join(node.dir, "log")
+      const config = { cniVersion: "1.1.0", name: "net", type: "loopback" }
+      node.call("loopback", { command: "ADD", netns: node.pod(), config, env: { TZ, CNI_TS_LOG: file } })
+      return /"time":"[^"]*(.)"/.exec(readFileSync(file, "utf8"))?.[1]
+    }
+    expect([time("Asia/Tokyo"), time("UTC0")]).toEqual(["Z", "Z"])
+  })
 })
