@@ -1,16 +1,13 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
-import { LimitedPod } from "./bandwidth/limited.ts"
-import { type Config, DUAL, hostLocal } from "./bridge/network.ts"
+import { PLUGINS } from "./every-plugin.ts"
 import { type Call, environment, outcome, type Result, stdin } from "./lab/call.ts"
 import { binDirectory, type Implementation } from "./lab/executables.ts"
 import { install } from "./lab/foreign.ts"
-import { Node, type Pod } from "./lab/node.ts"
+import { Node } from "./lab/node.ts"
 import { run } from "./lab/run.ts"
 import { parseTrace, type Trace } from "./lab/strace.ts"
-import { macvlan, ofLan, plugIn } from "./macvlan/network.ts"
-import { resultOf, tcp } from "./portmap/network.ts"
 
 /** execve(2) with the strings of a JSON list as environment, which no shell and no library would hand on if a name is in it twice. */
 const EXECVE = `
@@ -116,26 +113,6 @@ function trace(node: Node, plugin: string, call: Call, variables: Readonly<Recor
   const argv = node.inside(["strace", "-f", "-qq", "-s", "4096", "-o", file, ...more, join(binDirectory(), plugin)])
   const finished = run(argv, { env: environment(call), stdin: stdin(call) })
   return { outcome: outcome(finished), ...parseTrace(file) }
-}
-
-const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>> = {
-  bandwidth: (node, pod) => {
-    const { prevResult } = new LimitedPod(node, { pod })
-    return { ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5, egressMode: "ifb", prevResult }
-  },
-  bridge: (node) => ({ isDefaultGateway: true, ipMasq: true, macspoofchk: true, ipam: hostLocal(node, DUAL) }),
-  "host-local": (node) => ({ ipam: hostLocal(node) }),
-  loopback: () => ({}),
-  macvlan: (node) => {
-    plugIn(node)
-    return macvlan(node, { ipam: ofLan(node) }).config
-  },
-  portmap: (_, pod) => ({
-    runtimeConfig: { portMappings: [tcp(8080)] },
-    prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24"]) },
-  }),
-  ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
-  static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
 }
 
 describe("no variable but those that docs/security.md lists is looked at", () => {
