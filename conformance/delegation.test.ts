@@ -111,6 +111,8 @@ describe("a foreign IPAM plugin", () => {
     ["nothing at all", "exit 3", /no error message/],
     ["no JSON", "echo nonsense; exit 1", /cannot decode the answer/],
     ["no object", "echo '[]'; exit 1", /no JSON object/],
+    ["a result, and fails", `${answer(address)}; exit 1`, /failed with code 105 and no message/],
+    ["an error without a message", `echo '{"code": 7, "msg": ""}'; exit 1`, /failed with code 7 and no message/],
     ["no JSON after success", "echo nonsense", /gave no usable result/],
     ["a result without address text", `echo '{"ips":[{"address":7}]}'`, /ips\[0\]\.address/],
   ])("that answers with %s makes ADD fail in a document of ours", (_, script, message) => {

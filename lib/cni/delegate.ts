@@ -132,7 +132,8 @@ function outputOf(path: string, command: Command, { exitCode, signal, stdout, st
 function readDelegateError(path: string, output: string): CniError {
   const fields = readObject(path, output)
   const number = fields.integer("code") || code.delegate
-  return new CniError(number, fields.string("msg") ?? "", fields.string("details") ?? "")
+  const msg = fields.string("msg") || `${path} failed with code ${number} and no message`
+  return new CniError(number, msg, fields.string("details") || shown(output))
 }
 
 function shown(output: string): string {
