@@ -21,7 +21,7 @@ else { while (1) { my $from = $s->recv(my $text, 512); next unless defined $from
 `
 
 /** A datagram is sent again until it is answered, as clients do: the first may wait for an address to be resolved. */
-const CLIENT = `
+export const CLIENT_PROGRAM = `
 use IO::Socket::IP; use IO::Select;
 my ($proto, $host, $port, $from, $patience) = @ARGV;
 alarm $patience; $SIG{ALRM} = sub { exit 1 };
@@ -68,6 +68,6 @@ export interface Question {
 /** What a server answers to somebody in `namespace`, or undefined without an answer. */
 export function ask(namespace: Namespace, host: string, port: number, question: Question = {}): string | undefined {
   const { transport = "tcp", from = 0, patience = 5 } = question
-  const asked = namespace.run("perl", "-e", CLIENT, transport, host, `${port}`, `${from}`, `${patience}`)
+  const asked = namespace.run("perl", "-e", CLIENT_PROGRAM, transport, host, `${port}`, `${from}`, `${patience}`)
   return asked.exitCode === 0 && asked.stdout !== "" ? asked.stdout : undefined
 }
