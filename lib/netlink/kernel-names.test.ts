@@ -19,7 +19,13 @@ const HEADERS = [
     "rtnetlink",
     "veth",
   ],
-  ...["tc_act/tc_mirred", "netfilter/nf_tables", "netfilter/nfnetlink", "netfilter/nfnetlink_conntrack"],
+  ...[
+    "tc_act/tc_mirred",
+    "netfilter/nf_tables",
+    "netfilter/nf_tables_compat",
+    "netfilter/nfnetlink",
+    "netfilter/nfnetlink_conntrack",
+  ],
 ]
 
 /** The entries of all attribute tables: `name: [number, kind, "KERNEL_NAME"]`. */

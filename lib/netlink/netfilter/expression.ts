@@ -1,10 +1,10 @@
-import { attributeSet, be32, bytes, chosen, type Kind, nested, printed, signedBe32, text } from "../attribute.ts"
+import { attributeSet, be32, be64, bytes, chosen, type Kind, nested, printed, signedBe32, text } from "../attribute.ts"
 import { nameOf } from "../print.ts"
 import { Writer } from "../writer.ts"
 
 /** NF_* and NFT_* verdicts, enum nft_meta_keys, enum nft_payload_bases, enum nft_cmp_ops, enum nft_nat_types. */
 export const VERDICT = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
-export const META = { mark: 3, iifname: 6, nfproto: 15, l4proto: 16 } as const
+export const META = { mark: 3, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const
 export const BASE = { link: 0, network: 1, transport: 2 } as const
 export const COMPARE = { equal: 0, differs: 1 } as const
 export const NAT = { destination: 1 } as const
@@ -64,6 +64,18 @@ const expressions = {
     portMax: [6, be32, "NFTA_NAT_REG_PROTO_MAX"],
   }),
   masq: attributeSet({}),
+  counter: attributeSet({ bytes: [1, be64, "NFTA_COUNTER_BYTES"], packets: [2, be64, "NFTA_COUNTER_PACKETS"] }),
+  /** Extensions of xtables, with a structure that is their own. */
+  match: attributeSet({
+    name: [1, text, "NFTA_MATCH_NAME"],
+    revision: [2, be32, "NFTA_MATCH_REV"],
+    info: [3, bytes, "NFTA_MATCH_INFO"],
+  }),
+  target: attributeSet({
+    name: [1, text, "NFTA_TARGET_NAME"],
+    revision: [2, be32, "NFTA_TARGET_REV"],
+    info: [3, bytes, "NFTA_TARGET_INFO"],
+  }),
 } as const
 
 type Known = typeof expressions

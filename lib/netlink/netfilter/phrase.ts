@@ -144,7 +144,7 @@ export function transfer(name: "jump" | "goto", chain: string): Expression {
   return { name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name], chain } } } }
 }
 
-function loadMeta(key: keyof typeof META): Expression {
+export function loadMeta(key: keyof typeof META): Expression {
   return { name: "meta", data: { target: REGISTER, key: META[key] } }
 }
 
@@ -152,7 +152,7 @@ function load(base: keyof typeof BASE, offset: number, length: number): Expressi
   return { name: "payload", data: { target: REGISTER, base: BASE[base], offset, length } }
 }
 
-function compare(value: Uint8Array, not = false): Expression {
+export function compare(value: Uint8Array, not = false): Expression {
   return {
     name: "cmp",
     data: { source: REGISTER, operation: not ? COMPARE.differs : COMPARE.equal, data: { value } },

@@ -1,4 +1,4 @@
-import { attributeSet, type Body, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
@@ -7,12 +7,19 @@ import { type Expression, expressionList, type FoundExpression } from "./express
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
 
+/** NFTA_RULE_COMPAT_* */
+const compat = attributeSet({
+  protocol: [1, be32, "NFTA_RULE_COMPAT_PROTO"],
+  flags: [2, be32, "NFTA_RULE_COMPAT_FLAGS"],
+})
+
 /** NFTA_RULE_* */
 const written = attributeSet({
   table: [1, text, "NFTA_RULE_TABLE"],
   chain: [2, text, "NFTA_RULE_CHAIN"],
   handle: [3, be64, "NFTA_RULE_HANDLE"],
   expressions: [4, nested(expressionList), "NFTA_RULE_EXPRESSIONS"],
+  compat: [5, nested(compat), "NFTA_RULE_COMPAT"],
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
@@ -33,6 +40,8 @@ export interface Rule {
   readonly comment?: string | undefined
   /** A text beside the comment that only these plugins read. */
   readonly note?: string | undefined
+  /** Tells matches and targets of xtables the IPPROTO_* that the rule asks for, 0 if it asks for none. */
+  readonly compat?: { readonly protocol: number; readonly flags: 0 }
 }
 
 /** A rule as the kernel has it. */
@@ -50,16 +59,26 @@ export interface FoundRule {
 type ChainKey = Pick<Chain, "table" | "name">
 
 /** Change for transact(): one more rule at the chain's end. */
-export function appendRule({ table, name }: ChainKey, { expressions, comment, note }: Rule): Request {
+export function appendRule(chain: ChainKey, rule: Rule): Request {
+  return addRule(chain, rule, NLM_F_APPEND)
+}
+
+/** Change for transact(): one more rule, before all others of the chain. */
+export function insertRule(chain: ChainKey, rule: Rule): Request {
+  return addRule(chain, rule, 0)
+}
+
+function addRule({ table, name }: ChainKey, { expressions, comment, note, compat }: Rule, where: number): Request {
   return {
     asked: `add a rule to ${formatChain({ table, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE),
-    flags: NLM_F_CREATE | NLM_F_APPEND,
+    flags: NLM_F_CREATE | where,
     write: (writer) =>
       written.write(writeHeader(writer, table.family), {
         table: table.name,
         chain: name,
         expressions: { steps: expressions },
+        compat,
         userData: comment === undefined && note === undefined ? undefined : commentData(comment, note),
       }),
   }

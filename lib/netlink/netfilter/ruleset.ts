@@ -85,7 +85,8 @@ export interface BaseChain {
   readonly type: "filter" | "nat"
   readonly hook: (typeof hooks)[number]
   readonly priority: number
-  readonly policy: (typeof policies)[number]
+  /** If it is left out, a new chain accepts, and one that is there keeps its own. */
+  readonly policy?: (typeof policies)[number]
 }
 
 /** Says for messages: `table inet cni_plugins_masquerade`. */
@@ -118,7 +119,7 @@ export function ensureChain({ table: { family, name: inTable }, name, comment, n
         table: inTable,
         name,
         hook: base && { number: hooks.indexOf(base.hook), priority: base.priority },
-        policy: base && policies.indexOf(base.policy),
+        policy: base?.policy && policies.indexOf(base.policy),
         type: base?.type,
         comment: dataOf(comment, note),
       }),
