@@ -1,17 +1,18 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { runInGuest, section } from "../conformance/vm/guest.ts"
+import { type GuestResult, runInGuest, section } from "../conformance/vm/guest.ts"
 
 /**
  * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
  * lib/netlink compare with: `node --import tsx scripts/record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/vm/prepare;
- * needs strace and the tool.
+ * needs strace and the tool. Of iptables there is a fixture per version, recorded in a namespace of this machine: the first in PATH counts.
  */
 const fixtures = {
-  iproute2: "lib/netlink/route/fixtures/iproute2.json",
-  nft: "lib/netlink/netfilter/fixtures/nft.json",
-  tc: "lib/netlink/tc/fixtures/tc.json",
+  iptables: (version: string) => `lib/netlink/netfilter/fixtures/iptables-${version}.json`,
+  iproute2: () => "lib/netlink/route/fixtures/iproute2.json",
+  nft: () => "lib/netlink/netfilter/fixtures/nft.json",
+  tc: () => "lib/netlink/tc/fixtures/tc.json",
 } as const
 
 const veth = "02:00:00:00:00:02"
@@ -115,15 +116,43 @@ const ofTc = [
   "tc filter del dev veth0 parent ffff: protocol all prio 1 u32",
 ]
 
+const chains = ["filter -N F", "filter -N A", "nat -N D", "nat -N M", "nat -N S"]
+const forward = "filter -A F"
+
+/** Commands of the Go plugins, in chains with shorter names. */
+const ofIptables = [
+  ...["iptables", "ip6tables"].flatMap((program) => chains.map((chain) => `${program} -t ${chain}`)),
+  `iptables -t filter -I FORWARD 1 -m comment --comment 'CNI firewall plugin rules' -j F`,
+  `iptables -t ${forward} -d 10.1.2.3/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+  `iptables -t ${forward} -s 10.1.2.3/32 -j ACCEPT`,
+  `iptables -t ${forward} -i cni0 '!' -o cni0 -j A -m comment --comment '(ingressPolicy: same-bridge|isolated)'`,
+  `iptables -t ${forward} -i cni0 -o cni0 -j DROP`,
+  `iptables -t ${forward} -j RETURN -m comment --comment returns`,
+  `iptables -t nat -A POSTROUTING -s 10.1.2.3 -j M -m comment --comment 'name: "net" id: "one"'`,
+  `iptables -t nat -A M -d 10.1.2.3/24 -j ACCEPT -m comment --comment 'name: "net" id: "one"'`,
+  `iptables -t nat -A M '!' -d 224.0.0.0/4 -j MASQUERADE -m comment --comment 'name: "net" id: "one"'`,
+  "iptables -t nat -A M -m mark --mark 0x2000/0x2000 -j MASQUERADE",
+  "iptables -t nat -A S -m comment --comment mark -j MARK --set-xmark 0x2000/0x2000",
+  "iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j D",
+  `iptables -t nat -A D -m comment --comment 'dnat name: "net" id: "one"' -m multiport -p tcp --destination-ports 8080,8443 -j S`,
+  "iptables -t nat -A D -p tcp --dport 8080 -d 192.0.2.1 -s 10.1.2.3/24 -j S",
+  "iptables -t nat -A D -p udp --dport 53 -s 0.0.0.0/0 -j S",
+  "iptables -t nat -A D -p sctp --dport 9999 -s 127.0.0.1 -j S",
+  "iptables -t nat -A D -p tcp --dport 8080 -j DNAT --to-destination 10.1.2.3:80",
+  "ip6tables -t filter -A F -d fd00::2/128 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+  "ip6tables -t nat -A M '!' -d ff00::/8 -j MASQUERADE",
+  "ip6tables -t nat -A D -p tcp --dport 8080 -d fd00::9 -s fd00::2/61 -j S",
+  "ip6tables -t nat -A D -p tcp --dport 8080 -j DNAT --to-destination [fd00::2]:80",
+]
+
 const tools = {
+  iptables: { commands: ofIptables, version: "iptables --version" },
   iproute2: { commands: ofIproute2, version: "ip -V" },
   nft: { commands: ofNft, version: "nft --version" },
   tc: { commands: ofTc, version: "tc -V" },
 } as const
-const tool = (["nft", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
+const tool = (["iptables", "nft", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
 const { commands } = tools[tool]
-const fixture = fileURLToPath(new URL(`../${fixtures[tool]}`, import.meta.url))
-
 const setUp = `
 ip netns add pod
 echo "== kernel"; uname -r
@@ -164,21 +193,28 @@ function datagramsIn(trace: string): Exchange {
   return exchange
 }
 
-const guest = await runInGuest({
-  files: straceFiles(),
-  script: setUp + commands.map((command) => `record ${command}`).join("\n"),
-  timeoutSeconds: 300,
-})
+/** In namespaces of this machine, with an empty /run. */
+function runHere(script: string): GuestResult {
+  const argv = ["--net", "--mount", "sh", "-c", `mount -t tmpfs none /run\n${script}`]
+  return { exitCode: 0, stdout: execFileSync("unshare", argv).toString(), stderr: "" }
+}
+
+const script = setUp + commands.map((command) => `record ${command}`).join("\n")
+const guest =
+  tool === "iptables" ? runHere(script) : await runInGuest({ files: straceFiles(), script, timeoutSeconds: 300 })
 
 const calls = commands.map((command, index) => {
   const part = (name: string) => section(guest, `${index + 1} ${name}`).trim()
   const output = part("output")
   const { sent, received } = datagramsIn(part("trace"))
   const common = { command, errors: part("errors"), request: sent.at(-1) }
+  if (tool === "iptables") return { command, errors: part("errors"), request: sent.at(-1), replies: [] }
   // Where nothing is listed, all but the last exchange only looked up names.
   if (!/^[[{]/.test(output)) return { ...common, replies: received.slice(-1) }
   return { ...common, replies: received, output: JSON.parse(output) }
 })
-const [kernel, version] = ["kernel", "version"].map((name) => section(guest, name).trim())
+const [kernel = "", version = ""] = ["kernel", "version"].map((name) => section(guest, name).trim())
+const file = fixtures[tool](version.match(/[\d.]+/)?.[0] ?? version)
+const fixture = fileURLToPath(new URL(`../${file}`, import.meta.url))
 writeFileSync(fixture, JSON.stringify({ kernel, [tool]: version, calls }, null, 2))
 execFileSync("npx", ["biome", "format", "--write", fixture], { stdio: "inherit" })

@@ -23,17 +23,19 @@ interface Stored {
 
 const netlink = new URL("../netlink/", import.meta.url)
 const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json", "tc/fixtures/tc.json"]
-const stored = fixtures.flatMap(
-  (fixture) => (JSON.parse(readFileSync(new URL(fixture, netlink), "utf8")) as { calls: Stored[] }).calls,
-)
 
-export const recordings: readonly Recording[] = stored.map(({ command, errors, request, replies, output }) => ({
-  command,
-  errors,
-  request: fromHex(request),
-  replies: replies.map(fromHex),
-  output,
-}))
+/** The fixture at that path below lib/netlink. */
+export function recordingsIn(fixture: string): Recording[] {
+  const { calls } = JSON.parse(readFileSync(new URL(fixture, netlink), "utf8")) as { calls: Stored[] }
+  return calls.map(({ request, replies, ...call }) => ({
+    ...call,
+    output: call.output,
+    request: fromHex(request),
+    replies: replies.map(fromHex),
+  }))
+}
+
+export const recordings: readonly Recording[] = fixtures.flatMap(recordingsIn)
 
 /** What was recorded of this command, the last time it was run. */
 export function recorded(command: string): Recording {

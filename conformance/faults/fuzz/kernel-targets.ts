@@ -9,6 +9,8 @@ import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import { appendRule, listRules, readTableRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, readChain, type Table } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { readGeneration } from "../../../lib/netlink/netfilter/transaction.ts"
+import { decodeIptablesRule } from "../../../lib/netlink/netfilter/xtables/decode.ts"
+import { encodeIptablesRule } from "../../../lib/netlink/netfilter/xtables/encode.ts"
 import { listAddresses } from "../../../lib/netlink/route/address.ts"
 import { listLinks, readLink } from "../../../lib/netlink/route/link.ts"
 import { readPortVlans } from "../../../lib/netlink/route/port-vlan.ts"
@@ -59,6 +61,7 @@ const routing: readonly ((kernel: Conversation) => unknown)[] = [
 
 const filtering: readonly ((kernel: Conversation) => unknown)[] = [
   (kernel) => listRules(kernel, CHAIN).map(({ expressions }) => readRule(expressions())),
+  (kernel) => listRules(kernel, CHAIN).map((rule) => decodeIptablesRule(rule, 4)),
   (kernel) => readTableRules(kernel, TABLE, ({ expressions }) => readRule(expressions())),
   (kernel) => readChain(kernel, CHAIN),
   (kernel) => readGeneration(kernel),
@@ -90,6 +93,11 @@ const rules = [
   }),
   appendRule(CHAIN, { expressions: dnat(address, 80), comment: "b".repeat(120), note: "eth0" }),
   appendRule(CHAIN, { expressions: [transfer("jump", "other")] }),
+  appendRule(CHAIN, encodeIptablesRule({ comment: "c", protocol: 132, destinationPort: 80, action: { mark: 1 } }, 4)),
+  appendRule(
+    CHAIN,
+    encodeIptablesRule({ fromInterface: "cni0", destinationPorts: [80, 81], action: { jump: "other" } }, 4),
+  ),
   ensureChain({ ...CHAIN, base: { type: "nat", hook: "prerouting", priority: -100, policy: "accept" } }),
 ].map(dumped)
 

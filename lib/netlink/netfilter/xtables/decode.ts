@@ -1,0 +1,162 @@
+import { addressFromBytes, bits, type Family } from "../../../ip/address.ts"
+import type { Prefix } from "../../../ip/prefix.ts"
+import { text } from "../../attribute.ts"
+import { BASE, COMPARE, type Expression, META, VERDICT } from "../expression.ts"
+import type { FoundRule } from "../rule.ts"
+import * as extension from "./extension.ts"
+import { type Action, type IptablesRule, PROTOCOL_NAMES } from "./rule.ts"
+
+type Reading = { -readonly [Key in keyof IptablesRule]?: IptablesRule[Key] }
+
+type Data<Name extends Expression["name"]> = Extract<Expression, { name: Name }>["data"]
+
+/** The content of the register that was loaded last. */
+interface Loaded {
+  readonly register: number | undefined
+  readonly field: "source" | "destination" | "fromInterface" | "toInterface" | "protocol" | "destinationPort" | "marked"
+  readonly length?: number | undefined
+  readonly mask?: Uint8Array | undefined
+}
+
+/** Reads what iptables 1.8 made, whichever version it was; undefined where the rule says anything else than an IptablesRule can say. */
+export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRule | undefined {
+  const reading: Reading = found.comment === undefined ? {} : { comment: found.comment } // where the first versions keep it
+  let loaded: Loaded | undefined
+  for (const step of found.expressions() as readonly Expression[]) {
+    if (step.name === "meta" || step.name === "payload") {
+      loaded = step.name === "meta" ? loadedMeta(step.data) : loadedPayload(step.data, family)
+    } else if (step.name === "bitwise") {
+      loaded = masked(loaded, step.data)
+    } else if (step.name !== "counter" && !understands(reading, step, loaded, family)) return undefined
+  }
+  const { action } = reading
+  return action && { ...reading, action }
+}
+
+/** Adds to `reading` what the step asks or does. */
+function understands(reading: Reading, step: Expression, loaded: Loaded | undefined, family: Family): boolean {
+  if (step.name === "cmp") return loaded !== undefined && compares(reading, loaded, step.data, family)
+  if (step.name === "match") return matches(reading, step.data)
+  if (step.name === "immediate") return assign(reading, "action", verdictIn(step.data))
+  return step.name === "target" && assign(reading, "action", targetIn(step.data, family))
+}
+
+/** Refuses a second value of a kind: iptables says nothing twice. */
+function assign<Key extends keyof Reading>(reading: Reading, key: Key, value: Reading[Key]): boolean {
+  if (value === undefined || reading[key] !== undefined) return false
+  reading[key] = value
+  return true
+}
+
+const metaFields = {
+  [META.iifname]: "fromInterface",
+  [META.oifname]: "toInterface",
+  [META.l4proto]: "protocol",
+  [META.mark]: "marked",
+} as const satisfies Record<number, Loaded["field"]>
+
+function loadedMeta({ key, target: register }: Data<"meta">): Loaded | undefined {
+  const field = (metaFields as Readonly<Record<number, Loaded["field"]>>)[key ?? -1]
+  return field && { field, register }
+}
+
+function loadedPayload(data: Data<"payload">, family: Family): Loaded | undefined {
+  const field = fieldAt(data, family)
+  return field && { field, length: data.length, register: data.target }
+}
+
+/** Tells by the offset in the header of IPv4 or IPv6, or in what follows it. */
+function fieldAt({ base, offset, length }: Data<"payload">, family: Family): Loaded["field"] | undefined {
+  if (base === BASE.transport) return offset === 2 && length === 2 ? "destinationPort" : undefined
+  if (base !== BASE.network) return undefined
+  if (offset === (family === 4 ? 12 : 8)) return "source"
+  if (offset === (family === 4 ? 16 : 24)) return "destination"
+  return family === 4 && offset === 9 && length === 1 ? "protocol" : undefined
+}
+
+function masked(loaded: Loaded | undefined, { source, target, mask, xor }: Data<"bitwise">): Loaded | undefined {
+  const only = loaded?.register === source && source === target && xor?.value?.every((byte) => byte === 0)
+  return only ? loaded && { ...loaded, mask: mask?.value } : undefined
+}
+
+function compares(reading: Reading, loaded: Loaded, cmp: Data<"cmp">, family: Family): boolean {
+  const { register, field, length, mask } = loaded
+  const { source, operation, data } = cmp
+  const value = data?.value
+  if (source !== register || !value || (length !== undefined && length !== value.length)) return false
+  const equal = operation === COMPARE.equal
+  if (!equal && operation !== COMPARE.differs) return false
+  if (field === "source" || field === "destination") {
+    const key = equal ? field : field === "source" ? "notSource" : "notDestination"
+    return assign(reading, key, prefixIn(value, mask, family))
+  }
+  if (field === "marked") return equal && sameBytes(mask, value) && assign(reading, field, numberIn(value))
+  if (mask) return false
+  if (field === "fromInterface" || field === "toInterface") {
+    const key = equal ? field : field === "fromInterface" ? "notFromInterface" : "notToInterface"
+    return assign(reading, key, value.includes(0) ? text.read(value) : undefined) // without NUL it is `cni+`
+  }
+  return equal && assign(reading, field, numberIn(value.slice().reverse()))
+}
+
+/** Reads as many bytes of an address as the prefix has, or all of them behind a mask. */
+function prefixIn(value: Uint8Array, mask: Uint8Array | undefined, family: Family): Prefix | undefined {
+  const size = bits(family) / 8
+  if (value.length > size || (mask && mask.length !== size)) return undefined
+  const whole = new Uint8Array(size)
+  whole.set(value)
+  const address = addressFromBytes(whole)
+  const length = mask ? lengthOf(mask) : value.length * 8
+  return address && length !== undefined ? { address, length } : undefined
+}
+
+/** Counts the ones that the mask begins with; undefined if others follow. */
+function lengthOf(mask: Uint8Array): number | undefined {
+  const digits = Array.from(mask, (byte) => byte.toString(2).padStart(8, "0")).join("")
+  return /^1*0*$/.test(digits) ? digits.lastIndexOf("1") + 1 : undefined
+}
+
+function matches(reading: Reading, data: Data<"match">): boolean {
+  const { name } = data
+  if (name === "comment") return assign(reading, "comment", valueIn(extension.comment, data))
+  if (name === "conntrack") return assign(reading, "established", valueIn(extension.established(), data))
+  if (name === "multiport") return assign(reading, "destinationPorts", valueIn(extension.destinationPorts, data))
+  if (name === "addrtype") return assign(reading, "toThisHost", valueIn(extension.toThisHost(), data))
+  if (name === "mark") return assign(reading, "marked", valueIn(extension.marked, data))
+  if (name === undefined || PROTOCOL_NAMES[reading.protocol ?? 0] !== name) return false
+  return assign(reading, "destinationPort", valueIn(extension.destinationPort(reading.protocol), data))
+}
+
+function targetIn(data: Data<"target">, family: Family): Action | undefined {
+  const mark = valueIn(extension.setMark, data)
+  if (mark !== undefined) return { mark }
+  if (valueIn(extension.masquerade(family), data)) return { masquerade: true }
+  const dnat = valueIn(extension.dnat(family), data)
+  return dnat && { dnat }
+}
+
+function verdictIn({ data }: Data<"immediate">): Action | undefined {
+  const { code, chain } = data?.verdict ?? {}
+  if (code === VERDICT.jump) return chain === undefined ? undefined : { jump: chain }
+  const verdict = (["accept", "drop", "return"] as const).find((name) => VERDICT[name] === code)
+  return verdict && { verdict }
+}
+
+/** Returns the value if this is that extension and its structure says no more than the value. */
+function valueIn<Value>(
+  { name, revision, read, write }: extension.Extension<Value>,
+  found: Data<"match">,
+): Value | undefined {
+  if (found.name !== name || found.revision !== revision || !found.info) return undefined
+  const value = read(found.info)
+  return value !== undefined && sameBytes(write(value), found.info) ? value : undefined
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && a.every((byte, index) => byte === b[index])
+}
+
+/** Reads a number in the order of the host. */
+function numberIn(value: Uint8Array): number {
+  return value.reduceRight((number, byte) => number * 256 + byte, 0)
+}

@@ -1,0 +1,79 @@
+import type { Family } from "../../../ip/address.ts"
+import { isDefault } from "../../../ip/prefix.ts"
+import { host } from "../../../sys/host.ts"
+import type { Expression } from "../expression.ts"
+import * as phrase from "../phrase.ts"
+import type { Rule } from "../rule.ts"
+import * as extension from "./extension.ts"
+import type { Action, IptablesRule } from "./rule.ts"
+
+/**
+ * Makes the rule as iptables 1.8.7 does. Later ones ask for ports and marks by nf_tables' own expressions, which earlier ones pass over in
+ * silence: `iptables-save` would print a rule that takes all packets. All of them read these extensions.
+ */
+export function encodeIptablesRule(rule: IptablesRule, family: Family): Rule {
+  return {
+    expressions: [
+      ...packetTests(rule),
+      ...extensionTests(rule),
+      { name: "counter", data: { bytes: 0n, packets: 0n } },
+      actionStep(rule.action, family),
+    ],
+    compat: { protocol: rule.protocol ?? 0, flags: 0 },
+  }
+}
+
+function packetTests(rule: IptablesRule): Expression[] {
+  const {
+    fromInterface,
+    notFromInterface,
+    toInterface,
+    notToInterface,
+    protocol,
+    source,
+    notSource,
+    destination,
+    notDestination,
+  } = rule
+  const not = { not: true }
+  return [
+    ...(fromInterface === undefined ? [] : onInterface("iifname", fromInterface)),
+    ...(notFromInterface === undefined ? [] : onInterface("iifname", notFromInterface, not)),
+    ...(toInterface === undefined ? [] : onInterface("oifname", toInterface)),
+    ...(notToInterface === undefined ? [] : onInterface("oifname", notToInterface, not)),
+    ...(protocol === undefined ? [] : phrase.ofProtocol(protocol)),
+    ...(source && !isDefault(source) ? phrase.source(source) : []),
+    ...(notSource ? phrase.source(notSource, not) : []),
+    ...(destination && !isDefault(destination) ? phrase.destination(destination) : []),
+    ...(notDestination ? phrase.destination(notDestination, not) : []),
+  ]
+}
+
+/** Compares the name with its NUL, and not the zeros behind it as `nft` does. */
+function onInterface(key: "iifname" | "oifname", name: string, { not = false } = {}): Expression[] {
+  return [phrase.loadMeta(key), phrase.compare(host.encode(`${name}\0`), not)]
+}
+
+function extensionTests(rule: IptablesRule): Expression[] {
+  const { comment, established, protocol, destinationPort, destinationPorts, toThisHost, marked } = rule
+  const steps: Expression[] = []
+  if (comment !== undefined) steps.push(step("match", extension.comment, comment))
+  if (established) steps.push(step("match", extension.established(), true))
+  if (destinationPort !== undefined) steps.push(step("match", extension.destinationPort(protocol), destinationPort))
+  if (destinationPorts) steps.push(step("match", extension.destinationPorts, destinationPorts))
+  if (toThisHost) steps.push(step("match", extension.toThisHost(), true))
+  if (marked !== undefined) steps.push(step("match", extension.marked, marked))
+  return steps
+}
+
+function actionStep(action: Action, family: Family): Expression {
+  if ("verdict" in action) return phrase.verdict(action.verdict)
+  if ("jump" in action) return phrase.transfer("jump", action.jump)
+  if ("mark" in action) return step("target", extension.setMark, action.mark)
+  if ("masquerade" in action) return step("target", extension.masquerade(family), true)
+  return step("target", extension.dnat(family), action.dnat)
+}
+
+function step<Value>(kind: "match" | "target", { name, revision, write }: extension.Extension<Value>, value: Value) {
+  return { name: kind, data: { name, revision, info: write(value) } } as const
+}
