@@ -1,0 +1,382 @@
+import "../lib/sys/node/register.ts"
+import fc from "fast-check"
+import { afterAll, beforeEach, describe, expect, test } from "vitest"
+import { parseMac } from "../lib/ip/mac.ts"
+import { parsePrefix } from "../lib/ip/prefix.ts"
+import { ensureHostports, removeHostports } from "../lib/net/hostport/hostports.ts"
+import { ensureMacGuard, removeMacGuard } from "../lib/net/mac-guard.ts"
+import { collectMasquerade, ensureMasquerade, removeMasquerade } from "../lib/net/masquerade.ts"
+import { NetworkStack } from "../lib/net/stack.ts"
+import { Undo } from "../lib/net/undo.ts"
+import { attributeSet, text } from "../lib/netlink/attribute.ts"
+import { Conversation, type Request, type Transport } from "../lib/netlink/conversation.ts"
+import { KernelError } from "../lib/netlink/kernel-error.ts"
+import { decodeMessages, NLMSG_ERROR } from "../lib/netlink/message.ts"
+import { SUBSYSTEM, typeOf, writeHeader } from "../lib/netlink/netfilter/nfnetlink.ts"
+import { transfer, verdict } from "../lib/netlink/netfilter/phrase.ts"
+import { appendRule, deleteRule, flushChain, readTableRules } from "../lib/netlink/netfilter/rule.ts"
+import {
+  type BaseChain,
+  type Chain,
+  deleteChain,
+  ensureChain,
+  ensureTable,
+  listChains,
+  MSG,
+  readChain,
+  type Table,
+} from "../lib/netlink/netfilter/ruleset.ts"
+import {
+  createElements,
+  deleteElements,
+  ensureElements,
+  ensureSet,
+  flushSet,
+  hasElement,
+  type NamedSet,
+  removeElements,
+} from "../lib/netlink/netfilter/set.ts"
+import { readGeneration, transact } from "../lib/netlink/netfilter/transaction.ts"
+import { listLinks, readLink } from "../lib/netlink/route/link.ts"
+import type { Writer } from "../lib/netlink/writer.ts"
+import { type Errno, errnoName } from "../lib/sys/errno.ts"
+import { NETLINK_NETFILTER, NetlinkSocket } from "../lib/sys/netlink-socket.ts"
+import { FakeKernel } from "../lib/testing/fake-kernel.ts"
+import { FakeNftables } from "../lib/testing/fake-nftables.ts"
+import { FakeNode } from "../lib/testing/fake-node.ts"
+import { Node } from "./lab/node.ts"
+
+/*
+ * The fake kernel of the tests beside the code answers as the real one: the same requests are made of both, and every answer, and the
+ * state after them, is compared.
+ */
+
+/** NFT_MSG_DELSET */
+const DELSET = 11
+
+const node = new Node()
+const real = NetworkStack.pod(node.path)
+afterAll(() => {
+  real[Symbol.dispose]()
+  node[Symbol.dispose]()
+})
+
+const TABLES: readonly Table[] = [
+  { family: "ip", name: "one" },
+  { family: "inet", name: "one" },
+]
+
+/** Keeps the error numbers of all answers, and of which request each is. */
+class Listener implements Transport {
+  readonly heard: string[] = []
+  readonly #to: Transport
+
+  constructor(to: Transport) {
+    this.#to = to
+  }
+
+  send(message: Uint8Array): void {
+    this.#to.send(message)
+  }
+
+  receive(): Uint8Array {
+    const datagram = this.#to.receive()
+    for (const { type, sequence, payload } of decodeMessages(datagram)) {
+      const number = type === NLMSG_ERROR ? -new DataView(payload.buffer, payload.byteOffset).getInt32(0, true) : 0
+      this.heard.push(`request ${sequence}: type ${type}, ${sameEverywhere(errnoName(number))}`)
+    }
+    return datagram
+  }
+
+  [Symbol.dispose](): void {
+    this.#to[Symbol.dispose]()
+  }
+}
+
+/** Takes EOPNOTSUPP for EEXIST: before Linux 6.4 the kernel says the latter of a base chain at another hook. */
+function sameEverywhere(errno: Errno): Errno {
+  return errno === "EOPNOTSUPP" ? "EEXIST" : errno
+}
+
+function deleteSet({ table: { family, name: table }, name }: Pick<NamedSet, "table" | "name">): Request {
+  const attributes = attributeSet({ table: [1, text, "NFTA_SET_TABLE"], name: [2, text, "NFTA_SET_NAME"] })
+  const write = (writer: Writer) => attributes.write(writeHeader(writer, family), { table, name })
+  return { asked: `delete set ${name}`, type: typeOf(SUBSYSTEM.NFTABLES, DELSET), write }
+}
+
+/** Removes all tables. */
+function emptyRuleset(): void {
+  const flush: Request = {
+    asked: "flush the ruleset",
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.DELTABLE),
+    write: (writer) => void writeHeader(writer, "unspec"),
+  }
+  transact(real.netfilter, () => [flush])
+}
+
+beforeEach(emptyRuleset)
+
+/** Has both kernels do it, and expects the same answers and the same result of both. */
+function expectAlike(ask: (netfilter: Conversation) => unknown): void {
+  const listeners = [
+    new Listener(real.inside(() => new NetlinkSocket(NETLINK_NETFILTER))),
+    new Listener(new FakeKernel(answering(new FakeNftables()))),
+  ]
+  const [byReal, byFake] = listeners.map((listener) => {
+    using netfilter = new Conversation(listener)
+    return { result: ask(netfilter), answers: listener.heard }
+  })
+  expect(byFake).toEqual(byReal)
+}
+
+function answering(nftables: FakeNftables): ConstructorParameters<typeof FakeKernel>[0] {
+  return (message) => nftables.answer(message)
+}
+
+/** Returns what came of it, or why it was refused. */
+function outcome(action: () => unknown): unknown {
+  try {
+    return action()
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+    return `${sameEverywhere(error.errno)} to ${error.asked}`
+  }
+}
+
+/** Lists the rules of a table, with all that a test may look at. */
+function rulesIn(netfilter: Conversation, table: Table): unknown[] {
+  return readTableRules(netfilter, table, ({ expressions, ...rule }) => ({ ...rule, steps: expressions() }))
+}
+
+const CHAINS = ["a", "b", "p"]
+const hooked = (hook: BaseChain["hook"], more: Partial<BaseChain> = {}): BaseChain => ({
+  type: "filter",
+  hook,
+  priority: 0,
+  policy: "accept",
+  ...more,
+})
+const SETS = ["inet_proto . inet_service", "ifname"] as const
+const KEYS = {
+  "inet_proto . inet_service": [1, 2, 3].map((port) => Uint8Array.of(6, 0, 0, 0, 0, port, 0, 0)),
+  ifname: [1, 2, 3].map((digit) => new Uint8Array(16).fill(96 + digit, 0, 3)),
+}
+
+const table = fc.constantFrom(...TABLES)
+const chain = fc.record({ table, name: fc.constantFrom(...CHAINS) })
+const base = fc.constantFrom(
+  undefined,
+  hooked("input"),
+  hooked("input", { policy: "drop" }),
+  hooked("input", { priority: 1 }),
+  hooked("output"),
+  hooked("output", { type: "nat", priority: -100 }),
+)
+const set = fc.record({ table, name: fc.constantFrom("s", "t"), type: fc.constantFrom(...SETS) })
+/** Later letters alone: no loops. */
+const step = (from: string) =>
+  fc.constantFrom(verdict("accept"), ...CHAINS.filter((to) => to > from).map((to) => transfer("jump", to)))
+const said = fc.constantFrom(undefined, "mine", "yours")
+
+const change: fc.Arbitrary<Iterable<Request>> = fc.oneof(
+  table.map((one) => [ensureTable(one)]),
+  fc.tuple(chain, base).map(([one, hook]) => [ensureChain({ ...one, base: hook })]),
+  chain.map((one) => [deleteChain(one)]),
+  chain.map((one) => [flushChain(one)]),
+  chain.chain((one) =>
+    fc
+      .tuple(step(one.name), said, said)
+      .map(([what, comment, note]) => [appendRule(one, { expressions: [what], comment, note })]),
+  ),
+  fc.tuple(chain, fc.bigInt(1n, 12n)).map(([one, handle]) => [deleteRule(one, handle)]),
+  set.map((one) => [ensureSet(one)]),
+  set.map((one) => [flushSet(one)]),
+  set.map((one) => [deleteSet(one)]),
+  fc
+    .tuple(set, fc.constantFrom(createElements, deleteElements, ensureElements, removeElements), fc.subarray([0, 1, 2]))
+    .map(([one, make, which]) => [
+      ...make(
+        one,
+        which.map((at) => KEYS[one.type][at] ?? new Uint8Array()),
+      ),
+    ]),
+)
+
+/** What most transactions need to be more than a list of what is missing. */
+const START: readonly Request[] = TABLES.flatMap((one) => [
+  ensureTable(one),
+  ...CHAINS.slice(0, 2).map((name) => ensureChain({ table: one, name })),
+  ensureChain({ table: one, name: "p", base: hooked("input") }),
+  ensureSet({ table: one, name: "s", type: "ifname" }),
+])
+
+function stateOf(netfilter: Conversation): unknown {
+  return TABLES.map((one) => ({
+    listed: listChains(netfilter, one),
+    rules: rulesIn(netfilter, one),
+    chains: CHAINS.map((name) => readChain(netfilter, { table: one, name })),
+    elements: ["s", "t"].map((name) =>
+      SETS.map((type) =>
+        KEYS[type].map((key) => outcome(() => hasElement(netfilter, { table: one, name, type }, key))),
+      ),
+    ),
+  }))
+}
+
+test("any transactions are done or refused, and what is there afterwards is told, as by the kernel", () => {
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.array(fc.array(change, { minLength: 1, maxLength: 4 }), { maxLength: 6 }),
+      (bare, all) => {
+        emptyRuleset()
+        expectAlike((netfilter) => {
+          const first = readGeneration(netfilter)
+          if (!bare) transact(netfilter, () => START)
+          return all.map((changes) => [
+            outcome(() => transact(netfilter, () => changes.flatMap((requests) => [...requests]))),
+            readGeneration(netfilter) - first,
+            stateOf(netfilter),
+          ])
+        })
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
+
+describe("the kernel's reasons to refuse are the fake's:", () => {
+  const [one = { family: "ip", name: "" }] = TABLES
+  const [a, b, p, missing] = ["a", "b", "p", "missing"].map((name) => ({ table: one, name })) as [
+    Named,
+    Named,
+    Named,
+    Named,
+  ]
+  type Named = { table: Table; name: string }
+  const names = { table: one, name: "s", type: "ifname" } as const
+  const [first = new Uint8Array(), second = new Uint8Array()] = KEYS.ifname
+  const nowhere: Table = { family: "ip", name: "nowhere" }
+  const jump = (to: Named) => ({ expressions: [transfer("jump", to.name)] })
+
+  test.each<[string, Errno | "done", readonly Request[]]>([
+    ["a chain that rules lead to is deleted", "EBUSY", [appendRule(a, jump(b)), deleteChain(b)]],
+    ["a chain with rules is deleted", "done", [appendRule(a, jump(b)), deleteChain(a)]],
+    ["a chain that is missing is deleted", "ENOENT", [deleteChain(missing)]],
+    ["a chain that is missing is emptied", "ENOENT", [flushChain(missing)]],
+    ["a chain is made in a table that is missing", "ENOENT", [ensureChain({ table: nowhere, name: "a" })]],
+    ["a chain is made that hangs elsewhere", "EEXIST", [ensureChain({ ...p, base: hooked("output") })]],
+    ["a chain is made that hangs nowhere", "EEXIST", [ensureChain({ ...a, base: hooked("input") })]],
+    ["a chain is made that hangs somewhere", "done", [ensureChain(p)]],
+    ["a rule leads to a chain that is missing", "ENOENT", [appendRule(a, jump(missing))]],
+    ["a rule leads to a base chain", "EEXIST", [appendRule(a, jump(p))]],
+    ["a rule is deleted that is missing", "ENOENT", [deleteRule(a, 99n)]],
+    ["a rule is deleted by another chain", "ENOENT", [appendRule(a, jump(b)), deleteRule(b, 5n)]],
+    ["a set is made that is of another kind", "EEXIST", [ensureSet({ ...names, type: "inet_proto . inet_service" })]],
+    ["a set is deleted that is missing", "ENOENT", [deleteSet({ ...names, name: "t" })]],
+    ["an element is added twice", "EEXIST", [...createElements(names, [first]), ...createElements(names, [first])]],
+    [
+      "an element is deleted that is missing",
+      "ENOENT",
+      [...ensureElements(names, [first]), ...deleteElements(names, [second])],
+    ],
+    ["an element is too short for its set", "EINVAL", [...createElements(names, [Uint8Array.of(1)])]],
+  ])("%s: %s", (_, errno, changes) => {
+    expectAlike((netfilter) => {
+      transact(netfilter, () => START)
+      const result = outcome(() => transact(netfilter, () => changes)) ?? "done"
+      expect(`${result}`).toMatch(new RegExp(`^${errno}\\b`))
+      return [result, stateOf(netfilter)]
+    })
+  })
+})
+
+test("a transaction that was planned before another's is refused as a whole, and planned anew", () => {
+  const [one = { family: "ip", name: "" }] = TABLES
+  const own: Chain = { table: one, name: "a" }
+  expectAlike((netfilter) => {
+    transact(netfilter, () => START)
+    let plans = 0
+    transact(netfilter, () => {
+      if (++plans < 3) transact(netfilter, () => [appendRule(own, { expressions: [verdict("drop")] })])
+      return [flushChain(own), appendRule(own, { expressions: [verdict("accept")] })]
+    })
+    return [plans, stateOf(netfilter)]
+  })
+})
+
+const owner = (containerId: string, ifname = "eth0") => ({ network: "net", containerId, ifname })
+const prefix = (of: string) => parsePrefix(of) ?? { address: { family: 4 as const, value: 0n }, length: 0 }
+const MAC = parseMac("02:00:00:00:00:01") ?? new Uint8Array(6)
+
+const ports = (of: string, hostPort: number) => ({
+  family: 4 as const,
+  netns: "/run/netns/pod",
+  address: prefix(of).address,
+  network: prefix(of),
+  mappings: [{ protocol: "tcp" as const, hostPort, containerPort: 80 }],
+  conditions: [],
+  masquerade: "needed" as const,
+})
+
+describe("what is left of", () => {
+  test.each<[string, readonly Table[], (stack: NetworkStack) => void]>([
+    [
+      "masquerading",
+      [{ family: "inet", name: "cni_plugins_masquerade" }],
+      (stack) => {
+        const undo = new Undo()
+        ensureMasquerade(stack, { owner: owner("a"), addresses: [prefix("10.1.0.2/24"), prefix("fd00::2/64")], undo })
+        ensureMasquerade(stack, { owner: owner("b"), addresses: [prefix("10.1.0.3/24")], undo })
+        removeMasquerade(stack, owner("a"))
+        ensureMasquerade(stack, { owner: owner("c"), addresses: [prefix("10.1.0.4/24")], undo })
+        collectMasquerade(stack, "net", [owner("b")])
+      },
+    ],
+    [
+      "MAC guards",
+      [{ family: "bridge", name: "nat" }],
+      (stack) => {
+        for (const id of ["a", "b", "a"]) ensureMacGuard(stack, owner(id), `veth${id}`, MAC)
+        removeMacGuard(stack, owner("b"))
+        ensureMacGuard(stack, owner("c"), "vethc", MAC)
+      },
+    ],
+    [
+      "host ports",
+      [{ family: "ip", name: "cni_hostport" }],
+      (stack) => {
+        for (const id of ["a", "b", "a"]) ensureHostports(stack, owner(id), [ports("10.1.0.2/24", id === "a" ? 1 : 2)])
+        ensureHostports(stack, owner("a", "eth1"), [ports("10.1.0.3/24", 1)])
+        removeHostports(stack, owner("a"))
+      },
+    ],
+  ])("%s is the same in both", (_, tables, steps) => {
+    using fake = new FakeNode()
+    const [byReal, byFake] = [real, fake].map((stack) => {
+      steps(stack)
+      return tables.map((one) => rulesIn(stack.netfilter, one))
+    })
+    expect(byReal?.flat()).not.toEqual([])
+    expect(byFake).toEqual(byReal)
+  })
+})
+
+test("links are found by name and by index, and listed", () => {
+  using fake = new FakeNode()
+  node.run("ip", "link", "add", "br0", "type", "bridge")
+  node.run("ip", "link", "add", "left", "type", "veth", "peer", "name", "right")
+  node.run("ip", "link", "set", "left", "alias", "cni-ts net a eth0", "master", "br0")
+  for (const { index, name, kind, alias, master, peer } of listLinks(real.kernel).links)
+    fake.links.add({ index, name, kind, alias, master, peer })
+  const brief = (link: ReturnType<typeof readLink>) =>
+    link && [link.index, link.name, link.kind, link.alias, link.master, link.peer]
+  const [byReal, byFake] = [real, fake].map(({ kernel }) => {
+    const { index = 0 } = readLink(kernel, "left") ?? {}
+    const found = ["left", "br0", "right", "nothing", index, 9999].map((key) => brief(readLink(kernel, key)))
+    const { links, partial } = listLinks(kernel)
+    return { found, links: links.map(brief), partial }
+  })
+  expect(byReal?.found[0]).toContain("cni-ts net a eth0")
+  expect(byFake).toEqual(byReal)
+})

@@ -1,0 +1,38 @@
+import { formatAddress, parseAddress } from "../ip/address.ts"
+import { parsePrefix } from "../ip/prefix.ts"
+import { layoutOf } from "../net/hostport/layout.ts"
+import type { PodPorts } from "../net/hostport/pod-rules.ts"
+import { listPodRules } from "../net/hostport/rule-list.ts"
+import type { PortMapping } from "../net/port-mapping.ts"
+import type { FakeNode } from "./fake-node.ts"
+
+/** Returns what a pod asks for; its address is given with the length of its network. */
+export function podPorts(text: string, mappings: readonly PortMapping[], more: Partial<PodPorts> = {}): PodPorts {
+  const network = parsePrefix(text)
+  if (!network) throw new Error(text)
+  const { address } = network
+  const netns = `/run/netns/${formatAddress(address)}`
+  return {
+    family: address.family,
+    netns,
+    address,
+    network,
+    mappings,
+    conditions: [],
+    masquerade: "needed",
+    ...more,
+  }
+}
+
+export function tcp(hostPort: number, hostIp?: string, containerPort = 80): PortMapping {
+  return { protocol: "tcp", hostPort, containerPort, hostIp: hostIp === undefined ? undefined : parseAddress(hostIp) }
+}
+
+/** Lists where ports lead on a node, each as `CONTAINER, NETWORK INTERFACE: [ADDRESS:]PORT -> POD`. */
+export function redirections(node: FakeNode): string[] {
+  const rules = ([4, 6] as const).flatMap((family) => listPodRules(node.again().netfilter, layoutOf(family)))
+  return rules.flatMap(({ comment, note, reading: { destination, destinationPort, to } }) => {
+    const only = destination ? `${formatAddress(destination)}:` : ""
+    return to ? [`${comment}, ${note}: ${only}${destinationPort} -> ${formatAddress(to)}`] : []
+  })
+}
