@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
+import { host } from "../../lib/sys/host.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
 import { LeaseIndex } from "./lease-index.ts"
 import { Leases } from "./leases.ts"
@@ -61,6 +62,32 @@ describe("an index", () => {
     expect(new LeaseIndex(path).housed()).toEqual([{ owner: owner("a"), names: left.of(owner("a")), tenancy: home }])
     expect(new LeaseIndex(path).housed(owner("c"))).toEqual([])
     expect(new LeaseIndex(path).housed(owner("a"))).toHaveLength(1)
+  })
+
+  test("forgets many owners, and writes each part once", () => {
+    const { path } = place()
+    const ids = Array.from({ length: 2000 }, (_, at) => `pod-${at}`)
+    const leases = new Leases()
+    for (const id of ids) leases.set(owner(id), ["10.1.2.3"])
+    new LeaseIndex(path).replace(leases)
+    const rename = vi.spyOn(host, "rename")
+    new LeaseIndex(path).drop(ids.slice(1).map(owner))
+    expect(rename.mock.calls.length).toBeLessThanOrEqual(256)
+    rename.mockRestore()
+    expect([...(new LeaseIndex(path).owners(() => true)?.keys() ?? [])]).toEqual([owner("pod-0")])
+    expect(readdirSync(path)).toHaveLength(1)
+  })
+
+  test("knows nothing of a part that cannot be read, and writes nothing in its place", () => {
+    const { path } = place()
+    new LeaseIndex(path).replace(three())
+    const readFile = vi.spyOn(host, "readFile").mockReturnValue(-5)
+    const index = new LeaseIndex(path)
+    expect(index.get(owner("a"))).toBeUndefined()
+    expect(index.housed()).toEqual([])
+    expect(() => index.set(owner("a"), ["10.1.2.9"])).toThrow("EIO")
+    readFile.mockRestore()
+    expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
   })
 
   test("keeps its hands off files that are none of its own", () => {

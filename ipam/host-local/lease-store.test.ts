@@ -12,9 +12,10 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs"
-import { describe, expect, test } from "vitest"
+import { afterEach, describe, expect, test, vi } from "vitest"
 import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
+import { host } from "../../lib/sys/host.ts"
 import { lockFile } from "../../lib/sys/lock.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
 import type { LeasePlace } from "./config.ts"
@@ -229,6 +230,105 @@ describe("what a crash or somebody else left", () => {
     put(place, "10.1.2.9", "a\r\neth0")
     expect(held(place, owner("a"))).toEqual(["10.1.2.9"])
     expect(held(place, owner("b"))).toEqual(["10.1.2.4"])
+  })
+})
+
+describe("GC", () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  /** Frees the leases of all but `valid`; returns what was freed, and what failed. */
+  function collect(
+    place: LeasePlace,
+    ...valid: Owner[]
+  ): { told: Record<Owner, readonly string[]>; failed: unknown[] } {
+    const [told, failed]: [Record<Owner, readonly string[]>, unknown[]] = [{}, []]
+    const attempt = (step: () => void) => {
+      try {
+        step()
+      } catch (error) {
+        failed.push(error)
+      }
+    }
+    inStore(place, (store) =>
+      store.freeAll(
+        (whose) => !valid.includes(whose),
+        (whose, names) => {
+          told[whose] = names
+        },
+        attempt,
+      ),
+    )
+    return { told, failed }
+  }
+
+  test("frees all leases of owners that are not valid, tells of them, and leaves the others and reservations", () => {
+    const place = network()
+    lease(place, owner("a"), "10.1.2.3", "fd00::3")
+    lease(place, owner("b"), "10.1.2.4")
+    put(place, "10.1.2.9", "do not use: printer")
+    expect(collect(place, owner("b"), "do not use: printer" as Owner)).toEqual({
+      told: { [owner("a")]: ["10.1.2.3", "fd00::3"] },
+      failed: [],
+    })
+    expect([held(place, owner("a")), held(place, owner("b"))]).toEqual([[], ["10.1.2.4"]])
+    expect(readdirSync(place.directory).sort()).toEqual(["10.1.2.4", "10.1.2.9", "lock"])
+    expect(collect(place, owner("b"), "do not use: printer" as Owner).told).toEqual({})
+  })
+
+  test("frees what the Go plugin leased, and not what it has leased to another since", () => {
+    const place = network()
+    lease(place, owner("a"), "10.1.2.3", "10.1.2.4")
+    rmSync(`${place.directory}/10.1.2.3`) // its file may be that of another lease, too
+    put(place, "10.1.2.3", "b\r\neth0")
+    put(place, "10.1.2.5", "gone\r\neth0")
+    expect(collect(place, owner("b")).told).toEqual({ [owner("a")]: ["10.1.2.4"], [owner("gone")]: ["10.1.2.5"] })
+    expect(readdirSync(place.directory).sort()).toEqual(["10.1.2.3", "lock"])
+  })
+
+  test("goes on after a lease that cannot be removed, which stays its owner's", () => {
+    const place = network()
+    lease(place, owner("a"), "10.1.2.3", "10.1.2.4")
+    lease(place, owner("b"), "10.1.2.5")
+    const { unlink } = host
+    vi.spyOn(host, "unlink").mockImplementation((path) => (path.endsWith("/10.1.2.3") ? -5 : unlink(path)))
+    const { told, failed } = collect(place)
+    expect(told).toEqual({ [owner("a")]: ["10.1.2.4"], [owner("b")]: ["10.1.2.5"] })
+    expect(failed).toEqual([expect.objectContaining({ errno: "EIO" })])
+    expect(held(place, owner("a"))).toEqual(["10.1.2.3"])
+  })
+})
+
+describe("a lease that cannot be read", () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  function unreadable(name: string, errno: number): void {
+    const { readFile } = host
+    vi.spyOn(host, "readFile").mockImplementation((path, limit) =>
+      path.endsWith(`/${name}`) ? errno : readFile(path, limit),
+    )
+  }
+
+  test.each([5, 13, 116])("is not taken for none (error %i), and not forgotten for ever", (errno) => {
+    const place = network()
+    lease(place, owner("a"), "10.1.2.3")
+    put(place, "10.1.2.9", "go\r\neth0") // by somebody else: the index is outdated
+    unreadable("10.1.2.3", -errno)
+    expect(() => held(place, owner("b"))).toThrow("10.1.2.3")
+    expect(() => inStore(place, (store) => store.free(owner("a")))).toThrow("10.1.2.3")
+    vi.restoreAllMocks()
+    expect(held(place, owner("a"))).toEqual(["10.1.2.3"])
+  })
+
+  test("keeps an ADD beside it from having an address that it could not note", () => {
+    const place = network()
+    lease(place, owner("a"), "10.1.2.3")
+    unreadable("10.1.2.3", -5)
+    expect(() => lease(place, owner("a"), "10.1.2.4")).toThrow("10.1.2.3")
+    expect(readdirSync(place.directory).sort()).toEqual(["10.1.2.3", "lock"])
   })
 })
 

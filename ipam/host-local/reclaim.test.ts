@@ -1,7 +1,11 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs"
-import { describe, expect, test } from "vitest"
+import { afterEach, describe, expect, test, vi } from "vitest"
 import { type Address, parseAddress } from "../../lib/ip/address.ts"
 import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
+import { host } from "../../lib/sys/host.ts"
+import { readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
+import { cookieOf } from "../../lib/sys/netns.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
 import { namespaced } from "../../lib/testing/namespaced.ts"
 import { scratchDirectory } from "../../lib/testing/scratch.ts"
 import type { LeasePlace } from "./config.ts"
@@ -10,6 +14,15 @@ import { openLeases } from "./lease-store.ts"
 import { type Owner, ownerOf } from "./owner.ts"
 import { readResidence } from "./residence.ts"
 import type { Residence } from "./tenancy.ts"
+
+vi.mock("../../lib/sys/live-namespaces.ts", async (real) => {
+  const { readLiveNamespaces, ...rest } = await real<typeof import("../../lib/sys/live-namespaces.ts")>()
+  return { ...rest, readLiveNamespaces: vi.fn(readLiveNamespaces) }
+})
+vi.mock("../../lib/sys/netns.ts", async (real) => {
+  const { cookieOf, ...rest } = await real<typeof import("../../lib/sys/netns.ts")>()
+  return { ...rest, cookieOf: vi.fn(cookieOf) }
+})
 
 const address = (text: string) => parseAddress(text) as Address
 const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
@@ -109,6 +122,91 @@ describe("in doubt a lease stays:", () => {
     lease(place, owner("a"), residence(), "10.1.2.3")
     expect(reclaim(place)).toEqual([])
     expect(files(place)).toEqual(["10.1.2.3", "lock"])
+  })
+})
+
+describe("a lease of a namespace of this boot", () => {
+  afterEach(() => {
+    vi.mocked(readLiveNamespaces).mockReset()
+    vi.mocked(cookieOf).mockReset()
+  })
+
+  const PATH = "/proc/x"
+  test.each<[string, boolean, string, [string, string | undefined][], bigint?]>([
+    ["is taken back if none of that inode lives", true, "7#1", [["8", PATH]], 1n],
+    ["is taken back if a later one has its inode number", true, "7#1", [["7", PATH]], 2n],
+    ["stays if it lives", false, "7#1", [["7", PATH]], 1n],
+    ["stays if the living one's cookie is not told", false, "7#1", [["7", PATH]]],
+    ["stays if one of that inode is mounted out of sight", false, "7#1", [["7", undefined]], 2n],
+    ["stays if one of that inode lives and no cookie was noted", false, "7", [["7", PATH]], 2n],
+    ["stays if one of that inode lives and an earlier build noted it", false, "7@1.2", [["7", PATH]], 2n],
+    ["is taken back if an earlier build noted it and none of that inode lives", true, "7@1.2", [], 2n],
+  ])("%s", (_, isGone, namespace, living, cookie) => {
+    const place = network()
+    lease(
+      place,
+      owner("a"),
+      { boot: readBootId(), mounts: `${mountNamespace().inode}`, path: PATH, namespace },
+      "10.1.2.3",
+    )
+    vi.mocked(readLiveNamespaces).mockReturnValue(new Map(living))
+    vi.mocked(cookieOf).mockReturnValue(cookie)
+    expect(reclaim(place)).toHaveLength(isGone ? 1 : 0)
+    expect(files(place)).toEqual(isGone ? ["lock"] : ["10.1.2.3", "lock"])
+  })
+
+  test("stays while not every process can be looked at", () => {
+    const place = network()
+    const here = { boot: readBootId(), mounts: `${mountNamespace().inode}`, path: PATH, namespace: "7#1" }
+    lease(place, owner("a"), here, "10.1.2.3")
+    vi.mocked(readLiveNamespaces).mockImplementation(() => {
+      throw new SystemError("EACCES", "see the processes of others in /proc")
+    })
+    expect(reclaim(place)).toEqual([])
+  })
+})
+
+describe("of two leases of an earlier boot", () => {
+  const EIO = -5
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  function two(): LeasePlace {
+    const place = network()
+    for (const [id, text] of Object.entries({ a: "10.1.2.3", b: "10.1.2.4" })) lease(place, owner(id), before, text)
+    return place
+  }
+
+  test("one that cannot be read stays, and the other is taken back", () => {
+    const place = two()
+    const { readFile } = host
+    vi.spyOn(host, "readFile").mockImplementation((path, limit) =>
+      path.endsWith("/10.1.2.3") ? EIO : readFile(path, limit),
+    )
+    expect(reclaim(place).map(({ addresses }) => addresses)).toEqual([["10.1.2.4"]])
+    expect(files(place)).toEqual(["10.1.2.3", "lock"])
+  })
+
+  test("one that cannot be removed is still its owner's, and taken back the next time", () => {
+    const place = two()
+    const { unlink } = host
+    const spy = vi.spyOn(host, "unlink").mockImplementation((path) => (path.endsWith("/10.1.2.3") ? EIO : unlink(path)))
+    const failed: unknown[] = []
+    {
+      using store = openLeases(place)
+      const freed = store.reclaim(undefined, (step) => {
+        try {
+          step()
+        } catch (error) {
+          failed.push(error)
+        }
+      })
+      expect(freed.map(({ names }) => names)).toEqual([["10.1.2.4"]])
+    }
+    spy.mockRestore()
+    expect(failed).toEqual([expect.objectContaining({ errno: "EIO" })])
+    expect(reclaim(place).map(({ addresses }) => addresses)).toEqual([["10.1.2.3"]])
   })
 })
 
