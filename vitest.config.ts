@@ -37,9 +37,9 @@ export default defineConfig({
         test: {
           name: "sanitized",
           env: { CNI_TS_BIN: join(root, ".cache/sanitized") },
-          include: ["conformance/{bridge,host-local}/**/*.test.ts"],
+          include: ["conformance/plugins/{bridge,host-local}/**/*.test.ts"],
           // What counts system calls, and what runs in a VM that has not the sanitizers' libraries.
-          exclude: ["conformance/host-local/cost.test.ts", "conformance/bridge/vlan.test.ts"],
+          exclude: ["conformance/plugins/host-local/cost.test.ts", "conformance/plugins/bridge/vlan.test.ts"],
           globalSetup: ["conformance/lab/leftovers.ts", "conformance/lab/sanitized.ts"],
           ...asRoot,
         },

@@ -1,4 +1,4 @@
-import { outOfMemory, printFailure } from "../lib/cni/failure.ts"
+import { outOfMemory, printFailure } from "../lib/cni/error-document.ts"
 import { runPlugin } from "../lib/cni/run.ts"
 import { exit, programName, writeStderr } from "../lib/sys/process.ts"
 import { plugins } from "./registry.ts"

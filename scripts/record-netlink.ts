@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { type GuestResult, runInGuest, section } from "../conformance/vm/guest.ts"
+import { type GuestResult, runInGuest, section } from "../conformance/systems/vm/guest.ts"
 
 /**
- * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/vm, as the fixtures that the tests of
- * lib/netlink compare with: `node --import tsx scripts/record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/vm/prepare;
+ * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/systems/vm, as the fixtures that the tests of
+ * lib/netlink compare with: `node --import tsx scripts/record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/systems/vm/prepare;
  * needs strace and the tool. Of iptables there is a fixture per version, recorded in a namespace of this machine: the first in PATH counts.
  */
 const fixtures = {

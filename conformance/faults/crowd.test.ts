@@ -1,8 +1,8 @@
 import { expect, test } from "vitest"
-import { leases, Network, ports } from "../bridge/network.ts"
 import type { Outcome } from "../lab/call.ts"
 import type { Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
+import { leases, Network, ports } from "../plugins/bridge/network.ts"
 import { readLeases } from "./leases.ts"
 import { bridged } from "./subjects.ts"
 

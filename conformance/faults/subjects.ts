@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import type { Node } from "../lab/node.ts"
-import { OUTSIDE, ofLan, plugIn } from "../macvlan/network.ts"
+import { OUTSIDE, ofLan, plugIn } from "../plugins/macvlan/network.ts"
 
 export interface PluginConfig {
   readonly type: string

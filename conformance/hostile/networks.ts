@@ -1,8 +1,8 @@
 import { join } from "node:path"
-import { hostLocalAt } from "../bridge/network.ts"
 import type { NetworkList } from "../lab/cnitool.ts"
 import { binDirectory } from "../lab/executables.ts"
 import type { Node } from "../lab/node.ts"
+import { hostLocalAt } from "../plugins/bridge/network.ts"
 
 /** A network list, and where the runtime looks for its plugins. */
 export interface HostileNetwork {

@@ -5,7 +5,7 @@ import type { Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { ruleset } from "../lab/ruleset.ts"
 import { output } from "../lab/run.ts"
-import { type Mapping, resultOf, tcp, udp } from "../portmap/network.ts"
+import { type Mapping, resultOf, tcp, udp } from "../plugins/portmap/network.ts"
 import { format, legacyOn, type Placed, program, read, saved, savedRules, write } from "./rules.ts"
 
 const QUIET = { exitCode: 0, stderr: "" }

@@ -1,5 +1,5 @@
+import { toCniError } from "./error-document.ts"
 import { CniError } from "./errors.ts"
-import { toCniError } from "./failure.ts"
 
 /** How many failures are told in full. */
 const TOLD = 10

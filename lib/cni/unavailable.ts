@@ -1,5 +1,5 @@
+import { toCniError } from "./error-document.ts"
 import { CniError, code } from "./errors.ts"
-import { toCniError } from "./failure.ts"
 
 /** STATUS's way to say why ADD cannot be served: whatever `attempt` throws becomes code 50. */
 export function orUnavailable<Value>(attempt: () => Value): Value {

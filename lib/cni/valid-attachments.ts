@@ -1,4 +1,4 @@
-import type { Owner } from "../net/names.ts"
+import type { Owner } from "../attachment/names.ts"
 import { invalidConfig } from "./errors.ts"
 import { type Fields, readFields } from "./fields.ts"
 import { isObject, type Json, oddNumber } from "./json.ts"

@@ -1,7 +1,7 @@
 import { type Descriptor, openFile, openOrCreate, readText } from "./file.ts"
 import { fileStatus } from "./file-status.ts"
 import { host } from "./host.ts"
-import { lockHolder } from "./locks.ts"
+import { lockHolder } from "./lock-holder.ts"
 import { O_NONBLOCK, O_RDONLY } from "./open-flags.ts"
 import { patience } from "./patience.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"

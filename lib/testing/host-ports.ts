@@ -1,9 +1,9 @@
+import { layoutOf } from "../../plugins/portmap/hostport/layout.ts"
+import type { PodPorts } from "../../plugins/portmap/hostport/pod-rules.ts"
+import { listPodRules } from "../../plugins/portmap/hostport/rule-list.ts"
+import type { PortMapping } from "../../plugins/portmap/port-mapping.ts"
 import { formatAddress, parseAddress } from "../ip/address.ts"
 import { parsePrefix } from "../ip/prefix.ts"
-import { layoutOf } from "../net/hostport/layout.ts"
-import type { PodPorts } from "../net/hostport/pod-rules.ts"
-import { listPodRules } from "../net/hostport/rule-list.ts"
-import type { PortMapping } from "../net/port-mapping.ts"
 import type { FakeNode } from "./fake-node.ts"
 
 /** Returns what a pod asks for; its address is given with the length of its network. */

@@ -1,16 +1,16 @@
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
-import { limitIngress, policeEgress, readTicks, redirectEgress } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { type Limit, policed, tokenBucketOf } from "../../lib/net/token-bucket.ts"
 import { Undo } from "../../lib/net/undo.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import { type EgressMode, readBandwidthConfig } from "./config.ts"
 import { findHostVeth } from "./host-veth.ts"
+import { limitIngress, policeEgress, readTicks, redirectEgress } from "./shaping.ts"
+import { type Limit, policed, tokenBucketOf } from "./token-bucket.ts"
 
 /** Limits what the pod receives and sends, or leaves it as it was. Done again, it sets the limits anew. */
 export function add(call: Call): Result {

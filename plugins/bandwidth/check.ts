@@ -1,17 +1,17 @@
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { changed, invalidConfig } from "../../lib/cni/errors.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { readIfb } from "../../lib/net/ifb.ts"
-import { readTicks } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "../../lib/net/token-bucket.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import type { Police, Redirect } from "../../lib/netlink/tc/action.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
 import { readQdisc, type TokenBucket } from "../../lib/netlink/tc/qdisc.ts"
 import { type EgressMode, readBandwidthConfig } from "./config.ts"
 import { findHostVeth } from "./host-veth.ts"
+import { readIfb } from "./ifb.ts"
+import { readTicks } from "./shaping.ts"
+import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
 /** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws naming the first difference. */
 export function check(call: Call): void {

@@ -1,6 +1,6 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
-import type { Limit } from "../../lib/net/token-bucket.ts"
+import type { Limit } from "./token-bucket.ts"
 
 /** What is asked of the plugin for one pod; undefined: that direction is not limited. */
 export interface BandwidthConfig {

@@ -1,10 +1,10 @@
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { requirePrevResult } from "../../lib/cni/config.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { removeIfbs } from "../../lib/net/ifb.ts"
-import { removeLimits } from "../../lib/net/shaping.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { findHostVeth } from "./host-veth.ts"
+import { removeIfbs } from "./ifb.ts"
+import { removeLimits } from "./shaping.ts"
 
 /**
  * Removes the attachment's ifb, whoever made it. What hangs on the host veth goes with the veth. The configuration is not looked at:

@@ -1,9 +1,9 @@
 import { Failures } from "../../lib/cni/failures.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { readSurvivors } from "../../lib/cni/valid-attachments.ts"
-import { listStaleIfbs } from "../../lib/net/ifb.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { removeLink } from "../../lib/netlink/route/link.ts"
+import { listStaleIfbs } from "./ifb.ts"
 
 /** Removes this network's ifbs that belong to no attachment the runtime knows. Those of the Go plugin do not say whose they are, and stay. */
 export function gc(call: Call): void {

@@ -1,35 +1,29 @@
-import { hasIPv6, takeAddresses } from "../../lib/cni/addresses.ts"
+import { hasIPv6, takeAddresses } from "../../lib/attachment/addresses.ts"
+import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
+import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
+import { ownerAlias } from "../../lib/attachment/names.ts"
+import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
+import { openPodAlone } from "../../lib/attachment/pod-stack.ts"
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { assertRoomForIPv6 } from "../../lib/cni/interface-keys.ts"
-import { openPodAlone } from "../../lib/cni/netns.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
 import { assertExpressible } from "../../lib/cni/result-print.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
-import {
-  adaptBridge,
-  type BridgeWish,
-  ensureBridge,
-  planGatewayAddresses,
-  putGatewayAddresses,
-} from "../../lib/net/bridge.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
-import { ensureMasquerade } from "../../lib/net/masquerade.ts"
-import { ownerAlias } from "../../lib/net/names.ts"
-import { configurePodInterface } from "../../lib/net/pod-interface.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
-import { ensureGatewayInterface } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { type Attachment, attach, settleMtu } from "./attach.ts"
+import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGatewayAddresses } from "./bridge-link.ts"
 import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
 import { refuseWideRequests } from "./requested-width.ts"
+import { ensureGatewayInterface } from "./vlan.ts"
 
 /** Connects one pod to the bridge, or leaves the node as it was. */
 export function add(call: Call): Result {

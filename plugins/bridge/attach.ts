@@ -1,15 +1,15 @@
+import type { Owner } from "../../lib/attachment/names.ts"
+import { createPodVeth } from "../../lib/attachment/veth.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
-import { portMac } from "../../lib/net/bridge.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
-import { ensureMacGuard, removeMacGuard } from "../../lib/net/mac-guard.ts"
-import type { Owner } from "../../lib/net/names.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
-import { createPodVeth } from "../../lib/net/veth.ts"
-import { setPortVlans } from "../../lib/net/vlan.ts"
 import { changeLink, type Link, removeLink } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
+import { portMac } from "./bridge-link.ts"
 import type { BridgeConfig } from "./config.ts"
+import { ensureMacGuard, removeMacGuard } from "./mac-guard.ts"
+import { setPortVlans } from "./vlan.ts"
 
 /** A pod's link to the bridge: the host's end, and the pod's end by its index in the pod and its MAC. */
 export interface Attachment {

@@ -5,25 +5,25 @@ import {
   checkPodNetwork,
   compareMac,
   ownIps,
-} from "../../lib/cni/check-pod.ts"
+} from "../../lib/attachment/check.ts"
+import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
+import type { Owner } from "../../lib/attachment/names.ts"
+import { openPod } from "../../lib/attachment/pod-stack.ts"
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { requirePrevResult } from "../../lib/cni/config.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed } from "../../lib/cni/errors.ts"
-import { openPod } from "../../lib/cni/netns.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
-import { readBridge } from "../../lib/net/bridge.ts"
-import { macGuardProblem } from "../../lib/net/mac-guard.ts"
-import { masqueradeProblem } from "../../lib/net/masquerade.ts"
-import type { Owner } from "../../lib/net/names.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { readPortVlans } from "../../lib/netlink/route/port-vlan.ts"
+import { readBridge } from "./bridge-link.ts"
 import { type BridgeConfig, readBridgeConfig } from "./config.ts"
 import { planGateways } from "./layer3.ts"
+import { macGuardProblem } from "./mac-guard.ts"
 
 /** Returns if everything ADD made for this attachment is as ADD left it; throws naming the first difference. */
 export function check(call: Call): void {

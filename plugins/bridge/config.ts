@@ -1,7 +1,14 @@
+import {
+  macOfArgs,
+  readIpamType,
+  readMac,
+  readMasquerade,
+  readMtu,
+  readOwnDns,
+} from "../../lib/attachment/interface-keys.ts"
 import { ifnameProblem } from "../../lib/cni/environment.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
-import { macOfArgs, readIpamType, readMac, readMasquerade, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"

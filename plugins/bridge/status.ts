@@ -1,9 +1,9 @@
 import { findDelegate } from "../../lib/cni/delegate.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { orUnavailable } from "../../lib/cni/unavailable.ts"
-import { readBridge } from "../../lib/net/bridge.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
+import { readBridge } from "./bridge-link.ts"
 import { readBridgeConfig } from "./config.ts"
 
 /** Returns if ADD can be served; throws code 50 with the reason if it cannot, or what IPAM says. */

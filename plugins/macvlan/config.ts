@@ -1,6 +1,6 @@
+import { macOfArgs, readIpamType, readMac, readMtu } from "../../lib/attachment/interface-keys.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
-import { macOfArgs, readIpamType, readMac, readMtu } from "../../lib/cni/interface-keys.ts"
 import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
 import { readDns } from "../../lib/cni/result-read.ts"

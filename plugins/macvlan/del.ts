@@ -1,10 +1,10 @@
+import { readIpamType } from "../../lib/attachment/interface-keys.ts"
+import { openPodIfPresent } from "../../lib/attachment/pod-stack.ts"
+import { isOfAttachment } from "../../lib/attachment/same-pod.ts"
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { readIpamType } from "../../lib/cni/interface-keys.ts"
-import { openPodIfPresent } from "../../lib/cni/netns.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { isOfAttachment } from "../../lib/cni/same-pod.ts"
-import { removePodMacvlan } from "../../lib/net/macvlan.ts"
+import { removePodMacvlan } from "./pod-macvlan.ts"
 
 /**
  * Removes the attachment, whoever made it and whatever is left of it, then has IPAM release its addresses. With the pod's namespace the

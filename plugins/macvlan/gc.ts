@@ -1,5 +1,5 @@
+import { readIpamType } from "../../lib/attachment/interface-keys.ts"
 import { findDelegate } from "../../lib/cni/delegate.ts"
-import { readIpamType } from "../../lib/cni/interface-keys.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 
 /** Has IPAM free the leases of attachments that are no longer valid. A macvlan lives and dies with its pod's namespace. */

@@ -1,10 +1,10 @@
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import { requirePrevResult } from "../../lib/cni/config.ts"
 import { changed } from "../../lib/cni/errors.ts"
-import { ownerOf } from "../../lib/cni/owner.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
-import { findDifference } from "../../lib/net/hostport/verify.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readPortmapConfig } from "./config.ts"
+import { findDifference } from "./hostport/verify.ts"
 import { planPods } from "./pods.ts"
 
 const ADVICE =

@@ -3,7 +3,7 @@ import { type CniError, invalidConfig, unsupportedField } from "../../lib/cni/er
 import type { Fields } from "../../lib/cni/fields.ts"
 import { type Address, type Family, parseAddress } from "../../lib/ip/address.ts"
 import { hostPrefix, networkOf, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
-import type { Match } from "../../lib/net/packet-match.ts"
+import type { Match } from "./packet-match.ts"
 
 const KNOWN =
   "known are ip|ip6 saddr|daddr [!=] ADDRESS[/LENGTH], iifname [!=] NAME and meta mark [& MASK] [!=] NUMBER, one after the other"

@@ -4,9 +4,9 @@ import { CniError } from "../../lib/cni/errors.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix } from "../../lib/ip/prefix.ts"
-import type { Match } from "../../lib/net/packet-match.ts"
-import { formatHostPort } from "../../lib/net/port-mapping.ts"
 import { readPortmapConfig } from "./config.ts"
+import type { Match } from "./packet-match.ts"
+import { formatHostPort } from "./port-mapping.ts"
 
 function read(config: object) {
   const text = JSON.stringify({ cniVersion: "1.1.0", name: "podnet", type: "portmap", ...config })

@@ -3,9 +3,9 @@ import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { type Address, type Family, families } from "../../lib/ip/address.ts"
-import type { Match } from "../../lib/net/packet-match.ts"
-import { type PortMapping, type Protocol, protocols } from "../../lib/net/port-mapping.ts"
 import { readConditions } from "./conditions.ts"
+import type { Match } from "./packet-match.ts"
+import { type PortMapping, type Protocol, protocols } from "./port-mapping.ts"
 
 /** What is asked of `portmap`: by the network's administrator, and by the runtime for one pod. */
 export interface PortmapConfig {

@@ -1,11 +1,11 @@
-import { ownerOf } from "../../lib/cni/owner.ts"
+import { ownerOf } from "../../lib/cni/attachment.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Address, sameAddress } from "../../lib/ip/address.ts"
-import { removeHostports } from "../../lib/net/hostport/hostports.ts"
-import type { PodRule } from "../../lib/net/hostport/rule-list.ts"
-import { closeRouteLocalnet } from "../../lib/net/route-localnet.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetFlowsOf } from "./flows.ts"
+import { removeHostports } from "./hostport/hostports.ts"
+import type { PodRule } from "./hostport/rule-list.ts"
+import { closeRouteLocalnet } from "./route-localnet.ts"
 
 /**
  * Removes the attachment's rules, whoever made them and whatever is left of them. Needs neither the namespace nor a previous result, nor

@@ -1,8 +1,8 @@
 import { families } from "../../lib/ip/address.ts"
-import type { PodRule } from "../../lib/net/hostport/rule-list.ts"
-import { protocols } from "../../lib/net/port-mapping.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
-import { forgetUdpFlows, type UdpPort } from "../../lib/net/stale-flows.ts"
+import type { PodRule } from "./hostport/rule-list.ts"
+import { protocols } from "./port-mapping.ts"
+import { forgetUdpFlows, type UdpPort } from "./stale-flows.ts"
 
 /** Ends the UDP flows that these rules, now gone, led to their pods. */
 export function forgetFlowsOf(host: NetworkStack, rules: readonly PodRule[]): void {

@@ -1,8 +1,8 @@
 import type { Call } from "../../lib/cni/plugin.ts"
 import { readSurvivors } from "../../lib/cni/valid-attachments.ts"
-import { collectHostports } from "../../lib/net/hostport/hostports.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { forgetFlowsOf } from "./flows.ts"
+import { collectHostports } from "./hostport/hostports.ts"
 
 /** Removes this network's rules that belong to no attachment the runtime knows. Those of the Go plugin do not say whose they are. */
 export function gc(call: Call): void {

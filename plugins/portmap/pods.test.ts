@@ -4,10 +4,10 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { emptyResult, type Interface, type Result } from "../../lib/cni/result.ts"
 import { formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
-import type { PortMapping } from "../../lib/net/port-mapping.ts"
 import { silentLog } from "../../lib/testing/silent-log.ts"
 import type { PortmapConfig } from "./config.ts"
 import { planPods } from "./pods.ts"
+import type { PortMapping } from "./port-mapping.ts"
 
 const call = { environment: { ifname: "eth0" }, log: silentLog } as Call
 const HOST: Interface = { name: "eth0", mac: "", sandbox: "" }

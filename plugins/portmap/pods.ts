@@ -3,9 +3,9 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { type Family, families, formatAddress } from "../../lib/ip/address.ts"
 import type { Prefix } from "../../lib/ip/prefix.ts"
-import type { PodPorts } from "../../lib/net/hostport/pod-rules.ts"
-import { mappingsOf } from "../../lib/net/port-mapping.ts"
 import type { PortmapConfig } from "./config.ts"
+import type { PodPorts } from "./hostport/pod-rules.ts"
+import { mappingsOf } from "./port-mapping.ts"
 
 /**
  * What is to be mapped, for each family that the pod has an address of: who publishes a port for both gets it for the one that there is.

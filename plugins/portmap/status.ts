@@ -1,10 +1,10 @@
 import type { Call } from "../../lib/cni/plugin.ts"
 import { orUnavailable } from "../../lib/cni/unavailable.ts"
 import { families } from "../../lib/ip/address.ts"
-import { layoutOf, refuseForeign } from "../../lib/net/hostport/layout.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { readPortmapConfig } from "./config.ts"
+import { layoutOf, refuseForeign } from "./hostport/layout.ts"
 
 /** Returns if ADD can be served; throws code 50 with the reason if it cannot. */
 export function status(call: Call): void {

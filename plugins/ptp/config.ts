@@ -1,5 +1,5 @@
+import { readIpamType, readMasquerade, readMtu, readOwnDns } from "../../lib/attachment/interface-keys.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
-import { readIpamType, readMasquerade, readMtu, readOwnDns } from "../../lib/cni/interface-keys.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
 

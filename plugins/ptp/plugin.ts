@@ -1,4 +1,4 @@
-import { collectAttachments, removeAttachment } from "../../lib/cni/host-veth.ts"
+import { collectAttachments, removeAttachment } from "../../lib/attachment/lifecycle.ts"
 import type { Plugin } from "../../lib/cni/plugin.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { add } from "./add.ts"

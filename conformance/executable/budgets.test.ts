@@ -1,0 +1,70 @@
+import { afterAll, describe, test } from "vitest"
+import { type Budget, expectBudget } from "../lab/budget.ts"
+import type { Result } from "../lab/call.ts"
+import { Node } from "../lab/node.ts"
+import type { Trace } from "../lab/strace.ts"
+import { DUAL, hostLocal, Network, V4 } from "../plugins/bridge/network.ts"
+
+/** `bridge` with `host-local`, as the demo's cluster uses them. The first ADD with IPv6 looks for uplinks that take router advertisements. */
+const BUDGETS: Readonly<Record<string, Readonly<Record<Step, Budget>>>> = {
+  IPv4: {
+    "first ADD": { requests: 18, systemCalls: 164 },
+    ADD: { requests: 12, systemCalls: 127 },
+    CHECK: { requests: 6, systemCalls: 55 },
+    DEL: { requests: 8, systemCalls: 57 },
+    "DEL again": { requests: 8, systemCalls: 58 },
+  },
+  "dual stack": {
+    "first ADD": { requests: 24, systemCalls: 214 },
+    ADD: { requests: 15, systemCalls: 160 },
+    CHECK: { requests: 7, systemCalls: 62 },
+    DEL: { requests: 8, systemCalls: 61 },
+    "DEL again": { requests: 8, systemCalls: 58 },
+  },
+  "dual stack, ipMasq": {
+    "first ADD": { requests: 27, systemCalls: 232 },
+    ADD: { requests: 18, systemCalls: 175 },
+    CHECK: { requests: 9, systemCalls: 74 },
+    DEL: { requests: 9, systemCalls: 64 },
+    "DEL again": { requests: 8, systemCalls: 59 },
+  },
+  "IPv4, ipMasq, macspoofchk": {
+    "first ADD": { requests: 24, systemCalls: 189 },
+    ADD: { requests: 18, systemCalls: 150 },
+    CHECK: { requests: 11, systemCalls: 77 },
+    DEL: { requests: 11, systemCalls: 68 },
+    "DEL again": { requests: 8, systemCalls: 59 },
+  },
+}
+
+type Step = "first ADD" | "ADD" | "CHECK" | "DEL" | "DEL again"
+
+describe.each([
+  ["IPv4", [V4], {}],
+  ["dual stack", DUAL, {}],
+  ["dual stack, ipMasq", DUAL, { ipMasq: true }],
+  ["IPv4, ipMasq, macspoofchk", [V4], { ipMasq: true, macspoofchk: true }],
+])("%s", (name, subnets, config) => {
+  const node = new Node()
+  afterAll(() => node[Symbol.dispose]())
+  const network = new Network(node, {
+    isDefaultGateway: true,
+    mtu: 1450,
+    ipam: hostLocal(node, subnets),
+    ...config,
+  })
+  const [first, second] = [node.pod(), node.pod()]
+  let prevResult: Result | undefined
+
+  function trace(step: Step): Trace {
+    const netns = step === "first ADD" ? first : second
+    const config = { ...network.config, ...(prevResult && { prevResult }) }
+    const traced = node.trace("bridge", { command: step.replace(/^first | again$/g, ""), netns, config })
+    if (step === "ADD") prevResult = traced.outcome.result
+    return traced
+  }
+
+  test.each(["first ADD", "ADD", "CHECK", "DEL", "DEL again"] as const)("%s keeps to its budget", (step) => {
+    expectBudget(trace(step), BUDGETS[name]?.[step] ?? { requests: 0, systemCalls: 0 })
+  })
+})

@@ -1,0 +1,26 @@
+import type { Node, Pod } from "../lab/node.ts"
+import { LimitedPod } from "../plugins/bandwidth/limited.ts"
+import { type Config, DUAL, hostLocal } from "../plugins/bridge/network.ts"
+import { ofLan, plugIn } from "../plugins/macvlan/network.ts"
+import { resultOf, tcp } from "../plugins/portmap/network.ts"
+
+/** What each plugin is asked to do for the node's pod. */
+export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>> = {
+  bandwidth: (node, pod) => {
+    const { prevResult } = new LimitedPod(node, { pod })
+    return { egressMode: "ifb", ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5, prevResult }
+  },
+  bridge: (node) => ({ isDefaultGateway: true, ipMasq: true, macspoofchk: true, ipam: hostLocal(node, DUAL) }),
+  "host-local": (node) => ({ ipam: hostLocal(node) }),
+  loopback: () => ({}),
+  macvlan: (node) => {
+    plugIn(node)
+    return { master: "uplink", ipam: ofLan(node) }
+  },
+  portmap: (_, pod) => ({
+    runtimeConfig: { portMappings: [tcp(8080)] },
+    prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24"]) },
+  }),
+  ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
+  static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
+}

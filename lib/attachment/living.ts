@@ -1,0 +1,23 @@
+import type { NetworkStack } from "../net/stack.ts"
+import { type Link, listLinks } from "../netlink/route/link.ts"
+import { gatewayPortName, type Owner, ownerInAlias } from "./names.ts"
+
+/**
+ * The owners of the host's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose it is,
+ * as those of the Go plugins and of others: it may be anybody's.
+ */
+export function readLivingOwners({ kernel }: NetworkStack): readonly Owner[] | undefined {
+  const { links, partial } = listLinks(kernel)
+  const owners = podVeths(links).map(({ alias }) => ownerInAlias(alias))
+  const known = owners.filter((owner) => owner !== undefined)
+  return partial || known.length < owners.length ? undefined : known
+}
+
+/** Without the pairs by which the host itself is in a bridge's VLAN. */
+function podVeths(links: readonly Link[]): Link[] {
+  const veths = links.filter(({ kind }) => kind === "veth")
+  const names = new Set(veths.map(({ name }) => name))
+  const gateways = veths.filter(({ name }) => names.has(gatewayPortName(name)))
+  const both = new Set(gateways.flatMap(({ name }) => [name, gatewayPortName(name)]))
+  return veths.filter(({ name }) => !both.has(name))
+}

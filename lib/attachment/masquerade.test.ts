@@ -1,0 +1,164 @@
+import { beforeEach, describe, expect, test } from "vitest"
+import { parsePrefix } from "../ip/prefix.ts"
+import { Undo } from "../net/undo.ts"
+import { transfer } from "../netlink/netfilter/phrase.ts"
+import { appendRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
+import { ensureChain, ensureTable, MSG, readChain } from "../netlink/netfilter/ruleset.ts"
+import { transact } from "../netlink/netfilter/transaction.ts"
+import { sha512Hex } from "../sys/digest.ts"
+import { FakeNode } from "../testing/fake-node.ts"
+import { collectMasquerade, ensureMasquerade, masqueradeProblem, removeMasquerade } from "./masquerade.ts"
+import { hostVethName, type Owner, ownerAlias } from "./names.ts"
+
+const table = { family: "inet", name: "cni_plugins_masquerade" } as const
+const [checks, postrouting] = ["masq_checks", "postrouting"].map((name) => ({ table, name })) as [Named, Named]
+type Named = { table: typeof table; name: string }
+
+const [ADDRESS, OTHER] = ["10.1.0.2/24", "10.1.0.3/24"]
+const pod: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const neighbour: Owner = { ...pod, containerId: "c2" }
+
+let node: FakeNode
+beforeEach(() => {
+  node = new FakeNode()
+})
+
+const prefixes = (texts: readonly string[]) => texts.map((text) => parsePrefix(text)).filter((one) => one !== undefined)
+
+function ensure(owner: Owner, addresses = [ADDRESS], { undo = new Undo(), on = node } = {}): void {
+  ensureMasquerade(on, { owner, addresses: prefixes(addresses), undo })
+}
+
+/** Lists whose rules there are: an attachment once for each. */
+function masqueraded(): (string | undefined)[] {
+  return listRules(node.again().netfilter, checks).map(({ comment }) => comment?.replace(/^.*, net: /, ""))
+}
+
+function addVeth(owner: Owner): void {
+  node.links.add({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner) })
+}
+
+const problem = (owner: Owner, addresses = [ADDRESS]) => masqueradeProblem(node, owner, prefixes(addresses))
+
+test("each address of a pod is masqueraded, but for one that nothing is outside of", () => {
+  ensure(pod, [ADDRESS, "fd00::2/64", "10.9.0.2/0"])
+  expect(masqueraded()).toHaveLength(2)
+  expect(problem(pod, [ADDRESS, "fd00::2/64", "10.9.0.2/0"])).toBeUndefined()
+  expect(problem(pod, [OTHER])).toContain("masquerades 10.1.0.3/24")
+  expect(problem(neighbour)).toContain("no rule")
+})
+
+describe("DEL", () => {
+  test("removes the rules that a killed ADD left, too", () => {
+    ensure(pod, ["10.1.0.9/24"])
+    ensure(pod)
+    removeMasquerade(node, pod)
+    expect(masqueraded()).toEqual([])
+  })
+
+  test.each<[string, Owner]>([
+    ["another network of the same container", { ...pod, network: "other" }],
+    ["another interface of the same container", { ...pod, ifname: "eth1" }],
+    ["an interface whose name begins alike", { ...pod, ifname: "eth00" }],
+    ["another container that has got the address meanwhile", neighbour],
+  ])("leaves %s", (_, other) => {
+    ensure(pod)
+    ensure(other)
+    removeMasquerade(node, pod)
+    expect(masqueraded()).toEqual([`${other.network}, if: ${other.ifname}, id: ${other.containerId}`])
+    expect(problem(other)).toBeUndefined()
+  })
+
+  test("of a node without rules changes nothing", () => {
+    removeMasquerade(node, pod)
+    expect(readChain(node.netfilter, checks)).toBeUndefined()
+  })
+
+  test("removes what the Go plugin's iptables backend left, which passes CHECK before", () => {
+    const nat = { family: "ip", name: "nat" } as const
+    const from = { table: nat, name: "POSTROUTING" }
+    const [own, others] = [pod, neighbour].map(({ network, containerId }) => ({
+      table: nat,
+      name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}`,
+    })) as [typeof from, typeof from]
+    transact(node.netfilter, () => [
+      ensureTable(nat),
+      ...[from, own, others].map(ensureChain),
+      ...[own, others].map(({ name }) => appendRule(from, { expressions: [transfer("jump", name)] })),
+    ])
+    expect(problem(pod)).toBeUndefined()
+    removeMasquerade(node, pod)
+    expect(problem(pod)).toContain("no rule")
+    expect(listRules(node.netfilter, from)).toHaveLength(1)
+    expect([own, others].map((chain) => readChain(node.netfilter, chain)?.name)).toEqual([undefined, others.name])
+  })
+})
+
+test("an ADD that fails takes back its own rules, and nobody else's", () => {
+  ensure(neighbour, [OTHER])
+  {
+    using undo = new Undo()
+    ensure(pod, [ADDRESS], { undo })
+    expect(masqueraded()).toHaveLength(2)
+  }
+  expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
+})
+
+describe("the rules that pods share", () => {
+  test("are written once, and again if somebody emptied their chain, which CHECK notices", () => {
+    ensure(pod)
+    const [first] = listRules(node.netfilter, postrouting)
+    ensure(neighbour, [OTHER])
+    expect(listRules(node.netfilter, postrouting)[0]?.handle).toBe(first?.handle)
+    transact(node.netfilter, () => [flushChain(postrouting)])
+    expect(problem(pod)).toContain("are not those that lead to masq_checks")
+    ensure(pod)
+    expect(problem(neighbour, [OTHER])).toBeUndefined()
+    expect(listRules(node.netfilter, postrouting)).toHaveLength(3)
+  })
+
+  test.each([
+    ["the one at the hook", postrouting, "filter"],
+    ["the one that it leads to", checks, "nat"],
+  ] as const)("if %s is another program's, ADD says so and adds nothing", (_, chain, type) => {
+    const base = { type, hook: "postrouting", priority: 5, policy: "accept" } as const
+    transact(node.netfilter, () => [ensureTable(table), ensureChain({ ...chain, base })])
+    expect(() => ensure(pod)).toThrow(`chain ${chain.name} of table inet cni_plugins_masquerade is somebody else's`)
+    expect(masqueraded()).toEqual([])
+    expect(readChain(node.netfilter, chain)?.base).toEqual(base)
+  })
+})
+
+describe("GC", () => {
+  const elsewhere: Owner = { ...pod, network: "podnet2" }
+
+  test("removes the network's rules of attachments that are not valid, and names them", () => {
+    for (const owner of [pod, neighbour, elsewhere]) ensure(owner)
+    expect(collectMasquerade(node, "podnet", [neighbour])).toEqual([expect.stringContaining("id: c1")])
+    expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2", "podnet2, if: eth0, id: c1"])
+  })
+
+  test("that is told nothing spares those that have a veth, and all while one does not say whose it is", () => {
+    for (const owner of [pod, neighbour]) ensure(owner)
+    addVeth(neighbour)
+    node.links.add({ name: "veth12345678", kind: "veth" })
+    expect(collectMasquerade(node, "podnet", undefined)).toEqual([])
+    node.links.remove("veth12345678")
+    expect(collectMasquerade(node, "podnet", undefined)).toEqual([expect.stringContaining("id: c1")])
+    expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
+  })
+
+  test.each([
+    ["it reads the generation", 0xa00 + MSG.GETGEN],
+    ["it lists the rules", 0xa00 + MSG.GETRULE],
+    ["it removes what is stale", 0x10],
+  ])("spares a pod that is added just before %s", (_, type) => {
+    ensure(pod)
+    node.meanwhile(type, () => {
+      addVeth(neighbour)
+      ensure(neighbour, [OTHER], { on: node.again() })
+    })
+    expect(collectMasquerade(node, "podnet", undefined)).toEqual([expect.stringContaining("id: c1")])
+    expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
+  })
+})

@@ -1,0 +1,172 @@
+import { formatPrefix, hostPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
+import { explainBase } from "../net/base-chain.ts"
+import { type Removal, removeWithChains, together } from "../net/foreign-jumps.ts"
+import type { NetworkStack } from "../net/stack.ts"
+import type { Undo } from "../net/undo.ts"
+import type { Conversation, Request } from "../netlink/conversation.ts"
+import { type Expression, sameExpressions } from "../netlink/netfilter/expression.ts"
+import { destination, masquerade, ofFamily, source, transfer, verdict } from "../netlink/netfilter/phrase.ts"
+import { appendRule, deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
+import {
+  type Chain,
+  ensureChain,
+  ensureTable,
+  formatChain,
+  formatTable,
+  type Table,
+} from "../netlink/netfilter/ruleset.ts"
+import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
+import { readLivingOwners } from "./living.ts"
+import type { Owner } from "./names.ts"
+import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
+
+/*
+ * What pods send beyond their network leaves with the node's address. Table, chains, rules and comments are those of the Go plugins'
+ * nftables backend, so that either implementation finds, checks and removes what the other made.
+ */
+
+const table: Table = {
+  family: "inet",
+  name: "cni_plugins_masquerade",
+  comment: "Masquerading for plugins from github.com/containernetworking/plugins",
+}
+
+/** One rule per address of a pod. */
+const checks: Chain = {
+  table,
+  name: "masq_checks",
+  comment: "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet",
+}
+
+const postrouting: Chain = {
+  table,
+  name: "postrouting",
+  base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" },
+}
+
+/** Multicast is none of it. */
+function postroutingRules(): Expression[][] {
+  const multicast = ["224.0.0.0/4", "ff00::/8"]
+    .map((text) => parsePrefix(text))
+    .filter((prefix) => prefix !== undefined)
+  return [
+    ...multicast.map((prefix) => [...ofFamily(prefix.address.family), ...destination(prefix), verdict("return")]),
+    [transfer("goto", checks.name)],
+  ]
+}
+
+/** What a pod sends from its address to addresses outside its network. */
+function ruleFor(pod: Prefix): Expression[] {
+  const { address } = pod
+  return [
+    ...ofFamily(address.family),
+    ...source(hostPrefix(address)),
+    ...destination(networkOf(pod), { not: true }),
+    masquerade,
+  ]
+}
+
+/** Those that have an outside: nothing is beyond 0.0.0.0/0. */
+function masqueradable(addresses: readonly Prefix[]): Prefix[] {
+  return addresses.filter(({ length }) => length > 0)
+}
+
+/**
+ * Masquerades what a new attachment sends from its addresses beyond their networks. Rules that a killed ADD left are not looked for:
+ * that would mean to list those of all pods. createPodVeth() removes them, for it notices. Throws Conflict where the table's name is
+ * taken by something else, KernelError.
+ */
+export function ensureMasquerade(host: NetworkStack, { owner, addresses, undo }: Masquerade): void {
+  const { netfilter } = host
+  const comment = ruleComment(owner)
+  undo.add(() => removeMasquerade(host, owner))
+  explainBase(netfilter, [postrouting, checks], () =>
+    transact(netfilter, () => [
+      ...planLayout(netfilter),
+      ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),
+    ]),
+  )
+}
+
+export interface Masquerade {
+  readonly owner: Owner
+  /** The pod's, each with the length of its network. */
+  readonly addresses: readonly Prefix[]
+  readonly undo: Undo
+}
+
+/** Table and chains, unless the rules that hold them together are there. */
+function planLayout(netfilter: Conversation): Request[] {
+  if (isLaidOut(netfilter)) return []
+  const rules = postroutingRules().map((expressions) => appendRule(postrouting, { expressions }))
+  return [ensureTable(table), ensureChain(checks), ensureChain(postrouting), flushChain(postrouting), ...rules]
+}
+
+function isLaidOut(netfilter: Conversation): boolean {
+  const wanted = postroutingRules()
+  const found = listRules(netfilter, postrouting)
+  return (
+    found.length === wanted.length &&
+    wanted.every((expressions, index) => sameExpressions(found[index]?.expressions() ?? [], expressions))
+  )
+}
+
+function rulesOf(netfilter: Conversation, owner: Owner): FoundRule[] {
+  return listRules(netfilter, checks, ruleKey(owner))
+}
+
+/** The attachment has no rules any more, whoever made them; those of the Go plugin's iptables backend are among them. */
+export function removeMasquerade({ netfilter }: NetworkStack, owner: Owner): void {
+  removeWithChains(netfilter, () => planMasqueradeRemoval(netfilter, owner))
+}
+
+/** For removeWithChains(): what removeMasquerade() removes. */
+export function planMasqueradeRemoval(netfilter: Conversation, owner: Owner): Removal {
+  const rules = rulesOf(netfilter, owner).map(({ handle }) => deleteRule(checks, handle))
+  return together([
+    { changes: rules, chains: [] },
+    planIptablesRemoval(netfilter, "ip", owner),
+    planIptablesRemoval(netfilter, "ip6", owner),
+  ])
+}
+
+/**
+ * What keeps these addresses from being masqueraded for the attachment, or undefined if nothing does. What the Go plugin's iptables
+ * backend made in iptables-nft counts.
+ */
+export function masqueradeProblem(
+  { netfilter }: NetworkStack,
+  owner: Owner,
+  addresses: readonly Prefix[],
+): string | undefined {
+  return retried(() => {
+    const rules = rulesOf(netfilter, owner).map((rule) => rule.expressions())
+    const byIptables = (pod: Prefix) =>
+      isMasqueradedByIptables(netfilter, pod.address.family === 4 ? "ip" : "ip6", owner)
+    const missing = masqueradable(addresses).find((pod) => {
+      const wanted = ruleFor(pod)
+      return !rules.some((found) => sameExpressions(found, wanted)) && !byIptables(pod)
+    })
+    if (missing) return `no rule in chain ${checks.name} of ${formatTable(table)} masquerades ${formatPrefix(missing)}`
+    if (rules.length === 0 || isLaidOut(netfilter)) return undefined
+    return `the rules of ${formatChain(postrouting)} are not those that lead to ${checks.name}`
+  })
+}
+
+/**
+ * Removes the rules of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone, and
+ * returns their comments.
+ */
+export function collectMasquerade(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): string[] {
+  const { netfilter } = host
+  let stale: FoundRule[] = []
+  cleanUp(netfilter, () => {
+    const rules = listRules(netfilter, checks, networkRuleKey(network))
+    const living = valid ?? readLivingOwners(host) // after the rules, of which each is younger than its pod's veth
+    const kept = living && new Set(living.map(ruleKey))
+    stale = rules.filter(({ comment = "" }) => kept && !kept.has(keyIn(comment)))
+    return stale.map(({ handle }) => deleteRule(checks, handle))
+  })
+  return stale.map(({ comment = "" }) => comment)
+}

@@ -1,0 +1,63 @@
+import type { Address, Family } from "../ip/address.ts"
+import type { Prefix } from "../ip/prefix.ts"
+import { Conflict } from "../net/conflict.ts"
+import { waitForDetection } from "../net/events.ts"
+import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "../net/stack.ts"
+import { addAddress } from "../netlink/route/address.ts"
+import { changeLink } from "../netlink/route/link.ts"
+import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
+
+const NO_IPV6 = "boot the node without ipv6.disable=1, or give pods no IPv6 addresses"
+
+/** The pod's end of a link, and what it is to get. */
+export interface PodInterface {
+  readonly index: number
+  readonly name: string
+  readonly addresses: readonly { readonly prefix: Prefix; readonly gateway?: Address | undefined }[]
+  /** Routes of the link itself, in the place of those to the networks of its addresses, which the kernel would make. */
+  readonly linkRoutes?: readonly LinkRoute[]
+  /** A route without gateway goes by the first gateway of its family, or on-link if there is none. */
+  readonly routes: readonly LinkRoute[]
+  /** Ask the neighbours whether they have our IPv6 addresses, and wait for the answer. */
+  readonly detectDuplicates: boolean
+}
+
+/**
+ * Gives the interface its addresses, sets it up and adds its routes. The kernel announces the IPv4 addresses as the link comes up,
+ * so that neighbours forget who had them before.
+ */
+export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
+  const { index, name, addresses, linkRoutes, detectDuplicates } = wish
+  const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
+  pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
+  for (const { prefix } of addresses) {
+    const skipDetection = prefix.address.family === 6 && !detectDuplicates
+    addAddress(pod.kernel, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
+  }
+  changeLink(pod.kernel, index, name, { up: true })
+  if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
+  for (const route of linkRoutes ?? []) addRoute(pod.kernel, index, route)
+  addRoutes(pod, wish)
+}
+
+function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolean): void {
+  trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
+  if (detectDuplicates) trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
+  trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1")
+  if (!hasIPv6) return
+  for (const link of ["lo", name]) {
+    const disabled = `net/ipv6/conf/${link}/disable_ipv6`
+    const value = readSysctl(disabled)
+    if (value === undefined) throw new Conflict(`the kernel has no IPv6 for ${link} of the pod`, NO_IPV6)
+    if (value !== "0") writeSysctl(disabled, "0")
+  }
+  writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
+  trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
+}
+
+function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {
+  const gatewayOf = (family: Family) => addresses.find(({ gateway }) => gateway?.family === family)?.gateway
+  for (const route of routes) {
+    addRoute(pod.kernel, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
+  }
+}

@@ -1,0 +1,42 @@
+import { readPrevResult } from "../cni/config.ts"
+import { CniError } from "../cni/errors.ts"
+import type { Call } from "../cni/plugin.ts"
+import type { Interface } from "../cni/result.ts"
+import { formatMac } from "../ip/mac.ts"
+import type { Link } from "../netlink/route/link.ts"
+import { unlessMissing } from "../sys/file.ts"
+import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
+
+/**
+ * Says if what DEL found in the namespace under the interface's name, without a mark of ours, is the attachment's: the namespace may be another
+ * pod's by now. The result of ADD knows either end by its MAC address; where it does not, the path has to be one that keeps its meaning.
+ */
+export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean {
+  const { ifname, netns } = call.environment
+  const listed = readInterfaces(call)
+  const told = listed.find(({ name, sandbox, mac }) => name === ifname && sandbox !== "" && mac !== "")
+  if (!told) return keepsMeaning(netns)
+  if (told.mac.toLowerCase() === formatMac(inPod.mac)) return true
+  if (!onHost) return false
+  const other = listed.find(({ name, sandbox }) => name === onHost.name && sandbox === "")
+  return other?.mac.toLowerCase() === formatMac(onHost.mac)
+}
+
+/** Returns what the result of ADD lists; nothing if it cannot be read, for which DEL must not fail. */
+function readInterfaces({ config }: Call): readonly Interface[] {
+  try {
+    return readPrevResult(config)?.interfaces ?? []
+  } catch (error) {
+    if (error instanceof CniError) return []
+    throw error
+  }
+}
+
+/**
+ * Says if the path still leads to the namespace that it was of at ADD. It does where a namespace is mounted, as runtimes do, under a name of its own;
+ * what a symbolic link leads to may change, and `/proc/PID/ns/net` is one: PID may be another process by now.
+ */
+export function keepsMeaning(netns: string): boolean {
+  const status = unlessMissing(() => linkStatus(netns))
+  return status !== undefined && status.type !== S_IFLNK
+}

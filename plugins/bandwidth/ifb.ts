@@ -1,0 +1,145 @@
+import { readLivingOwners } from "../../lib/attachment/living.ts"
+import { isOwnedBy, isOwnedIn, type Owner, ownerAlias } from "../../lib/attachment/names.ts"
+import { formatMac } from "../../lib/ip/mac.ts"
+import { Conflict } from "../../lib/net/conflict.ts"
+import { refuseAdvertisements } from "../../lib/net/ipv6.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
+import type { Undo } from "../../lib/net/undo.ts"
+import type { Conversation } from "../../lib/netlink/conversation.ts"
+import { refusedWith } from "../../lib/netlink/kernel-error.ts"
+import { createIfb, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
+import { listFilters } from "../../lib/netlink/tc/filter.ts"
+import { readQdisc } from "../../lib/netlink/tc/qdisc.ts"
+import { sha512Hex } from "../../lib/sys/digest.ts"
+
+const PREFIX = "bwp"
+const DIGITS = 12
+
+/**
+ * What an attachment's ifb may be called: the Go plugin's name, which does not tell a container's interfaces apart, and one for those
+ * that come second.
+ */
+export function ifbNames({ network, containerId, ifname }: Owner): readonly [string, string] {
+  return [nameOf(`${network}${containerId}`), nameOf(`${network}\n${containerId}\n${ifname}`)]
+}
+
+function nameOf(text: string): string {
+  return PREFIX + sha512Hex(text).slice(0, DIGITS)
+}
+
+/**
+ * An ifb's MAC address says whose it is until its alias does, as the kernel takes no alias with the request that makes a link: a locally
+ * administered one of three bytes of the network and two of the attachment.
+ */
+export function ifbMac({ network, containerId, ifname }: Owner): Uint8Array {
+  return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
+}
+
+function networkMac(network: string): number[] {
+  return [0x02, ...bytesOf(network, 3)]
+}
+
+function bytesOf(text: string, count: number): number[] {
+  const digest = sha512Hex(text)
+  const bytes: number[] = []
+  for (let index = 0; index < count; index++) bytes.push(Number.parseInt(digest.slice(2 * index, 2 * index + 2), 16))
+  return bytes
+}
+
+/** Makes the attachment's ifb, up and without alias, for what `veth` receives. It takes the place of one that an earlier ADD left. */
+export function createOwnIfb(host: NetworkStack, owner: Owner, veth: Link, undo: Undo): Link {
+  undo.add(() => removeIfbs(host, owner))
+  const name = createOrReplace(host.kernel, owner, veth)
+  const link = readLink(host.kernel, name)
+  if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
+  refuseAdvertisements(name) // up as it is: it receives nothing itself
+  return link
+}
+
+function createOrReplace(kernel: Conversation, owner: Owner, veth: Link): string {
+  const [mac, { mtu }] = [ifbMac(owner), veth]
+  for (const name of ifbNames(owner)) {
+    if (created(kernel, { name, mac, mtu })) return name
+    const present = readLink(kernel, name)
+    if (present && present.kind !== "ifb") {
+      throw new Conflict(`interface ${name} is in the way: it is no ifb`, "rename or delete it")
+    }
+    if (present && !saysOwner(present, owner) && !isUsedBy(kernel, veth, present)) continue
+    removeLink(kernel, name)
+    createIfb(kernel, { name, mac, mtu })
+    return name
+  }
+  throw new Conflict(
+    `both names of the attachment's ifb are taken: ${ifbNames(owner).join(", ")}`,
+    "DEL the attachment",
+  )
+}
+
+function created(kernel: Conversation, ifb: Parameters<typeof createIfb>[1]): boolean {
+  try {
+    createIfb(kernel, ifb)
+    return true
+  } catch (error) {
+    if (refusedWith(error, "EEXIST")) return false
+    throw error
+  }
+}
+
+/** Whether the ifb says by alias or MAC address that it is the attachment's. The Go plugin's say nothing. */
+function saysOwner({ alias, mac }: Link, owner: Owner): boolean {
+  return alias === ownerAlias(owner) || (alias === "" && formatMac(mac) === formatMac(ifbMac(owner)))
+}
+
+/** An ifb that the Go plugin made is the attachment's if the attachment's packets take the way through it. */
+function isUsedBy(kernel: Conversation, veth: Link, { alias, index }: Link): boolean {
+  if (alias !== "" || !readQdisc(kernel, veth.index, "INGRESS")) return false
+  return listFilters(kernel, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
+}
+
+/** Removes the attachment's ifb, whoever made it; none is fine. */
+export function removeIfbs(host: NetworkStack, owner: Owner): void {
+  const links = ifbNames(owner).map((name) => readCandidate(host, name, owner))
+  const own = links.filter((link) => link && saysOwner(link, owner))
+  for (const link of own.length > 0 ? own : links) if (link) removeLink(host.kernel, link.index)
+}
+
+/** The attachment's ifb, whoever made it, or undefined. */
+export function readIfb(host: NetworkStack, owner: Owner): Link | undefined {
+  let silent: Link | undefined
+  for (const name of ifbNames(owner)) {
+    const link = readCandidate(host, name, owner)
+    if (link && saysOwner(link, owner)) return link
+    silent ??= link
+  }
+  return silent
+}
+
+/** An ifb that says that it is the attachment's, or says nothing: it is only if there is none that does, else another interface's. */
+function readCandidate({ kernel }: NetworkStack, name: string, owner: Owner): Link | undefined {
+  const link = readLink(kernel, name)
+  return link?.kind === "ifb" && isOwnedBy(link.alias, owner) ? link : undefined
+}
+
+/**
+ * The ifbs of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone.
+ */
+export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): Link[] {
+  const ifbs = listIfbs(host, network)
+  const living = valid ?? readLivingOwners(host) // after the ifbs, of which each is younger than its pod's veth
+  const marks = living && new Set(living.flatMap((owner) => [ownerAlias(owner), formatMac(ifbMac(owner))]))
+  return ifbs.filter(({ alias, mac }) => marks && !marks.has(alias || formatMac(mac)))
+}
+
+/**
+ * The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. The name does not tell the network, and a long
+ * owner's alias neither, so the MAC address has to.
+ */
+function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
+  const start = networkMac(network)
+  const isOurs = ({ kind, name, alias, mac }: Link) =>
+    kind === "ifb" &&
+    name.startsWith(PREFIX) &&
+    isOwnedIn(alias, network) &&
+    start.every((byte, index) => mac[index] === byte)
+  return listLinks(kernel).links.filter(isOurs)
+}

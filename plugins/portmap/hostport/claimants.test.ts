@@ -1,0 +1,105 @@
+import { beforeEach, describe, expect, test, vi } from "vitest"
+import { hostVethName, type Owner, ownerAlias } from "../../../lib/attachment/names.ts"
+import { Conflict } from "../../../lib/net/conflict.ts"
+import { FakeNode } from "../../../lib/testing/fake-node.ts"
+import type { FakeLink } from "../../../lib/testing/fake-stack.ts"
+import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
+import { findGoneClaimants } from "./claimants.ts"
+import { ensureHostports } from "./hostports.ts"
+import { layoutOf } from "./layout.ts"
+import { readLiveAddresses } from "./live-addresses.ts"
+import { listPodRules } from "./rule-list.ts"
+
+vi.mock("../live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+
+const holder: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const pod: Owner = { ...holder, containerId: "c2" }
+const wanted = podPorts("10.1.0.3/24", [tcp(80)])
+
+let node: FakeNode
+beforeEach(() => {
+  node = new FakeNode()
+  vi.mocked(readLiveAddresses).mockReset().mockReturnValue(new Set())
+  ensureHostports(node, holder, [podPorts("10.1.0.2/24", [tcp(80), tcp(81)])])
+})
+
+const rules = () => listPodRules(node.netfilter, layoutOf(4))
+const find = (owner = pod, ports = wanted) => findGoneClaimants(node, owner, ports, rules())
+const vethOf = (owner: Owner) => ({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner), master: 7 })
+const unmarked = { name: "veth1234abcd", kind: "veth", master: 7 }
+
+describe("a pod that has neither veth nor address any more", () => {
+  beforeEach(() => node.links.add(vethOf(pod)))
+
+  test("gives up its port, and all its rules, once", () => {
+    expect([...find(pod, podPorts("10.1.0.3/24", [tcp(80), tcp(81)]))].map(({ comment }) => comment)).toEqual(
+      rules().map(() => "c1"),
+    )
+  })
+
+  test("gives up only what its attachment had", () => {
+    const second = { ...holder, ifname: "net1" }
+    ensureHostports(node, second, [podPorts("10.1.0.9/24", [tcp(82)])])
+    expect([...find()].map(({ note }) => note)).not.toContain("podnet net1")
+  })
+
+  test("is not asked for where its port is not wanted", () => {
+    expect(find(pod, podPorts("10.1.0.3/24", [tcp(99), { ...tcp(80), protocol: "udp" }]))).toEqual(new Set())
+    expect(readLiveAddresses).not.toHaveBeenCalled()
+  })
+
+  test("is looked for in all namespaces but that of the pod that is added, which may have asked for its address", () => {
+    find(pod, podPorts("10.1.0.2/24", [tcp(80)], { netns: "/run/netns/new" }))
+    expect(vi.mocked(readLiveAddresses).mock.calls).toEqual([["/run/netns/new"]])
+  })
+})
+
+describe("a port stays taken by a pod", () => {
+  const links: Record<string, readonly Omit<FakeLink, "index">[]> = {
+    "that has its veth": [vethOf(pod), vethOf(holder)],
+    "whose ADD is not finished": [vethOf(pod), { ...vethOf(holder), alias: "" }],
+    "whose veth was renamed": [vethOf(pod), { ...vethOf(holder), name: "veth-of-mine" }],
+    "whose veth the Go plugin may have made": [vethOf(pod), unmarked],
+    "of a network whose pods hang on no veth": [],
+  }
+  test.each(Object.entries(links))("%s", (_, those) => {
+    node.links.add(...those)
+    expect(() => find()).toThrow("host port 80/tcp is taken by container c1 (network podnet, interface eth0)")
+  })
+
+  test("whose address is somewhere", () => {
+    node.links.add(vethOf(pod))
+    vi.mocked(readLiveAddresses).mockReturnValue(new Set(["10.1.0.2"]))
+    expect(() => find()).toThrow(Conflict)
+  })
+
+  test("while not all namespaces can be looked into", () => {
+    node.links.add(vethOf(pod))
+    vi.mocked(readLiveAddresses).mockReturnValue(undefined)
+    expect(() => find()).toThrow(Conflict)
+  })
+
+  test("of another network, which may have no veth at all", () => {
+    const other = { ...pod, network: "other" }
+    node.links.add(vethOf(other))
+    expect(() => find(other)).toThrow(Conflict)
+  })
+
+  test("whose container's name is too long to be told whose it is", () => {
+    const long = { ...holder, containerId: "c".repeat(200) }
+    ensureHostports(node, long, [podPorts("10.1.0.9/24", [tcp(90)])])
+    node.links.add(vethOf(pod))
+    expect(() => find(pod, podPorts("10.1.0.3/24", [tcp(90)]))).toThrow(/taken by container c{95}#/)
+  })
+})
+
+test("unmarked veths on other bridges, and ours of computed names that are not finished, are not the pod's", () => {
+  node.links.add(vethOf(pod), { ...unmarked, master: 8 })
+  node.links.add({ ...vethOf({ ...holder, containerId: "c9" }), alias: "" })
+  expect(find().size).toBeGreaterThan(0)
+})
+
+test("a container's other attachment may have the port too", () => {
+  const second = { ...holder, network: "other", ifname: "net1" }
+  expect(find(second)).toEqual(new Set())
+})

@@ -1,0 +1,31 @@
+import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Removal } from "../../../lib/net/foreign-jumps.ts"
+import { isReached, planChainRemoval } from "../../../lib/net/iptables.ts"
+import type { Conversation } from "../../../lib/netlink/conversation.ts"
+import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { sha512Hex } from "../../../lib/sys/digest.ts"
+import type { Layout } from "./layout.ts"
+
+/*
+ * What the Go plugin's iptables backend leaves for a container, where iptables is iptables-nft. The rules of iptables-legacy are elsewhere
+ * and cannot be seen here.
+ */
+
+/** Where every such chain is entered. */
+const ENTRY = "CNI-HOSTPORT-DNAT"
+
+/** Per container and network; the interface has no part in it. */
+function chainOf({ table }: Layout, { network, containerId }: Owner): Chain {
+  const name = `CNI-DN-${sha512Hex(network + containerId).slice(0, 21)}`
+  return { table: { family: table.family, name: "nat" }, name }
+}
+
+/** The container's chain goes, and so do the rules that lead there. */
+export function planIptablesRemoval(netfilter: Conversation, layout: Layout, owner: Owner): Removal {
+  return planChainRemoval(netfilter, chainOf(layout, owner), ENTRY)
+}
+
+/** Whether the Go plugin leads ports to the container by iptables-nft. */
+export function isMappedByIptables(netfilter: Conversation, layout: Layout, owner: Owner): boolean {
+  return isReached(netfilter, chainOf(layout, owner), ENTRY)
+}

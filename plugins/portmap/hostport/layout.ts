@@ -1,0 +1,119 @@
+import type { Family } from "../../../lib/ip/address.ts"
+import { describeBase } from "../../../lib/net/base-chain.ts"
+import { Conflict } from "../../../lib/net/conflict.ts"
+import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
+import { toThisHost, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
+import { appendRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
+import {
+  type BaseChain,
+  type Chain,
+  ensureChain,
+  ensureTable,
+  formatChain,
+  readChain,
+  type Table,
+} from "../../../lib/netlink/netfilter/ruleset.ts"
+import { ensureSet, type NamedSet } from "../../../lib/netlink/netfilter/set.ts"
+import { SHARED } from "./marks.ts"
+
+/** One family's table, laid out as the Go plugin's: table, chains and hooks have its names, order and priorities. */
+export interface Layout {
+  readonly family: Family
+  readonly table: Table
+  /** Where packets are led to pods. */
+  readonly hostports: Chain
+  /** Where Go plugins before 1.9 led those for one address of the node. */
+  readonly hostIpHostports: Chain
+  /** Where packets get the node's address as their source. */
+  readonly masquerading: Chain
+  /** The ports somebody has a rule for. */
+  readonly claims: NamedSet
+  /** The containers that somebody made a rule for. */
+  readonly containers: NamedSet
+  readonly shared: readonly SharedChain[]
+}
+
+/** A chain with the same rules whatever pods there are. */
+interface SharedChain {
+  readonly chain: Chain
+  readonly rules: readonly Rule[]
+}
+
+const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
+  type: "nat",
+  hook,
+  priority,
+  policy: "accept",
+})
+const jump = (to: Chain): Rule => ({ expressions: [transfer("jump", to.name)], note: SHARED })
+
+/** The tables of both families are alike but for the family. */
+export function layoutOf(family: Family): Layout {
+  const table: Table = { family: family === 4 ? "ip" : "ip6", name: "cni_hostport", comment: "CNI portmap plugin" }
+  const hostports = { table, name: "hostports" }
+  const hostIpHostports = { table, name: "hostip_hostports" }
+  const all = { table, name: "hostports_all" }
+  const toAll: Rule = { expressions: [...toThisHost(), transfer("jump", all.name)], note: SHARED }
+  return {
+    family,
+    table,
+    hostports,
+    hostIpHostports,
+    masquerading: { table, name: "masquerading", base: nat("postrouting", 100) },
+    claims: { table, name: "claims", type: "inet_proto . inet_service" },
+    containers: { table, name: "containers", type: "ifname" },
+    shared: [
+      { chain: all, rules: [jump(hostIpHostports), jump(hostports)] },
+      { chain: { table, name: "prerouting", base: nat("prerouting", -100) }, rules: [toAll] },
+      { chain: { table, name: "output", base: nat("output", -100) }, rules: [toAll] },
+    ],
+  }
+}
+
+/** Whether the shared rules are all there, as we write them. */
+export function isIntact(netfilter: Conversation, { shared }: Layout): boolean {
+  return shared.every((part) => isOurs(netfilter, part))
+}
+
+/**
+ * Whether the sets know of all the rules. The Go plugin, which knows no sets, writes its own shared rules at every ADD: where ours
+ * still stand, it has added none since.
+ */
+export function isIndexed(netfilter: Conversation, { shared: [first] }: Layout): boolean {
+  return first !== undefined && isOurs(netfilter, first)
+}
+
+function isOurs(netfilter: Conversation, { chain, rules }: SharedChain): boolean {
+  const found = listRules(netfilter, chain)
+  return found.length === rules.length && found.every(({ note }) => note === SHARED)
+}
+
+/** Changes that make what the pods' rules need, and the shared rules anew. */
+export function makeLayout(layout: Layout, masquerades: boolean): Request[] {
+  const { table, hostports, hostIpHostports, masquerading, claims, containers, shared } = layout
+  const changes = [ensureTable(table), ensureChain(hostports), ensureChain(hostIpHostports)]
+  for (const { chain, rules } of shared) {
+    changes.push(ensureChain(chain), flushChain(chain))
+    for (const rule of rules) changes.push(appendRule(chain, rule))
+  }
+  if (masquerades) changes.push(ensureChain(masquerading))
+  changes.push(ensureSet(claims), ensureSet(containers))
+  return changes
+}
+
+/** Throws Conflict where a chain of a name that we need hangs elsewhere: the table is another program's. */
+export function refuseForeign(netfilter: Conversation, layout: Layout): void {
+  const { hostports, hostIpHostports, masquerading, shared } = layout
+  for (const wanted of [hostports, hostIpHostports, masquerading, ...shared.map(({ chain }) => chain)]) {
+    const found = readChain(netfilter, wanted)
+    if (!found || sameHook(found.base, wanted.base)) continue
+    throw new Conflict(
+      `${formatChain(wanted)} is not the one that leads host ports to pods: it is ${describeBase(found)}, not ${describeBase(wanted)}`,
+      "another program has a table of that name; it has to be renamed or deleted",
+    )
+  }
+}
+
+function sameHook(a: BaseChain | undefined, b: BaseChain | undefined): boolean {
+  return a?.type === b?.type && a?.hook === b?.hook && a?.priority === b?.priority
+}

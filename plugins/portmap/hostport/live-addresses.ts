@@ -1,0 +1,36 @@
+import { formatAddress } from "../../../lib/ip/address.ts"
+import { NetworkStack } from "../../../lib/net/stack.ts"
+import { listAddresses } from "../../../lib/netlink/route/address.ts"
+import { fileStatus, sameFile } from "../../../lib/sys/file-status.ts"
+import { liveNamespacePaths } from "../../../lib/sys/live-namespaces.ts"
+import { failedWith, SystemError } from "../../../lib/sys/system-error.ts"
+
+/** Pods come and go while they are looked at: one that went is no failure if the next look finds all as it was. */
+const LOOKS = 20
+
+/**
+ * Returns the addresses of all interfaces in all network namespaces but the one at `except`, as text; undefined if one of these cannot be
+ * looked into.
+ */
+export function readLiveAddresses(except?: string): ReadonlySet<string> | undefined {
+  for (let look = 0; look < LOOKS; look++) {
+    try {
+      return readAddresses(except)
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error
+      if (!failedWith(error, "ENOENT", "ESRCH", "EINVAL")) break
+    }
+  }
+  return undefined
+}
+
+function readAddresses(except?: string): ReadonlySet<string> {
+  const addresses = new Set<string>()
+  const excepted = except && fileStatus(except)
+  for (const path of liveNamespacePaths()) {
+    if (excepted && sameFile(excepted, fileStatus(path))) continue
+    using stack = NetworkStack.pod(path)
+    for (const { prefix } of listAddresses(stack.kernel)) addresses.add(formatAddress(prefix.address))
+  }
+  return addresses
+}

@@ -1,0 +1,50 @@
+import { type Address, type Family, formatAddress } from "../../lib/ip/address.ts"
+
+/** IPPROTO_* */
+export const protocols = { tcp: 6, udp: 17, sctp: 132, dccp: 33, udplite: 136 } as const
+export type Protocol = keyof typeof protocols
+
+/** One port of the node that leads to a port of a pod. */
+export interface PortMapping {
+  readonly protocol: Protocol
+  readonly hostPort: number
+  readonly containerPort: number
+  /** One address of the node, or all of a family (`0.0.0.0`, `::`); absent: every address. */
+  readonly hostIp?: Address | undefined
+}
+
+/** Protocol and port as one number, to look things up by: a pod may have tens of thousands of ports. */
+export function portKey(protocol: number, port: number): number {
+  return (protocol << 16) | port
+}
+
+/** What there is of each key, in its order. */
+export function groupByPort<Item>(items: readonly Item[], keyOf: (item: Item) => number): Map<number, Item[]> {
+  const groups = new Map<number, Item[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group) group.push(item)
+    else groups.set(key, [item])
+  }
+  return groups
+}
+
+/** The mappings that the node's addresses of that family serve. */
+export function mappingsOf(mappings: readonly PortMapping[], family: Family): PortMapping[] {
+  return mappings.filter(({ hostIp }) => hostIp === undefined || hostIp.family === family)
+}
+
+/** The address that packets must be for, or undefined where any of the node's will do. */
+export function onlyAddress({ hostIp }: Pick<PortMapping, "hostIp">): Address | undefined {
+  return hostIp?.value === 0n ? undefined : hostIp
+}
+
+/** `80/tcp`, or `192.0.2.1:80/tcp` where one address is meant. */
+export function formatHostPort(mapping: Omit<PortMapping, "containerPort">): string {
+  const address = onlyAddress(mapping)
+  const port = `${mapping.hostPort}/${mapping.protocol}`
+  if (!address) return port
+  const text = formatAddress(address)
+  return address.family === 4 ? `${text}:${port}` : `[${text}]:${port}`
+}
