@@ -213,8 +213,8 @@ const calls = commands.map((command, index) => {
   if (!/^[[{]/.test(output)) return { ...common, replies: received.slice(-1) }
   return { ...common, replies: received, output: JSON.parse(output) }
 })
-const [kernel = "", version = ""] = ["kernel", "version"].map((name) => section(guest, name).trim())
+const [rtnetlink = "", version = ""] = ["kernel", "version"].map((name) => section(guest, name).trim())
 const file = fixtures[tool](version.match(/[\d.]+/)?.[0] ?? version)
 const fixture = fileURLToPath(new URL(`../${file}`, import.meta.url))
-writeFileSync(fixture, JSON.stringify({ kernel, [tool]: version, calls }, null, 2))
+writeFileSync(fixture, JSON.stringify({ rtnetlink, [tool]: version, calls }, null, 2))
 execFileSync("npx", ["biome", "format", "--write", fixture], { stdio: "inherit" })

@@ -59,20 +59,20 @@ export class Floor {
     const { index, peer } = expectLink(this.#host, name)
     trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
     changeLink(this.#host, index, name, { up: true })
-    batch(inPod, (kernel) => this.#configure(kernel, peer, offset))
+    batch(inPod, (rtnetlink) => this.#configure(rtnetlink, peer, offset))
   }
 
-  #configure(kernel: Conversation, index: number, offset: bigint): void {
+  #configure(rtnetlink: Conversation, index: number, offset: bigint): void {
     for (const { address, length } of this.#subnets) {
       const prefix = { address: plus(address, offset), length }
-      addAddress(kernel, { index, link: "eth0", prefix, skipDetection: address.family === 6 })
+      addAddress(rtnetlink, { index, link: "eth0", prefix, skipDetection: address.family === 6 })
     }
-    changeLink(kernel, index, "eth0", { up: true })
+    changeLink(rtnetlink, index, "eth0", { up: true })
     for (const { address } of this.#subnets) {
       const gateway: Address = plus(address, 1n)
-      addRoute(kernel, index, { dst: defaultPrefix(address.family), gateway })
+      addRoute(rtnetlink, index, { dst: defaultPrefix(address.family), gateway })
       if (address.family === 4)
-        addRoute(kernel, index, { dst: { address: { family: 4, value: 10n << 24n }, length: 8 }, gateway })
+        addRoute(rtnetlink, index, { dst: { address: { family: 4, value: 10n << 24n }, length: 8 }, gateway })
     }
   }
 }
@@ -81,14 +81,14 @@ function vethName(pod: Pod): string {
   return `f-${pod.containerId}`.slice(-15)
 }
 
-function expectLink(kernel: Conversation, name: string): Link {
-  const link = readLink(kernel, name)
+function expectLink(rtnetlink: Conversation, name: string): Link {
+  const link = readLink(rtnetlink, name)
   if (!link) throw new Error(`${name} vanished`)
   return link
 }
 
 /** Sends everything that `write` asks for in one system call, then reads the acknowledgements. */
-function batch(socket: NetlinkSocket, write: (kernel: Conversation) => void): void {
+function batch(socket: NetlinkSocket, write: (rtnetlink: Conversation) => void): void {
   const messages = new Writer()
   let awaited = 0
   const recorder = {

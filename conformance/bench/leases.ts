@@ -36,7 +36,7 @@ class LeaseContender {
     const addressOf = (host: number) => `10.160.${host >> 8}.${host & 255}`
     mkdirSync(directory, { recursive: true })
     for (let host = 2; host < count + 2; host++)
-      writeFileSync(`${directory}/${addressOf(host)}`, `${ownerOf(host)}\r\neth0`, { mode: 0o600 })
+      writeFileSync(`${directory}/${addressOf(host)}`, `${attachmentOf(host)}\r\neth0`, { mode: 0o600 })
     writeFileSync(`${directory}/last_reserved_ip.0`, addressOf(count + 1))
     output(["sync"]) // or the disk is busy with them while others are measured
     this.call("DEL")
@@ -61,7 +61,7 @@ class LeaseContender {
   }
 }
 
-function ownerOf(host: number): string {
+function attachmentOf(host: number): string {
   return `${"f".repeat(56)}${host.toString(16).padStart(8, "0")}`
 }
 
@@ -101,7 +101,7 @@ export function measureFull(rows: Rows, { dir, runs }: Options): void {
 /** What the Go plugin has no part in: it answers STATUS and GC without looking. */
 export function measureCollection(rows: Rows, { dir, runs }: Options): void {
   const contender = new LeaseContender("ours", dir, MANY)
-  const all = Array.from({ length: MANY }, (_, index) => ({ containerID: ownerOf(index + 2), ifname: "eth0" }))
+  const all = Array.from({ length: MANY }, (_, index) => ({ containerID: attachmentOf(index + 2), ifname: "eth0" }))
   const collect = (valid: object[]) => contender.call("GC", { "cni.dev/valid-attachments": valid })
   repeat(rows, runs, (target) => {
     recordWithPeak(target, "host-local STATUS, 60,000 leases", "ours", contender.call("STATUS"))

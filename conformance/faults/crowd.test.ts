@@ -42,8 +42,8 @@ test("200 ADDs at once amid DELs, CHECKs and GCs, ours and the reference's in on
   expect(addresses).toHaveLength(2 * present.length)
   expect(new Set(addresses).size, "addresses that differ").toBe(addresses.length)
   const expected = present.flatMap(({ containerId }, index) => {
-    const owner = `${containerId}\r\neth0`
-    return addresses.slice(2 * index, 2 * index + 2).map((address) => `${address}: ${owner}`)
+    const attachment = `${containerId}\r\neth0`
+    return addresses.slice(2 * index, 2 * index + 2).map((address) => `${address}: ${attachment}`)
   })
   expect(readLeases(node)).toEqual(expected.sort())
   expect(ports(node)).toHaveLength(present.length)

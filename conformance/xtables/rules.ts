@@ -54,7 +54,7 @@ export function read(node: Node): (Placed | undefined)[] {
   const keep = (rule: FoundRule) => rule
   return families.flatMap((family) =>
     ["filter", "nat"].flatMap((table) =>
-      readTableRules(stack.netfilter, tableOf(family, table), keep).map((found) => {
+      readTableRules(stack.nfnetlink, tableOf(family, table), keep).map((found) => {
         const rule = decodeIptablesRule(found, family)
         return rule && { family, table, chain: found.chain, rule }
       }),
@@ -67,7 +67,7 @@ const BUILT_IN = ["FORWARD", "PREROUTING", "OUTPUT", "POSTROUTING"] as const
 /** Has ours make the rules, and the chains that they are in and lead to. */
 export function write(node: Node, rules: readonly Placed[]): void {
   using stack = NetworkStack.pod(node.path)
-  transact(stack.netfilter, () => [
+  transact(stack.nfnetlink, () => [
     ...rules.flatMap(({ family, table }) => ensureTable(tableOf(family, table))),
     ...rules.flatMap(({ family, table, chain, rule: { action } }) => {
       const names = "jump" in action ? [chain, action.jump] : [chain]

@@ -6,7 +6,7 @@ import { readText } from "../../lib/sys/file.ts"
 import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { allocate, type Candidate } from "./allocate.ts"
-import { type HostLocalConfig, type LeasePlace, readHostLocal } from "./config.ts"
+import type { HostLocalConfig, LeasePlace } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
 import { leaseDirectory } from "./lease-directory.ts"
 import { type LeaseStore, openLeases } from "./lease-store.ts"
@@ -18,9 +18,8 @@ import { readResidence } from "./residence.ts"
 import { parseResolvConf } from "./resolv-conf.ts"
 
 /** Leases one address of each range set for the attachment, or leaves the leases as they were. */
-export function add(call: Call): Result {
-  const { environment, config } = call
-  const network = readHostLocal(config, environment.args)
+export function add(call: Call, network: HostLocalConfig): Result {
+  const { environment } = call
   const requested = assignRequested(network.sets, network.requested)
   const dns = network.resolvConf === undefined ? noDns : readDns(network.resolvConf)
   const owner = ownerOf(environment)

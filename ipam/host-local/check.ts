@@ -2,7 +2,7 @@ import { readPrevResult } from "../../lib/cni/config.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
-import { readHostLocal } from "./config.ts"
+import type { HostLocalConfig } from "./config.ts"
 import { openExistingLeases } from "./lease-store.ts"
 import { legacyOwnerOf, ownerOf } from "./owner.ts"
 import { rangeOf } from "./range-set.ts"
@@ -11,8 +11,7 @@ import { rangeOf } from "./range-set.ts"
  * Fails unless the attachment holds a lease, and every address of its result that lies in our ranges. The Go plugin looks
  * for any lease only. Addresses of other ranges may be another plugin's.
  */
-export function check({ environment, config }: Call): void {
-  const { place, sets } = readHostLocal(config, environment.args)
+export function check({ environment, config }: Call, { place, sets }: HostLocalConfig): void {
   const given = readPrevResult(config)?.ips.map(({ address }) => address.address) ?? []
   const ours = given.filter((address) => sets.some((set) => rangeOf(set, address)))
 

@@ -14,13 +14,13 @@ import { reclaimLeases } from "./reclaim-leases.ts"
 export function gc(call: Call): void {
   const { config, log } = call
   using leases = openExistingLeases(readPlace(config)) // first, for that may take as much memory as the list
-  const { owners, reason } = readSurvivors(call)
+  const { attachments, reason } = readSurvivors(call)
   const reclaims = readReclaim(config)
   if (!leases) return
   const failures = new Failures()
   const attempt = (step: () => void) => failures.attempt(() => advised(step))
-  if (owners) {
-    const isValid = membership(owners)
+  if (attachments) {
+    const isValid = membership(attachments)
     leases.freeAll(
       (owner) => !isValid(owner),
       (owner, names) => log.removed(describeLease(owner, names), reason),

@@ -1,24 +1,23 @@
-import type { Call, Plugin } from "../../lib/cni/plugin.ts"
-import { versions } from "../../lib/cni/version.ts"
+import { ipamPlugin } from "../../lib/cni/ipam-plugin.ts"
 import { add } from "./add.ts"
 import { advised } from "./advice.ts"
 import { check } from "./check.ts"
+import { readHostLocal } from "./config.ts"
 import { del } from "./del.ts"
 import { gc } from "./gc.ts"
 import { status } from "./status.ts"
 
-/** Leases addresses from the ranges of the configuration, one owner each on this node. */
-export const hostLocal: Plugin = {
+/** Leases addresses from the ranges of the configuration, one holder each on this node. */
+export const hostLocal = ipamPlugin({
   name: "host-local",
-  versions,
-  ipam: true,
+  readConfig: ({ config, environment }) => readHostLocal(config, environment.args),
   add: advising(add),
-  del: advising(del),
   check: advising(check),
-  gc: advising(gc),
-  status,
-}
+  status: advising(status),
+  free: advising(del),
+  collect: advising(gc),
+})
 
-function advising<Value>(verb: (call: Call) => Value): (call: Call) => Value {
-  return (call) => advised(() => verb(call))
+function advising<Arguments extends unknown[], Value>(verb: (...of: Arguments) => Value): (...of: Arguments) => Value {
+  return (...of) => advised(() => verb(...of))
 }

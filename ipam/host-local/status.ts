@@ -1,23 +1,16 @@
-import type { Call } from "../../lib/cni/plugin.ts"
-import { orUnavailable } from "../../lib/cni/unavailable.ts"
 import { fileStatus, S_IFDIR } from "../../lib/sys/file-status.ts"
 import { writeObstacle } from "../../lib/sys/file-system.ts"
 import { refuseUnlockable } from "../../lib/sys/lock.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
-import { advised } from "./advice.ts"
-import { readHostLocal } from "./config.ts"
+import type { HostLocalConfig } from "./config.ts"
 import { leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
 
 /**
- * Fails with code 50 if leases cannot be written. A range without a free address is no failure: a runtime would take the node's running pods
+ * Throws if leases cannot be written. A range without a free address is no failure: a runtime would take the node's running pods
  * down for it. Changes nothing.
  */
-export function status({ environment, config }: Call): void {
-  const { place } = readHostLocal(config, environment.args)
-  orUnavailable(() => advised(() => refuseUnusable(leaseDirectory(place))))
-}
-
-function refuseUnusable(directory: string): void {
+export function status({ place }: HostLocalConfig): void {
+  const directory = leaseDirectory(place)
   const lock = lockPath(directory)
   const existing = nearestExisting(lock)
   const above = existing === lock ? directory : existing

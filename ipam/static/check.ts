@@ -3,11 +3,10 @@ import { changed } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
-import { readStatic } from "./config.ts"
+import type { StaticConfig } from "./config.ts"
 
 /** Every address of the configuration is in the result, with its gateway. The Go plugin overlooks addresses that are missing. */
-export function check({ environment, config }: Call): void {
-  const { addresses } = readStatic(config, environment.args)
+export function check({ environment, config }: Call, { addresses }: StaticConfig): void {
   const result = requirePrevResult(config)
   for (const { address, gateway } of addresses) {
     const text = formatPrefix(address)

@@ -1,25 +1,11 @@
-import type { Call, Plugin } from "../../lib/cni/plugin.ts"
-import type { Result } from "../../lib/cni/result.ts"
-import { versions } from "../../lib/cni/version.ts"
+import { ipamPlugin } from "../../lib/cni/ipam-plugin.ts"
 import { check } from "./check.ts"
 import { readStatic } from "./config.ts"
 
 /** Gives the very addresses, routes and DNS settings that the configuration or the runtime names. It keeps nothing. */
-export const staticAddresses: Plugin = {
+export const staticAddresses = ipamPlugin({
   name: "static",
-  versions,
-  ipam: true,
-  add,
-  del: nothing,
+  readConfig: ({ config, environment }) => readStatic(config, environment.args),
+  add: (_, { addresses, routes, dns }) => ({ interfaces: [], ips: addresses, routes, dns }),
   check,
-  gc: nothing,
-  status: ({ environment, config }) => void readStatic(config, environment.args),
-}
-
-function add({ environment, config }: Call): Result {
-  const { addresses, routes, dns } = readStatic(config, environment.args)
-  return { interfaces: [], ips: addresses, routes, dns }
-}
-
-/** There are no leases to free. */
-function nothing(): void {}
+})

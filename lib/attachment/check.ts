@@ -1,4 +1,4 @@
-import { ownerOf } from "../cni/attachment.ts"
+import { attachmentOf } from "../cni/attachment.ts"
 import { changed } from "../cni/errors.ts"
 import type { Call } from "../cni/plugin.ts"
 import type { Interface, IpConfig, Result, Route } from "../cni/result.ts"
@@ -23,7 +23,7 @@ export function checkPodInterface(pod: NetworkStack, call: Call, result: Result,
   const position = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox === netns)
   const listed = result.interfaces[position]
   if (!listed) throw changed(`interface ${ifname} of ${netns} is not in prevResult`)
-  const link = readLink(pod.kernel, ifname)
+  const link = readLink(pod.rtnetlink, ifname)
   if (!link) throw changed(`interface ${ifname} is gone from ${netns}`)
   if (link.kind !== kind) throw changed(`interface ${ifname} is not a ${kind} but ${link.kind || "hardware"}`)
   compareMac(link, listed)
@@ -40,9 +40,9 @@ interface Stacks {
  * names. It may bear the Go plugin's name, so it is found by its peer.
  */
 export function checkHostEnd({ host, pod }: Stacks, inPod: Link, call: Call, result: Result): Link {
-  const veth = readLink(host.kernel, inPod.peer)
+  const veth = readLink(host.rtnetlink, inPod.peer)
   const listed = result.interfaces.find(({ name, sandbox }) => name === veth?.name && sandbox === "")
-  if (veth?.peer !== inPod.index || !listed || !isHostEnd(host, veth, ownerOf(call), pod.namespace?.fd)) {
+  if (veth?.peer !== inPod.index || !listed || !isHostEnd(host, veth, attachmentOf(call), pod.namespace?.fd)) {
     throw changed(`the host end of ${inPod.name} is not the one in prevResult`)
   }
   compareMac(veth, listed)
@@ -76,7 +76,7 @@ type Routes = (family: Family, table: number | "any") => readonly KernelRoute[]
 function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
   const expected = ownIps(result, position)
   if (expected.length === 0) return
-  const present = listAddresses(pod.kernel, link.index)
+  const present = listAddresses(pod.rtnetlink, link.index)
   for (const { address } of expected) {
     if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
       throw changed(`address ${formatPrefix(address)} is missing on ${link.name}`)
@@ -108,11 +108,12 @@ function isRouted(routes: Routes, wanted: Route): boolean {
 }
 
 /** The pod's routes, each table of a family read once. */
-function routesOf({ kernel }: NetworkStack, { index }: Link): Routes {
+function routesOf({ rtnetlink }: NetworkStack, { index }: Link): Routes {
   const read = new Map<string, readonly KernelRoute[]>()
   return (family, table) => {
     const key = `${family} ${table}`
-    const list = () => (table === "any" ? listLinkRoutes(kernel, family, index) : listRoutes(kernel, family, table))
+    const list = () =>
+      table === "any" ? listLinkRoutes(rtnetlink, family, index) : listRoutes(rtnetlink, family, table)
     const routes = read.get(key) ?? list()
     read.set(key, routes)
     return routes

@@ -3,11 +3,11 @@ import { readLink } from "../netlink/route/link.ts"
 import { type Answer, acknowledge, part } from "../testing/fake-kernel.ts"
 import { FakeStack, found, linkMessage } from "../testing/fake-stack.ts"
 import { isHostEnd } from "./host-end.ts"
-import { hostVethName, ownerAlias } from "./names.ts"
+import { attachmentAlias, hostVethName } from "./names.ts"
 
-const owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
-const [alias, name] = [ownerAlias(owner), hostVethName(owner)]
-const another = ownerAlias({ ...owner, containerId: "c2" })
+const attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const [alias, name] = [attachmentAlias(attachment), hostVethName(attachment)]
+const another = attachmentAlias({ ...attachment, containerId: "c2" })
 const NEWLINK = 16
 
 test.each([
@@ -29,8 +29,8 @@ test.each([
 ])("the host's end is proven or not where %s", (_, link, podId, proven, questions) => {
   const described = { index: 5, name: "veth0", kind: "veth", peer: 2, ...link }
   const host = new FakeStack({ GETLINK: [found(NEWLINK, linkMessage(described))], GETNSID: [named(podId ?? -1)] })
-  const read = readLink(host.kernel, 5)
-  expect(read && isHostEnd(host, read, owner, 3)).toBe(proven)
+  const read = readLink(host.rtnetlink, 5)
+  expect(read && isHostEnd(host, read, attachment, 3)).toBe(proven)
   expect(host.log.filter((request) => request === "GETNSID")).toHaveLength(questions)
   if (questions > 0) expect(host.bodies("GETNSID")[0]).toEqual(Uint8Array.of(0, 0, 0, 0, 8, 0, 3, 0, 3, 0, 0, 0))
 })

@@ -1,17 +1,18 @@
+import type { Attachment } from "../cni/attachment.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import type { Link } from "../netlink/route/link.ts"
 import { readNamespaceId } from "../netlink/route/namespace-id.ts"
-import { hostVethName, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
+import { attachmentAlias, hostVethName, isAttachmentAlias } from "./names.ts"
 
 /**
- * Says if a link of the host is the host's end of the owner's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
+ * Says if a link of the host is the host's end of the attachment's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
  * computed name; of any other the kernel has to say that the other end lives in the namespace behind the descriptor `fd`, if there is one. Which
  * of the pod's interfaces that is, only the pod knows.
  */
-export function isHostEnd(host: NetworkStack, link: Link, owner: Owner, fd: number | undefined): boolean {
+export function isHostEnd(host: NetworkStack, link: Link, attachment: Attachment, fd: number | undefined): boolean {
   if (link.kind !== "veth") return false
-  if (isOwnerAlias(link.alias)) return link.alias === ownerAlias(owner)
-  if (link.name === hostVethName(owner)) return true
+  if (isAttachmentAlias(link.alias)) return link.alias === attachmentAlias(attachment)
+  if (link.name === hostVethName(attachment)) return true
   if (fd === undefined || link.peerNamespace === undefined) return false
-  return link.peerNamespace === readNamespaceId(host.kernel, fd)
+  return link.peerNamespace === readNamespaceId(host.rtnetlink, fd)
 }

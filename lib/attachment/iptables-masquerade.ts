@@ -1,9 +1,9 @@
+import type { Attachment } from "../cni/attachment.ts"
 import type { Removal } from "../net/foreign-jumps.ts"
 import { isReached, planChainRemoval } from "../net/iptables.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import type { Chain } from "../netlink/netfilter/ruleset.ts"
 import { sha512Hex } from "../sys/digest.ts"
-import type { Owner } from "./names.ts"
 
 /*
  * What the Go plugins' iptables backend leaves for a container, where iptables is iptables-nft: its rules are in nf_tables, and are found
@@ -11,16 +11,20 @@ import type { Owner } from "./names.ts"
  */
 
 /** Per container and network; the interface has no part in it. */
-function chainOf(family: "ip" | "ip6", { network, containerId }: Owner): Chain {
+function chainOf(family: "ip" | "ip6", { network, containerId }: Attachment): Chain {
   return { table: { family, name: "nat" }, name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}` }
 }
 
 /** The container's chain goes, and so do the rules that lead there. */
-export function planIptablesRemoval(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): Removal {
-  return planChainRemoval(netfilter, chainOf(family, owner), "POSTROUTING")
+export function planIptablesRemoval(nfnetlink: Conversation, family: "ip" | "ip6", attachment: Attachment): Removal {
+  return planChainRemoval(nfnetlink, chainOf(family, attachment), "POSTROUTING")
 }
 
 /** Whether the Go plugin masquerades the container by iptables-nft. */
-export function isMasqueradedByIptables(netfilter: Conversation, family: "ip" | "ip6", owner: Owner): boolean {
-  return isReached(netfilter, chainOf(family, owner), "POSTROUTING")
+export function isMasqueradedByIptables(
+  nfnetlink: Conversation,
+  family: "ip" | "ip6",
+  attachment: Attachment,
+): boolean {
+  return isReached(nfnetlink, chainOf(family, attachment), "POSTROUTING")
 }

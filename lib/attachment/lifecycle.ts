@@ -1,39 +1,31 @@
-import { collectMacGuards, planMacGuardRemoval } from "../../plugins/bridge/mac-guard.ts"
-import { ownerOf } from "../cni/attachment.ts"
-import { findDelegate } from "../cni/delegate.ts"
-import { Failures } from "../cni/failures.ts"
+import { type Attachment, attachmentOf } from "../cni/attachment.ts"
+import type { Failures } from "../cni/failures.ts"
 import type { Call } from "../cni/plugin.ts"
-import { readSurvivors, type Survivors } from "../cni/valid-attachments.ts"
+import type { Survivors } from "../cni/valid-attachments.ts"
 import { Conflict } from "../net/conflict.ts"
-import { removeWithChains, together } from "../net/foreign-jumps.ts"
+import { type Removal, removeWithChains, together } from "../net/foreign-jumps.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { changeLink, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
-import { readIpamType } from "./interface-keys.ts"
-import { collectMasquerade, planMasqueradeRemoval } from "./masquerade.ts"
-import { hostVethName, isHostVethNameIn, isOwnedBy, isOwnedIn, isOwnerAlias, type Owner, ownerAlias } from "./names.ts"
+import type { AttachmentRules } from "./attachment-rules.ts"
+import type { Removable } from "./interface-plugin.ts"
+import {
+  attachmentAlias,
+  hostVethName,
+  isAttachmentAlias,
+  isHostVethNameIn,
+  isOursOrUnfinished,
+  isOursOrUnfinishedIn,
+} from "./names.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
 import { isOfAttachment } from "./same-pod.ts"
 
-/**
- * DEL of a plugin whose pods hang on veth pairs: removes the attachment, whoever made it and whatever is left of it. It needs neither the
- * namespace nor a previous result, and only as much of the configuration as names the IPAM plugin: a config that would fail ADD must not
- * keep a pod from being cleaned up. The addresses are released last, so that nobody gets them while this pod may still use them.
- */
-export function removeAttachment(call: Call): void {
-  const ipamType = readIpamType(call.config.fields)
-  removeVeth(call)
-  if (ipamType !== "") findDelegate(call, ipamType).del()
-}
-
-/** GC of such a plugin: what belongs to no attachment the runtime knows goes, then IPAM does the same with its leases. */
-export function collectAttachments(call: Call): void {
-  const ipamType = readIpamType(call.config.fields)
-  const survivors = readSurvivors(call)
-  const failures = new Failures()
-  collectVeths(call, survivors, failures)
-  if (ipamType !== "") failures.attempt(() => findDelegate(call, ipamType).gc())
-  failures.rethrow()
+/** Returns how DEL and GC remove what a plugin makes that connects pods by veth pairs: the pairs, and rules of these kinds. */
+export function vethPairs(kinds: readonly AttachmentRules[]): Removable {
+  return {
+    remove: (call) => removeVeth(call, kinds),
+    collect: (call, survivors, failures) => collectVeths(call, survivors, failures, kinds),
+  }
 }
 
 /**
@@ -41,26 +33,36 @@ export function collectAttachments(call: Call): void {
  * a veth. A pod that has a guard is silenced before. The pair is known by the name of its host end: the pod may have renamed its own, and use
  * the name for something else.
  */
-function removeVeth(call: Call): void {
+function removeVeth(call: Call, kinds: readonly AttachmentRules[]): void {
   using host = NetworkStack.host()
-  const owner = ownerOf(call)
-  const found = readLink(host.kernel, hostVethName(owner))
-  const veth = found?.kind === "veth" && isOwnedBy(found.alias, owner) ? found : undefined
-  const held = removeWithChains(host.netfilter, () => {
-    const guard = planMacGuardRemoval(host, owner)
-    if (veth && guard.chains.length > 0) silence(host, veth)
-    return together([planMasqueradeRemoval(host.netfilter, owner), guard])
-  })
+  const attachment = attachmentOf(call)
+  const found = readLink(host.rtnetlink, hostVethName(attachment))
+  const veth = found?.kind === "veth" && isOursOrUnfinished(found.alias, attachment) ? found : undefined
+  const held = removeWithChains(host.nfnetlink, () => planRemoval(host, attachment, veth, kinds))
   for (const { words } of held) call.log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
-  if (veth && removeLink(host.kernel, veth.index)) return
+  if (veth && removeLink(host.rtnetlink, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
   if (pod) removeVethOfOtherName(host, pod, call)
 }
 
+function planRemoval(
+  host: NetworkStack,
+  attachment: Attachment,
+  veth: Link | undefined,
+  kinds: readonly AttachmentRules[],
+): Removal {
+  const removals = kinds.map(({ guard, ...rules }) => {
+    const removal = rules.planRemoval(host, attachment)
+    if (guard && veth && removal.chains.length > 0) silence(host, veth)
+    return removal
+  })
+  return together(removals)
+}
+
 /** Nothing comes out of the pod any more. The veth may be gone. */
-function silence({ kernel }: NetworkStack, { index, name }: Link): void {
+function silence({ rtnetlink }: NetworkStack, { index, name }: Link): void {
   try {
-    changeLink(kernel, index, name, { up: false })
+    changeLink(rtnetlink, index, name, { up: false })
   } catch (error) {
     if (!refusedWith(error, "ENODEV")) throw error
   }
@@ -71,47 +73,46 @@ function silence({ kernel }: NetworkStack, { index, name }: Link): void {
  * network of the pod, or to another pod.
  */
 function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, call: Call): void {
-  const owner = ownerOf(call)
-  const inPod = readLink(pod.kernel, owner.ifname)
+  const attachment = attachmentOf(call)
+  const inPod = readLink(pod.rtnetlink, attachment.ifname)
   if (inPod?.kind !== "veth") return
-  const onHost = readLink(host.kernel, inPod.peer)
+  const onHost = readLink(host.rtnetlink, inPod.peer)
   const alias = onHost?.alias ?? ""
-  const own = isOwnerAlias(alias) ? alias === ownerAlias(owner) : isOfAttachment(call, inPod, onHost)
-  if (own) removeLink(pod.kernel, inPod.index)
+  const own = isAttachmentAlias(alias) ? alias === attachmentAlias(attachment) : isOfAttachment(call, inPod, onHost)
+  if (own) removeLink(pod.rtnetlink, inPod.index)
 }
 
 /** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */
-function collectVeths({ config, log }: Call, { owners, reason }: Survivors, failures: Failures): void {
-  const { name: network } = config
-  const attempt = (step: () => void) => failures.attempt(step)
+function collectVeths(call: Call, survivors: Survivors, failures: Failures, kinds: readonly AttachmentRules[]): void {
+  const { config, log } = call
+  const { attachments, reason } = survivors
   using host = NetworkStack.host()
   const gone = (what: string) => log.removed(what, reason)
-  attempt(() => {
-    for (const comment of collectMasquerade(host, network, owners)) gone(`a rule (${JSON.stringify(comment)})`)
-  })
-  // A pod that is gone has taken its veth along; one that is not is guarded as long as it has one.
-  if (owners) attempt(() => removeStaleVeths(host, network, owners, failures, gone))
-  attempt(() => {
-    const { removed, held } = collectMacGuards(host, network, owners)
+  const collectRules = ({ collect }: AttachmentRules) => {
+    const { removed, held } = collect(host, config.name, attachments)
     for (const what of removed) gone(what)
     if (held.length === 0) return
     throw new Conflict(held.map(({ words }) => words).join("; "), "delete those rules: the next GC removes the chain")
-  })
+  }
+  for (const rules of kinds) if (!rules.guard) failures.attempt(() => collectRules(rules))
+  // A pod that is gone has taken its veth along; one that is not is guarded as long as it has one.
+  if (attachments) failures.attempt(() => removeStaleVeths(host, config.name, attachments, failures, gone))
+  for (const rules of kinds) if (rules.guard) failures.attempt(() => collectRules(rules))
 }
 
 function removeStaleVeths(
-  { kernel }: NetworkStack,
+  { rtnetlink }: NetworkStack,
   network: string,
-  owners: readonly Owner[],
+  attachments: readonly Attachment[],
   failures: Failures,
   gone: (what: string) => void,
 ): void {
-  const valid = new Set(owners.map(hostVethName))
-  for (const { kind, name, alias, index } of listLinks(kernel).links) {
-    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOwnedIn(alias, network)
+  const valid = new Set(attachments.map(hostVethName))
+  for (const { kind, name, alias, index } of listLinks(rtnetlink).links) {
+    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOursOrUnfinishedIn(alias, network)
     if (!ours || valid.has(name)) continue
     failures.attempt(() => {
-      if (removeLink(kernel, index)) gone(`${name} (${JSON.stringify(alias)})`)
+      if (removeLink(rtnetlink, index)) gone(`${name} (${JSON.stringify(alias)})`)
     })
   }
 }

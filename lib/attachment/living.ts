@@ -1,16 +1,17 @@
+import type { Attachment } from "../cni/attachment.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { type Link, listLinks } from "../netlink/route/link.ts"
-import { gatewayPortName, type Owner, ownerInAlias } from "./names.ts"
+import { attachmentInAlias, gatewayPortName } from "./names.ts"
 
 /**
- * The owners of the host's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose it is,
+ * The attachments of the host's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose it is,
  * as those of the Go plugins and of others: it may be anybody's.
  */
-export function readLivingOwners({ kernel }: NetworkStack): readonly Owner[] | undefined {
-  const { links, partial } = listLinks(kernel)
-  const owners = podVeths(links).map(({ alias }) => ownerInAlias(alias))
-  const known = owners.filter((owner) => owner !== undefined)
-  return partial || known.length < owners.length ? undefined : known
+export function readLivingAttachments({ rtnetlink }: NetworkStack): readonly Attachment[] | undefined {
+  const { links, partial } = listLinks(rtnetlink)
+  const attachments = podVeths(links).map(({ alias }) => attachmentInAlias(alias))
+  const known = attachments.filter((attachment) => attachment !== undefined)
+  return partial || known.length < attachments.length ? undefined : known
 }
 
 /** Without the pairs by which the host itself is in a bridge's VLAN. */

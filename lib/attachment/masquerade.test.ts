@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest"
+import type { Attachment } from "../cni/attachment.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import { Undo } from "../net/undo.ts"
 import { transfer } from "../netlink/netfilter/phrase.ts"
@@ -7,16 +8,16 @@ import { ensureChain, ensureTable, MSG, readChain } from "../netlink/netfilter/r
 import { transact } from "../netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { FakeNode } from "../testing/fake-node.ts"
-import { collectMasquerade, ensureMasquerade, masqueradeProblem, removeMasquerade } from "./masquerade.ts"
-import { hostVethName, type Owner, ownerAlias } from "./names.ts"
+import { ensureMasquerade, masqueradeProblem, masqueradeRules, removeMasquerade } from "./masquerade.ts"
+import { attachmentAlias, hostVethName } from "./names.ts"
 
 const table = { family: "inet", name: "cni_plugins_masquerade" } as const
 const [checks, postrouting] = ["masq_checks", "postrouting"].map((name) => ({ table, name })) as [Named, Named]
 type Named = { table: typeof table; name: string }
 
 const [ADDRESS, OTHER] = ["10.1.0.2/24", "10.1.0.3/24"]
-const pod: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
-const neighbour: Owner = { ...pod, containerId: "c2" }
+const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const neighbour: Attachment = { ...pod, containerId: "c2" }
 
 let node: FakeNode
 beforeEach(() => {
@@ -25,20 +26,21 @@ beforeEach(() => {
 
 const prefixes = (texts: readonly string[]) => texts.map((text) => parsePrefix(text)).filter((one) => one !== undefined)
 
-function ensure(owner: Owner, addresses = [ADDRESS], { undo = new Undo(), on = node } = {}): void {
-  ensureMasquerade(on, { owner, addresses: prefixes(addresses), undo })
+function ensure(attachment: Attachment, addresses = [ADDRESS], { undo = new Undo(), on = node } = {}): void {
+  ensureMasquerade(on, { attachment, addresses: prefixes(addresses), undo })
 }
 
 /** Lists whose rules there are: an attachment once for each. */
 function masqueraded(): (string | undefined)[] {
-  return listRules(node.again().netfilter, checks).map(({ comment }) => comment?.replace(/^.*, net: /, ""))
+  return listRules(node.again().nfnetlink, checks).map(({ comment }) => comment?.replace(/^.*, net: /, ""))
 }
 
-function addVeth(owner: Owner): void {
-  node.links.add({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner) })
+function addVeth(attachment: Attachment): void {
+  node.links.add({ name: hostVethName(attachment), kind: "veth", alias: attachmentAlias(attachment) })
 }
 
-const problem = (owner: Owner, addresses = [ADDRESS]) => masqueradeProblem(node, owner, prefixes(addresses))
+const problem = (attachment: Attachment, addresses = [ADDRESS]) =>
+  masqueradeProblem(node, attachment, prefixes(addresses))
 
 test("each address of a pod is masqueraded, but for one that nothing is outside of", () => {
   ensure(pod, [ADDRESS, "fd00::2/64", "10.9.0.2/0"])
@@ -56,7 +58,7 @@ describe("DEL", () => {
     expect(masqueraded()).toEqual([])
   })
 
-  test.each<[string, Owner]>([
+  test.each<[string, Attachment]>([
     ["another network of the same container", { ...pod, network: "other" }],
     ["another interface of the same container", { ...pod, ifname: "eth1" }],
     ["an interface whose name begins alike", { ...pod, ifname: "eth00" }],
@@ -71,7 +73,7 @@ describe("DEL", () => {
 
   test("of a node without rules changes nothing", () => {
     removeMasquerade(node, pod)
-    expect(readChain(node.netfilter, checks)).toBeUndefined()
+    expect(readChain(node.nfnetlink, checks)).toBeUndefined()
   })
 
   test("removes what the Go plugin's iptables backend left, which passes CHECK before", () => {
@@ -81,7 +83,7 @@ describe("DEL", () => {
       table: nat,
       name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}`,
     })) as [typeof from, typeof from]
-    transact(node.netfilter, () => [
+    transact(node.nfnetlink, () => [
       ensureTable(nat),
       ...[from, own, others].map(ensureChain),
       ...[own, others].map(({ name }) => appendRule(from, { expressions: [transfer("jump", name)] })),
@@ -89,8 +91,8 @@ describe("DEL", () => {
     expect(problem(pod)).toBeUndefined()
     removeMasquerade(node, pod)
     expect(problem(pod)).toContain("no rule")
-    expect(listRules(node.netfilter, from)).toHaveLength(1)
-    expect([own, others].map((chain) => readChain(node.netfilter, chain)?.name)).toEqual([undefined, others.name])
+    expect(listRules(node.nfnetlink, from)).toHaveLength(1)
+    expect([own, others].map((chain) => readChain(node.nfnetlink, chain)?.name)).toEqual([undefined, others.name])
   })
 })
 
@@ -107,14 +109,14 @@ test("an ADD that fails takes back its own rules, and nobody else's", () => {
 describe("the rules that pods share", () => {
   test("are written once, and again if somebody emptied their chain, which CHECK notices", () => {
     ensure(pod)
-    const [first] = listRules(node.netfilter, postrouting)
+    const [first] = listRules(node.nfnetlink, postrouting)
     ensure(neighbour, [OTHER])
-    expect(listRules(node.netfilter, postrouting)[0]?.handle).toBe(first?.handle)
-    transact(node.netfilter, () => [flushChain(postrouting)])
+    expect(listRules(node.nfnetlink, postrouting)[0]?.handle).toBe(first?.handle)
+    transact(node.nfnetlink, () => [flushChain(postrouting)])
     expect(problem(pod)).toContain("are not those that lead to masq_checks")
     ensure(pod)
     expect(problem(neighbour, [OTHER])).toBeUndefined()
-    expect(listRules(node.netfilter, postrouting)).toHaveLength(3)
+    expect(listRules(node.nfnetlink, postrouting)).toHaveLength(3)
   })
 
   test.each([
@@ -122,29 +124,29 @@ describe("the rules that pods share", () => {
     ["the one that it leads to", checks, "nat"],
   ] as const)("if %s is another program's, ADD says so and adds nothing", (_, chain, type) => {
     const base = { type, hook: "postrouting", priority: 5, policy: "accept" } as const
-    transact(node.netfilter, () => [ensureTable(table), ensureChain({ ...chain, base })])
+    transact(node.nfnetlink, () => [ensureTable(table), ensureChain({ ...chain, base })])
     expect(() => ensure(pod)).toThrow(`chain ${chain.name} of table inet cni_plugins_masquerade is somebody else's`)
     expect(masqueraded()).toEqual([])
-    expect(readChain(node.netfilter, chain)?.base).toEqual(base)
+    expect(readChain(node.nfnetlink, chain)?.base).toEqual(base)
   })
 })
 
 describe("GC", () => {
-  const elsewhere: Owner = { ...pod, network: "podnet2" }
+  const elsewhere: Attachment = { ...pod, network: "podnet2" }
 
   test("removes the network's rules of attachments that are not valid, and names them", () => {
-    for (const owner of [pod, neighbour, elsewhere]) ensure(owner)
-    expect(collectMasquerade(node, "podnet", [neighbour])).toEqual([expect.stringContaining("id: c1")])
+    for (const attachment of [pod, neighbour, elsewhere]) ensure(attachment)
+    expect(masqueradeRules.collect(node, "podnet", [neighbour]).removed).toEqual([expect.stringContaining("id: c1")])
     expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2", "podnet2, if: eth0, id: c1"])
   })
 
   test("that is told nothing spares those that have a veth, and all while one does not say whose it is", () => {
-    for (const owner of [pod, neighbour]) ensure(owner)
+    for (const attachment of [pod, neighbour]) ensure(attachment)
     addVeth(neighbour)
     node.links.add({ name: "veth12345678", kind: "veth" })
-    expect(collectMasquerade(node, "podnet", undefined)).toEqual([])
+    expect(masqueradeRules.collect(node, "podnet", undefined).removed).toEqual([])
     node.links.remove("veth12345678")
-    expect(collectMasquerade(node, "podnet", undefined)).toEqual([expect.stringContaining("id: c1")])
+    expect(masqueradeRules.collect(node, "podnet", undefined).removed).toEqual([expect.stringContaining("id: c1")])
     expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
   })
 
@@ -158,7 +160,7 @@ describe("GC", () => {
       addVeth(neighbour)
       ensure(neighbour, [OTHER], { on: node.again() })
     })
-    expect(collectMasquerade(node, "podnet", undefined)).toEqual([expect.stringContaining("id: c1")])
+    expect(masqueradeRules.collect(node, "podnet", undefined).removed).toEqual([expect.stringContaining("id: c1")])
     expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
   })
 })

@@ -1,3 +1,4 @@
+import type { Attachment } from "../cni/attachment.ts"
 import { formatPrefix, hostPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { explainBase } from "../net/base-chain.ts"
 import { type Removal, removeWithChains, together } from "../net/foreign-jumps.ts"
@@ -16,9 +17,9 @@ import {
   type Table,
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import type { AttachmentRules, CollectedRules } from "./attachment-rules.ts"
 import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
-import { readLivingOwners } from "./living.ts"
-import type { Owner } from "./names.ts"
+import { readLivingAttachments } from "./living.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 
 /*
@@ -77,57 +78,57 @@ function masqueradable(addresses: readonly Prefix[]): Prefix[] {
  * that would mean to list those of all pods. createPodVeth() removes them, for it notices. Throws Conflict where the table's name is
  * taken by something else, KernelError.
  */
-export function ensureMasquerade(host: NetworkStack, { owner, addresses, undo }: Masquerade): void {
-  const { netfilter } = host
-  const comment = ruleComment(owner)
-  undo.add(() => removeMasquerade(host, owner))
-  explainBase(netfilter, [postrouting, checks], () =>
-    transact(netfilter, () => [
-      ...planLayout(netfilter),
+export function ensureMasquerade(host: NetworkStack, { attachment, addresses, undo }: Masquerade): void {
+  const { nfnetlink } = host
+  const comment = ruleComment(attachment)
+  undo.add(() => removeMasquerade(host, attachment))
+  explainBase(nfnetlink, [postrouting, checks], () =>
+    transact(nfnetlink, () => [
+      ...planLayout(nfnetlink),
       ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),
     ]),
   )
 }
 
 export interface Masquerade {
-  readonly owner: Owner
+  readonly attachment: Attachment
   /** The pod's, each with the length of its network. */
   readonly addresses: readonly Prefix[]
   readonly undo: Undo
 }
 
 /** Table and chains, unless the rules that hold them together are there. */
-function planLayout(netfilter: Conversation): Request[] {
-  if (isLaidOut(netfilter)) return []
+function planLayout(nfnetlink: Conversation): Request[] {
+  if (isLaidOut(nfnetlink)) return []
   const rules = postroutingRules().map((expressions) => appendRule(postrouting, { expressions }))
   return [ensureTable(table), ensureChain(checks), ensureChain(postrouting), flushChain(postrouting), ...rules]
 }
 
-function isLaidOut(netfilter: Conversation): boolean {
+function isLaidOut(nfnetlink: Conversation): boolean {
   const wanted = postroutingRules()
-  const found = listRules(netfilter, postrouting)
+  const found = listRules(nfnetlink, postrouting)
   return (
     found.length === wanted.length &&
     wanted.every((expressions, index) => sameExpressions(found[index]?.expressions() ?? [], expressions))
   )
 }
 
-function rulesOf(netfilter: Conversation, owner: Owner): FoundRule[] {
-  return listRules(netfilter, checks, ruleKey(owner))
+function rulesOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
+  return listRules(nfnetlink, checks, ruleKey(attachment))
 }
 
 /** The attachment has no rules any more, whoever made them; those of the Go plugin's iptables backend are among them. */
-export function removeMasquerade({ netfilter }: NetworkStack, owner: Owner): void {
-  removeWithChains(netfilter, () => planMasqueradeRemoval(netfilter, owner))
+export function removeMasquerade({ nfnetlink }: NetworkStack, attachment: Attachment): void {
+  removeWithChains(nfnetlink, () => planMasqueradeRemoval(nfnetlink, attachment))
 }
 
 /** For removeWithChains(): what removeMasquerade() removes. */
-export function planMasqueradeRemoval(netfilter: Conversation, owner: Owner): Removal {
-  const rules = rulesOf(netfilter, owner).map(({ handle }) => deleteRule(checks, handle))
+function planMasqueradeRemoval(nfnetlink: Conversation, attachment: Attachment): Removal {
+  const rules = rulesOf(nfnetlink, attachment).map(({ handle }) => deleteRule(checks, handle))
   return together([
     { changes: rules, chains: [] },
-    planIptablesRemoval(netfilter, "ip", owner),
-    planIptablesRemoval(netfilter, "ip6", owner),
+    planIptablesRemoval(nfnetlink, "ip", attachment),
+    planIptablesRemoval(nfnetlink, "ip6", attachment),
   ])
 }
 
@@ -136,37 +137,44 @@ export function planMasqueradeRemoval(netfilter: Conversation, owner: Owner): Re
  * backend made in iptables-nft counts.
  */
 export function masqueradeProblem(
-  { netfilter }: NetworkStack,
-  owner: Owner,
+  { nfnetlink }: NetworkStack,
+  attachment: Attachment,
   addresses: readonly Prefix[],
 ): string | undefined {
   return retried(() => {
-    const rules = rulesOf(netfilter, owner).map((rule) => rule.expressions())
+    const rules = rulesOf(nfnetlink, attachment).map((rule) => rule.expressions())
     const byIptables = (pod: Prefix) =>
-      isMasqueradedByIptables(netfilter, pod.address.family === 4 ? "ip" : "ip6", owner)
+      isMasqueradedByIptables(nfnetlink, pod.address.family === 4 ? "ip" : "ip6", attachment)
     const missing = masqueradable(addresses).find((pod) => {
       const wanted = ruleFor(pod)
       return !rules.some((found) => sameExpressions(found, wanted)) && !byIptables(pod)
     })
     if (missing) return `no rule in chain ${checks.name} of ${formatTable(table)} masquerades ${formatPrefix(missing)}`
-    if (rules.length === 0 || isLaidOut(netfilter)) return undefined
+    if (rules.length === 0 || isLaidOut(nfnetlink)) return undefined
     return `the rules of ${formatChain(postrouting)} are not those that lead to ${checks.name}`
   })
 }
 
-/**
- * Removes the rules of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone, and
- * returns their comments.
- */
-export function collectMasquerade(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): string[] {
-  const { netfilter } = host
+/** Removes the rules of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone. */
+function collectMasquerade(
+  host: NetworkStack,
+  network: string,
+  valid: readonly Attachment[] | undefined,
+): CollectedRules {
+  const { nfnetlink } = host
   let stale: FoundRule[] = []
-  cleanUp(netfilter, () => {
-    const rules = listRules(netfilter, checks, networkRuleKey(network))
-    const living = valid ?? readLivingOwners(host) // after the rules, of which each is younger than its pod's veth
+  cleanUp(nfnetlink, () => {
+    const rules = listRules(nfnetlink, checks, networkRuleKey(network))
+    const living = valid ?? readLivingAttachments(host) // after the rules, of which each is younger than its pod's veth
     const kept = living && new Set(living.map(ruleKey))
     stale = rules.filter(({ comment = "" }) => kept && !kept.has(keyIn(comment)))
     return stale.map(({ handle }) => deleteRule(checks, handle))
   })
-  return stale.map(({ comment = "" }) => comment)
+  return { removed: stale.map(({ comment = "" }) => `a rule (${JSON.stringify(comment)})`), held: [] }
+}
+
+/** The rules that masquerade an attachment's addresses, for DEL and GC. */
+export const masqueradeRules: AttachmentRules = {
+  planRemoval: ({ nfnetlink }, attachment) => planMasqueradeRemoval(nfnetlink, attachment),
+  collect: collectMasquerade,
 }

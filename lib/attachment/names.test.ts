@@ -1,20 +1,20 @@
 import { describe, expect, test } from "vitest"
+import type { Attachment } from "../cni/attachment.ts"
 import { ifnameProblem } from "../cni/environment.ts"
 import {
+  attachmentAlias,
   gatewayPortName,
   hostVethName,
   isHostVethName,
   isHostVethNameIn,
-  type Owner,
-  ownerAlias,
   temporaryName,
 } from "./names.ts"
 
-const owner: Owner = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
+const attachment: Attachment = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
 const bytesOf = (text: string) => new TextEncoder().encode(text).length
 
 /** Container ids as containerd makes them: 64 hex digits. */
-const owners = (count: number, network: string): Owner[] =>
+const attachments = (count: number, network: string): Attachment[] =>
   Array.from({ length: count }, (_, index) => ({
     network,
     containerId: index.toString(16).padStart(64, "0"),
@@ -23,8 +23,8 @@ const owners = (count: number, network: string): Owner[] =>
 
 describe("the host-side veth's name", () => {
   test("never changes: pods that run must be found by later versions", () => {
-    expect(hostVethName(owner)).toBe("vethhkhek59bli1")
-    expect(hostVethName({ ...owner, ifname: "net1" })).toBe("vethhkhedkhao0g")
+    expect(hostVethName(attachment)).toBe("vethhkhek59bli1")
+    expect(hostVethName({ ...attachment, ifname: "net1" })).toBe("vethhkhedkhao0g")
     expect(gatewayPortName("cni0.100")).toBe("vethv22lb71nbl6")
   })
 
@@ -33,7 +33,7 @@ describe("the host-side veth's name", () => {
       { network: "n", containerId: "c", ifname: "e" },
       { network: "n".repeat(300), containerId: "c".repeat(300), ifname: "e".repeat(15) },
     ]
-    for (const any of [...extremes, ...owners(1000, "net")]) {
+    for (const any of [...extremes, ...attachments(1000, "net")]) {
       const name = hostVethName(any)
       expect(name).toMatch(/^veth[0-9a-v]{11}$/)
       expect(ifnameProblem(name)).toBeUndefined()
@@ -42,8 +42,8 @@ describe("the host-side veth's name", () => {
   })
 
   test("begins alike within a network", () => {
-    expect(owners(100, "podnet").every((any) => isHostVethNameIn(hostVethName(any), "podnet"))).toBe(true)
-    expect(isHostVethNameIn(hostVethName({ ...owner, network: "other" }), "podnet")).toBe(false)
+    expect(attachments(100, "podnet").every((any) => isHostVethNameIn(hostVethName(any), "podnet"))).toBe(true)
+    expect(isHostVethNameIn(hostVethName({ ...attachment, network: "other" }), "podnet")).toBe(false)
   })
 
   test("is not one that the Go plugins or Docker give, which may begin alike", () => {
@@ -54,10 +54,10 @@ describe("the host-side veth's name", () => {
 
   test("differs for every part of the owner, also where the parts run together alike", () => {
     const names = [
-      owner,
-      { ...owner, network: "podnet2" },
-      { ...owner, containerId: "0123456789abcdee" },
-      { ...owner, ifname: "eth1" },
+      attachment,
+      { ...attachment, network: "podnet2" },
+      { ...attachment, containerId: "0123456789abcdee" },
+      { ...attachment, ifname: "eth1" },
       { network: "a", containerId: "bc", ifname: "d" },
       { network: "a", containerId: "b", ifname: "cd" },
       { network: "ab", containerId: "c", ifname: "d" },
@@ -66,44 +66,44 @@ describe("the host-side veth's name", () => {
   })
 
   test("is no other's among 100,000 attachments of a hundred networks", () => {
-    const names = Array.from({ length: 100 }, (_, network) => owners(1000, `net${network}`))
+    const names = Array.from({ length: 100 }, (_, network) => attachments(1000, `net${network}`))
       .flat()
       .map(hostVethName)
     expect(new Set(names).size).toBe(100_000)
   })
 
   test("is no other's among 10,000 attachments of one network, forty times what a node carries", () => {
-    expect(new Set(owners(10_000, "podnet").map(hostVethName)).size).toBe(10_000)
+    expect(new Set(attachments(10_000, "podnet").map(hostVethName)).size).toBe(10_000)
   })
 })
 
 describe("the alias", () => {
   test("says whose it is", () => {
-    expect(ownerAlias(owner)).toBe("cni-ts podnet 0123456789abcdef eth0")
+    expect(attachmentAlias(attachment)).toBe("cni-ts podnet 0123456789abcdef eth0")
   })
 
   test("never exceeds the 254 bytes that the kernel takes: a longer one is a digest", () => {
-    const length = bytesOf(ownerAlias({ ...owner, containerId: "" }))
-    const longest = ownerAlias({ ...owner, containerId: "c".repeat(254 - length) })
-    const tooLong = ownerAlias({ ...owner, containerId: "c".repeat(255 - length) })
+    const length = bytesOf(attachmentAlias({ ...attachment, containerId: "" }))
+    const longest = attachmentAlias({ ...attachment, containerId: "c".repeat(254 - length) })
+    const tooLong = attachmentAlias({ ...attachment, containerId: "c".repeat(255 - length) })
     expect(bytesOf(longest)).toBe(254)
     expect(longest).toContain("cni-ts podnet ")
     expect(tooLong).toMatch(/^cni-ts sha512 [0-9a-f]{128}$/)
   })
 
   test("counts bytes, not characters", () => {
-    expect(ownerAlias({ ...owner, ifname: "é".repeat(120) })).toMatch(/^cni-ts sha512 /)
+    expect(attachmentAlias({ ...attachment, ifname: "é".repeat(120) })).toMatch(/^cni-ts sha512 /)
   })
 })
 
 test("a temporary name is computed from its owner, fits the kernel's 15 bytes and is nobody else's", () => {
   const others = [
-    { ...owner, network: "other" },
-    { ...owner, containerId: "c2" },
-    { ...owner, ifname: "net1" },
+    { ...attachment, network: "other" },
+    { ...attachment, containerId: "c2" },
+    { ...attachment, ifname: "net1" },
   ]
-  const names = [owner, ...others].map(temporaryName)
+  const names = [attachment, ...others].map(temporaryName)
   for (const name of names) expect(name).toMatch(/^cni-ts[0-9a-v]{9}$/)
   expect(new Set(names).size).toBe(4)
-  expect(temporaryName({ ...owner })).toBe(names[0])
+  expect(temporaryName({ ...attachment })).toBe(names[0])
 })

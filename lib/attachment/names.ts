@@ -1,12 +1,6 @@
+import type { Attachment } from "../cni/attachment.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { host } from "../sys/host.ts"
-
-/** Who an interface belongs to: CNI's key for everything a plugin makes. */
-export interface Owner {
-  readonly network: string
-  readonly containerId: string
-  readonly ifname: string
-}
 
 const PREFIX = "veth"
 const NETWORK_DIGITS = 4
@@ -15,10 +9,10 @@ const TEMPORARY_PREFIX = "cni-ts"
 const TEMPORARY_DIGITS = 9
 
 /**
- * The host-side veth of an attachment, computed from its owner alone, so that any later call finds it without the pod's namespace:
+ * The host-side veth of an attachment, computed from its attachment alone, so that any later call finds it without the pod's namespace:
  * `veth`, four base-32 digits of the network and seven of the attachment, together the 15 bytes the kernel allows.
  */
-export function hostVethName({ network, containerId, ifname }: Owner): string {
+export function hostVethName({ network, containerId, ifname }: Attachment): string {
   return networkVethPrefix(network) + digits(`${network}\n${containerId}\n${ifname}`, ATTACHMENT_DIGITS)
 }
 
@@ -31,7 +25,7 @@ export function isHostVethName(name: string): boolean {
   return name.startsWith(PREFIX) && name.length === PREFIX.length + NETWORK_DIGITS + ATTACHMENT_DIGITS
 }
 
-/** As isHostVethName, for an owner in the network. */
+/** As isHostVethName, for an attachment in the network. */
 export function isHostVethNameIn(name: string, network: string): boolean {
   return isHostVethName(name) && name.startsWith(networkVethPrefix(network))
 }
@@ -41,8 +35,8 @@ export function gatewayPortName(gateway: string): string {
   return PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
 }
 
-/** What a link of the owner's is called in the pod until it has its own name, and then its alias until ADD is done: `cni-ts` and nine digits. */
-export function temporaryName({ network, containerId, ifname }: Owner): string {
+/** What a link of the attachment's is called in the pod until it has its own name, and then its alias until ADD is done: `cni-ts` and nine digits. */
+export function temporaryName({ network, containerId, ifname }: Attachment): string {
   return TEMPORARY_PREFIX + digits(`temporary\n${network}\n${containerId}\n${ifname}`, TEMPORARY_DIGITS)
 }
 
@@ -52,9 +46,9 @@ function digits(text: string, count: number): string {
 }
 
 /** What every such alias starts with. */
-const OWNER_MARK = "cni-ts "
-/** What stands in one whose owner is too long to be spelt out. */
-const DIGEST_MARK = `${OWNER_MARK}sha512 `
+const ALIAS_MARK = "cni-ts "
+/** What stands in one whose attachment is too long to be spelt out. */
+const DIGEST_MARK = `${ALIAS_MARK}sha512 `
 
 /** IFALIASZ less the NUL that ends ours and the one that the kernel puts behind whatever it gets. */
 const ALIAS_BYTES = 254
@@ -63,31 +57,31 @@ const ALIAS_BYTES = 254
  * The alias that ADD's last step puts on the host-side veth, for people (`ip link`) and as the mark of a finished attachment:
  * a veth without it is what a killed ADD left.
  */
-export function ownerAlias({ network, containerId, ifname }: Owner): string {
-  const alias = `${OWNER_MARK}${network} ${containerId} ${ifname}`
+export function attachmentAlias({ network, containerId, ifname }: Attachment): string {
+  const alias = `${ALIAS_MARK}${network} ${containerId} ${ifname}`
   return host.encode(alias).length <= ALIAS_BYTES
     ? alias
     : `${DIGEST_MARK}${sha512Hex(`${network}\n${containerId}\n${ifname}`)}`
 }
 
-/** The owner that the alias of a finished attachment spells out; undefined if it spells none. */
-export function ownerInAlias(alias: string): Owner | undefined {
+/** The attachment that the alias of a finished attachment spells out; undefined if it spells none. */
+export function attachmentInAlias(alias: string): Attachment | undefined {
   const [mark, network, containerId, ifname, ...more] = alias.split(" ")
-  if (`${mark} ` !== OWNER_MARK || !network || !containerId || !ifname || more.length > 0) return undefined
+  if (`${mark} ` !== ALIAS_MARK || !network || !containerId || !ifname || more.length > 0) return undefined
   return { network, containerId, ifname }
 }
 
-/** Whether a veth of the owner's computed name is the owner's to remove: it says so, or says nothing, as a killed ADD leaves it. */
-export function isOwnedBy(alias: string, owner: Owner): boolean {
-  return alias === "" || alias === ownerAlias(owner)
+/** Whether a veth of the attachment's computed name is the attachment's to remove: it says so, or says nothing, as a killed ADD leaves it. */
+export function isOursOrUnfinished(alias: string, attachment: Attachment): boolean {
+  return alias === "" || alias === attachmentAlias(attachment)
 }
 
-/** As isOwnedBy, for any owner of the network. */
-export function isOwnedIn(alias: string, network: string): boolean {
-  return alias === "" || alias.startsWith(`${OWNER_MARK}${network} `) || alias.startsWith(DIGEST_MARK)
+/** As isOursOrUnfinished, for any attachment of the network. */
+export function isOursOrUnfinishedIn(alias: string, network: string): boolean {
+  return alias === "" || alias.startsWith(`${ALIAS_MARK}${network} `) || alias.startsWith(DIGEST_MARK)
 }
 
 /** Whether some attachment of ours bears it. */
-export function isOwnerAlias(alias: string): boolean {
-  return alias.startsWith(OWNER_MARK)
+export function isAttachmentAlias(alias: string): boolean {
+  return alias.startsWith(ALIAS_MARK)
 }

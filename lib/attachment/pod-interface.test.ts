@@ -6,7 +6,7 @@ import { decodeRoute } from "../netlink/route/route.ts"
 import { EEXIST, EPERM, FakeStack, refused } from "../testing/fake-stack.ts"
 import { configurePodInterface, type PodInterface } from "./pod-interface.ts"
 
-vi.mock("./stack.ts", () => ({ readSysctl: vi.fn(), trySysctl: vi.fn(), writeSysctl: vi.fn() }))
+vi.mock("../net/stack.ts", () => ({ readSysctl: vi.fn(), trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 const address = (text: string) => parseAddress(text) as Address
 const prefix = (text: string) => parsePrefix(text) as Prefix

@@ -32,11 +32,11 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
   for (const { prefix } of addresses) {
     const skipDetection = prefix.address.family === 6 && !detectDuplicates
-    addAddress(pod.kernel, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
+    addAddress(pod.rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
   }
-  changeLink(pod.kernel, index, name, { up: true })
+  changeLink(pod.rtnetlink, index, name, { up: true })
   if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
-  for (const route of linkRoutes ?? []) addRoute(pod.kernel, index, route)
+  for (const route of linkRoutes ?? []) addRoute(pod.rtnetlink, index, route)
   addRoutes(pod, wish)
 }
 
@@ -48,7 +48,7 @@ function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolea
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`
     const value = readSysctl(disabled)
-    if (value === undefined) throw new Conflict(`the kernel has no IPv6 for ${link} of the pod`, NO_IPV6)
+    if (value === undefined) throw new Conflict(`the rtnetlink has no IPv6 for ${link} of the pod`, NO_IPV6)
     if (value !== "0") writeSysctl(disabled, "0")
   }
   writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
@@ -58,6 +58,6 @@ function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolea
 function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {
   const gatewayOf = (family: Family) => addresses.find(({ gateway }) => gateway?.family === family)?.gateway
   for (const route of routes) {
-    addRoute(pod.kernel, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
+    addRoute(pod.rtnetlink, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
   }
 }

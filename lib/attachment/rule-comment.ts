@@ -1,6 +1,6 @@
+import type { Attachment } from "../cni/attachment.ts"
 import { MAX_COMMENT_BYTES } from "../netlink/netfilter/comment.ts"
 import { sha512Hex } from "../sys/digest.ts"
-import type { Owner } from "./names.ts"
 
 /*
  * Rules are found again by their comments, as the Go plugins write and find them: a digest of the network, one of the attachment within
@@ -13,7 +13,7 @@ export function networkRuleKey(network: string): string {
 }
 
 /** What the comments of an attachment's rules begin with. */
-export function ruleKey({ network, containerId, ifname }: Owner): string {
+export function ruleKey({ network, containerId, ifname }: Attachment): string {
   return networkRuleKey(network) + digest(`${ifname}:${containerId}`)
 }
 
@@ -23,9 +23,9 @@ export function keyIn(comment: string): string {
 }
 
 /** The whole comment, cut where `nft` allows no more. */
-export function ruleComment(owner: Owner): string {
-  const { network, containerId, ifname } = owner
-  return cutComment(`${ruleKey(owner)}, net: ${plain(network)}, if: ${plain(ifname)}, id: ${plain(containerId)}`)
+export function ruleComment(attachment: Attachment): string {
+  const { network, containerId, ifname } = attachment
+  return cutComment(`${ruleKey(attachment)}, net: ${plain(network)}, if: ${plain(ifname)}, id: ${plain(containerId)}`)
 }
 
 /** As much of a plain text as `nft` allows in a comment. */

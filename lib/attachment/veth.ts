@@ -1,52 +1,53 @@
+import type { Attachment } from "../cni/attachment.ts"
 import { Conflict } from "../net/conflict.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import type { Undo } from "../net/undo.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { createVeth, type Link, type NewVeth, readLink, removeLink } from "../netlink/route/link.ts"
 import { removeMasquerade } from "./masquerade.ts"
-import { hostVethName, type Owner } from "./names.ts"
+import { hostVethName } from "./names.ts"
 
-/** A veth pair to be made for a pod; the names are the owner's. */
+/** A veth pair to be made for a pod; the names are the attachment's. */
 export interface PodVeth {
-  readonly owner: Owner
+  readonly attachment: Attachment
   readonly host: Omit<NewVeth["host"], "name">
   readonly pod: Omit<NewVeth["peer"], "name">
 }
 
 /**
- * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the owner. It takes the place of what
+ * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the attachment. It takes the place of what
  * a killed ADD left: a veth without the alias that ADD sets last, and rules. Throws Conflict where the pod is attached already.
  */
-export function createPodVeth(host: NetworkStack, { owner, ...ends }: PodVeth, undo: Undo): Link {
-  const name = hostVethName(owner)
+export function createPodVeth(host: NetworkStack, { attachment, ...ends }: PodVeth, undo: Undo): Link {
+  const name = hostVethName(attachment)
   undo.add(() => removeUnfinished(host, name)) // also where the kernel's answer was lost
-  createOrReplace(host, owner, { host: { name, ...ends.host }, peer: { name: owner.ifname, ...ends.pod } })
-  undo.add(() => removeLink(host.kernel, name))
-  const veth = readLink(host.kernel, name)
+  createOrReplace(host, attachment, { host: { name, ...ends.host }, peer: { name: attachment.ifname, ...ends.pod } })
+  undo.add(() => removeLink(host.rtnetlink, name))
+  const veth = readLink(host.rtnetlink, name)
   if (!veth) throw new Conflict(`host interface ${name} vanished while it was being set up`, "try again")
   return veth
 }
 
-function createOrReplace(host: NetworkStack, owner: Owner, wish: NewVeth): void {
-  const { kernel } = host
+function createOrReplace(host: NetworkStack, attachment: Attachment, wish: NewVeth): void {
+  const { rtnetlink } = host
   try {
-    createVeth(kernel, wish)
+    createVeth(rtnetlink, wish)
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
-    const present = readLink(kernel, wish.host.name)
+    const present = readLink(rtnetlink, wish.host.name)
     if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
     if (present.kind !== "veth") throw exists(`host interface ${present.name} is in the way: it is no veth`)
     if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
-    removeMasquerade(host, owner)
-    removeLink(kernel, present.index)
-    createVeth(kernel, wish)
+    removeMasquerade(host, attachment)
+    removeLink(rtnetlink, present.index)
+    createVeth(rtnetlink, wish)
   }
 }
 
 /** A finished attachment says whose it is; that one stays. */
-function removeUnfinished({ kernel }: NetworkStack, name: string): void {
-  const veth = readLink(kernel, name)
-  if (veth?.kind === "veth" && veth.alias === "") removeLink(kernel, veth.index)
+function removeUnfinished({ rtnetlink }: NetworkStack, name: string): void {
+  const veth = readLink(rtnetlink, name)
+  if (veth?.kind === "veth" && veth.alias === "") removeLink(rtnetlink, veth.index)
 }
 
 /** Says that the pod is attached already. */

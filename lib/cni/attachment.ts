@@ -1,7 +1,13 @@
-import type { Owner } from "../attachment/names.ts"
 import type { Call } from "./plugin.ts"
 
-/** Whose interface this call is about. */
-export function ownerOf({ environment, config }: Call): Owner {
+/** One interface of one container on one network: CNI's key for everything that a plugin makes. */
+export interface Attachment {
+  readonly network: string
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/** Returns the attachment that the call is about. */
+export function attachmentOf({ environment, config }: Call): Attachment {
   return { network: config.name, containerId: environment.containerId, ifname: environment.ifname }
 }

@@ -1,4 +1,4 @@
-import type { Owner } from "../attachment/names.ts"
+import type { Attachment } from "./attachment.ts"
 import { invalidConfig } from "./errors.ts"
 import { type Fields, readFields } from "./fields.ts"
 import { isObject, type Json, oddNumber } from "./json.ts"
@@ -12,19 +12,19 @@ const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const
  * which pods live. An entry without container id or interface name is refused, for to overlook it would take a live container's network
  * away.
  */
-export function readValidAttachments(fields: Fields, network: string): readonly Owner[] | undefined {
+export function readValidAttachments(fields: Fields, network: string): readonly Attachment[] | undefined {
   const read = (item: Json, path: string) => readAttachment(item, path, network)
   const [first, second] = KEYS.map((key) => fields.list(key, read)).filter((list) => list !== undefined)
   if (!first || !second) return first
   return first.concat(second.filter((attachment, at) => !isSame(attachment, first[at])))
 }
 
-function isSame({ containerId, ifname }: Owner, other: Owner | undefined): boolean {
+function isSame({ containerId, ifname }: Attachment, other: Attachment | undefined): boolean {
   return containerId === other?.containerId && ifname === other.ifname
 }
 
 /** A node may have tens of thousands of them: those with the usual keys are read at once. */
-function readAttachment(item: Json, path: string, network: string): Owner {
+function readAttachment(item: Json, path: string, network: string): Attachment {
   if (isObject(item)) {
     const { containerID, ifname } = item
     if (isName(containerID) && isName(ifname)) return { network, containerId: containerID, ifname }
@@ -46,15 +46,15 @@ function named(fields: Fields, key: string): string {
 /** What a GC call leaves alone, and why the rest goes. */
 export interface Survivors {
   /** Undefined if the runtime named none: then nothing goes but what is certainly gone. */
-  readonly owners: readonly Owner[] | undefined
+  readonly attachments: readonly Attachment[] | undefined
   /** For the log. */
   readonly reason: string
 }
 
 /** Returns the attachments of the call's network that must survive it; says on stderr if the call names none. */
 export function readSurvivors({ config, log }: Call): Survivors {
-  const owners = readValidAttachments(config.fields, config.name)
-  if (owners) return { owners, reason: "not among the runtime's valid attachments" }
+  const attachments = readValidAttachments(config.fields, config.name)
+  if (attachments) return { attachments, reason: "not among the runtime's valid attachments" }
   log.noticed(`GC came without ${KEYS[0]}: only what is certainly gone is removed`)
-  return { owners, reason: "its pod is gone" }
+  return { attachments, reason: "its pod is gone" }
 }

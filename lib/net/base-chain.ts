@@ -7,18 +7,18 @@ import { Conflict } from "./conflict.ts"
  * Runs `change`, which needs each of `chains` at its hook, or at none. If that is refused because somebody else has a chain of such a name
  * elsewhere, throws a Conflict that says so.
  */
-export function explainBase(netfilter: Conversation, chains: readonly Chain[], change: () => void): void {
+export function explainBase(nfnetlink: Conversation, chains: readonly Chain[], change: () => void): void {
   try {
     change()
   } catch (error) {
     if (!refusedWith(error, "EEXIST", "EOPNOTSUPP", "EBUSY")) throw error
-    for (const chain of chains) refuseForeign(netfilter, chain)
+    for (const chain of chains) refuseForeign(nfnetlink, chain)
     throw error
   }
 }
 
-function refuseForeign(netfilter: Conversation, chain: Chain): void {
-  const present = readChain(netfilter, chain)
+function refuseForeign(nfnetlink: Conversation, chain: Chain): void {
+  const present = readChain(nfnetlink, chain)
   if (!present || describeBase(present) === describeBase(chain)) return
   throw new Conflict(
     `${formatChain(chain)} is somebody else's: it is ${describeBase(present)}, and has to be ${describeBase(chain)}`,

@@ -13,7 +13,7 @@ const PATIENCE = 5
 export function waitUntilUp(stack: NetworkStack, index: number): Link {
   let state: Operstate = "unknown"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
-    const link = readLink(stack.kernel, index)
+    const link = readLink(stack.rtnetlink, index)
     if (!link)
       throw new Conflict("the bridge port vanished before it was up", "somebody removed it, or its pod; try again")
     state = link.operstate
@@ -26,13 +26,13 @@ export function waitUntilUp(stack: NetworkStack, index: number): Link {
 /** Returns once no address of the link waits for duplicate address detection. Throws Conflict if one is a duplicate, TimedOut. */
 export function waitForDetection(stack: NetworkStack, index: number, name: string): void {
   const done = waitFor(stack, RTNLGRP.IPV6_IFADDR, () => {
-    const addresses = listAddresses(stack.kernel, index)
+    const addresses = listAddresses(stack.rtnetlink, index)
     if (addresses.some(({ duplicate }) => duplicate)) {
       throw new Conflict(`IPv6 duplicate address detection failed on ${name}`, "another host has this address")
     }
     return addresses.some(({ tentative }) => tentative) ? undefined : true
   })
-  if (!done && readLink(stack.kernel, index)?.operstate === "up") {
+  if (!done && readLink(stack.rtnetlink, index)?.operstate === "up") {
     throw new TimedOut(`IPv6 addresses of ${name} are still tentative after ${PATIENCE} seconds`, "try again")
   }
 }

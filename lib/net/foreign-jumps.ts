@@ -28,22 +28,22 @@ export function together(removals: readonly Removal[]): Removal {
  * Removes all that `plan` returns, in one transaction. If rules of others lead to one of the chains, the kernel keeps it: all else goes,
  * it stays, empty, and is returned.
  */
-export function removeWithChains(netfilter: Conversation, plan: () => Removal): Held[] {
+export function removeWithChains(nfnetlink: Conversation, plan: () => Removal): Held[] {
   try {
-    cleanUp(netfilter, () => wholeOf(plan()))
+    cleanUp(nfnetlink, () => wholeOf(plan()))
     return []
   } catch (error) {
     if (!refusedWith(error, "EBUSY")) throw error
   }
   let chains: readonly Chain[] = []
-  cleanUp(netfilter, () => {
+  cleanUp(nfnetlink, () => {
     const removal = plan()
     chains = removal.chains
     return removal.changes
   })
   return chains
-    .filter((chain) => !isRemoved(netfilter, chain))
-    .map((chain) => ({ chain, words: describeHeld(netfilter, chain) }))
+    .filter((chain) => !isRemoved(nfnetlink, chain))
+    .map((chain) => ({ chain, words: describeHeld(nfnetlink, chain) }))
 }
 
 /** Changes for transact(): all of it, or nothing where rules of others lead to one of the chains (EBUSY). */
@@ -52,9 +52,9 @@ export function* wholeOf({ changes, chains }: Removal): Generator<Request> {
   for (const chain of chains) yield deleteChain(chain)
 }
 
-function isRemoved(netfilter: Conversation, chain: Chain): boolean {
+function isRemoved(nfnetlink: Conversation, chain: Chain): boolean {
   try {
-    cleanUp(netfilter, () => (readChain(netfilter, chain) ? [deleteChain(chain)] : []))
+    cleanUp(nfnetlink, () => (readChain(nfnetlink, chain) ? [deleteChain(chain)] : []))
     return true
   } catch (error) {
     if (refusedWith(error, "EBUSY")) return false
@@ -63,9 +63,9 @@ function isRemoved(netfilter: Conversation, chain: Chain): boolean {
 }
 
 /** Says what holds a chain that the kernel does not delete, as far as rules of its table do. */
-export function describeHeld(netfilter: Conversation, chain: Chain): string {
+export function describeHeld(nfnetlink: Conversation, chain: Chain): string {
   const leads = (rule: FoundRule) => (targetIn(rule.expressions()) === chain.name ? describe(rule) : undefined)
-  const rules = retried(() => readTableRules(netfilter, chain.table, leads))
+  const rules = retried(() => readTableRules(nfnetlink, chain.table, leads))
   const holders = rules.length > 0 ? rules.join(", ") : `a map of ${formatTable(chain.table)}`
   return `${formatChain(chain)} is empty but stays, as somebody else leads there: ${holders}`
 }

@@ -5,18 +5,18 @@ import { type Chain, readChain } from "../netlink/netfilter/ruleset.ts"
 import type { Removal } from "./foreign-jumps.ts"
 
 /** Of a chain that iptables-nft made: it goes, and so do the rules of chain `from` of its table that lead there. */
-export function planChainRemoval(netfilter: Conversation, chain: Chain, from: string): Removal {
-  if (!readChain(netfilter, chain)) return { changes: [], chains: [] }
+export function planChainRemoval(nfnetlink: Conversation, chain: Chain, from: string): Removal {
+  if (!readChain(nfnetlink, chain)) return { changes: [], chains: [] }
   const caller = { table: chain.table, name: from }
-  const jumps = jumpsTo(netfilter, chain, from).map(({ handle }) => deleteRule(caller, handle))
+  const jumps = jumpsTo(nfnetlink, chain, from).map(({ handle }) => deleteRule(caller, handle))
   return { changes: [...jumps, flushChain(chain)], chains: [chain] }
 }
 
 /** Whether the chain is there and a rule of chain `from` leads to it. */
-export function isReached(netfilter: Conversation, chain: Chain, from: string): boolean {
-  return readChain(netfilter, chain) !== undefined && jumpsTo(netfilter, chain, from).length > 0
+export function isReached(nfnetlink: Conversation, chain: Chain, from: string): boolean {
+  return readChain(nfnetlink, chain) !== undefined && jumpsTo(nfnetlink, chain, from).length > 0
 }
 
-function jumpsTo(netfilter: Conversation, { table, name }: Chain, from: string): FoundRule[] {
-  return listRules(netfilter, { table, name: from }).filter((rule) => targetIn(rule.expressions()) === name)
+function jumpsTo(nfnetlink: Conversation, { table, name }: Chain, from: string): FoundRule[] {
+  return listRules(nfnetlink, { table, name: from }).filter((rule) => targetIn(rule.expressions()) === name)
 }

@@ -22,12 +22,12 @@ export const IPV6_LEAST_MTU = 1280
  * Lets a link of the node that is the pods' gateway have IPv6 addresses, whose MTU may be too small (a veth's other end on the node gets the
  * same), and which may be born with IPv6 off, as all links of a node that has it off. Its link-local address is usable at once.
  */
-export function admitIPv6({ kernel }: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
+export function admitIPv6({ rtnetlink }: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
   const setting = (key: string) => `net/ipv6/conf/${name}/${key}`
   if (mtu < IPV6_LEAST_MTU) {
-    const port = kind === "veth" ? readLink(kernel, peer) : undefined
-    if (port) changeLink(kernel, port.index, port.name, { mtu: IPV6_LEAST_MTU })
-    changeLink(kernel, index, name, { mtu: IPV6_LEAST_MTU })
+    const port = kind === "veth" ? readLink(rtnetlink, peer) : undefined
+    if (port) changeLink(rtnetlink, port.index, port.name, { mtu: IPV6_LEAST_MTU })
+    changeLink(rtnetlink, index, name, { mtu: IPV6_LEAST_MTU })
     trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates, and to listen to routers
   }
   if (readSysctl(setting("disable_ipv6")) !== "1") return

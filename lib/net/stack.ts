@@ -14,13 +14,13 @@ import { NetworkNamespace } from "../sys/netns.ts"
 export class NetworkStack implements Disposable {
   /** Undefined for the namespace this process runs in. */
   readonly namespace: NetworkNamespace | undefined
-  readonly kernel: Conversation
-  readonly netfilter: Conversation
+  readonly rtnetlink: Conversation
+  readonly nfnetlink: Conversation
 
   private constructor(namespace: NetworkNamespace | undefined) {
     this.namespace = namespace
-    this.kernel = new Conversation(openSocket(this, NETLINK_ROUTE, rtnetlink), rtnetlink)
-    this.netfilter = new Conversation(new LazySocket(() => openSocket(this, NETLINK_NETFILTER, nfnetlink)), nfnetlink)
+    this.rtnetlink = new Conversation(openSocket(this, NETLINK_ROUTE, rtnetlink), rtnetlink)
+    this.nfnetlink = new Conversation(new LazySocket(() => openSocket(this, NETLINK_NETFILTER, nfnetlink)), nfnetlink)
   }
 
   /** Opens the node's own stack. */
@@ -52,8 +52,8 @@ export class NetworkStack implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.kernel[Symbol.dispose]()
-    this.netfilter[Symbol.dispose]()
+    this.rtnetlink[Symbol.dispose]()
+    this.nfnetlink[Symbol.dispose]()
     this.namespace?.[Symbol.dispose]()
   }
 }

@@ -10,8 +10,8 @@ const LOOPBACK = 1
  * The index of the link that the default route leaves by: IPv4's before IPv6's, then the one of least metric. Undefined without any that
  * leaves the node at all: `unreachable default` and `default dev lo` do not.
  */
-export function findUplink(kernel: Conversation): number | undefined {
-  for (const route of families.flatMap((family) => listDefaultRoutes(kernel, family))) {
+export function findUplink(rtnetlink: Conversation): number | undefined {
+  for (const route of families.flatMap((family) => listDefaultRoutes(rtnetlink, family))) {
     const ways = outwards(route)
     const way = ways.find(({ down }) => !down) ?? ways[0]
     if (way) return way.index
@@ -20,14 +20,14 @@ export function findUplink(kernel: Conversation): number | undefined {
 }
 
 /** The indexes of all links that a default route of one of these families leaves by. */
-export function listUplinks(kernel: Conversation, of: readonly Family[]): ReadonlySet<number> {
-  const routes = of.flatMap((family) => listDefaultRoutes(kernel, family))
+export function listUplinks(rtnetlink: Conversation, of: readonly Family[]): ReadonlySet<number> {
+  const routes = of.flatMap((family) => listDefaultRoutes(rtnetlink, family))
   return new Set(routes.flatMap((route) => outwards(route).map(({ index }) => index)))
 }
 
 /** From the least metric on. */
-function listDefaultRoutes(kernel: Conversation, family: Family): Route[] {
-  return listRoutes(kernel, family, RT_TABLE_MAIN)
+function listDefaultRoutes(rtnetlink: Conversation, family: Family): Route[] {
+  return listRoutes(rtnetlink, family, RT_TABLE_MAIN)
     .filter(({ dst }) => isDefault(dst))
     .sort((a, b) => a.priority - b.priority)
 }

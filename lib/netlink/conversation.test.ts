@@ -23,8 +23,8 @@ function answering(...answers: Answer[]): FakeKernel {
 describe("performing", () => {
   test("asks for an acknowledgement and counts its requests", () => {
     const kernel = answering((request) => [acknowledge(request)])
-    kernel.conversation.perform({ ...question, flags: 0x600 })
-    kernel.conversation.perform(question)
+    kernel.conversation.execute({ ...question, flags: 0x600 })
+    kernel.conversation.execute(question)
     expect(sent(kernel).map(({ type, flags, sequence }) => ({ type, flags, sequence }))).toEqual([
       { type: 18, flags: 0x605, sequence: 1 },
       { type: 18, flags: 0x005, sequence: 2 },
@@ -33,7 +33,7 @@ describe("performing", () => {
 
   test("a refusal is a KernelError with what was asked, the number's name and the kernel's words", () => {
     const kernel = answering((request) => [refuse(request, 22, "Invalid MTU")])
-    const attempt = () => kernel.conversation.perform({ ...question, asked: "change link eth0" })
+    const attempt = () => kernel.conversation.execute({ ...question, asked: "change link eth0" })
     expect(attempt).toThrow(KernelError)
     expect(attempt).toThrow('cannot change link eth0: EINVAL (invalid argument), kernel says "Invalid MTU"')
   })
@@ -69,7 +69,7 @@ describe("performing", () => {
       part({ ...request, sequence: request.sequence + 5 }, 16, [payload(9)]),
       acknowledge(request),
     ])
-    expect(() => kernel.conversation.perform(question)).not.toThrow()
+    expect(() => kernel.conversation.execute(question)).not.toThrow()
   })
 
   test("goes on working after a refusal and after a malformed answer", () => {
@@ -78,21 +78,21 @@ describe("performing", () => {
       () => [payload(1, 2, 3)],
       (request) => [acknowledge(request)],
     )
-    expect(() => kernel.conversation.perform(question)).toThrow(KernelError)
-    expect(() => kernel.conversation.perform(question)).toThrow(WireError)
-    expect(() => kernel.conversation.perform(question)).not.toThrow()
+    expect(() => kernel.conversation.execute(question)).toThrow(KernelError)
+    expect(() => kernel.conversation.execute(question)).toThrow(WireError)
+    expect(() => kernel.conversation.execute(question)).not.toThrow()
   })
 })
 
 describe("asking about one object", () => {
   test("gives the answer that precedes the acknowledgement, whole after later datagrams", () => {
     const kernel = answering((request) => [part(request, 16, [payload(1, 2, 3, 4)], 0), acknowledge(request)])
-    expect(kernel.conversation.ask(question)).toMatchObject({ type: 16, payload: payload(1, 2, 3, 4) })
+    expect(kernel.conversation.get(question)).toMatchObject({ type: 16, payload: payload(1, 2, 3, 4) })
   })
 
   test("an acknowledgement without an answer is a WireError", () => {
     const kernel = answering((request) => [acknowledge(request)])
-    expect(() => kernel.conversation.ask(question)).toThrow(WireError)
+    expect(() => kernel.conversation.get(question)).toThrow(WireError)
   })
 })
 

@@ -58,19 +58,19 @@ export class Conversation implements Disposable {
   }
 
   /** Has the kernel do something; returns once it is done. Throws KernelError. */
-  perform(request: Request): void {
+  execute(request: Request): void {
     this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, nothing)
   }
 
   /** Returns the one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
-  ask(request: Request): Message {
-    const answer = this.askIfAny(request)
+  get(request: Request): Message {
+    const answer = this.tryGet(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return answer
   }
 
   /** Asks as ask() does, a question that the kernel may leave without an answer. */
-  askIfAny(request: Request): Message | undefined {
+  tryGet(request: Request): Message | undefined {
     return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, copied).values[0]
   }
 
@@ -96,7 +96,7 @@ export class Conversation implements Disposable {
    * one by one as they come: tens of thousands are not held at a time. Without any nothing is sent. Throws the KernelError of the first
    * one refused.
    */
-  performTogether(begin: Request, requests: Iterable<Request>, end: Request): void {
+  batch(begin: Request, requests: Iterable<Request>, end: Request): void {
     const writer = new Writer()
     const first = this.#sequence + 1
     this.#write(writer, begin)

@@ -9,19 +9,19 @@ export class FakeNode implements NetworkStack {
   readonly links: FakeLinks
   readonly #nftables: FakeNftables
   readonly #filter: FakeKernel
-  readonly kernel
-  readonly netfilter
+  readonly rtnetlink
+  readonly nfnetlink
   #meanwhile: { readonly type: number; readonly step: () => void } | undefined
 
   constructor(links = new FakeLinks(), nftables = new FakeNftables()) {
     this.links = links
     this.#nftables = nftables
-    this.kernel = new FakeKernel((message) => links.answer(message)).conversation
+    this.rtnetlink = new FakeKernel((message) => links.answer(message)).conversation
     this.#filter = new FakeKernel((message) => {
       this.#interrupt(message.type)
       return nftables.answer(message)
     })
-    this.netfilter = this.#filter.conversation
+    this.nfnetlink = this.#filter.conversation
   }
 
   /** Returns every request to the packet filter so far, byte for byte. */

@@ -46,11 +46,11 @@ export class FakeStack implements NetworkStack {
     })
   }
 
-  get kernel() {
+  get rtnetlink() {
     return this.fake.conversation
   }
 
-  get netfilter() {
+  get nfnetlink() {
     return this.fake.conversation
   }
 

@@ -30,7 +30,7 @@ export function tcp(hostPort: number, hostIp?: string, containerPort = 80): Port
 
 /** Lists where ports lead on a node, each as `CONTAINER, NETWORK INTERFACE: [ADDRESS:]PORT -> POD`. */
 export function redirections(node: FakeNode): string[] {
-  const rules = ([4, 6] as const).flatMap((family) => listPodRules(node.again().netfilter, layoutOf(family)))
+  const rules = ([4, 6] as const).flatMap((family) => listPodRules(node.again().nfnetlink, layoutOf(family)))
   return rules.flatMap(({ comment, note, reading: { destination, destinationPort, to } }) => {
     const only = destination ? `${formatAddress(destination)}:` : ""
     return to ? [`${comment}, ${note}: ${only}${destinationPort} -> ${formatAddress(to)}`] : []

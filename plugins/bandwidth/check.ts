@@ -1,35 +1,29 @@
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
-import { changed, invalidConfig } from "../../lib/cni/errors.ts"
-import type { Call } from "../../lib/cni/plugin.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
+import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import { changed } from "../../lib/cni/errors.ts"
+import type { Result } from "../../lib/cni/result.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import type { Police, Redirect } from "../../lib/netlink/tc/action.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
 import { readQdisc, type TokenBucket } from "../../lib/netlink/tc/qdisc.ts"
-import { type EgressMode, readBandwidthConfig } from "./config.ts"
+import type { BandwidthConfig } from "./config.ts"
 import { findHostVeth } from "./host-veth.ts"
 import { readIfb } from "./ifb.ts"
 import { readTicks } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
 /** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws naming the first difference. */
-export function check(call: Call): void {
-  const { ingress, egress, egressMode } = readBandwidthConfig(call.config.fields)
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "must be called as a chained plugin", "CHECK needs the result of ADD")
-  if (!ingress && !egress) return
-
-  using host = NetworkStack.host()
+export function check(connection: ChainedConnection<BandwidthConfig>, result: Result): void {
+  const { call, config, host } = connection
   const veth = findHostVeth(host, call, result)
   const ticks = readTicks()
-  checkTokenBucket(host, veth, ingress, ticks)
-  checkEgress(host, { call, veth, limit: egress, mode: egressMode, ticks })
+  checkTokenBucket(host, veth, config.ingress, ticks)
+  checkEgress(connection, veth, ticks)
 }
 
 /** The link sends through a token bucket with the limit's parameters, or through none of ours where there is no limit. */
-function checkTokenBucket({ kernel }: NetworkStack, link: Link, limit: Limit | undefined, ticks: number): void {
-  const qdisc = readQdisc(kernel, link.index, "ROOT")
+function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit | undefined, ticks: number): void {
+  const qdisc = readQdisc(rtnetlink, link.index, "ROOT")
   const bucket = qdisc?.tokenBucket
   if (!limit) {
     if (bucket) throw changed(`${link.name} has a token bucket, though the config limits nothing there`)
@@ -52,16 +46,10 @@ function compare(what: string, present: Partial<TokenBucket>, limit: Limit, tick
   }
 }
 
-interface Egress {
-  readonly call: Call
-  readonly veth: Link
-  readonly limit: Limit | undefined
-  readonly mode: EgressMode
-  readonly ticks: number
-}
-
 /** What comes from the pod is policed, or takes the way through the attachment's ifb. */
-function checkEgress(host: NetworkStack, { call, veth, limit, mode, ticks }: Egress): void {
+function checkEgress(connection: ChainedConnection<BandwidthConfig>, veth: Link, ticks: number): void {
+  const { config, attachment, host } = connection
+  const { egress: limit, egressMode: mode } = config
   const action = readEgress(host, veth)
   if (!limit) {
     if (action)
@@ -77,7 +65,7 @@ function checkEgress(host: NetworkStack, { call, veth, limit, mode, ticks }: Egr
     compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, policed(limit), ticks)
     return
   }
-  const ifb = readIfb(host, ownerOf(call))
+  const ifb = readIfb(host, attachment)
   if (!ifb) throw changed("get ifb device: it is gone")
   if (action.to !== ifb.index)
     throw changed(`what ${veth.name} receives is redirected to link ${action.to}, not to ${ifb.name}`)
@@ -86,8 +74,8 @@ function checkEgress(host: NetworkStack, { call, veth, limit, mode, ticks }: Egr
 }
 
 /** What is done first with everything the link receives. */
-function readEgress({ kernel }: NetworkStack, veth: Link): Police | Redirect | undefined {
-  if (!readQdisc(kernel, veth.index, "INGRESS")) return undefined
-  const action = listFilters(kernel, veth.index).find(({ matchesAll }) => matchesAll)?.action
+function readEgress({ rtnetlink }: NetworkStack, veth: Link): Police | Redirect | undefined {
+  if (!readQdisc(rtnetlink, veth.index, "INGRESS")) return undefined
+  const action = listFilters(rtnetlink, veth.index).find(({ matchesAll }) => matchesAll)?.action
   return action?.kind === "other" ? undefined : action
 }

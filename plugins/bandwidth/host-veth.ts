@@ -1,7 +1,7 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
 import { hostVethName } from "../../lib/attachment/names.ts"
 import { openPod } from "../../lib/attachment/pod-stack.ts"
-import { ownerOf } from "../../lib/cni/attachment.ts"
+import { attachmentOf } from "../../lib/cni/attachment.ts"
 import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
@@ -14,29 +14,31 @@ import { type Link, readLink } from "../../lib/netlink/route/link.ts"
  */
 export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Result): Link {
   if (interfaces.length === 0) throw invalidConfig("prevResult", "no interfaces provided")
-  const owner = ownerOf(call)
+  const attachment = attachmentOf(call)
   const isListed = (link: string) => interfaces.some(({ name, sandbox }) => name === link && sandbox === "")
-  const computed = hostVethName(owner)
-  const own = isListed(computed) ? readLink(host.kernel, computed) : undefined
-  if (own && isHostEnd(host, own, owner, undefined)) return own
+  const computed = hostVethName(attachment)
+  const own = isListed(computed) ? readLink(host.rtnetlink, computed) : undefined
+  if (own && isHostEnd(host, own, attachment, undefined)) return own
   using pod = openPod(call.environment.netns)
   const veth = readPeer(host, pod, call)
   if (!isListed(veth.name)) {
     throw missing(`no veth peer of container interface found in host ns: ${veth.name} is not in prevResult`)
   }
-  if (isHostEnd(host, veth, owner, pod.namespace?.fd)) return veth
-  throw missing(`${veth.name}, which ${owner.ifname} names as its other end, is not the host end of this interface`)
+  if (isHostEnd(host, veth, attachment, pod.namespace?.fd)) return veth
+  throw missing(
+    `${veth.name}, which ${attachment.ifname} names as its other end, is not the host end of this interface`,
+  )
 }
 
 /** Returns the link of the host that the pod's interface names as its other end, and that names it in turn. */
 function readPeer(host: NetworkStack, pod: NetworkStack, { environment }: Call): Link {
   const { netns, ifname } = environment
-  const inPod = readLink(pod.kernel, ifname)
+  const inPod = readLink(pod.rtnetlink, ifname)
   if (!inPod) throw missing(`container interface ${ifname} does not exist in ${netns}`)
   if (inPod.kind !== "veth" || inPod.peer === 0) {
     throw missing(`container interface ${ifname} has no veth peer: it is of kind ${inPod.kind || "hardware"}`)
   }
-  const veth = readLink(host.kernel, inPod.peer)
+  const veth = readLink(host.rtnetlink, inPod.peer)
   if (veth?.kind === "veth" && veth.peer === inPod.index) return veth
   throw missing(`veth peer with index ${inPod.peer} is not in host ns`)
 }

@@ -1,5 +1,6 @@
-import { readLivingOwners } from "../../lib/attachment/living.ts"
-import { isOwnedBy, isOwnedIn, type Owner, ownerAlias } from "../../lib/attachment/names.ts"
+import { readLivingAttachments } from "../../lib/attachment/living.ts"
+import { attachmentAlias, isOursOrUnfinished, isOursOrUnfinishedIn } from "../../lib/attachment/names.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { refuseAdvertisements } from "../../lib/net/ipv6.ts"
@@ -19,7 +20,7 @@ const DIGITS = 12
  * What an attachment's ifb may be called: the Go plugin's name, which does not tell a container's interfaces apart, and one for those
  * that come second.
  */
-export function ifbNames({ network, containerId, ifname }: Owner): readonly [string, string] {
+export function ifbNames({ network, containerId, ifname }: Attachment): readonly [string, string] {
   return [nameOf(`${network}${containerId}`), nameOf(`${network}\n${containerId}\n${ifname}`)]
 }
 
@@ -31,7 +32,7 @@ function nameOf(text: string): string {
  * An ifb's MAC address says whose it is until its alias does, as the kernel takes no alias with the request that makes a link: a locally
  * administered one of three bytes of the network and two of the attachment.
  */
-export function ifbMac({ network, containerId, ifname }: Owner): Uint8Array {
+export function ifbMac({ network, containerId, ifname }: Attachment): Uint8Array {
   return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
 }
 
@@ -47,37 +48,37 @@ function bytesOf(text: string, count: number): number[] {
 }
 
 /** Makes the attachment's ifb, up and without alias, for what `veth` receives. It takes the place of one that an earlier ADD left. */
-export function createOwnIfb(host: NetworkStack, owner: Owner, veth: Link, undo: Undo): Link {
-  undo.add(() => removeIfbs(host, owner))
-  const name = createOrReplace(host.kernel, owner, veth)
-  const link = readLink(host.kernel, name)
+export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): Link {
+  undo.add(() => removeIfbs(host, attachment))
+  const name = createOrReplace(host.rtnetlink, attachment, veth)
+  const link = readLink(host.rtnetlink, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
   refuseAdvertisements(name) // up as it is: it receives nothing itself
   return link
 }
 
-function createOrReplace(kernel: Conversation, owner: Owner, veth: Link): string {
-  const [mac, { mtu }] = [ifbMac(owner), veth]
-  for (const name of ifbNames(owner)) {
-    if (created(kernel, { name, mac, mtu })) return name
-    const present = readLink(kernel, name)
+function createOrReplace(rtnetlink: Conversation, attachment: Attachment, veth: Link): string {
+  const [mac, { mtu }] = [ifbMac(attachment), veth]
+  for (const name of ifbNames(attachment)) {
+    if (created(rtnetlink, { name, mac, mtu })) return name
+    const present = readLink(rtnetlink, name)
     if (present && present.kind !== "ifb") {
       throw new Conflict(`interface ${name} is in the way: it is no ifb`, "rename or delete it")
     }
-    if (present && !saysOwner(present, owner) && !isUsedBy(kernel, veth, present)) continue
-    removeLink(kernel, name)
-    createIfb(kernel, { name, mac, mtu })
+    if (present && !saysOwner(present, attachment) && !isUsedBy(rtnetlink, veth, present)) continue
+    removeLink(rtnetlink, name)
+    createIfb(rtnetlink, { name, mac, mtu })
     return name
   }
   throw new Conflict(
-    `both names of the attachment's ifb are taken: ${ifbNames(owner).join(", ")}`,
+    `both names of the attachment's ifb are taken: ${ifbNames(attachment).join(", ")}`,
     "DEL the attachment",
   )
 }
 
-function created(kernel: Conversation, ifb: Parameters<typeof createIfb>[1]): boolean {
+function created(rtnetlink: Conversation, ifb: Parameters<typeof createIfb>[1]): boolean {
   try {
-    createIfb(kernel, ifb)
+    createIfb(rtnetlink, ifb)
     return true
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return false
@@ -86,60 +87,61 @@ function created(kernel: Conversation, ifb: Parameters<typeof createIfb>[1]): bo
 }
 
 /** Whether the ifb says by alias or MAC address that it is the attachment's. The Go plugin's say nothing. */
-function saysOwner({ alias, mac }: Link, owner: Owner): boolean {
-  return alias === ownerAlias(owner) || (alias === "" && formatMac(mac) === formatMac(ifbMac(owner)))
+function saysOwner({ alias, mac }: Link, attachment: Attachment): boolean {
+  return alias === attachmentAlias(attachment) || (alias === "" && formatMac(mac) === formatMac(ifbMac(attachment)))
 }
 
 /** An ifb that the Go plugin made is the attachment's if the attachment's packets take the way through it. */
-function isUsedBy(kernel: Conversation, veth: Link, { alias, index }: Link): boolean {
-  if (alias !== "" || !readQdisc(kernel, veth.index, "INGRESS")) return false
-  return listFilters(kernel, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
+function isUsedBy(rtnetlink: Conversation, veth: Link, { alias, index }: Link): boolean {
+  if (alias !== "" || !readQdisc(rtnetlink, veth.index, "INGRESS")) return false
+  return listFilters(rtnetlink, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
 }
 
 /** Removes the attachment's ifb, whoever made it; none is fine. */
-export function removeIfbs(host: NetworkStack, owner: Owner): void {
-  const links = ifbNames(owner).map((name) => readCandidate(host, name, owner))
-  const own = links.filter((link) => link && saysOwner(link, owner))
-  for (const link of own.length > 0 ? own : links) if (link) removeLink(host.kernel, link.index)
+export function removeIfbs(host: NetworkStack, attachment: Attachment): void {
+  const links = ifbNames(attachment).map((name) => readCandidate(host, name, attachment))
+  const own = links.filter((link) => link && saysOwner(link, attachment))
+  for (const link of own.length > 0 ? own : links) if (link) removeLink(host.rtnetlink, link.index)
 }
 
 /** The attachment's ifb, whoever made it, or undefined. */
-export function readIfb(host: NetworkStack, owner: Owner): Link | undefined {
+export function readIfb(host: NetworkStack, attachment: Attachment): Link | undefined {
   let silent: Link | undefined
-  for (const name of ifbNames(owner)) {
-    const link = readCandidate(host, name, owner)
-    if (link && saysOwner(link, owner)) return link
+  for (const name of ifbNames(attachment)) {
+    const link = readCandidate(host, name, attachment)
+    if (link && saysOwner(link, attachment)) return link
     silent ??= link
   }
   return silent
 }
 
 /** An ifb that says that it is the attachment's, or says nothing: it is only if there is none that does, else another interface's. */
-function readCandidate({ kernel }: NetworkStack, name: string, owner: Owner): Link | undefined {
-  const link = readLink(kernel, name)
-  return link?.kind === "ifb" && isOwnedBy(link.alias, owner) ? link : undefined
+function readCandidate({ rtnetlink }: NetworkStack, name: string, attachment: Attachment): Link | undefined {
+  const link = readLink(rtnetlink, name)
+  return link?.kind === "ifb" && isOursOrUnfinished(link.alias, attachment) ? link : undefined
 }
 
 /**
  * The ifbs of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone.
  */
-export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): Link[] {
+export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): Link[] {
   const ifbs = listIfbs(host, network)
-  const living = valid ?? readLivingOwners(host) // after the ifbs, of which each is younger than its pod's veth
-  const marks = living && new Set(living.flatMap((owner) => [ownerAlias(owner), formatMac(ifbMac(owner))]))
+  const living = valid ?? readLivingAttachments(host) // after the ifbs, of which each is younger than its pod's veth
+  const marks =
+    living && new Set(living.flatMap((attachment) => [attachmentAlias(attachment), formatMac(ifbMac(attachment))]))
   return ifbs.filter(({ alias, mac }) => marks && !marks.has(alias || formatMac(mac)))
 }
 
 /**
  * The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. The name does not tell the network, and a long
- * owner's alias neither, so the MAC address has to.
+ * attachment's alias neither, so the MAC address has to.
  */
-function listIfbs({ kernel }: NetworkStack, network: string): Link[] {
+function listIfbs({ rtnetlink }: NetworkStack, network: string): Link[] {
   const start = networkMac(network)
   const isOurs = ({ kind, name, alias, mac }: Link) =>
     kind === "ifb" &&
     name.startsWith(PREFIX) &&
-    isOwnedIn(alias, network) &&
+    isOursOrUnfinishedIn(alias, network) &&
     start.every((byte, index) => mac[index] === byte)
-  return listLinks(kernel).links.filter(isOurs)
+  return listLinks(rtnetlink).links.filter(isOurs)
 }

@@ -1,4 +1,5 @@
-import { type Owner, ownerAlias } from "../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../lib/attachment/names.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
@@ -25,29 +26,29 @@ export function readTicks(): number {
 }
 
 /** Limits what goes to the pod: its host veth delays what comes too fast. */
-export function limitIngress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
+export function limitIngress({ rtnetlink }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
   try {
     undo.attempt(
-      () => ensureTokenBucket(kernel, veth.index, bucket),
-      () => removeQdisc(kernel, veth.index, "ROOT"),
+      () => ensureTokenBucket(rtnetlink, veth.index, bucket),
+      () => removeQdisc(rtnetlink, veth.index, "ROOT"),
     )
   } catch (error) {
-    if (refusedWith(error, "EEXIST", "EINVAL")) refuseOther(kernel, veth, "ROOT", "tbf")
+    if (refusedWith(error, "EEXIST", "EINVAL")) refuseOther(rtnetlink, veth, "ROOT", "tbf")
     throw error
   }
 }
 
 /** The veth is not limited by this plugin. */
-export function removeLimits({ kernel }: NetworkStack, veth: Link): void {
-  removeQdisc(kernel, veth.index, "ROOT")
-  removeQdisc(kernel, veth.index, "INGRESS")
+export function removeLimits({ rtnetlink }: NetworkStack, veth: Link): void {
+  removeQdisc(rtnetlink, veth.index, "ROOT")
+  removeQdisc(rtnetlink, veth.index, "INGRESS")
 }
 
 /** Limits what comes from the pod: its host veth drops what comes too fast. False where the kernel has no act_police. */
-export function policeEgress({ kernel }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): boolean {
-  openIngress(kernel, veth, undo)
+export function policeEgress({ rtnetlink }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): boolean {
+  openIngress(rtnetlink, veth, undo)
   try {
-    createFilter(kernel, veth.index, { kind: "police", rate: bucket.rate, burst: bucket.buffer })
+    createFilter(rtnetlink, veth.index, { kind: "police", rate: bucket.rate, burst: bucket.buffer })
     return true
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return false
@@ -56,40 +57,40 @@ export function policeEgress({ kernel }: NetworkStack, veth: Link, bucket: Token
 }
 
 /** Limits what comes from the pod: it takes a way through an ifb, which delays what comes too fast. Returns the ifb. */
-export function redirectEgress(host: NetworkStack, veth: Link, { bucket, owner, undo }: Redirection): Link {
-  const { kernel } = host
-  const ifb = createOwnIfb(host, owner, veth, undo)
-  ensureTokenBucket(kernel, ifb.index, bucket)
-  openIngress(kernel, veth, undo)
-  createFilter(kernel, veth.index, { kind: "redirect", to: ifb.index })
-  changeLink(kernel, ifb.index, ifb.name, { alias: ownerAlias(owner) })
+export function redirectEgress(host: NetworkStack, veth: Link, { bucket, attachment, undo }: Redirection): Link {
+  const { rtnetlink } = host
+  const ifb = createOwnIfb(host, attachment, veth, undo)
+  ensureTokenBucket(rtnetlink, ifb.index, bucket)
+  openIngress(rtnetlink, veth, undo)
+  createFilter(rtnetlink, veth.index, { kind: "redirect", to: ifb.index })
+  changeLink(rtnetlink, ifb.index, ifb.name, { alias: attachmentAlias(attachment) })
   return ifb
 }
 
 export interface Redirection {
   readonly bucket: TokenBucket
-  readonly owner: Owner
+  readonly attachment: Attachment
   readonly undo: Undo
 }
 
 /** The link has an ingress qdisc with nothing where this plugin's filter goes. */
-function openIngress(kernel: Conversation, veth: Link, undo: Undo): void {
+function openIngress(rtnetlink: Conversation, veth: Link, undo: Undo): void {
   try {
     undo.attempt(
-      () => createIngressQdisc(kernel, veth.index),
-      () => removeQdisc(kernel, veth.index, "INGRESS"),
+      () => createIngressQdisc(rtnetlink, veth.index),
+      () => removeQdisc(rtnetlink, veth.index, "INGRESS"),
     )
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
-    refuseOther(kernel, veth, "INGRESS", "ingress")
-    removeFilter(kernel, veth.index)
-    undo.add(() => removeFilter(kernel, veth.index))
+    refuseOther(rtnetlink, veth, "INGRESS", "ingress")
+    removeFilter(rtnetlink, veth.index)
+    undo.add(() => removeFilter(rtnetlink, veth.index))
   }
 }
 
 /** Throws if the qdisc at that place is not this plugin's. */
-function refuseOther(kernel: Conversation, { index, name }: Link, place: Place, kind: string): void {
-  const present = readQdisc(kernel, index, place)
+function refuseOther(rtnetlink: Conversation, { index, name }: Link, place: Place, kind: string): void {
+  const present = readQdisc(rtnetlink, index, place)
   if (!present || (present.kind === kind && isOwnHandle(present.handle, place))) return
   const [where, handle] = [place.toLowerCase(), (present.handle >>> 16).toString(16)]
   throw new Conflict(

@@ -1,85 +1,62 @@
-import { hasIPv6, takeAddresses } from "../../lib/attachment/addresses.ts"
+import { hasIPv6 } from "../../lib/attachment/addresses.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
+import type { Making } from "../../lib/attachment/interface-plugin.ts"
 import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
-import { ownerAlias } from "../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../lib/attachment/names.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
-import { openPodAlone } from "../../lib/attachment/pod-stack.ts"
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { findDelegate } from "../../lib/cni/delegate.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Interface, noDns, type Result } from "../../lib/cni/result.ts"
-import { assertExpressible } from "../../lib/cni/result-print.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
-import { Undo } from "../../lib/net/undo.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
-import { type Attachment, attach, settleMtu } from "./attach.ts"
+import { attach, settleMtu, type VethPair } from "./attach.ts"
 import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGatewayAddresses } from "./bridge-link.ts"
-import { type BridgeConfig, readBridgeConfig, readRequestedMac } from "./config.ts"
+import { type BridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
 import { refuseWideRequests } from "./requested-width.ts"
 import { ensureGatewayInterface } from "./vlan.ts"
 
-/** Connects one pod to the bridge, or leaves the node as it was. */
-export function add(call: Call): Result {
-  const config = readBridgeConfig(call.config)
+/** Connects one pod to the bridge. */
+export function add(making: Making<BridgeConfig>): Result {
+  const { call, config, attachment, host, pod, undo } = making
   const mac = readRequestedMac(call)
-  assertExpressible(call.config.cniVersion, config.ipamType !== "")
-  const ipam = config.ipamType === "" ? undefined : findDelegate(call, config.ipamType)
-  const owner = ownerOf(call)
-  using host = NetworkStack.host()
-  using pod = openPodAlone(call.environment.netns)
-  using undo = new Undo()
-
   const wish = bridgeWish(config)
   const bridge = ensureBridge(host, wish, undo)
-  const attachment = attach({ host, pod, undo }, bridge, config, { owner, mac })
-  const layer3 = ipam && planGateways(takeAddresses(ipam, config.ipamType, undo), config)
+  const pair = attach(making, bridge, mac)
+  const layer3 = config.ipamType === "" ? undefined : planGateways(making.takeAddresses(), config)
   if (layer3 && config.isGateway) refuseWideRequests(call, config.ipamType, layer3.ips)
-  if (layer3) configurePod({ host, pod }, attachment, { config, layer3, ifname: owner.ifname })
-  else if (!config.disableContainerInterface) changeLink(pod.kernel, attachment.pod.index, owner.ifname, { up: true })
+  if (layer3) configurePod(making, pair, layer3)
+  else if (!config.disableContainerInterface) changeLink(pod.rtnetlink, pair.pod.index, attachment.ifname, { up: true })
   if (layer3 && config.ipMasq)
-    ensureMasquerade(host, { owner, addresses: layer3.ips.map(({ address }) => address), undo })
+    ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wish)
-  if (!config.disableContainerInterface) waitUntilUp(host, attachment.host.index)
-  const settled = readLink(host.kernel, bridge.index)
+  if (!config.disableContainerInterface) waitUntilUp(host, pair.host.index)
+  const settled = readLink(host.rtnetlink, bridge.index)
   // Another ADD that made the bridge and failed removes it, if it sees no port yet.
   if (!settled) throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
   for (const enable of gateway?.forwarding ?? []) enable()
-  changeLink(host.kernel, attachment.host.index, attachment.host.name, { alias: ownerAlias(owner) })
-
-  undo.keep()
-  return describe(call, { bridge: settled, attachment, gateway: gateway?.inVlan, layer3, config })
+  changeLink(host.rtnetlink, pair.host.index, pair.host.name, { alias: attachmentAlias(attachment) })
+  return describe(call, { bridge: settled, pair, gateway: gateway?.inVlan, layer3, config })
 }
 
 function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {
   return { name: bridge, mtu, promiscuous: promiscMode, vlanFiltering: vlan !== 0 || vlanTrunk !== undefined }
 }
 
-interface PodWish {
-  readonly config: BridgeConfig
-  readonly layer3: Layer3
-  readonly ifname: string
-}
-
-function configurePod(
-  hosts: { readonly host: NetworkStack; readonly pod: NetworkStack },
-  attachment: Attachment,
-  { config, layer3, ifname }: PodWish,
-): void {
-  const mtu = config.mtu || attachment.host.mtu
+function configurePod({ host, pod, config, attachment }: Making<BridgeConfig>, pair: VethPair, layer3: Layer3): void {
+  const mtu = config.mtu || pair.host.mtu
   const ipv6 = hasIPv6(layer3.ips)
   if (ipv6) assertRoomForIPv6("mtu", config.mtu)
-  settleMtu(hosts, attachment, ipv6 ? Math.max(mtu, IPV6_LEAST_MTU) : mtu)
-  configurePodInterface(hosts.pod, {
-    index: attachment.pod.index,
-    name: ifname,
+  settleMtu({ host, pod }, pair, ipv6 ? Math.max(mtu, IPV6_LEAST_MTU) : mtu)
+  configurePodInterface(pod, {
+    index: pair.pod.index,
+    name: attachment.ifname,
     addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
     routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: config.enableDad,
@@ -106,24 +83,24 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const families = new Set(layer3.gateways.map(({ address }) => address.family))
   const forwarding = [...families].map((family) => planForwarding(host, family)).filter((step) => step !== undefined)
   putGatewayAddresses(host, plan)
-  for (const { address } of layer3.ips) forgetNeighbour(host.kernel, link.index, address.address)
+  for (const { address } of layer3.ips) forgetNeighbour(host.rtnetlink, link.index, address.address)
   return { inVlan, forwarding }
 }
 
 interface Outcome {
   readonly bridge: Link
-  readonly attachment: Attachment
+  readonly pair: VethPair
   readonly gateway: Link | undefined
   readonly layer3: Layer3 | undefined
   readonly config: BridgeConfig
 }
 
-function describe(call: Call, { bridge, attachment, gateway, layer3, config }: Outcome): Result {
+function describe(call: Call, { bridge, pair, gateway, layer3, config }: Outcome): Result {
   const { ifname, netns } = call.environment
   const onHost = ({ name, mac }: Pick<Link, "name" | "mac">): Interface => ({ name, mac: formatMac(mac), sandbox: "" })
-  const inPod: Interface = { name: ifname, mac: formatMac(attachment.pod.mac), sandbox: netns }
+  const inPod: Interface = { name: ifname, mac: formatMac(pair.pod.mac), sandbox: netns }
   return {
-    interfaces: [onHost(bridge), onHost(attachment.host), inPod, ...(gateway ? [onHost(gateway)] : [])],
+    interfaces: [onHost(bridge), onHost(pair.host), inPod, ...(gateway ? [onHost(gateway)] : [])],
     ips: layer3?.ips ?? [],
     routes: layer3?.routes ?? [],
     dns: config.dns ?? layer3?.dns ?? noDns,

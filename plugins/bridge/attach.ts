@@ -1,5 +1,6 @@
-import type { Owner } from "../../lib/attachment/names.ts"
+import type { Making } from "../../lib/attachment/interface-plugin.ts"
 import { createPodVeth } from "../../lib/attachment/veth.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
 import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
@@ -12,7 +13,7 @@ import { ensureMacGuard, removeMacGuard } from "./mac-guard.ts"
 import { setPortVlans } from "./vlan.ts"
 
 /** A pod's link to the bridge: the host's end, and the pod's end by its index in the pod and its MAC. */
-export interface Attachment {
+export interface VethPair {
   readonly host: Link
   readonly pod: { readonly index: number; readonly mac: Mac }
 }
@@ -22,27 +23,25 @@ export interface Attachment {
  * Throws Conflict where the pod is attached already.
  */
 export function attach(
-  hosts: { readonly host: NetworkStack; readonly pod: NetworkStack; readonly undo: Undo },
+  { host, pod, undo, config, attachment }: Making<BridgeConfig>,
   bridge: Link,
-  config: BridgeConfig,
-  wish: { readonly owner: Owner; readonly mac: Mac | undefined },
-): Attachment {
-  const { host, pod, undo } = hosts
+  mac: Mac | undefined,
+): VethPair {
   // One too small for IPv6 has to wait: from a port it can get to the bridge, and end IPv6 there, though the ADD will fail if the pod has IPv6.
   const early = config.mtu >= IPV6_LEAST_MTU || config.ipamType === ""
   const mtu = (early && config.mtu) || bridge.mtu
-  const podMac = wish.mac ?? localMac(randomBytes(6))
+  const podMac = mac ?? localMac(randomBytes(6))
   const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
-  const veth = createPodVeth(host, { owner: wish.owner, host: hostEnd, pod: podEnd }, undo)
+  const veth = createPodVeth(host, { attachment, host: hostEnd, pod: podEnd }, undo)
   disableIPv6(veth)
-  if (config.macspoofchk) guard(host, veth, wish.owner, podMac, undo)
-  setPortVlans(host.kernel, veth.index, {
+  if (config.macspoofchk) guard(host, veth, attachment, podMac, undo)
+  setPortVlans(host.rtnetlink, veth.index, {
     vlan: config.vlan,
     trunk: config.vlanTrunk ?? [],
     keepDefault: config.preserveDefaultVlan,
   })
-  changeLink(host.kernel, veth.index, veth.name, {
+  changeLink(host.rtnetlink, veth.index, veth.name, {
     up: true,
     ...(config.hairpinMode ? { hairpin: true } : {}),
     ...(config.portIsolation ? { isolated: true } : {}),
@@ -51,10 +50,10 @@ export function attach(
 }
 
 /** Lets the pod send from its own MAC address alone, as long as there is a veth: nothing is heard of it before its host end is up. */
-function guard(host: NetworkStack, veth: Link, owner: Owner, mac: Mac, undo: Undo): void {
-  undo.add(() => removeMacGuard(host, owner))
-  undo.add(() => removeLink(host.kernel, veth.name)) // before the guard
-  ensureMacGuard(host, owner, veth.name, mac)
+function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac, undo: Undo): void {
+  undo.add(() => removeMacGuard(host, attachment))
+  undo.add(() => removeLink(host.rtnetlink, veth.name)) // before the guard
+  ensureMacGuard(host, attachment, veth.name, mac)
 }
 
 /**
@@ -69,11 +68,11 @@ function disableIPv6({ name }: Link): void {
 /** Changes both ends' MTU, once it is known if the pod has IPv6. */
 export function settleMtu(
   { host, pod }: { readonly host: NetworkStack; readonly pod: NetworkStack },
-  { host: veth, pod: inPod }: Attachment,
+  { host: veth, pod: inPod }: VethPair,
   mtu: number,
 ): void {
   if (veth.mtu === mtu) return
-  changeLink(host.kernel, veth.index, veth.name, { mtu })
+  changeLink(host.rtnetlink, veth.index, veth.name, { mtu })
   disableIPv6(veth) // which it had none of below IPv6's least
-  changeLink(pod.kernel, inPod.index, `peer of ${veth.name}`, { mtu })
+  changeLink(pod.rtnetlink, inPod.index, `peer of ${veth.name}`, { mtu })
 }

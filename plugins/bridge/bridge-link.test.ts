@@ -17,7 +17,7 @@ import {
 import { fromHex, toHex } from "../../lib/testing/recorded.ts"
 import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGatewayAddresses } from "./bridge-link.ts"
 
-vi.mock("./stack.ts", () => ({ readSysctl: () => "0", trySysctl: vi.fn(), writeSysctl: vi.fn() }))
+vi.mock("../../lib/net/stack.ts", () => ({ readSysctl: () => "0", trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 const wish: BridgeWish = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }
 const cni0 = linkMessage({ index: 2, name: "cni0", mtu: 1450 })

@@ -33,26 +33,26 @@ export interface BridgeWish {
  * Others may be making it at the same moment. Throws Conflict when the name belongs to something else.
  */
 export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
-  const { kernel } = host
-  const existing = readBridge(kernel, wish.name)
-  const mtu = existing ? 0 : wish.mtu || uplinkMtu(kernel)
-  const created = !existing && tryCreate(kernel, wish, provisional(mtu), undo)
-  const link = existing ?? readBridge(kernel, wish.name)
+  const { rtnetlink } = host
+  const existing = readBridge(rtnetlink, wish.name)
+  const mtu = existing ? 0 : wish.mtu || uplinkMtu(rtnetlink)
+  const created = !existing && tryCreate(rtnetlink, wish, provisional(mtu), undo)
+  const link = existing ?? readBridge(rtnetlink, wish.name)
   if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
   if (created) {
     // While the bridge's link-local address is tentative, the kernel asks nobody's neighbour for the pods that others send packets to.
     trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
     refuseAdvertisements(link.name)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
-    changeLink(kernel, link.index, link.name, change)
+    changeLink(rtnetlink, link.index, link.name, change)
     return { ...link, ...change }
   }
-  listenToNoPod(kernel, link, undo)
+  listenToNoPod(rtnetlink, link, undo)
   if (!link.up) {
-    undo.add(() => unlessUsed(kernel, link, () => changeLink(kernel, link.index, link.name, { up: false })))
+    undo.add(() => unlessUsed(rtnetlink, link, () => changeLink(rtnetlink, link.index, link.name, { up: false })))
   }
   const change = { ...(link.up ? {} : { up: true }), ...(mayTakePortMac(link) ? { mac: ownMac(link) } : {}) }
-  if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
+  if (Object.keys(change).length > 0) changeLink(rtnetlink, link.index, link.name, change)
   return { ...link, ...change }
 }
 
@@ -87,27 +87,27 @@ function ownMac({ mac }: Link): Mac {
  * Gives an existing bridge the settings wished for that it lacks. This is not undone: as soon as it is done other pods may rely on it,
  * so it belongs after everything that may fail.
  */
-export function adaptBridge({ kernel }: NetworkStack, link: Link, wish: BridgeWish): void {
+export function adaptBridge({ rtnetlink }: NetworkStack, link: Link, wish: BridgeWish): void {
   const change: LinkChange = {
     ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
     ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
     ...(wish.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
   }
-  if (Object.keys(change).length > 0) changeLink(kernel, link.index, link.name, change)
+  if (Object.keys(change).length > 0) changeLink(rtnetlink, link.index, link.name, change)
 }
 
 /** Lets a bridge that exists take no router advertisements from pods, unless it is the node's own way out. */
-function listenToNoPod(kernel: Conversation, bridge: Link, undo: Undo): void {
+function listenToNoPod(rtnetlink: Conversation, bridge: Link, undo: Undo): void {
   const setting = `net/ipv6/conf/${bridge.name}/accept_ra`
   const value = readSysctl(setting) ?? "0"
-  if (value === "0" || listUplinks(kernel, [6]).has(bridge.index)) return
-  undo.add(() => unlessUsed(kernel, bridge, () => trySysctl(setting, value)))
+  if (value === "0" || listUplinks(rtnetlink, [6]).has(bridge.index)) return
+  undo.add(() => unlessUsed(rtnetlink, bridge, () => trySysctl(setting, value)))
   refuseAdvertisements(bridge.name)
 }
 
 /** The bridge of that name, or undefined. Throws Conflict when the name belongs to something else. */
-export function readBridge(kernel: Conversation, name: string): Link | undefined {
-  const link = readLink(kernel, name)
+export function readBridge(rtnetlink: Conversation, name: string): Link | undefined {
+  const link = readLink(rtnetlink, name)
   if (link && link.kind !== "bridge") {
     throw new Conflict(
       `${JSON.stringify(name)} already exists but is not a bridge`,
@@ -127,11 +127,11 @@ function provisional(mtu: number): number {
   return mtu > LEAST ? mtu - 1 : 0
 }
 
-function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number, undo: Undo): boolean {
+function tryCreate(rtnetlink: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number, undo: Undo): boolean {
   try {
     undo.attempt(
-      () => createBridge(kernel, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering }),
-      () => removeUnusedBridge(kernel, name),
+      () => createBridge(rtnetlink, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering }),
+      () => removeUnusedBridge(rtnetlink, name),
     )
     return true
   } catch (error) {
@@ -140,21 +140,21 @@ function tryCreate(kernel: Conversation, { name, vlanFiltering }: BridgeWish, mt
   }
 }
 
-function removeUnusedBridge(kernel: Conversation, name: string): void {
-  const link = readLink(kernel, name)
-  if (link) unlessUsed(kernel, link, () => removeLink(kernel, link.index))
+function removeUnusedBridge(rtnetlink: Conversation, name: string): void {
+  const link = readLink(rtnetlink, name)
+  if (link) unlessUsed(rtnetlink, link, () => removeLink(rtnetlink, link.index))
 }
 
 /** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
-function unlessUsed(kernel: Conversation, bridge: Link, step: () => void): void {
-  const { links, partial } = listLinks(kernel, { master: bridge.index })
+function unlessUsed(rtnetlink: Conversation, bridge: Link, step: () => void): void {
+  const { links, partial } = listLinks(rtnetlink, { master: bridge.index })
   if (links.length === 0 && !partial) step()
 }
 
 /** The MTU of the interface the node's default route leaves by, or 0 if it has none. */
-function uplinkMtu(kernel: Conversation): number {
-  const index = findUplink(kernel)
-  return index === undefined ? 0 : (readLink(kernel, index)?.mtu ?? 0)
+function uplinkMtu(rtnetlink: Conversation): number {
+  const index = findUplink(rtnetlink)
+  return index === undefined ? 0 : (readLink(rtnetlink, index)?.mtu ?? 0)
 }
 
 /** What has to happen to a link's addresses before it is the gateway. */
@@ -169,12 +169,12 @@ export interface GatewayPlan {
  * or an IPv6 address of an overlapping network that is not link-local, is in the way: it will be removed with `force`, else Conflict is thrown.
  */
 export function planGatewayAddresses(
-  { kernel }: NetworkStack,
+  { rtnetlink }: NetworkStack,
   link: Link,
   gateways: readonly Prefix[],
   force: boolean,
 ): GatewayPlan {
-  const present = listAddresses(kernel, link.index).map(({ prefix }) => prefix)
+  const present = listAddresses(rtnetlink, link.index).map(({ prefix }) => prefix)
   const add = gateways.filter((gateway) => !present.some((prefix) => samePrefix(prefix, gateway)))
   for (const gateway of force ? [] : add) {
     const rival = gateways.find((other) => inTheWay(other, gateway))
@@ -192,21 +192,21 @@ export function planGatewayAddresses(
  * first: where the node has it switched off, nothing has been changed yet.
  */
 export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: GatewayPlan): void {
-  const { kernel } = host
+  const { rtnetlink } = host
   if (add.some(({ address }) => address.family === 6)) admitIPv6(host, link)
   for (const family of [6, 4]) {
     const ofFamily = ({ address }: Prefix) => address.family === family
-    for (const prefix of remove.filter(ofFamily)) removeAddress(kernel, link.index, link.name, prefix)
-    for (const gateway of add.filter(ofFamily)) addGateway(kernel, link, gateway)
+    for (const prefix of remove.filter(ofFamily)) removeAddress(rtnetlink, link.index, link.name, prefix)
+    for (const gateway of add.filter(ofFamily)) addGateway(rtnetlink, link, gateway)
   }
-  const mac = add.length > 0 && readLink(kernel, link.index)?.mac
-  if (mac) changeLink(kernel, link.index, link.name, { mac })
+  const mac = add.length > 0 && readLink(rtnetlink, link.index)?.mac
+  if (mac) changeLink(rtnetlink, link.index, link.name, { mac })
 }
 
-function addGateway(kernel: Conversation, link: Link, gateway: Prefix): void {
+function addGateway(rtnetlink: Conversation, link: Link, gateway: Prefix): void {
   const skipDetection = gateway.address.family === 6
   try {
-    addAddress(kernel, { index: link.index, link: link.name, prefix: gateway, skipDetection })
+    addAddress(rtnetlink, { index: link.index, link: link.name, prefix: gateway, skipDetection })
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error // another ADD was faster
   }

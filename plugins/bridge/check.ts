@@ -6,38 +6,28 @@ import {
   compareMac,
   ownIps,
 } from "../../lib/attachment/check.ts"
+import type { Connection } from "../../lib/attachment/interface-plugin.ts"
 import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
-import type { Owner } from "../../lib/attachment/names.ts"
-import { openPod } from "../../lib/attachment/pod-stack.ts"
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { requirePrevResult } from "../../lib/cni/config.ts"
-import { findDelegate } from "../../lib/cni/delegate.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import { changed } from "../../lib/cni/errors.ts"
-import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { readPortVlans } from "../../lib/netlink/route/port-vlan.ts"
 import { readBridge } from "./bridge-link.ts"
-import { type BridgeConfig, readBridgeConfig } from "./config.ts"
+import type { BridgeConfig } from "./config.ts"
 import { planGateways } from "./layer3.ts"
 import { macGuardProblem } from "./mac-guard.ts"
 
 /** Returns if everything ADD made for this attachment is as ADD left it; throws naming the first difference. */
-export function check(call: Call): void {
-  const config = readBridgeConfig(call.config)
-  using host = NetworkStack.host()
-  using pod = openPod(call.environment.netns)
-  if (config.ipamType !== "") findDelegate(call, config.ipamType).check()
-  const result = requirePrevResult(call.config)
-
+export function check({ call, config, attachment, host, pod }: Connection<BridgeConfig>, result: Result): void {
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd({ host, pod }, inPod.link, call, result)
   checkPort(host, veth, bridge, config)
-  checkRules(host, ownerOf(call), { config, result, veth, inPod })
+  checkRules(host, attachment, { config, result, veth, inPod })
   if (config.isGateway) checkGateway(host, bridge, config, result)
   checkPodNetwork(pod, inPod, result)
 }
@@ -46,7 +36,7 @@ function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: R
   const listed = interfaces.find(({ name, sandbox }) => name === config.bridge && sandbox === "")
   if (!listed)
     throw changed(`bridge ${config.bridge} is not in prevResult`, "is this the config that ADD was called with?")
-  const link = readBridge(host.kernel, config.bridge)
+  const link = readBridge(host.rtnetlink, config.bridge)
   if (!link) throw changed(`bridge ${config.bridge} is gone`)
   compareMac(link, listed)
   if (config.promiscMode && !link.promiscuous) throw changed(`bridge ${config.bridge} is not in promiscuous mode`)
@@ -70,26 +60,26 @@ interface RuleCheck {
   readonly inPod: CheckedInterface
 }
 
-function checkRules(host: NetworkStack, owner: Owner, { config, result, veth, inPod }: RuleCheck): void {
+function checkRules(host: NetworkStack, attachment: Attachment, { config, result, veth, inPod }: RuleCheck): void {
   const addresses = ownIps(result, inPod.position).map(({ address }) => address)
   const problem =
-    (config.ipMasq && masqueradeProblem(host, owner, addresses)) ||
-    (config.macspoofchk && macGuardProblem(host, owner, veth.name, inPod.link.mac))
+    (config.ipMasq && masqueradeProblem(host, attachment, addresses)) ||
+    (config.macspoofchk && macGuardProblem(host, attachment, veth.name, inPod.link.mac))
   if (problem) throw changed(problem)
 }
 
 function checkVlans(host: NetworkStack, veth: Link, { vlan, vlanTrunk = [] }: BridgeConfig): void {
   const wanted = vlan === 0 ? vlanTrunk : [vlan, ...vlanTrunk]
   if (wanted.length === 0) return
-  const present = readPortVlans(host.kernel, veth.index)
+  const present = readPortVlans(host.rtnetlink, veth.index)
   const missing = wanted.filter((id) => !present.some((port) => port.id === id))
   if (missing.length > 0) throw changed(`VLAN ${missing.join(", ")} is missing on ${veth.name}`)
 }
 
 function checkGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, result: Result): void {
-  const link = config.vlan === 0 ? bridge : readLink(host.kernel, `${bridge.name}.${config.vlan}`)
+  const link = config.vlan === 0 ? bridge : readLink(host.rtnetlink, `${bridge.name}.${config.vlan}`)
   if (!link) throw changed(`interface ${bridge.name}.${config.vlan} is gone`)
-  const present = listAddresses(host.kernel, link.index)
+  const present = listAddresses(host.rtnetlink, link.index)
   for (const gateway of planGateways(result, config).gateways) {
     if (!present.some(({ prefix }) => samePrefix(prefix, gateway))) {
       throw changed(`gateway address ${formatPrefix(gateway)} is missing on ${link.name}`)

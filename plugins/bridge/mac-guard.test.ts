@@ -1,18 +1,19 @@
 import { beforeEach, describe, expect, test } from "vitest"
-import { hostVethName, type Owner, ownerAlias } from "../../lib/attachment/names.ts"
+import { attachmentAlias, hostVethName } from "../../lib/attachment/names.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import { fromInterface, transfer } from "../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, flushChain, listRules } from "../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, listChains, readChain } from "../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../lib/netlink/netfilter/transaction.ts"
 import { FakeNode } from "../../lib/testing/fake-node.ts"
-import { collectMacGuards, ensureMacGuard, macGuardProblem, removeMacGuard } from "./mac-guard.ts"
+import { ensureMacGuard, macGuardProblem, macGuardRules, removeMacGuard } from "./mac-guard.ts"
 
 const table = { family: "bridge", name: "nat" } as const
 const prerouting = { table, name: "PREROUTING" }
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1) as Mac
 const OTHER_MAC = Uint8Array.of(2, 0, 0, 0, 0, 2) as Mac
-const pod: Owner = { network: "podnet", containerId: "c1", ifname: "eth1" }
+const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth1" }
 
 let node: FakeNode
 beforeEach(() => {
@@ -20,16 +21,16 @@ beforeEach(() => {
 })
 
 /** As ADD does: the veth comes first, its alias last. */
-function guard(owner: Owner, mac = MAC, on = node): void {
-  on.links.remove(hostVethName(owner))
-  on.links.add({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner) })
-  ensureMacGuard(on, owner, hostVethName(owner), mac)
+function guard(attachment: Attachment, mac = MAC, on = node): void {
+  on.links.remove(hostVethName(attachment))
+  on.links.add({ name: hostVethName(attachment), kind: "veth", alias: attachmentAlias(attachment) })
+  ensureMacGuard(on, attachment, hostVethName(attachment), mac)
 }
 
-const problem = (owner: Owner, mac = MAC) => macGuardProblem(node, owner, hostVethName(owner), mac)
-const jumps = () => listRules(node.netfilter, prerouting).map(({ comment }) => comment)
-const chains = () => listChains(node.netfilter, table).map(({ name }) => name)
-const chainOf = ({ containerId, ifname }: Owner) => ({ table, name: `cni-br-iface-${containerId}-${ifname}` })
+const problem = (attachment: Attachment, mac = MAC) => macGuardProblem(node, attachment, hostVethName(attachment), mac)
+const jumps = () => listRules(node.nfnetlink, prerouting).map(({ comment }) => comment)
+const chains = () => listChains(node.nfnetlink, table).map(({ name }) => name)
+const chainOf = ({ containerId, ifname }: Attachment) => ({ table, name: `cni-br-iface-${containerId}-${ifname}` })
 
 test("a pod is guarded by two chains, which the rule for its veth leads to", () => {
   expect(problem(pod)).toContain("are not those that guard")
@@ -50,14 +51,14 @@ test("a repeated ADD, as after a killed one, leaves one guard, for the new MAC a
 
 test("an ADD after somebody emptied PREROUTING restores the rule there, once", () => {
   guard(pod)
-  transact(node.netfilter, () => [flushChain(prerouting)])
+  transact(node.nfnetlink, () => [flushChain(prerouting)])
   expect(problem(pod)).toContain("PREROUTING")
   guard(pod)
   expect(problem(pod)).toBeUndefined()
   expect(jumps()).toHaveLength(1)
 })
 
-describe.each<[string, Owner, Owner]>([
+describe.each<[string, Attachment, Attachment]>([
   ["eth1 and eth10 of a container", pod, { ...pod, ifname: "eth10" }],
   ["eth10 and eth1 of a container", { ...pod, ifname: "eth10" }, pod],
   [
@@ -112,7 +113,7 @@ describe("DEL", () => {
 
   test("removes the chains of a guard whose rule in PREROUTING somebody deleted", () => {
     guard(pod)
-    transact(node.netfilter, () => [flushChain(prerouting)])
+    transact(node.nfnetlink, () => [flushChain(prerouting)])
     removeMacGuard(node, pod)
     expect(chains()).toEqual(["PREROUTING"])
   })
@@ -120,33 +121,33 @@ describe("DEL", () => {
 
 test("a PREROUTING chain elsewhere is said to be somebody else's, and left as it is", () => {
   const base = { type: "filter", hook: "prerouting", priority: 7, policy: "accept" } as const
-  transact(node.netfilter, () => [ensureTable(table), ensureChain({ ...prerouting, base })])
+  transact(node.nfnetlink, () => [ensureTable(table), ensureChain({ ...prerouting, base })])
   expect(() => guard(pod)).toThrow("chain PREROUTING of table bridge nat is somebody else's")
-  expect(readChain(node.netfilter, prerouting)?.base).toEqual(base)
+  expect(readChain(node.nfnetlink, prerouting)?.base).toEqual(base)
   expect(chains()).toEqual(["PREROUTING"])
 })
 
 describe("GC", () => {
   const [gone, kept] = [pod, { ...pod, containerId: "c2" }]
-  const elsewhere: Owner = { ...pod, network: "other", containerId: "c3" }
+  const elsewhere: Attachment = { ...pod, network: "other", containerId: "c3" }
 
   test("removes the guards of the network's attachments that are not valid, and no others", () => {
-    for (const owner of [gone, kept, elsewhere]) guard(owner)
+    for (const attachment of [gone, kept, elsewhere]) guard(attachment)
     ensureMacGuard(node, { ...pod, containerId: "go" }, "veth1234abcd", MAC)
-    collectMacGuards(node, "podnet", [kept])
+    macGuardRules.collect(node, "podnet", [kept])
     expect(jumps()).toEqual(["macspoofchk-c2-eth1", "macspoofchk-c3-eth1", "macspoofchk-go-eth1"])
-    expect([kept, elsewhere].map((owner) => problem(owner))).toEqual([undefined, undefined])
+    expect([kept, elsewhere].map((attachment) => problem(attachment))).toEqual([undefined, undefined])
     expect(chains()).toHaveLength(1 + 2 * 3)
   })
 
   test("that is told nothing spares those that have a veth, and all while one does not say whose it is", () => {
-    for (const owner of [gone, kept]) guard(owner)
+    for (const attachment of [gone, kept]) guard(attachment)
     node.links.remove(hostVethName(gone))
     node.links.add({ name: "veth12345678", kind: "veth" })
-    collectMacGuards(node, "podnet", undefined)
+    macGuardRules.collect(node, "podnet", undefined)
     expect(jumps()).toHaveLength(2)
     node.links.remove("veth12345678")
-    collectMacGuards(node, "podnet", undefined)
+    macGuardRules.collect(node, "podnet", undefined)
     expect(jumps()).toEqual(["macspoofchk-c2-eth1"])
   })
 
@@ -154,22 +155,22 @@ describe("GC", () => {
     guard(gone)
     node.links.remove(hostVethName(gone))
     node.meanwhile(0x10, () => guard(kept, MAC, node.again()))
-    collectMacGuards(node, "podnet", undefined)
+    macGuardRules.collect(node, "podnet", undefined)
     expect(jumps()).toEqual(["macspoofchk-c2-eth1"])
     expect(problem(kept)).toBeUndefined()
   })
 
   test("removes all but an empty chain that rules of others lead to, and names these", () => {
-    for (const owner of [gone, kept]) guard(owner)
+    for (const attachment of [gone, kept]) guard(attachment)
     const others = { table, name: "others" }
     const foreign = { expressions: [...fromInterface("eth9"), transfer("jump", chainOf(gone).name)], comment: "mine" }
-    transact(node.netfilter, () => [ensureChain(others), appendRule(others, foreign)])
-    const { held } = collectMacGuards(node, "podnet", [])
+    transact(node.nfnetlink, () => [ensureChain(others), appendRule(others, foreign)])
+    const { held } = macGuardRules.collect(node, "podnet", [])
     expect(held.map(({ words }) => words)).toEqual([
       expect.stringMatching(/^chain cni-br-iface-c1-eth1 .* rule handle \d+ of chain "others" \("mine"\)$/),
     ])
     expect(jumps()).toEqual([])
     expect(chains()).toEqual(["PREROUTING", chainOf(gone).name, "others"])
-    expect(listRules(node.netfilter, chainOf(gone))).toEqual([])
+    expect(listRules(node.nfnetlink, chainOf(gone))).toEqual([])
   })
 })

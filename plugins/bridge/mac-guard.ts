@@ -1,9 +1,11 @@
-import { readLivingOwners } from "../../lib/attachment/living.ts"
-import { hostVethName, isHostVethNameIn, isOwnerAlias, type Owner, ownerAlias } from "../../lib/attachment/names.ts"
+import type { AttachmentRules, CollectedRules } from "../../lib/attachment/attachment-rules.ts"
+import { readLivingAttachments } from "../../lib/attachment/living.ts"
+import { attachmentAlias, hostVethName, isAttachmentAlias, isHostVethNameIn } from "../../lib/attachment/names.ts"
 import { cutComment, isPlain, networkRuleKey, plain, ruleKey } from "../../lib/attachment/rule-comment.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import { explainBase } from "../../lib/net/base-chain.ts"
-import { type Held, type Removal, removeWithChains, together } from "../../lib/net/foreign-jumps.ts"
+import { type Removal, removeWithChains, together } from "../../lib/net/foreign-jumps.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { sameExpressions, targetIn } from "../../lib/netlink/netfilter/expression.ts"
@@ -44,8 +46,6 @@ const prerouting: Chain = {
 
 const PREFIX = "macspoofchk-"
 
-type Attachment = Pick<Owner, "containerId" | "ifname">
-
 function commentOf({ containerId, ifname }: Attachment): string {
   return cutComment(`${PREFIX}${plain(containerId)}-${plain(ifname)}`)
 }
@@ -84,18 +84,18 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
 }
 
 /** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
-export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): void {
-  const note = ruleKey(owner)
-  const chains = chainsOf(owner).map((chain) => ({ ...chain, note }))
-  explainBase(netfilter, [prerouting, ...chains], () =>
-    transact(netfilter, () => [
+export function ensureMacGuard({ nfnetlink }: NetworkStack, attachment: Attachment, veth: string, mac: Mac): void {
+  const note = ruleKey(attachment)
+  const chains = chainsOf(attachment).map((chain) => ({ ...chain, note }))
+  explainBase(nfnetlink, [prerouting, ...chains], () =>
+    transact(nfnetlink, () => [
       ensureTable(table),
       ...[prerouting, ...chains].map(ensureChain),
-      ...(readChain(netfilter, chainsOf(owner)[0]) ? jumpsOf(netfilter, owner) : []).map(({ handle }) =>
+      ...(readChain(nfnetlink, chainsOf(attachment)[0]) ? jumpsOf(nfnetlink, attachment) : []).map(({ handle }) =>
         deleteRule(prerouting, handle),
       ),
       ...chains.map(flushChain),
-      ...rulesFor(owner, veth, mac).map(({ chain, rule }) => appendRule(chain, rule)),
+      ...rulesFor(attachment, veth, mac).map(({ chain, rule }) => appendRule(chain, rule)),
     ]),
   )
 }
@@ -104,33 +104,33 @@ export function ensureMacGuard({ netfilter }: NetworkStack, owner: Owner, veth: 
  * The attachment's rules in PREROUTING. Where the chain that they lead to is missing there can be none. The comment does not tell them
  * from all others: that of `eth10` begins with that of `eth1`, and of a long container id it is cut before the interface.
  */
-function jumpsOf(netfilter: Conversation, attachment: Attachment): FoundRule[] {
+function jumpsOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
   const [{ name }] = chainsOf(attachment)
-  return listRules(netfilter, prerouting, commentOf(attachment)).filter((rule) => targetIn(rule.expressions()) === name)
+  return listRules(nfnetlink, prerouting, commentOf(attachment)).filter((rule) => targetIn(rule.expressions()) === name)
 }
 
 /**
  * The attachment has no guard any more, whoever made it. One that belongs to another network's interface of the same name in the same
  * container stays.
  */
-export function removeMacGuard(stack: NetworkStack, owner: Owner): void {
-  removeWithChains(stack.netfilter, () => planMacGuardRemoval(stack, owner))
+export function removeMacGuard(stack: NetworkStack, attachment: Attachment): void {
+  removeWithChains(stack.nfnetlink, () => planMacGuardRemoval(stack, attachment))
 }
 
 /** For removeWithChains(): what removeMacGuard() removes. */
-export function planMacGuardRemoval(stack: NetworkStack, owner: Owner): Removal {
-  const { netfilter } = stack
-  const chains = chainsOf(owner)
-  const present = chains.filter((chain) => readChain(netfilter, chain))
-  const jumps = present[0] === chains[0] ? jumpsOf(netfilter, owner) : []
-  return jumps.some((jump) => guardsAnother(stack, jump, owner)) ? together([]) : planRemoval(present, jumps)
+function planMacGuardRemoval(stack: NetworkStack, attachment: Attachment): Removal {
+  const { nfnetlink } = stack
+  const chains = chainsOf(attachment)
+  const present = chains.filter((chain) => readChain(nfnetlink, chain))
+  const jumps = present[0] === chains[0] ? jumpsOf(nfnetlink, attachment) : []
+  return jumps.some((jump) => guardsAnother(stack, jump, attachment)) ? together([]) : planRemoval(present, jumps)
 }
 
-function guardsAnother({ kernel }: NetworkStack, jump: FoundRule, owner: Owner): boolean {
+function guardsAnother({ rtnetlink }: NetworkStack, jump: FoundRule, attachment: Attachment): boolean {
   const name = interfaceIn(jump.expressions()) ?? ""
-  if (name === hostVethName(owner)) return false
-  const alias = readLink(kernel, name)?.alias ?? ""
-  return isOwnerAlias(alias) && alias !== ownerAlias(owner)
+  if (name === hostVethName(attachment)) return false
+  const alias = readLink(rtnetlink, name)?.alias ?? ""
+  return isAttachmentAlias(alias) && alias !== attachmentAlias(attachment)
 }
 
 function planRemoval(chains: readonly Chain[], jumps: readonly FoundRule[]): Removal {
@@ -138,10 +138,15 @@ function planRemoval(chains: readonly Chain[], jumps: readonly FoundRule[]): Rem
 }
 
 /** What lets other MAC addresses through, or undefined if nothing does. */
-export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth: string, mac: Mac): string | undefined {
-  const wanted = rulesFor(owner, veth, mac)
-  const changed = [prerouting, ...chainsOf(owner)].find((chain) => {
-    const list = () => (chain === prerouting ? jumpsOf(netfilter, owner) : listRules(netfilter, chain))
+export function macGuardProblem(
+  { nfnetlink }: NetworkStack,
+  attachment: Attachment,
+  veth: string,
+  mac: Mac,
+): string | undefined {
+  const wanted = rulesFor(attachment, veth, mac)
+  const changed = [prerouting, ...chainsOf(attachment)].find((chain) => {
+    const list = () => (chain === prerouting ? jumpsOf(nfnetlink, attachment) : listRules(nfnetlink, chain))
     const found = retried(list).map((rule) => rule.expressions())
     const rules = wanted.filter((one) => one.chain.name === chain.name).map(({ rule }) => rule.expressions)
     return found.length !== rules.length || rules.some((rule, at) => !sameExpressions(found[at] ?? [], rule))
@@ -149,25 +154,18 @@ export function macGuardProblem({ netfilter }: NetworkStack, owner: Owner, veth:
   return changed && `the rules of ${formatChain(changed)} are not those that guard ${veth}`
 }
 
-/** What collectMacGuards() found. */
-export interface CollectedGuards {
-  /** What is gone, each in words. */
-  readonly removed: readonly string[]
-  readonly held: readonly Held[]
-}
-
 /**
- * Removes the guards of the network's attachments whose owners are not among `valid`, or if that is not known of those that are certainly gone.
+ * Removes the guards of the network's attachments whose attachments are not among `valid`, or if that is not known of those that are certainly gone.
  * A guard is known by its rule in PREROUTING, or if a flush took that away by its chains. Those of the Go plugin do not say which network they
  * are of.
  */
-export function collectMacGuards(
+function collectMacGuards(
   host: NetworkStack,
   network: string,
-  valid: readonly Owner[] | undefined,
-): CollectedGuards {
+  valid: readonly Attachment[] | undefined,
+): CollectedRules {
   let found: StaleGuards = { jumps: [], chains: [] }
-  const held = removeWithChains(host.netfilter, () => {
+  const held = removeWithChains(host.nfnetlink, () => {
     found = listStale(host, network, valid)
     return planRemoval(found.chains, found.jumps)
   })
@@ -176,10 +174,10 @@ export function collectMacGuards(
   return { removed: [...rules, ...gone.map(formatChain)], held }
 }
 
-function listStale(host: NetworkStack, network: string, valid: readonly Owner[] | undefined): StaleGuards {
-  const jumps = listRules(host.netfilter, prerouting, PREFIX)
-  const chains = listChains(host.netfilter, table)
-  const living = valid ?? readLivingOwners(host) // after the guards, of which each is younger than its veth
+function listStale(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): StaleGuards {
+  const jumps = listRules(host.nfnetlink, prerouting, PREFIX)
+  const chains = listChains(host.nfnetlink, table)
+  const living = valid ?? readLivingAttachments(host) // after the guards, of which each is younger than its veth
   if (!living) return { jumps: [], chains: [] }
   const veths = new Set(living.map(hostVethName))
   const isStale = (jump: FoundRule) => isHostVethNameIn(vethOf(jump), network) && !veths.has(vethOf(jump))
@@ -201,4 +199,11 @@ interface StaleGuards {
 
 function vethOf(jump: FoundRule): string {
   return interfaceIn(jump.expressions()) ?? ""
+}
+
+/** The guards of attachments, for DEL and GC. */
+export const macGuardRules: AttachmentRules = {
+  planRemoval: planMacGuardRemoval,
+  collect: collectMacGuards,
+  guard: true,
 }

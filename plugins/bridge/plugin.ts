@@ -1,17 +1,25 @@
-import { collectAttachments, removeAttachment } from "../../lib/attachment/lifecycle.ts"
-import type { Plugin } from "../../lib/cni/plugin.ts"
-import { versions } from "../../lib/cni/version.ts"
+import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
+import { vethPairs } from "../../lib/attachment/lifecycle.ts"
+import { masqueradeRules } from "../../lib/attachment/masquerade.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
+import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { add } from "./add.ts"
+import { readBridge } from "./bridge-link.ts"
 import { check } from "./check.ts"
-import { status } from "./status.ts"
+import { type BridgeConfig, readBridgeConfig } from "./config.ts"
+import { macGuardRules } from "./mac-guard.ts"
 
 /** Connects pods to a Linux bridge on the node by veth pairs. */
-export const bridge: Plugin = {
+export const bridge = interfacePlugin({
   name: "bridge",
-  versions,
+  readConfig: readBridgeConfig,
   add,
-  del: removeAttachment,
   check,
-  gc: collectAttachments,
   status,
+  removes: vethPairs([masqueradeRules, macGuardRules]),
+})
+
+function status({ rtnetlink, nfnetlink }: NetworkStack, { bridge, ipMasq, macspoofchk }: BridgeConfig): void {
+  readBridge(rtnetlink, bridge)
+  if (ipMasq || macspoofchk) readGeneration(nfnetlink)
 }

@@ -6,7 +6,7 @@ import { Writer } from "../../lib/netlink/writer.ts"
 import { agreed, EEXIST, FakeStack, found, linkMessage, nothing, refused } from "../../lib/testing/fake-stack.ts"
 import { ensureGatewayInterface, setPortVlans } from "./vlan.ts"
 
-vi.mock("./stack.ts", () => ({ trySysctl: vi.fn(), writeSysctl: vi.fn() }))
+vi.mock("../../lib/net/stack.ts", () => ({ trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 /** RTM_NEWLINK of the bridge family, with `[flags, id]` of each VLAN. */
 function portMessage(index: number, vlans: readonly (readonly [number, number])[]): Uint8Array {
@@ -27,13 +27,13 @@ describe("a port's VLANs", () => {
 
   test("are left alone where none is asked for", () => {
     const stack = port([6, 1])
-    setPortVlans(stack.kernel, 3, { vlan: 0, trunk: [], keepDefault: false })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 0, trunk: [], keepDefault: false })
     expect(stack.log).toEqual([])
   })
 
   test("replace what the bridge gave the port", () => {
     const stack = port([6, 1])
-    setPortVlans(stack.kernel, 3, { vlan: 100, trunk: [], keepDefault: false })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 100, trunk: [], keepDefault: false })
     expect(stack.log).toEqual(["GETLINK", "DELLINK", "SETLINK"])
     expect(vlansIn(stack.bodies("DELLINK")[0])).toEqual(["1 pvid untagged"])
     expect(vlansIn(stack.bodies("SETLINK")[0])).toEqual(["100 pvid untagged"])
@@ -41,25 +41,25 @@ describe("a port's VLANs", () => {
 
   test("of another port are not removed", () => {
     const stack = new FakeStack({ GETLINK: [found(16, portMessage(4, [[6, 1]]))] })
-    setPortVlans(stack.kernel, 3, { vlan: 100, trunk: [], keepDefault: false })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 100, trunk: [], keepDefault: false })
     expect(stack.log).toEqual(["GETLINK", "SETLINK"])
   })
 
   test("come beside what the bridge gave the port where that is to be kept", () => {
     const stack = port([6, 1])
-    setPortVlans(stack.kernel, 3, { vlan: 100, trunk: [], keepDefault: true })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 100, trunk: [], keepDefault: true })
     expect(stack.log).toEqual(["SETLINK"])
   })
 
   test("of a trunk are tagged, and VLAN 1 is native without another", () => {
     const stack = port()
-    setPortVlans(stack.kernel, 3, { vlan: 0, trunk: [101, 200], keepDefault: false })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 0, trunk: [101, 200], keepDefault: false })
     expect(vlansIn(stack.bodies("SETLINK")[0])).toEqual(["101", "200", "1 pvid untagged"])
   })
 
   test("of a trunk leave the port's own VLAN untagged, also when the trunk names it", () => {
     const stack = port()
-    setPortVlans(stack.kernel, 3, { vlan: 101, trunk: [101, 200], keepDefault: false })
+    setPortVlans(stack.rtnetlink, 3, { vlan: 101, trunk: [101, 200], keepDefault: false })
     expect(vlansIn(stack.bodies("SETLINK")[0]).at(-1)).toBe("101 pvid untagged")
   })
 })

@@ -20,15 +20,15 @@ export interface PortVlans {
 }
 
 /** Makes the port carry exactly these VLANs, and what it had before with `keepDefault`. */
-export function setPortVlans(kernel: Conversation, port: number, { vlan, trunk, keepDefault }: PortVlans): void {
+export function setPortVlans(rtnetlink: Conversation, port: number, { vlan, trunk, keepDefault }: PortVlans): void {
   if (vlan === 0 && trunk.length === 0) return
   if (!keepDefault) {
-    const present = readPortVlans(kernel, port)
-    if (present.length > 0) removePortVlans(kernel, port, present)
+    const present = readPortVlans(rtnetlink, port)
+    if (present.length > 0) removePortVlans(rtnetlink, port, present)
   }
   const native: PortVlan = { id: vlan || 1, pvid: true, untagged: true }
   const tagged = trunk.map((id) => ({ id, pvid: false, untagged: false }))
-  addPortVlans(kernel, port, [...tagged, native])
+  addPortVlans(rtnetlink, port, [...tagged, native])
 }
 
 /**
@@ -36,34 +36,34 @@ export function setPortVlans(kernel: Conversation, port: number, { vlan, trunk, 
  * is a port of the bridge. Made if it is missing; never removed.
  */
 export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: number, keepDefault: boolean): Link {
-  const { kernel } = host
+  const { rtnetlink } = host
   const name = `${bridge.name}.${vlan}`
-  const link = readLink(kernel, name) ?? createGatewayInterface(kernel, bridge, name)
-  const port = link?.kind === "veth" ? readLink(kernel, link.peer) : undefined
+  const link = readLink(rtnetlink, name) ?? createGatewayInterface(rtnetlink, bridge, name)
+  const port = link?.kind === "veth" ? readLink(rtnetlink, link.peer) : undefined
   if (!link || port?.master !== bridge.index) {
     throw new Conflict(
       `${JSON.stringify(name)} already exists but does not lead to bridge ${bridge.name}`,
       "remove that interface, or use another bridge or VLAN",
     )
   }
-  if (!readPortVlans(kernel, port.index).some(({ id, pvid }) => id === vlan && pvid)) {
-    setPortVlans(kernel, port.index, { vlan, trunk: [], keepDefault })
+  if (!readPortVlans(rtnetlink, port.index).some(({ id, pvid }) => id === vlan && pvid)) {
+    setPortVlans(rtnetlink, port.index, { vlan, trunk: [], keepDefault })
   }
   for (const end of [port, link].filter(({ up }) => !up)) {
     refuseAdvertisements(end.name)
     trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, "0")
-    changeLink(kernel, end.index, end.name, { up: true })
+    changeLink(rtnetlink, end.index, end.name, { up: true })
   }
   return link
 }
 
-function createGatewayInterface(kernel: Conversation, bridge: Link, name: string): Link | undefined {
+function createGatewayInterface(rtnetlink: Conversation, bridge: Link, name: string): Link | undefined {
   const { index: master, mtu } = bridge
   const port = { name: gatewayPortName(name), mac: portMac(bridge), mtu, master }
   try {
-    createVeth(kernel, { host: port, peer: { name, mac: localMac(randomBytes(6)), mtu } })
+    createVeth(rtnetlink, { host: port, peer: { name, mac: localMac(randomBytes(6)), mtu } })
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error // made by another ADD at the same moment
   }
-  return readLink(kernel, name)
+  return readLink(rtnetlink, name)
 }

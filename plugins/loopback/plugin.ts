@@ -24,8 +24,8 @@ function add(call: Call): Result {
   const lo = readLoopback(pod)
   refuseForeignAddress(readAddresses(pod, lo))
   using undo = new Undo()
-  if (!lo.up) undo.add(() => changeLink(pod.kernel, lo.index, lo.name, { up: false }))
-  changeLink(pod.kernel, lo.index, lo.name, { up: true })
+  if (!lo.up) undo.add(() => changeLink(pod.rtnetlink, lo.index, lo.name, { up: false }))
+  changeLink(pod.rtnetlink, lo.index, lo.name, { up: true })
   const result = previous ?? describe(pod, lo, netns)
   undo.keep()
   return result
@@ -39,7 +39,7 @@ function describe(pod: NetworkStack, lo: Link, netns: string): Result {
 }
 
 function readAddresses(pod: NetworkStack, lo: Link): Prefix[] {
-  return listAddresses(pod.kernel, lo.index).map(({ prefix }) => prefix)
+  return listAddresses(pod.rtnetlink, lo.index).map(({ prefix }) => prefix)
 }
 
 function refuseForeignAddress(addresses: readonly Prefix[]): void {
@@ -63,7 +63,7 @@ function del(call: Call): void {
   using pod = openPodIfPresent(netns)
   if (!pod || !keepsMeaning(netns)) return
   const lo = readLoopback(pod)
-  changeLink(pod.kernel, lo.index, lo.name, { up: false })
+  changeLink(pod.rtnetlink, lo.index, lo.name, { up: false })
 }
 
 function check(call: Call): void {
@@ -72,7 +72,7 @@ function check(call: Call): void {
 }
 
 function readLoopback(pod: NetworkStack): Link {
-  const lo = readLink(pod.kernel, "lo")
+  const lo = readLink(pod.rtnetlink, "lo")
   if (!lo) throw new Conflict("the pod has no interface called lo", "somebody renamed it")
   return lo
 }

@@ -5,13 +5,13 @@ import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 import type { MacvlanConfig } from "./config.ts"
 
 /** The link of `source` that the macvlan is, or is to be, on. Throws code 7 where there is none, or its MTU is less than the wanted one. */
-export function findMaster({ kernel }: NetworkStack, { master, mtu, linkInContainer }: MacvlanConfig): Link {
-  const key = master || findUplink(kernel)
+export function findMaster({ rtnetlink }: NetworkStack, { master, mtu, linkInContainer }: MacvlanConfig): Link {
+  const key = master || findUplink(rtnetlink)
   const where = linkInContainer ? "in the pod" : "on the node"
   if (key === undefined) {
     throw invalidConfig("master", `no default route ${where} names an interface`, 'name one: "master": "eth0"')
   }
-  const link = readLink(kernel, key)
+  const link = readLink(rtnetlink, key)
   if (!link) throw invalidConfig("master", `there is no interface ${JSON.stringify(key)} ${where}`)
   if (mtu > link.mtu) throw invalidConfig("mtu", `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`)
   return link

@@ -1,5 +1,6 @@
-import { type Owner, ownerAlias, temporaryName } from "../../lib/attachment/names.ts"
+import { attachmentAlias, temporaryName } from "../../lib/attachment/names.ts"
 import { exists } from "../../lib/attachment/veth.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -14,9 +15,9 @@ import {
   removeLink,
 } from "../../lib/netlink/route/link.ts"
 
-/** A macvlan to be made for a pod; the name is the owner's. */
+/** A macvlan to be made for a pod; the name is the attachment's. */
 export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac"> {
-  readonly owner: Owner
+  readonly attachment: Attachment
   readonly mac: Mac | undefined
 }
 
@@ -26,49 +27,53 @@ export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac
  * ADD left is replaced: a link of that name, or one that has it for its alias. Throws Conflict where the pod is attached already.
  */
 export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wish: PodMacvlan, undo: Undo): Link {
-  const { owner, ...macvlan } = wish
-  const name = temporaryName(owner)
+  const { attachment, ...macvlan } = wish
+  const name = temporaryName(attachment)
   const namespace = source === pod ? undefined : pod.namespace?.fd
-  undo.add(() => removeLink(pod.kernel, name)) // also where the kernel's answer was lost
+  undo.add(() => removeLink(pod.rtnetlink, name)) // also where the kernel's answer was lost
   createOrReplace(source, pod, { ...macvlan, name, namespace })
-  const link = readLink(pod.kernel, name)
+  const link = readLink(pod.rtnetlink, name)
   if (!link) throw new Conflict(`interface ${name} vanished from the pod while it was being set up`, "try again")
-  undo.add(() => removeLink(pod.kernel, link.index))
-  rename(pod, link, owner.ifname)
+  undo.add(() => removeLink(pod.rtnetlink, link.index))
+  rename(pod, link, attachment.ifname)
   return link
 }
 
 function createOrReplace(source: NetworkStack, pod: NetworkStack, wish: NewMacvlan): void {
   try {
-    createMacvlan(source.kernel, wish)
+    createMacvlan(source.rtnetlink, wish)
   } catch (error) {
-    if (!refusedWith(error, "EEXIST") || !removeLink(pod.kernel, wish.name)) throw error
-    createMacvlan(source.kernel, wish)
+    if (!refusedWith(error, "EEXIST") || !removeLink(pod.rtnetlink, wish.name)) throw error
+    createMacvlan(source.rtnetlink, wish)
   }
 }
 
-function rename({ kernel }: NetworkStack, { index, name }: Link, ifname: string): void {
+function rename({ rtnetlink }: NetworkStack, { index, name }: Link, ifname: string): void {
   const change = { name: ifname, alias: name }
   try {
-    changeLink(kernel, index, name, change)
+    changeLink(rtnetlink, index, name, change)
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
-    const present = readLink(kernel, ifname)
+    const present = readLink(rtnetlink, ifname)
     if (present?.alias !== name) throw exists(`interface ${JSON.stringify(ifname)} already exists in the pod`)
-    removeLink(kernel, present.index)
-    changeLink(kernel, index, name, change)
+    removeLink(rtnetlink, present.index)
+    changeLink(rtnetlink, index, name, change)
   }
 }
 
 /**
- * Removes the owner's macvlan, and what a killed ADD left of it. One that says nothing, as the Go plugin's, goes only if `isProven`: the
+ * Removes the attachment's macvlan, and what a killed ADD left of it. One that says nothing, as the Go plugin's, goes only if `isProven`: the
  * namespace may be another pod's by now. Another network's, which says so, stays.
  */
-export function removePodMacvlan({ kernel }: NetworkStack, owner: Owner, isProven: (link: Link) => boolean): void {
-  const name = temporaryName(owner)
-  removeLink(kernel, name)
-  const link = readLink(kernel, owner.ifname)
+export function removePodMacvlan(
+  { rtnetlink }: NetworkStack,
+  attachment: Attachment,
+  isProven: (link: Link) => boolean,
+): void {
+  const name = temporaryName(attachment)
+  removeLink(rtnetlink, name)
+  const link = readLink(rtnetlink, attachment.ifname)
   if (link?.kind !== "macvlan") return
-  const own = link.alias === "" ? isProven(link) : [name, ownerAlias(owner)].includes(link.alias)
-  if (own) removeLink(kernel, link.index)
+  const own = link.alias === "" ? isProven(link) : [name, attachmentAlias(attachment)].includes(link.alias)
+  if (own) removeLink(rtnetlink, link.index)
 }

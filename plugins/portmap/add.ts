@@ -1,12 +1,9 @@
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
-import { invalidConfig } from "../../lib/cni/errors.ts"
+import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
-import { Undo } from "../../lib/net/undo.ts"
-import { readPortmapConfig } from "./config.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
+import type { PortmapConfig } from "./config.ts"
 import { ensureHostports, removeHostports } from "./hostport/hostports.ts"
 import type { PodPorts } from "./hostport/pod-rules.ts"
 import { planPods } from "./pods.ts"
@@ -14,18 +11,10 @@ import { onlyAddress } from "./port-mapping.ts"
 import { closeRouteLocalnet, type PodEnd, planRouteLocalnet } from "./route-localnet.ts"
 import { forgetUdpFlows, type UdpPort } from "./stale-flows.ts"
 
-/** Leads the host ports that the runtime asks for to the pod, or leaves the node as it was. The result is that of the plugins before. */
-export function add(call: Call): Result {
-  const config = readPortmapConfig(call.config)
-  const result = readPrevResult(call.config)
-  if (!result) throw invalidConfig("prevResult", "must be called as chained plugin", "put it behind bridge or the like")
-  if (config.mappings.length === 0) return result
+/** Leads the host ports that the runtime asks for to the pod. The result is that of the plugins before. */
+export function add({ call, config, attachment, host, undo }: ChainedMaking<PortmapConfig>, result: Result): Result {
   const pods = planPods(call, config, result)
-  const owner = ownerOf(call)
-  using host = NetworkStack.host()
-  using undo = new Undo()
-
-  const end = { owner, netns: call.environment.netns }
+  const end = { attachment, netns: call.environment.netns }
   const openLocalhost = pods.map((pod) => planLocalhost(host, end, pod, call.log))
   undo.add(() =>
     closeRouteLocalnet(
@@ -35,13 +24,11 @@ export function add(call: Call): Result {
     ),
   )
   undo.attempt(
-    () => ensureHostports(host, owner, pods),
-    () => removeHostports(host, owner),
+    () => ensureHostports(host, attachment, pods),
+    () => removeHostports(host, attachment),
   )
   for (const open of openLocalhost) open?.()
   for (const pod of pods) forgetUdpFlows(host, pod.family, udpPortsOf(pod))
-
-  undo.keep()
   return result
 }
 

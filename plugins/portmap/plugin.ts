@@ -1,10 +1,24 @@
-import type { Plugin } from "../../lib/cni/plugin.ts"
-import { versions } from "../../lib/cni/version.ts"
+import { chainedPlugin } from "../../lib/attachment/chained-plugin.ts"
+import { families } from "../../lib/ip/address.ts"
+import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
-import { del } from "./del.ts"
-import { gc } from "./gc.ts"
-import { status } from "./status.ts"
+import { readPortmapConfig } from "./config.ts"
+import { layoutOf, refuseForeign } from "./hostport/layout.ts"
+import { collect, remove } from "./remove.ts"
 
 /** Leads ports of the node to pods. */
-export const portmap: Plugin = { name: "portmap", versions, add, del, check, gc, status }
+export const portmap = chainedPlugin({
+  name: "portmap",
+  behind: "bridge or the like",
+  readConfig: readPortmapConfig,
+  isIdle: ({ mappings }) => mappings.length === 0,
+  add,
+  check,
+  status: ({ nfnetlink }) => {
+    readGeneration(nfnetlink)
+    for (const family of families) refuseForeign(nfnetlink, layoutOf(family))
+  },
+  remove,
+  collect,
+})

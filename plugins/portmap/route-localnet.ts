@@ -1,11 +1,11 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
-import type { Owner } from "../../lib/attachment/names.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "../../lib/net/stack.ts"
 import { listUplinks } from "../../lib/net/uplink.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
-import { readWay } from "../../lib/netlink/route/route.ts"
+import { lookupRoute } from "../../lib/netlink/route/route.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { isMasqueradedBehind } from "./hostport/behind.ts"
@@ -17,7 +17,7 @@ import { isMasqueradedBehind } from "./hostport/behind.ts"
 
 /** The attachment that has host ports, and the path of its network namespace. */
 export interface PodEnd {
-  readonly owner: Owner
+  readonly attachment: Attachment
   readonly netns: string
 }
 
@@ -60,9 +60,9 @@ export function closeRouteLocalnet(host: NetworkStack, end: PodEnd, pods: readon
   }
 }
 
-function linkTo({ kernel }: NetworkStack, pod: Address): Link | undefined {
-  const way = readWay(kernel, pod)
-  return way && readLink(kernel, way.index)
+function linkTo({ rtnetlink }: NetworkStack, pod: Address): Link | undefined {
+  const way = lookupRoute(rtnetlink, pod)
+  return way && readLink(rtnetlink, way.index)
 }
 
 function settingOf({ name }: Link): string {
@@ -77,26 +77,26 @@ function isOpen(link: Link): boolean {
  * Says if the link leads to this pod, and if to others, to pods alone: it is the host's end of the pod's own pair; or a bridge that has the pod's
  * among its ports, no port that is not a veth, and is not the node's way out; or the host's own interface in a VLAN of such a bridge.
  */
-function leadsToPods(host: NetworkStack, link: Link, { owner, netns }: PodEnd): boolean {
-  const { kernel } = host
+function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: PodEnd): boolean {
+  const { rtnetlink } = host
   using namespace = openIfPresent(netns)
-  const isPods = (candidate: Link) => isEndOf(host, candidate, owner, namespace?.fd)
+  const isPods = (candidate: Link) => isEndOf(host, candidate, attachment, namespace?.fd)
   if (isPods(link)) return true
   const bridge = bridgeBehind(host, link)
-  if (!bridge || listUplinks(kernel, [4]).has(link.index)) return false
-  const { links: ports, partial } = listLinks(kernel, { master: bridge })
+  if (!bridge || listUplinks(rtnetlink, [4]).has(link.index)) return false
+  const { links: ports, partial } = listLinks(rtnetlink, { master: bridge })
   return !partial && ports.every(({ kind }) => kind === "veth") && ports.some(isPods)
 }
 
 /** Returns the index of the bridge that the link is, or that it takes part in by a veth; 0 if there is none. */
-function bridgeBehind({ kernel }: NetworkStack, { kind, index, peer, peerNamespace }: Link): number {
+function bridgeBehind({ rtnetlink }: NetworkStack, { kind, index, peer, peerNamespace }: Link): number {
   if (kind === "bridge") return index
-  return kind === "veth" && peerNamespace === undefined ? (readLink(kernel, peer)?.master ?? 0) : 0
+  return kind === "veth" && peerNamespace === undefined ? (readLink(rtnetlink, peer)?.master ?? 0) : 0
 }
 
-function isEndOf(host: NetworkStack, link: Link, owner: Owner, fd: number | undefined): boolean {
+function isEndOf(host: NetworkStack, link: Link, attachment: Attachment, fd: number | undefined): boolean {
   try {
-    return isHostEnd(host, link, owner, fd)
+    return isHostEnd(host, link, attachment, fd)
   } catch (error) {
     if (refusedWith(error, "EINVAL")) return false // no network namespace
     throw error

@@ -2,7 +2,7 @@ import { type Address, type Family, formatAddress, sameAddress } from "../../lib
 import { type NetworkStack, readSysctl } from "../../lib/net/stack.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import { type Flow, type FlowFilter, findFlows, removeFlow } from "../../lib/netlink/netfilter/conntrack.ts"
-import { readWay } from "../../lib/netlink/route/route.ts"
+import { lookupRoute } from "../../lib/netlink/route/route.ts"
 import { groupByPort, protocols } from "./port-mapping.ts"
 
 /** UDP packets to a port of the node that went somewhere, and went by then. */
@@ -58,10 +58,10 @@ function isSearchWorth(ports: number): boolean {
 }
 
 /** False if the kernel sent all it has, since it cannot pick. */
-function forgetFlows({ netfilter }: NetworkStack, wanted: FlowFilter, test: (flow: Flow) => boolean): boolean {
+function forgetFlows({ nfnetlink }: NetworkStack, wanted: FlowFilter, test: (flow: Flow) => boolean): boolean {
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const { flows, picked } = findFlows(netfilter, wanted, test, AT_ONCE)
-    for (const flow of flows) removeFlow(netfilter, flow)
+    const { flows, picked } = findFlows(nfnetlink, wanted, test, AT_ONCE)
+    for (const flow of flows) removeFlow(nfnetlink, flow)
     if (flows.length < AT_ONCE) return picked
   }
   return true
@@ -78,7 +78,7 @@ function rememberNodesAddresses(host: NetworkStack): (address: Address) => boole
   const known = new Map<string, boolean>()
   return (address) => {
     const text = formatAddress(address)
-    const local = known.get(text) ?? readWay(host.kernel, address)?.local === true
+    const local = known.get(text) ?? lookupRoute(host.rtnetlink, address)?.local === true
     known.set(text, local)
     return local
   }

@@ -1,37 +1,27 @@
-import { hasIPv6, takeAddresses } from "../../lib/attachment/addresses.ts"
+import { hasIPv6 } from "../../lib/attachment/addresses.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
+import type { Making } from "../../lib/attachment/interface-plugin.ts"
 import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
-import { ownerAlias } from "../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../lib/attachment/names.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
-import { openPodAlone } from "../../lib/attachment/pod-stack.ts"
 import { createPodVeth } from "../../lib/attachment/veth.ts"
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { findDelegate } from "../../lib/cni/delegate.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac, localMac, type Mac } from "../../lib/ip/mac.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
-import { Undo } from "../../lib/net/undo.ts"
 import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
-import { readPtpConfig } from "./config.ts"
+import type { PtpConfig } from "./config.ts"
 import { configureHostEnd } from "./host-end.ts"
 import { planLayer3 } from "./layer3.ts"
 
-/** Connects one pod to the node by a link of their own, or leaves the node as it was. */
-export function add(call: Call): Result {
-  const { ipMasq, mtu, ipamType, dns } = readPtpConfig(call.config)
-  const ipam = findDelegate(call, ipamType)
-  const owner = ownerOf(call)
-  using host = NetworkStack.host()
-  using pod = openPodAlone(call.environment.netns)
-  using undo = new Undo()
-
+/** Connects one pod to the node by a link of their own. */
+export function add({ call, config, attachment, host, pod, undo, takeAddresses }: Making<PtpConfig>): Result {
+  const { ipMasq, mtu, dns } = config
   const [hostMac, podMac] = [localMac(randomBytes(6)), localMac(randomBytes(6))]
   const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu, namespace: pod.namespace?.fd } }
-  const veth = createPodVeth(host, { owner, ...ends }, undo)
-  const given = takeAddresses(ipam, ipamType, undo)
+  const veth = createPodVeth(host, { attachment, ...ends }, undo)
+  const given = takeAddresses()
   if (hasIPv6(given.ips)) assertRoomForIPv6("mtu", mtu)
   const layer3 = planLayer3(given.ips)
   const families = new Set(layer3.ips.map(({ address }) => address.address.family))
@@ -39,17 +29,15 @@ export function add(call: Call): Result {
   configureHostEnd(host, veth, layer3)
   configurePodInterface(pod, {
     index: veth.peer,
-    name: owner.ifname,
+    name: attachment.ifname,
     addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
     linkRoutes: layer3.podRoutes,
     routes: given.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: false, // there is nobody else on the link
   })
-  if (ipMasq) ensureMasquerade(host, { owner, addresses: layer3.ips.map(({ address }) => address), undo })
+  if (ipMasq) ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
   for (const enable of forwarding) enable?.() // not undone, so it comes last
-  changeLink(host.kernel, veth.index, veth.name, { alias: ownerAlias(owner) })
-
-  undo.keep()
+  changeLink(host.rtnetlink, veth.index, veth.name, { alias: attachmentAlias(attachment) })
   return { interfaces: describe(call, veth, podMac), ips: layer3.ips, routes: given.routes, dns: dns ?? given.dns }
 }
 

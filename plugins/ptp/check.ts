@@ -1,28 +1,18 @@
 import { checkHostEnd, checkPodInterface, checkPodNetwork, ownIps } from "../../lib/attachment/check.ts"
+import type { Connection } from "../../lib/attachment/interface-plugin.ts"
 import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
-import { openPod } from "../../lib/attachment/pod-stack.ts"
-import { ownerOf } from "../../lib/cni/attachment.ts"
-import { requirePrevResult } from "../../lib/cni/config.ts"
-import { findDelegate } from "../../lib/cni/delegate.ts"
 import { changed } from "../../lib/cni/errors.ts"
-import type { Call } from "../../lib/cni/plugin.ts"
-import type { IpConfig } from "../../lib/cni/result.ts"
+import type { IpConfig, Result } from "../../lib/cni/result.ts"
 import { families } from "../../lib/ip/address.ts"
 import { formatPrefix, hostPrefix, samePrefix } from "../../lib/ip/prefix.ts"
-import { NetworkStack } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import { listRoutes, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
-import { readPtpConfig } from "./config.ts"
+import type { PtpConfig } from "./config.ts"
 
 /** Returns if both ends of the pod's link are as ADD left them; throws naming the first difference. */
-export function check(call: Call): void {
-  const { ipamType, ipMasq } = readPtpConfig(call.config)
-  using host = NetworkStack.host()
-  using pod = openPod(call.environment.netns)
-  findDelegate(call, ipamType).check()
-  const result = requirePrevResult(call.config)
-
+export function check({ call, config, attachment, host, pod }: Connection<PtpConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd({ host, pod }, inPod.link, call, result)
   const own = ownIps(result, inPod.position)
@@ -30,12 +20,12 @@ export function check(call: Call): void {
   checkHostRoutes(host, veth, own)
   checkPodNetwork(pod, inPod, result)
   const addresses = own.map(({ address }) => address)
-  const problem = ipMasq && masqueradeProblem(host, ownerOf(call), addresses)
+  const problem = config.ipMasq && masqueradeProblem(host, attachment, addresses)
   if (problem) throw changed(problem)
 }
 
 function checkGateways(host: NetworkStack, veth: Link, ips: readonly IpConfig[]): void {
-  const present = listAddresses(host.kernel, veth.index)
+  const present = listAddresses(host.rtnetlink, veth.index)
   for (const { gateway } of ips) {
     const wanted = gateway && hostPrefix(gateway)
     if (wanted && !present.some(({ prefix }) => samePrefix(prefix, wanted))) {
@@ -50,7 +40,7 @@ function checkHostRoutes(host: NetworkStack, veth: Link, ips: readonly IpConfig[
       .map(({ address }) => hostPrefix(address.address))
       .filter(({ address }) => address.family === family)
     if (wanted.length === 0) continue
-    const present = listRoutes(host.kernel, family, RT_TABLE_MAIN, veth.index)
+    const present = listRoutes(host.rtnetlink, family, RT_TABLE_MAIN, veth.index)
     const missing = wanted.find((prefix) => !present.some(({ dst }) => samePrefix(dst, prefix)))
     if (missing) throw changed(`route to ${formatPrefix(missing)} by ${veth.name} is missing on the node`)
   }

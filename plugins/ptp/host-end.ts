@@ -13,7 +13,7 @@ import type { Layer3 } from "./layer3.ts"
  * the node has a route to one of them already: it would win, and nobody would reach the pod.
  */
 export function configureHostEnd(host: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
-  const { kernel } = host
+  const { rtnetlink } = host
   const { index, name } = veth
   const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
   // The node asks for the pod's MAC from its link-local address, which would be tentative for a second or two.
@@ -22,16 +22,16 @@ export function configureHostEnd(host: NetworkStack, veth: Link, { hostAddresses
     admitIPv6(host, veth)
   }
   refuseAdvertisements(name)
-  changeLink(kernel, index, name, { up: true })
+  changeLink(rtnetlink, index, name, { up: true })
   for (const prefix of hostAddresses) {
-    addAddress(kernel, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
+    addAddress(rtnetlink, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
   }
-  for (const route of hostRoutes) lead(kernel, veth, route)
+  for (const route of hostRoutes) lead(rtnetlink, veth, route)
 }
 
-function lead(kernel: NetworkStack["kernel"], { index }: Link, route: LinkRoute): void {
+function lead(rtnetlink: NetworkStack["rtnetlink"], { index }: Link, route: LinkRoute): void {
   try {
-    createRoute(kernel, index, route)
+    createRoute(rtnetlink, index, route)
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
     const dst = formatPrefix(route.dst)

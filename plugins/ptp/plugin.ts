@@ -1,9 +1,19 @@
-import { collectAttachments, removeAttachment } from "../../lib/attachment/lifecycle.ts"
-import type { Plugin } from "../../lib/cni/plugin.ts"
-import { versions } from "../../lib/cni/version.ts"
+import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
+import { vethPairs } from "../../lib/attachment/lifecycle.ts"
+import { masqueradeRules } from "../../lib/attachment/masquerade.ts"
+import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
-import { status } from "./status.ts"
+import { readPtpConfig } from "./config.ts"
 
 /** Connects each pod to the node by a veth pair of its own, with routes instead of a bridge. */
-export const ptp: Plugin = { name: "ptp", versions, add, del: removeAttachment, check, gc: collectAttachments, status }
+export const ptp = interfacePlugin({
+  name: "ptp",
+  readConfig: readPtpConfig,
+  add,
+  check,
+  status: ({ nfnetlink }, { ipMasq }) => {
+    if (ipMasq) readGeneration(nfnetlink)
+  },
+  removes: vethPairs([masqueradeRules]),
+})

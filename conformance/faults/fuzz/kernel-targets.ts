@@ -14,7 +14,7 @@ import { encodeIptablesRule } from "../../../lib/netlink/netfilter/xtables/encod
 import { listAddresses } from "../../../lib/netlink/route/address.ts"
 import { listLinks, readLink } from "../../../lib/netlink/route/link.ts"
 import { readPortVlans } from "../../../lib/netlink/route/port-vlan.ts"
-import { listRoutes, readWay } from "../../../lib/netlink/route/route.ts"
+import { listRoutes, lookupRoute } from "../../../lib/netlink/route/route.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
 import { recordings } from "../../../lib/testing/recorded.ts"
 import { damagedBytes } from "./damage.ts"
@@ -49,27 +49,27 @@ const TABLE: Table = { family: "ip", name: "cni_hostport" }
 const CHAIN = { table: TABLE, name: "hostports" }
 const WHERE = [parseAddress("10.1.2.3")].filter((address) => address !== undefined)
 
-const routing: readonly ((kernel: Conversation) => unknown)[] = [
-  (kernel) => readLink(kernel, "eth0"),
-  (kernel) => listLinks(kernel),
-  (kernel) => listAddresses(kernel, 1),
-  (kernel) => listRoutes(kernel, 4, 254),
-  (kernel) => listRoutes(kernel, 6, 254),
-  (kernel) => readPortVlans(kernel, 1),
-  (kernel) => WHERE.map((address) => readWay(kernel, address)),
+const routing: readonly ((rtnetlink: Conversation) => unknown)[] = [
+  (rtnetlink) => readLink(rtnetlink, "eth0"),
+  (rtnetlink) => listLinks(rtnetlink),
+  (rtnetlink) => listAddresses(rtnetlink, 1),
+  (rtnetlink) => listRoutes(rtnetlink, 4, 254),
+  (rtnetlink) => listRoutes(rtnetlink, 6, 254),
+  (rtnetlink) => readPortVlans(rtnetlink, 1),
+  (rtnetlink) => WHERE.map((address) => lookupRoute(rtnetlink, address)),
 ]
 
-const filtering: readonly ((kernel: Conversation) => unknown)[] = [
-  (kernel) => listRules(kernel, CHAIN).map(({ expressions }) => readRule(expressions())),
-  (kernel) => listRules(kernel, CHAIN).map((rule) => decodeIptablesRule(rule, 4)),
-  (kernel) => readTableRules(kernel, TABLE, ({ expressions }) => readRule(expressions())),
-  (kernel) => readChain(kernel, CHAIN),
-  (kernel) => readGeneration(kernel),
-  (kernel) => findFlows(kernel, { family: 4, protocol: 17, destinationPorts: new Set([53, 54]) }, () => true, 9),
+const filtering: readonly ((rtnetlink: Conversation) => unknown)[] = [
+  (rtnetlink) => listRules(rtnetlink, CHAIN).map(({ expressions }) => readRule(expressions())),
+  (rtnetlink) => listRules(rtnetlink, CHAIN).map((rule) => decodeIptablesRule(rule, 4)),
+  (rtnetlink) => readTableRules(rtnetlink, TABLE, ({ expressions }) => readRule(expressions())),
+  (rtnetlink) => readChain(rtnetlink, CHAIN),
+  (rtnetlink) => readGeneration(rtnetlink),
+  (rtnetlink) => findFlows(rtnetlink, { family: 4, protocol: 17, destinationPorts: new Set([53, 54]) }, () => true, 9),
 ]
 
 /** Each ends in a value, in a refusal, or waits no longer than it should. */
-function askAll(questions: readonly ((kernel: Conversation) => unknown)[], hex: string): void {
+function askAll(questions: readonly ((rtnetlink: Conversation) => unknown)[], hex: string): void {
   for (const ask of questions) {
     try {
       ask(new Conversation(new Parrot(hex)))

@@ -22,8 +22,8 @@ describe("GC", () => {
     const { exitCode, stdout, stderr } = network.gc([kept])
     expect([exitCode, stdout]).toEqual([0, ""])
     const [veth, lease, ...rest] = stderr.split("\n")
-    const owner = `net ${stale.containerId} eth0`
-    expect(veth).toBe(`cni-ts bridge: removed ${veth?.split(" ")[3]} ("cni-ts ${owner}"): ${UNKNOWN}`)
+    const attachment = `net ${stale.containerId} eth0`
+    expect(veth).toBe(`cni-ts bridge: removed ${veth?.split(" ")[3]} ("cni-ts ${attachment}"): ${UNKNOWN}`)
     expect(lease).toMatch(/^cni-ts bridge: removed lease 10.244.1.3 fd00:10:244:1::3 of ".*": /)
     expect(rest).toEqual([""])
     expect(stale.link("eth0")).toBeUndefined()

@@ -11,8 +11,8 @@ const sixteen = { subnet: "10.1.0.0/16" }
 function lease(network: Network, count: number): void {
   mkdirSync(network.directory, { recursive: true })
   for (let host = 2; host < count + 2; host++) {
-    const owner = `${"f".repeat(56)}${host.toString(16).padStart(8, "0")}\r\neth0`
-    writeFileSync(join(network.directory, `10.1.${host >> 8}.${host & 255}`), owner, { mode: 0o600 })
+    const attachment = `${"f".repeat(56)}${host.toString(16).padStart(8, "0")}\r\neth0`
+    writeFileSync(join(network.directory, `10.1.${host >> 8}.${host & 255}`), attachment, { mode: 0o600 })
   }
   network.put("last_reserved_ip.0", `10.1.${(count + 1) >> 8}.${(count + 1) & 255}`)
 }
@@ -54,7 +54,7 @@ describe("with 10, 1,000 and 60,000 leases", () => {
     }
     const [few = [], ...more] = costs
     expect(few.map(({ exitCode }) => exitCode)).toEqual([0, 0, 1, 0, 0, 0])
-    // The part of the index that an owner belongs to may hold others: to be read, and written anew where it would be removed.
+    // The part of the index that an attachment belongs to may hold others: to be read, and written anew where it would be removed.
     for (const costly of more) {
       for (const [index, { exitCode, calls }] of costly.entries()) {
         expect(exitCode).toBe(few[index]?.exitCode)

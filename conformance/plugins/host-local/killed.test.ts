@@ -37,8 +37,8 @@ async function killEverywhere(prepare: (network: Network) => Call, judge: (netwo
 }
 
 /** Nothing is leased but what is said, and nothing else lies about. */
-function expectOnly(network: Network, owners: readonly string[]): void {
-  expect([...new Set(Object.values(network.leases()))].sort()).toEqual(owners)
+function expectOnly(network: Network, attachments: readonly string[]): void {
+  expect([...new Set(Object.values(network.leases()))].sort()).toEqual(attachments)
   const names = Object.keys(network.files()).filter((name) => !/^([0-9a-f:.]+|last_reserved_ip\.\d|lock)$/.test(name))
   expect(names).toEqual([])
 }

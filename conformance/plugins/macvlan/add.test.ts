@@ -47,10 +47,10 @@ describe.each(PLACES)("with its master on %s", (_, place) => {
   test("without `master` the interface of the default route is it", () => {
     const { node, pod, network } = start((made) => ({ master: undefined, ipam: ofLan(made) }))
     using _node = node
-    const owner = place["linkInContainer"] ? pod : node
+    const attachment = place["linkInContainer"] ? pod : node
     expect(network.add(pod).error).toMatchObject({ code: 7, msg: expect.stringContaining("no default route") })
-    owner.ip("addr", "add", "10.20.0.1/24", "dev", "uplink")
-    owner.ip("route", "add", "default", "via", OUTSIDE)
+    attachment.ip("addr", "add", "10.20.0.1/24", "dev", "uplink")
+    attachment.ip("route", "add", "default", "via", OUTSIDE)
     const result = network.connect(pod)
     expect(pod.link("eth0")?.linkinfo?.info_kind).toBe("macvlan")
     expect(network.check(pod, result)).toMatchObject(QUIET)

@@ -60,7 +60,7 @@ test("DEL spares a macvlan that an ADD of another attachment has not finished", 
   plugIn(node)
   const pod = node.pod()
   node.ip("link", "add", "link", "uplink", "name", "eth0", "netns", pod.name, "type", "macvlan")
-  pod.ip("link", "set", "eth0", "alias", "cni-ts012345678") // a temporary name, computed from its owner
+  pod.ip("link", "set", "eth0", "alias", "cni-ts012345678") // a temporary name, computed from its attachment
   expect(macvlan(node).del(pod)).toMatchObject(QUIET)
   expect(linksIn(pod)).toEqual(["lo", "eth0"])
   pod.ip("link", "set", "eth0", "alias", "")

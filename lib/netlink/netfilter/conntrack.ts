@@ -86,13 +86,13 @@ export interface FoundFlows {
  * tracks no connections.
  */
 export function findFlows(
-  netfilter: Conversation,
+  nfnetlink: Conversation,
   wanted: FlowFilter,
   test: (flow: Flow) => boolean,
   most: number,
 ): FoundFlows {
   let picked = true
-  const { values } = netfilter.collect(dumpRequest(wanted), (message, kept) => {
+  const { values } = nfnetlink.collect(dumpRequest(wanted), (message, kept) => {
     if (kept >= most) return undefined
     if (!wanted.destinationPorts.has(destinationPortIn(message))) {
       picked = false
@@ -133,9 +133,9 @@ function destinationPortIn({ payload }: Message): number {
 }
 
 /** Has the kernel forget the flow: the next packet is looked at as the first one was. False if it had already. */
-export function removeFlow(netfilter: Conversation, { original, id, zone }: Flow): boolean {
+export function removeFlow(nfnetlink: Conversation, { original, id, zone }: Flow): boolean {
   try {
-    netfilter.perform({
+    nfnetlink.execute({
       asked: "forget a tracked flow",
       type: typeOf(SUBSYSTEM.CTNETLINK, CT.DELETE),
       write: (writer) =>

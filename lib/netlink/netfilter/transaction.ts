@@ -20,10 +20,10 @@ const ATTEMPTS = 200
  * that come from a generator are made one by one as they are written: so tens of thousands take little room.
  * Throws the KernelError of the first change that is refused; ERESTART if others never cease to change the ruleset.
  */
-export function transact(netfilter: Conversation, plan: () => Iterable<Request>): void {
+export function transact(nfnetlink: Conversation, plan: () => Iterable<Request>): void {
   retried(() => {
-    const generation = readGeneration(netfilter)
-    netfilter.performTogether(begin(generation), plan(), end)
+    const generation = readGeneration(nfnetlink)
+    nfnetlink.batch(begin(generation), plan(), end)
   })
 }
 
@@ -39,9 +39,9 @@ export function retried<Value>(attempt: () => Value): Value {
 }
 
 /** Does what transact() does, if all changes are removals: of a kernel without nf_tables there is nothing to remove. */
-export function cleanUp(netfilter: Conversation, plan: () => Iterable<Request>): void {
+export function cleanUp(nfnetlink: Conversation, plan: () => Iterable<Request>): void {
   try {
-    transact(netfilter, plan)
+    transact(nfnetlink, plan)
   } catch (error) {
     if (!(error instanceof NoNftables)) throw error
   }
@@ -51,10 +51,10 @@ export function cleanUp(netfilter: Conversation, plan: () => Iterable<Request>):
 class NoNftables extends KernelError {}
 
 /** Returns the number of the ruleset's present state. Throws KernelError if the kernel has no nf_tables. */
-export function readGeneration(netfilter: Conversation): number {
+export function readGeneration(nfnetlink: Conversation): number {
   const asked = "use nftables"
   try {
-    const { payload } = netfilter.ask({
+    const { payload } = nfnetlink.get({
       asked,
       type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETGEN),
       write: (writer) => void writeHeader(writer, "unspec"),

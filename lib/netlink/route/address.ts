@@ -72,9 +72,9 @@ export interface NewAddress {
 }
 
 /** Puts an address on a link, with the broadcast address of its network. Throws EEXIST if it is there. */
-export function addAddress(kernel: Conversation, wish: NewAddress): void {
+export function addAddress(rtnetlink: Conversation, wish: NewAddress): void {
   const { index, link, prefix } = wish
-  kernel.perform({
+  rtnetlink.execute({
     asked: `add an address to ${link}`,
     type: RTM.NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -100,8 +100,8 @@ function broadcastOf(prefix: Prefix): Address | undefined {
 }
 
 /** Takes an address off a link; `link` is for the error. Throws EADDRNOTAVAIL if it is not there. */
-export function removeAddress(kernel: Conversation, index: number, link: string, prefix: Prefix): void {
-  kernel.perform({
+export function removeAddress(rtnetlink: Conversation, index: number, link: string, prefix: Prefix): void {
+  rtnetlink.execute({
     asked: `remove an address from ${link}`,
     type: RTM.DELADDR,
     write(writer) {
@@ -112,8 +112,8 @@ export function removeAddress(kernel: Conversation, index: number, link: string,
 }
 
 /** Returns the addresses of one link, of both families. */
-export function listAddresses(kernel: Conversation, index = 0): LinkAddress[] {
-  const { messages } = kernel.dump({
+export function listAddresses(rtnetlink: Conversation, index = 0): LinkAddress[] {
+  const { messages } = rtnetlink.dump({
     asked: index === 0 ? "list addresses" : `list addresses of link ${index}`,
     type: RTM.GETADDR,
     write: (writer) => void writer.u32(0).u32(index),

@@ -125,10 +125,10 @@ function keyOf(key: LinkKey): { index?: number; name?: string } {
 }
 
 /** Returns the link, or undefined if there is none. */
-export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
+export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefined {
   const { index, name } = keyOf(key)
   try {
-    const message = kernel.ask({
+    const message = rtnetlink.get({
       asked: `read link ${key}`,
       type: RTM.GETLINK,
       write: (writer) =>
@@ -146,10 +146,10 @@ export function readLink(kernel: Conversation, key: LinkKey): Link | undefined {
 
 /** Returns all links, or the ports of one bridge. `partial`: the list may lack some, as links came and went all the time. */
 export function listLinks(
-  kernel: Conversation,
+  rtnetlink: Conversation,
   filter: { master?: number } = {},
 ): { readonly links: readonly Link[]; readonly partial: boolean } {
-  const { messages, partial } = kernel.dump({
+  const { messages, partial } = rtnetlink.dump({
     asked: "list links",
     type: RTM.GETLINK,
     write: (writer) =>
@@ -210,9 +210,9 @@ export interface NewBridge {
 }
 
 /** Makes a bridge. Throws EEXIST if the name is taken. */
-export function createBridge(kernel: Conversation, { name, mac, mtu, vlanFiltering }: NewBridge): void {
+export function createBridge(rtnetlink: Conversation, { name, mac, mtu, vlanFiltering }: NewBridge): void {
   const data = vlanFiltering ? encode(bridgeData, { vlanFiltering: 1 }) : undefined
-  create(kernel, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
+  create(rtnetlink, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
 /** A veth pair to be made in one request, its peer already in the namespace where it is to live. */
@@ -229,11 +229,11 @@ export interface VethEnd {
 }
 
 /** Makes a veth pair, both ends down. Throws EEXIST if either name is taken. */
-export function createVeth(kernel: Conversation, { host, peer }: NewVeth): void {
+export function createVeth(rtnetlink: Conversation, { host, peer }: NewVeth): void {
   const { name, mac, mtu, namespace } = peer
   const peerMessage = new Writer()
   link.write(writeHeader(peerMessage, {}), { name, mac, mtu: mtu || undefined, namespace })
-  create(kernel, `create veth pair ${host.name} and ${name}`, {
+  create(rtnetlink, `create veth pair ${host.name} and ${name}`, {
     name: host.name,
     mac: host.mac,
     mtu: host.mtu || undefined,
@@ -259,12 +259,12 @@ export interface NewMacvlan {
 }
 
 /** Makes a macvlan, down. Throws EEXIST if the name is taken, here or in the namespace where it is to live. */
-export function createMacvlan(kernel: Conversation, { name, on, mac, mtu, namespace, ...wish }: NewMacvlan): void {
+export function createMacvlan(rtnetlink: Conversation, { name, on, mac, mtu, namespace, ...wish }: NewMacvlan): void {
   const data = encode(macvlanData, {
     mode: macvlanModes[wish.mode],
     broadcastQueue: wish.broadcastQueue || undefined,
   })
-  create(kernel, `create macvlan ${name}`, {
+  create(rtnetlink, `create macvlan ${name}`, {
     name,
     peer: on,
     mac,
@@ -282,15 +282,15 @@ export interface NewIfb {
 }
 
 /** Makes an ifb that is up and has no queue of its own. Throws EEXIST if the name is taken. */
-export function createIfb(kernel: Conversation, { name, mac, mtu }: NewIfb): void {
+export function createIfb(rtnetlink: Conversation, { name, mac, mtu }: NewIfb): void {
   const values = { name, mac, mtu, transmitQueueLength: 0, info: { kind: "ifb" } }
-  create(kernel, `create ifb ${name}`, values, { up: true })
+  create(rtnetlink, `create ifb ${name}`, values, { up: true })
 }
 
 type LinkValues = typeof link extends AttributeSet<infer T> ? Values<T> : never
 
-function create(kernel: Conversation, asked: string, values: LinkValues, change: LinkChange = {}): void {
-  kernel.perform({
+function create(rtnetlink: Conversation, asked: string, values: LinkValues, change: LinkChange = {}): void {
+  rtnetlink.execute({
     asked,
     type: RTM.NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -313,9 +313,9 @@ export interface LinkChange {
 }
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
-export function changeLink(kernel: Conversation, index: number, name: string, change: LinkChange): void {
+export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
   const { mtu, mac, alias, name: newName } = change
-  kernel.perform({
+  rtnetlink.execute({
     asked: `change link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
     write: (writer) =>
@@ -356,10 +356,10 @@ function describeChange(change: LinkChange): string {
 }
 
 /** Deletes a link, and with a veth its other end. False if there was none. */
-export function removeLink(kernel: Conversation, key: LinkKey): boolean {
+export function removeLink(rtnetlink: Conversation, key: LinkKey): boolean {
   const { index, name } = keyOf(key)
   try {
-    kernel.perform({
+    rtnetlink.execute({
       asked: `delete link ${key}`,
       type: RTM.DELLINK,
       write: (writer) => link.write(writeHeader(writer, index === undefined ? {} : { index }), { name }),

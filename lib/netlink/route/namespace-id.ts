@@ -16,8 +16,8 @@ export const namespaceIdBody: Body = {
 }
 
 /** Returns the id by which the kernel's links name the namespace behind an open file descriptor, or undefined if it has none there. */
-export function readNamespaceId(kernel: Conversation, fd: number): number | undefined {
-  const { payload } = kernel.ask({
+export function readNamespaceId(rtnetlink: Conversation, fd: number): number | undefined {
+  const { payload } = rtnetlink.get({
     asked: "read the id of a network namespace",
     type: RTM.GETNSID,
     write: (writer) => attributes.write(writer.u8(AF.UNSPEC).u8(0).u16(0), { fd }),

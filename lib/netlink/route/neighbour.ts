@@ -18,9 +18,9 @@ export const neighbourBody: Body = {
 }
 
 /** Forgets which MAC address `neighbour` had behind a link. Not knowing it is fine. */
-export function forgetNeighbour(kernel: Conversation, index: number, neighbour: Address): void {
+export function forgetNeighbour(rtnetlink: Conversation, index: number, neighbour: Address): void {
   try {
-    kernel.perform({
+    rtnetlink.execute({
       asked: `forget the neighbour ${formatAddress(neighbour)}`,
       type: RTM.DELNEIGH,
       write(writer) {

@@ -31,17 +31,17 @@ const VLAN_PVID = 2
 const VLAN_UNTAGGED = 4
 
 /** Adds VLANs to a bridge port in one request. */
-export function addPortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
-  changePortVlans(kernel, RTM.SETLINK, port, vlans)
+export function addPortVlans(rtnetlink: Conversation, port: number, vlans: readonly PortVlan[]): void {
+  changePortVlans(rtnetlink, RTM.SETLINK, port, vlans)
 }
 
-export function removePortVlans(kernel: Conversation, port: number, vlans: readonly PortVlan[]): void {
-  changePortVlans(kernel, RTM.DELLINK, port, vlans)
+export function removePortVlans(rtnetlink: Conversation, port: number, vlans: readonly PortVlan[]): void {
+  changePortVlans(rtnetlink, RTM.DELLINK, port, vlans)
 }
 
-function changePortVlans(kernel: Conversation, type: number, port: number, vlans: readonly PortVlan[]): void {
+function changePortVlans(rtnetlink: Conversation, type: number, port: number, vlans: readonly PortVlan[]): void {
   const verb = type === RTM.SETLINK ? "add" : "remove"
-  kernel.perform({
+  rtnetlink.execute({
     asked: `${verb} VLAN ${vlans.map(({ id }) => id).join(", ")} of bridge port ${port}`,
     type,
     write: (writer) =>
@@ -56,8 +56,8 @@ function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
 }
 
 /** Returns the VLANs on a bridge port. The kernel has no question for one port: this reads all. */
-export function readPortVlans(kernel: Conversation, port: number): PortVlan[] {
-  const { messages } = kernel.dump({
+export function readPortVlans(rtnetlink: Conversation, port: number): PortVlan[] {
+  const { messages } = rtnetlink.dump({
     asked: `list VLANs of bridge port ${port}`,
     type: RTM.GETLINK,
     write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),

@@ -42,7 +42,7 @@ const HEADER = 12 // struct rtmsg
 
 /** RT_TABLE_*, RTPROT_* and RTN_* as `ip` calls them. */
 const tableNames = { default: 253, main: RT_TABLE_MAIN, local: RT_TABLE_LOCAL } as const
-const protocolNames = { redirect: 1, kernel: 2, boot: RTPROT_BOOT, static: 4, ra: 9, dhcp: 16 } as const
+const protocolNames = { redirect: 1, rtnetlink: 2, boot: RTPROT_BOOT, static: 4, ra: 9, dhcp: 16 } as const
 const typeNames = {
   unicast: RTN_UNICAST,
   local: RTN_LOCAL,
@@ -111,18 +111,18 @@ export interface Route {
 }
 
 /** Adds a route. The same destination by another gateway may exist; an exact duplicate throws EEXIST. */
-export function addRoute(kernel: Conversation, index: number, route: LinkRoute): void {
-  putRoute(kernel, index, route, NLM_F_CREATE)
+export function addRoute(rtnetlink: Conversation, index: number, route: LinkRoute): void {
+  putRoute(rtnetlink, index, route, NLM_F_CREATE)
 }
 
 /** Adds a route; any other to the same destination, of the same priority, throws EEXIST. */
-export function createRoute(kernel: Conversation, index: number, route: LinkRoute): void {
-  putRoute(kernel, index, route, NLM_F_CREATE | NLM_F_EXCL)
+export function createRoute(rtnetlink: Conversation, index: number, route: LinkRoute): void {
+  putRoute(rtnetlink, index, route, NLM_F_CREATE | NLM_F_EXCL)
 }
 
-function putRoute(kernel: Conversation, index: number, route: LinkRoute, flags: number): void {
+function putRoute(rtnetlink: Conversation, index: number, route: LinkRoute, flags: number): void {
   const { dst, gateway, source, priority, mtu, advmss, table = RT_TABLE_MAIN, scope = 0 } = route
-  kernel.perform({
+  rtnetlink.execute({
     asked: `add route ${formatPrefix(dst)}`,
     type: RTM.NEWROUTE,
     flags,
@@ -149,14 +149,14 @@ function putRoute(kernel: Conversation, index: number, route: LinkRoute, flags: 
 }
 
 /** Returns the routes of a family in one table; only those out of one link if it is given. */
-export function listRoutes(kernel: Conversation, family: Family, table: number, index?: number): Route[] {
-  const routes = dumpRoutes(kernel, family, table, index)
+export function listRoutes(rtnetlink: Conversation, family: Family, table: number, index?: number): Route[] {
+  const routes = dumpRoutes(rtnetlink, family, table, index)
   return routes.filter((route) => route.table === table && (index === undefined || leavesBy(route, index)))
 }
 
 /** Returns the routes of a family out of one link, in whichever table that administrators fill. */
-export function listLinkRoutes(kernel: Conversation, family: Family, index: number): Route[] {
-  const routes = dumpRoutes(kernel, family, undefined, index)
+export function listLinkRoutes(rtnetlink: Conversation, family: Family, index: number): Route[] {
+  const routes = dumpRoutes(rtnetlink, family, undefined, index)
   return routes.filter((route) => route.table !== RT_TABLE_LOCAL && leavesBy(route, index))
 }
 
@@ -164,9 +164,9 @@ function leavesBy({ hops }: Route, index: number): boolean {
   return hops.some((hop) => hop.index === index)
 }
 
-function dumpRoutes(kernel: Conversation, family: Family, table: number | undefined, index?: number): Route[] {
+function dumpRoutes(rtnetlink: Conversation, family: Family, table: number | undefined, index?: number): Route[] {
   try {
-    const { messages } = kernel.dump({
+    const { messages } = rtnetlink.dump({
       asked: `list IPv${family} routes`,
       type: RTM.GETROUTE,
       write(writer) {
@@ -190,9 +190,9 @@ export interface Way {
 }
 
 /** Returns the way to an address, or undefined if there is none. */
-export function readWay(kernel: Conversation, destination: Address): Way | undefined {
+export function lookupRoute(rtnetlink: Conversation, destination: Address): Way | undefined {
   try {
-    const { payload } = kernel.ask({
+    const { payload } = rtnetlink.get({
       asked: `find the way to ${formatAddress(destination)}`,
       type: RTM.GETROUTE,
       write(writer) {

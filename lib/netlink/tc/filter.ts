@@ -48,9 +48,9 @@ export interface Filter {
 }
 
 /** Has whatever the link receives go through `action`. The link needs its ingress qdisc. Throws ENOENT if the kernel lacks the action. */
-export function createFilter(kernel: Conversation, link: number, action: Action): void {
+export function createFilter(rtnetlink: Conversation, link: number, action: Action): void {
   const options = encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
-  kernel.perform({
+  rtnetlink.execute({
     asked: `put all that link ${link} receives through ${action.kind}`,
     type: RTM.NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -59,9 +59,9 @@ export function createFilter(kernel: Conversation, link: number, action: Action)
 }
 
 /** Removes what createFilter made; none is fine, and one of another kind in its place stays. */
-export function removeFilter(kernel: Conversation, link: number): void {
+export function removeFilter(rtnetlink: Conversation, link: number): void {
   try {
-    kernel.perform({
+    rtnetlink.execute({
       asked: `remove the filter of link ${link}`,
       type: RTM.DELTFILTER,
       write: (writer) => tc.write(writeHeader(writer, placeOf(link)), { kind: "u32" }),
@@ -86,8 +86,8 @@ function everything(): Uint8Array {
 }
 
 /** Returns the filters on what the link receives, in the order in which they are asked. */
-export function listFilters(kernel: Conversation, link: number): Filter[] {
-  const { messages } = kernel.dump({
+export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
+  const { messages } = rtnetlink.dump({
     asked: `list the filters of link ${link}`,
     type: RTM.GETTFILTER,
     write: (writer) => void writeHeader(writer, { link, parent: HANDLE.INGRESS }),

@@ -46,8 +46,8 @@ export interface Qdisc {
 export type Place = keyof typeof PLACE
 
 /** Returns the qdisc at that place of the link, or undefined if there is none, or only what the kernel puts there by itself. */
-export function readQdisc(kernel: Conversation, link: number, place: Place): Qdisc | undefined {
-  const qdisc = answered(kernel, {
+export function readQdisc(rtnetlink: Conversation, link: number, place: Place): Qdisc | undefined {
+  const qdisc = answered(rtnetlink, {
     asked: `read the ${place.toLowerCase()} qdisc of link ${link}`,
     type: RTM.GETQDISC,
     flags: NLM_F_ECHO, // older kernels tell nobody else but those who listen
@@ -56,9 +56,9 @@ export function readQdisc(kernel: Conversation, link: number, place: Place): Qdi
   return qdisc?.handle === 0 ? undefined : qdisc
 }
 
-function answered(kernel: Conversation, request: Request): Qdisc | undefined {
+function answered(rtnetlink: Conversation, request: Request): Qdisc | undefined {
   try {
-    const message = kernel.askIfAny(request)
+    const message = rtnetlink.tryGet(request)
     return message && decodeQdisc(message)
   } catch (error) {
     if (refusedWith(error, "ENOENT", "ENODEV")) return undefined
@@ -79,9 +79,9 @@ function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
 }
 
 /** Has the link send through this token bucket; one that was there takes the new parameters. Throws EEXIST if another qdisc is there. */
-export function ensureTokenBucket(kernel: Conversation, link: number, bucket: TokenBucket): void {
+export function ensureTokenBucket(rtnetlink: Conversation, link: number, bucket: TokenBucket): void {
   const options = encode(tbf, { parameters: bucket, rate64: rate64(bucket.rate) })
-  kernel.perform({
+  rtnetlink.execute({
     asked: `have link ${link} send through a token bucket`,
     type: RTM.NEWQDISC,
     flags: NLM_F_CREATE,
@@ -91,8 +91,8 @@ export function ensureTokenBucket(kernel: Conversation, link: number, bucket: To
 }
 
 /** Makes the qdisc that filters what the link receives. Throws EEXIST if there is one. */
-export function createIngressQdisc(kernel: Conversation, link: number): void {
-  kernel.perform({
+export function createIngressQdisc(rtnetlink: Conversation, link: number): void {
+  rtnetlink.execute({
     asked: `make an ingress qdisc on link ${link}`,
     type: RTM.NEWQDISC,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -101,9 +101,9 @@ export function createIngressQdisc(kernel: Conversation, link: number): void {
 }
 
 /** Removes the qdisc at that place, if it has the handle that these functions give; none is fine. */
-export function removeQdisc(kernel: Conversation, link: number, place: Place): void {
+export function removeQdisc(rtnetlink: Conversation, link: number, place: Place): void {
   try {
-    kernel.perform({
+    rtnetlink.execute({
       asked: `remove the ${place.toLowerCase()} qdisc of link ${link}`,
       type: RTM.DELQDISC,
       write: (writer) => void writeHeader(writer, placeOf(link, place)),

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
-import { hostVethName, type Owner, ownerAlias } from "../../../lib/attachment/names.ts"
+import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
 import type { FakeLink } from "../../../lib/testing/fake-stack.ts"
@@ -10,10 +11,10 @@ import { layoutOf } from "./layout.ts"
 import { readLiveAddresses } from "./live-addresses.ts"
 import { listPodRules } from "./rule-list.ts"
 
-vi.mock("../live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
-const holder: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
-const pod: Owner = { ...holder, containerId: "c2" }
+const holder: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const pod: Attachment = { ...holder, containerId: "c2" }
 const wanted = podPorts("10.1.0.3/24", [tcp(80)])
 
 let node: FakeNode
@@ -23,9 +24,14 @@ beforeEach(() => {
   ensureHostports(node, holder, [podPorts("10.1.0.2/24", [tcp(80), tcp(81)])])
 })
 
-const rules = () => listPodRules(node.netfilter, layoutOf(4))
-const find = (owner = pod, ports = wanted) => findGoneClaimants(node, owner, ports, rules())
-const vethOf = (owner: Owner) => ({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner), master: 7 })
+const rules = () => listPodRules(node.nfnetlink, layoutOf(4))
+const find = (attachment = pod, ports = wanted) => findGoneClaimants(node, attachment, ports, rules())
+const vethOf = (attachment: Attachment) => ({
+  name: hostVethName(attachment),
+  kind: "veth",
+  alias: attachmentAlias(attachment),
+  master: 7,
+})
 const unmarked = { name: "veth1234abcd", kind: "veth", master: 7 }
 
 describe("a pod that has neither veth nor address any more", () => {

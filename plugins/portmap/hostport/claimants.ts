@@ -1,4 +1,5 @@
-import { hostVethName, isHostVethName, type Owner, ownerAlias } from "../../../lib/attachment/names.ts"
+import { attachmentAlias, hostVethName, isHostVethName } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { formatAddress } from "../../../lib/ip/address.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
@@ -15,11 +16,11 @@ import { claims, type PodRule } from "./rule-list.ts"
  */
 export function findGoneClaimants(
   host: NetworkStack,
-  owner: Owner,
+  attachment: Attachment,
   pod: PodPorts,
   others: readonly PodRule[],
 ): Set<PodRule> {
-  const { comment } = markOf(owner)
+  const { comment } = markOf(attachment)
   const claimants = groupByPort(
     others.filter((rule) => rule.comment !== comment),
     ({ reading }) => portKey(reading.protocol ?? 0, reading.destinationPort ?? 0),
@@ -29,7 +30,7 @@ export function findGoneClaimants(
     const those = claimants.get(portKey(protocols[mapping.protocol], mapping.hostPort)) ?? []
     const taken = those.find((rule) => claims(rule, mapping) && !gone.has(rule))
     if (!taken) continue
-    if (!isGone(host, owner, pod, taken)) throw takenBy(taken, mapping)
+    if (!isGone(host, attachment, pod, taken)) throw takenBy(taken, mapping)
     for (const rule of others) if (rule.comment === taken.comment && rule.note === taken.note) gone.add(rule)
   }
   return gone
@@ -39,11 +40,11 @@ export function findGoneClaimants(
  * A pod is gone if its veth is, where this pod of the same network shows that there is one by the computed name for each, and none that may
  * be the other's; and if no namespace but this pod's has its address. That this pod has it proves nothing: users may request any.
  */
-function isGone(host: NetworkStack, owner: Owner, { netns }: PodPorts, rule: PodRule): boolean {
+function isGone(host: NetworkStack, attachment: Attachment, { netns }: PodPorts, rule: PodRule): boolean {
   const claimant = ownerIn(rule)
   const { to } = rule.reading
-  if (!to || claimant?.network !== owner.network) return false
-  const veth = readLink(host.kernel, hostVethName(owner))
+  if (!to || claimant?.network !== attachment.network) return false
+  const veth = readLink(host.rtnetlink, hostVethName(attachment))
   if (!veth || mayBeAttached(host, claimant, veth)) return false
   return readLiveAddresses(netns)?.has(formatAddress(to)) === false
 }
@@ -52,9 +53,9 @@ function isGone(host: NetworkStack, owner: Owner, { netns }: PodPorts, rule: Pod
  * Whether a veth has the pod's name or says that it is the pod's, as one does that was renamed; or says nothing and hangs where `beside`
  * does, as the Go plugin makes them.
  */
-function mayBeAttached({ kernel }: NetworkStack, pod: Owner, beside: Link): boolean {
-  const [name, alias] = [hostVethName(pod), ownerAlias(pod)]
-  const { links, partial } = listLinks(kernel)
+function mayBeAttached({ rtnetlink }: NetworkStack, pod: Attachment, beside: Link): boolean {
+  const [name, alias] = [hostVethName(pod), attachmentAlias(pod)]
+  const { links, partial } = listLinks(rtnetlink)
   const mayBe = (link: Link) =>
     link.name === name ||
     link.alias === alias ||

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
-import { hostVethName, type Owner, ownerAlias } from "../../../lib/attachment/names.ts"
+import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
 import { appendRule, deleteRule, flushChain, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -15,12 +16,12 @@ import { mappingRule } from "./pod-rules.ts"
 import { listPodRules } from "./rule-list.ts"
 import { findDifference } from "./verify.ts"
 
-vi.mock("../live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const layout = layoutOf(4)
 const [ADDRESS, OTHER] = ["10.1.0.2/24", "10.1.0.3/24"]
-const pod: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
-const neighbour: Owner = { ...pod, containerId: "c2" }
+const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const neighbour: Attachment = { ...pod, containerId: "c2" }
 
 let node: FakeNode
 beforeEach(() => {
@@ -28,12 +29,12 @@ beforeEach(() => {
   vi.mocked(readLiveAddresses).mockReturnValue(undefined)
 })
 
-const rules = () => listPodRules(node.again().netfilter, layout)
+const rules = () => listPodRules(node.again().nfnetlink, layout)
 const led = () => redirections(node)
-const collect = (network: string, valid?: readonly Owner[]) => [...collectHostports(node, network, valid)].flat()
+const collect = (network: string, valid?: readonly Attachment[]) => [...collectHostports(node, network, valid)].flat()
 const prefix = (text: string) => parsePrefix(text) ?? podPorts(ADDRESS, []).network
-const addVeth = (owner: Owner) =>
-  node.links.add({ name: hostVethName(owner), kind: "veth", alias: ownerAlias(owner), master: 1 })
+const addVeth = (attachment: Attachment) =>
+  node.links.add({ name: hostVethName(attachment), kind: "veth", alias: attachmentAlias(attachment), master: 1 })
 
 /** Makes rules as the Go plugin does: without a note, and shared ones of its own, with conditions for all pods. */
 function mapAsGoPlugin(containerId: string, text: string, hostPort: number, conditions: readonly Match[] = []): void {
@@ -41,7 +42,7 @@ function mapAsGoPlugin(containerId: string, text: string, hostPort: number, cond
   const wanted = podPorts(text, [])
   const expressions = mappingRule(wanted, tcp(hostPort))
   const before = mappingRule({ ...wanted, conditions }, tcp(hostPort)).slice(0, -expressions.length)
-  transact(node.netfilter, () => [
+  transact(node.nfnetlink, () => [
     ensureTable(layout.table),
     ...[hostports, layout.hostIpHostports, layout.masquerading, ...shared.map(({ chain }) => chain)].map(ensureChain),
     ...shared.flatMap(({ chain, rules }, at) => [
@@ -88,11 +89,11 @@ describe("ADD", () => {
     ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)], { conditions })])
     ensureHostports(node, neighbour, [podPorts(OTHER, [tcp(81)])])
     ensureHostports(node, neighbour, [podPorts(OTHER, [tcp(81)])])
-    const steps = listRules(node.netfilter, layout.hostports).map((rule) => rule.expressions())
+    const steps = listRules(node.nfnetlink, layout.hostports).map((rule) => rule.expressions())
     expect(steps[0]).toHaveLength((steps[1]?.length ?? 0) + 2)
     expect(steps[1]).toEqual(mappingRule(podPorts(OTHER, []), tcp(81)))
     for (const { chain } of layout.shared) {
-      const shared = listRules(node.netfilter, chain).flatMap((rule) => rule.expressions())
+      const shared = listRules(node.nfnetlink, chain).flatMap((rule) => rule.expressions())
       expect(shared.map(({ name }) => name)).not.toContain("payload")
     }
   })
@@ -100,7 +101,7 @@ describe("ADD", () => {
   test("gives pods of the Go plugin the conditions that stood before its shared rules", () => {
     mapAsGoPlugin("go", OTHER, 81, [{ field: "saddr", prefix: prefix("192.0.2.0/24"), not: false }])
     ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])])
-    const found = listRules(node.netfilter, layout.hostports)
+    const found = listRules(node.nfnetlink, layout.hostports)
     const ofGo = found.find(({ comment }) => comment === "go")?.expressions() ?? []
     expect(ofGo.slice(0, 2).map(({ name }) => name)).toEqual(["payload", "cmp"])
     expect(ofGo.slice(2)).toEqual(mappingRule(podPorts(OTHER, []), tcp(81)))
@@ -115,9 +116,9 @@ describe("ADD", () => {
     ],
     ["a set of another kind", () => [ensureSet({ ...layout.claims, type: "ifname" as const })], "set claims"],
   ])("says so if another program has a table of the name, with %s, and changes nothing", (_, changes, words) => {
-    transact(node.netfilter, () => [ensureTable(layout.table), ...changes()])
+    transact(node.nfnetlink, () => [ensureTable(layout.table), ...changes()])
     expect(() => ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])])).toThrow(words)
-    expect(readChain(node.netfilter, { table: layout.table, name: "prerouting" })).toBeUndefined()
+    expect(readChain(node.nfnetlink, { table: layout.table, name: "prerouting" })).toBeUndefined()
   })
 })
 
@@ -177,7 +178,7 @@ describe("a port that another pod has", () => {
   })
 })
 
-describe.each<[string, Owner]>([
+describe.each<[string, Attachment]>([
   ["two networks", { ...pod, network: "other" }],
   ["two interfaces", { ...pod, ifname: "net1" }],
 ])("%s of one container", (_, second) => {
@@ -229,7 +230,7 @@ describe("DEL", () => {
   })
 
   test("finds the rules of a container whose id nft has no room for", () => {
-    const long: Owner = { ...pod, containerId: "c".repeat(200) }
+    const long: Attachment = { ...pod, containerId: "c".repeat(200) }
     ensureHostports(node, long, [podPorts(ADDRESS, [tcp(80)])])
     ensureHostports(node, { ...long, containerId: `${long.containerId}d` }, [podPorts(OTHER, [tcp(81)])])
     removeHostports(node, long)
@@ -238,7 +239,7 @@ describe("DEL", () => {
 
   test("finds the rules though somebody emptied the set that lists containers", () => {
     ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])])
-    transact(node.netfilter, () => [flushSet(layout.containers)])
+    transact(node.nfnetlink, () => [flushSet(layout.containers)])
     removeHostports(node, pod)
     expect(rules()).toEqual([])
   })
@@ -249,7 +250,7 @@ describe("DEL", () => {
 })
 
 describe("GC", () => {
-  const elsewhere: Owner = { ...pod, network: "podnet2", containerId: "c3" }
+  const elsewhere: Attachment = { ...pod, network: "podnet2", containerId: "c3" }
 
   beforeEach(() => {
     ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])])
@@ -277,7 +278,7 @@ describe("GC", () => {
   })
 
   test("spares a pod that is added in the middle of it", () => {
-    const late: Owner = { ...pod, containerId: "late" }
+    const late: Attachment = { ...pod, containerId: "late" }
     vi.mocked(readLiveAddresses).mockReturnValue(new Set())
     node.meanwhile(0x10, () => {
       addVeth(late)
@@ -294,7 +295,7 @@ describe("the sets that tell what is taken", () => {
   beforeEach(() => ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])]))
 
   test("are no obstacle if somebody removed the rules behind them", () => {
-    transact(node.netfilter, () =>
+    transact(node.nfnetlink, () =>
       rules().map(({ chain, handle }) => deleteRule({ ...layout.hostports, name: chain }, handle)),
     )
     ensureHostports(node, neighbour, wanted)
@@ -303,7 +304,7 @@ describe("the sets that tell what is taken", () => {
   })
 
   test("do not hide a port that is taken if somebody emptied them", () => {
-    transact(node.netfilter, () => [flushSet(layout.claims), flushSet(layout.containers)])
+    transact(node.nfnetlink, () => [flushSet(layout.claims), flushSet(layout.containers)])
     expect(() => ensureHostports(node, neighbour, wanted)).toThrow("taken by container c1")
   })
 

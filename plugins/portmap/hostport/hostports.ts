@@ -1,4 +1,4 @@
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { families } from "../../../lib/ip/address.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import { type Held, removeWithChains } from "../../../lib/net/foreign-jumps.ts"
@@ -22,20 +22,23 @@ import { findGone, isOutside } from "./stale.ts"
  * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
  * a port is another pod's or a table another program's.
  */
-export function ensureHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
+export function ensureHostports(host: NetworkStack, attachment: Attachment, pods: readonly PodPorts[]): void {
   try {
-    transact(host.netfilter, () => inTurn(pods.map((pod) => planNew(host, owner, pod))))
+    transact(host.nfnetlink, () => inTurn(pods.map((pod) => planNew(host, attachment, pod))))
   } catch (error) {
     // A port or the container is entered already, or part of the table is gone: what to do, all the rules say.
     if (!refusedWith(error, "EEXIST", "ENOENT")) throw error
-    replaceHostports(host, owner, pods)
+    replaceHostports(host, attachment, pods)
   }
 }
 
-function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPorts[]): void {
+function replaceHostports(host: NetworkStack, attachment: Attachment, pods: readonly PodPorts[]): void {
   try {
-    transact(host.netfilter, () =>
-      inTurn([...pods.map((pod) => planWhole(host, owner, pod)), planOtherFamilies(host.netfilter, owner, pods)]),
+    transact(host.nfnetlink, () =>
+      inTurn([
+        ...pods.map((pod) => planWhole(host, attachment, pod)),
+        planOtherFamilies(host.nfnetlink, attachment, pods),
+      ]),
     )
   } catch (error) {
     if (!refusedWith(error, "EEXIST", "EOPNOTSUPP")) throw error
@@ -44,37 +47,41 @@ function replaceHostports(host: NetworkStack, owner: Owner, pods: readonly PodPo
 }
 
 /** The attachment has no rules of a family that it wants none of now. */
-function planOtherFamilies(netfilter: Conversation, owner: Owner, pods: readonly PodPorts[]): Iterable<Request> {
-  const removal = nothing(netfilter)
-  const { comment } = markOf(owner)
+function planOtherFamilies(
+  nfnetlink: Conversation,
+  attachment: Attachment,
+  pods: readonly PodPorts[],
+): Iterable<Request> {
+  const removal = nothing(nfnetlink)
+  const { comment } = markOf(attachment)
   for (const family of families) {
     if (pods.some((pod) => pod.family === family)) continue
     const layout = layoutOf(family)
-    planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
+    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), ownedBy(attachment)))
   }
   return inTurn(removal.changes)
 }
 
 /** For a pod that nobody knows yet, in a table that is as we left it. */
-function planNew(host: NetworkStack, owner: Owner, pod: PodPorts): Iterable<Request> {
+function planNew(host: NetworkStack, attachment: Attachment, pod: PodPorts): Iterable<Request> {
   const layout = layoutOf(pod.family)
-  if (!isIntact(host.netfilter, layout)) return planWhole(host, owner, pod)
-  const mark = markOf(owner)
+  if (!isIntact(host.nfnetlink, layout)) return planWhole(host, attachment, pod)
+  const mark = markOf(attachment)
   return inTurn([enterNew(layout, mark.comment, pod.mappings), appendRules(layout, mark, pod)])
 }
 
-function planWhole(host: NetworkStack, owner: Owner, pod: PodPorts): Iterable<Request> {
+function planWhole(host: NetworkStack, attachment: Attachment, pod: PodPorts): Iterable<Request> {
   const layout = layoutOf(pod.family)
-  refuseForeign(host.netfilter, layout)
-  const mark = markOf(owner)
-  const isOwn = ownedBy(owner, [pod.address])
-  const [gone, others] = split(listPodRules(host.netfilter, layout), isOwn)
-  const dead = findGoneClaimants(host, owner, pod, others)
+  refuseForeign(host.nfnetlink, layout)
+  const mark = markOf(attachment)
+  const isOwn = ownedBy(attachment, [pod.address])
+  const [gone, others] = split(listPodRules(host.nfnetlink, layout), isOwn)
+  const dead = findGoneClaimants(host, attachment, pod, others)
   const staying = others.filter((rule) => !dead.has(rule))
   for (const rule of dead) gone.push(rule)
   return inTurn([
     makeLayout(layout, pod.masquerade !== "none"),
-    planInheritance(host.netfilter, layout, new Set(gone.map(({ handle }) => handle))),
+    planInheritance(host.nfnetlink, layout, new Set(gone.map(({ handle }) => handle))),
     deleteRules(layout, gone),
     rebuild(layout, staying, mark.comment, pod.mappings),
     appendRules(layout, mark, pod),
@@ -104,14 +111,14 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
  * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns those of nftables. Needs nothing of
  * what ADD was told. What the Go plugin's iptables backend left in iptables-nft is removed too.
  */
-export function removeHostports({ netfilter }: NetworkStack, owner: Owner): Removed {
-  const { comment } = markOf(owner)
-  return remove(netfilter, (layout, removal) => {
-    const { changes, chains } = planIptablesRemoval(netfilter, layout, owner)
+export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
+  const { comment } = markOf(attachment)
+  return remove(nfnetlink, (layout, removal) => {
+    const { changes, chains } = planIptablesRemoval(nfnetlink, layout, attachment)
     removal.changes.push(changes)
     removal.chains.push(...chains)
-    if (isIndexed(netfilter, layout) && !isEntered(netfilter, layout, comment)) return
-    planRemoval(removal, layout, split(listPodRules(netfilter, layout, comment), ownedBy(owner)))
+    if (isIndexed(nfnetlink, layout) && !isEntered(nfnetlink, layout, comment)) return
+    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), ownedBy(attachment)))
   })
 }
 
@@ -125,16 +132,16 @@ const AT_ONCE = 20_000
 export function* collectHostports(
   host: NetworkStack,
   network: string,
-  valid: readonly Owner[] | undefined,
+  valid: readonly Attachment[] | undefined,
 ): Generator<readonly PodRule[]> {
   let removed: readonly PodRule[]
   do {
-    removed = remove(host.netfilter, (layout, removal) => {
+    removed = remove(host.nfnetlink, (layout, removal) => {
       const room = AT_ONCE - removal.rules.length
       const isStale = valid && isOutside(network, valid)
       const stale = isStale
         ? listSome(host, layout, isStale, room)
-        : findGone(listPodRules(host.netfilter, layout), host, network)
+        : findGone(listPodRules(host.nfnetlink, layout), host, network)
       planCollection(removal, layout, stale.slice(0, room))
     }).rules
     yield removed
@@ -142,12 +149,12 @@ export function* collectHostports(
 }
 
 function listSome(
-  { netfilter }: NetworkStack,
+  { nfnetlink }: NetworkStack,
   layout: Layout,
   test: (rule: FoundRule) => boolean,
   most: number,
 ): PodRule[] {
-  return readPodRules(netfilter, layout, (rule, kept) => (kept < most && test(rule) ? briefly(rule) : undefined))
+  return readPodRules(nfnetlink, layout, (rule, kept) => (kept < most && test(rule) ? briefly(rule) : undefined))
 }
 
 function planCollection(removal: Removal, layout: Layout, gone: PodRule[]): void {
@@ -156,19 +163,19 @@ function planCollection(removal: Removal, layout: Layout, gone: PodRule[]): void
   const containers = new Set(gone.map(({ comment }) => comment))
   const isRest = ({ handle, comment }: FoundRule) => containers.has(comment) && !handles.has(handle)
   const read = (rule: FoundRule) => (isRest(rule) ? briefly(rule) : undefined)
-  planRemoval(removal, layout, [gone, readPodRules(removal.netfilter, layout, read)])
+  planRemoval(removal, layout, [gone, readPodRules(removal.nfnetlink, layout, read)])
 }
 
 /** What is to be removed, and the changes that do it. */
 interface Removal {
-  readonly netfilter: Conversation
+  readonly nfnetlink: Conversation
   readonly rules: PodRule[]
   readonly changes: Iterable<Request>[]
   readonly chains: Chain[]
 }
 
-function nothing(netfilter: Conversation): Removal {
-  return { netfilter, rules: [], changes: [], chains: [] }
+function nothing(nfnetlink: Conversation): Removal {
+  return { nfnetlink, rules: [], changes: [], chains: [] }
 }
 
 /** What is removed. */
@@ -178,10 +185,10 @@ interface Removed {
   readonly held: readonly Held[]
 }
 
-function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal) => void): Removed {
-  let removal = nothing(netfilter)
-  const held = removeWithChains(netfilter, () => {
-    removal = nothing(netfilter)
+function remove(nfnetlink: Conversation, plan: (layout: Layout, removal: Removal) => void): Removed {
+  let removal = nothing(nfnetlink)
+  const held = removeWithChains(nfnetlink, () => {
+    removal = nothing(nfnetlink)
     for (const family of families) plan(layoutOf(family), removal)
     return { changes: inTurn(removal.changes), chains: removal.chains }
   })
@@ -189,11 +196,11 @@ function remove(netfilter: Conversation, plan: (layout: Layout, removal: Removal
 }
 
 /** Adds the rules that go to the removal; `staying` are the others of their containers. */
-function planRemoval({ netfilter, rules, changes }: Removal, layout: Layout, [gone, staying]: Parts): void {
+function planRemoval({ nfnetlink, rules, changes }: Removal, layout: Layout, [gone, staying]: Parts): void {
   if (gone.length === 0) return
   for (const rule of gone) rules.push(rule)
   changes.push(deleteRules(layout, gone))
-  if (isIndexed(netfilter, layout)) changes.push(leave(netfilter, layout, gone, staying))
+  if (isIndexed(nfnetlink, layout)) changes.push(leave(nfnetlink, layout, gone, staying))
 }
 
 function* deleteRules({ table }: Layout, rules: readonly PodRule[]): Generator<Request> {

@@ -9,10 +9,10 @@ import { readPodRules } from "./rule-list.ts"
  * Changes that give the Go plugin's rules, but those that are about to go, the conditions that stand before its jump to them all, which is
  * about to be written anew without. Conditions of kinds that are not known here are lost, as they are at an ADD of its own that has none.
  */
-export function planInheritance(netfilter: Conversation, layout: Layout, gone: ReadonlySet<bigint>): Iterable<Request> {
-  const conditions = sharedConditions(netfilter, layout)
+export function planInheritance(nfnetlink: Conversation, layout: Layout, gone: ReadonlySet<bigint>): Iterable<Request> {
+  const conditions = sharedConditions(nfnetlink, layout)
   if (conditions.length === 0) return []
-  return readPodRules(netfilter, layout, (rule) => {
+  return readPodRules(nfnetlink, layout, (rule) => {
     return rule.note !== undefined || gone.has(rule.handle) ? undefined : inherit(layout, rule, conditions)
   }).flat()
 }
@@ -26,9 +26,9 @@ function inherit({ table }: Layout, rule: FoundRule, conditions: readonly Expres
 }
 
 /** What a packet has to be before the Go plugin asks whether it is for this host. */
-function sharedConditions(netfilter: Conversation, { shared: [all, prerouting] }: Layout): readonly Expression[] {
+function sharedConditions(nfnetlink: Conversation, { shared: [all, prerouting] }: Layout): readonly Expression[] {
   if (!all || !prerouting) return []
-  for (const rule of listRules(netfilter, prerouting.chain)) {
+  for (const rule of listRules(nfnetlink, prerouting.chain)) {
     const steps = rule.expressions()
     if (rule.note !== undefined || targetIn(steps) !== all.chain.name) continue
     const conditions = steps.slice(

@@ -1,4 +1,4 @@
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Removal } from "../../../lib/net/foreign-jumps.ts"
 import { isReached, planChainRemoval } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
@@ -15,17 +15,17 @@ import type { Layout } from "./layout.ts"
 const ENTRY = "CNI-HOSTPORT-DNAT"
 
 /** Per container and network; the interface has no part in it. */
-function chainOf({ table }: Layout, { network, containerId }: Owner): Chain {
+function chainOf({ table }: Layout, { network, containerId }: Attachment): Chain {
   const name = `CNI-DN-${sha512Hex(network + containerId).slice(0, 21)}`
   return { table: { family: table.family, name: "nat" }, name }
 }
 
 /** The container's chain goes, and so do the rules that lead there. */
-export function planIptablesRemoval(netfilter: Conversation, layout: Layout, owner: Owner): Removal {
-  return planChainRemoval(netfilter, chainOf(layout, owner), ENTRY)
+export function planIptablesRemoval(nfnetlink: Conversation, layout: Layout, attachment: Attachment): Removal {
+  return planChainRemoval(nfnetlink, chainOf(layout, attachment), ENTRY)
 }
 
 /** Whether the Go plugin leads ports to the container by iptables-nft. */
-export function isMappedByIptables(netfilter: Conversation, layout: Layout, owner: Owner): boolean {
-  return isReached(netfilter, chainOf(layout, owner), ENTRY)
+export function isMappedByIptables(nfnetlink: Conversation, layout: Layout, attachment: Attachment): boolean {
+  return isReached(nfnetlink, chainOf(layout, attachment), ENTRY)
 }

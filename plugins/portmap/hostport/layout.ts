@@ -71,20 +71,20 @@ export function layoutOf(family: Family): Layout {
 }
 
 /** Whether the shared rules are all there, as we write them. */
-export function isIntact(netfilter: Conversation, { shared }: Layout): boolean {
-  return shared.every((part) => isOurs(netfilter, part))
+export function isIntact(nfnetlink: Conversation, { shared }: Layout): boolean {
+  return shared.every((part) => isOurs(nfnetlink, part))
 }
 
 /**
  * Whether the sets know of all the rules. The Go plugin, which knows no sets, writes its own shared rules at every ADD: where ours
  * still stand, it has added none since.
  */
-export function isIndexed(netfilter: Conversation, { shared: [first] }: Layout): boolean {
-  return first !== undefined && isOurs(netfilter, first)
+export function isIndexed(nfnetlink: Conversation, { shared: [first] }: Layout): boolean {
+  return first !== undefined && isOurs(nfnetlink, first)
 }
 
-function isOurs(netfilter: Conversation, { chain, rules }: SharedChain): boolean {
-  const found = listRules(netfilter, chain)
+function isOurs(nfnetlink: Conversation, { chain, rules }: SharedChain): boolean {
+  const found = listRules(nfnetlink, chain)
   return found.length === rules.length && found.every(({ note }) => note === SHARED)
 }
 
@@ -102,10 +102,10 @@ export function makeLayout(layout: Layout, masquerades: boolean): Request[] {
 }
 
 /** Throws Conflict where a chain of a name that we need hangs elsewhere: the table is another program's. */
-export function refuseForeign(netfilter: Conversation, layout: Layout): void {
+export function refuseForeign(nfnetlink: Conversation, layout: Layout): void {
   const { hostports, hostIpHostports, masquerading, shared } = layout
   for (const wanted of [hostports, hostIpHostports, masquerading, ...shared.map(({ chain }) => chain)]) {
-    const found = readChain(netfilter, wanted)
+    const found = readChain(nfnetlink, wanted)
     if (!found || sameHook(found.base, wanted.base)) continue
     throw new Conflict(
       `${formatChain(wanted)} is not the one that leads host ports to pods: it is ${describeBase(found)}, not ${describeBase(wanted)}`,

@@ -30,7 +30,7 @@ function readAddresses(except?: string): ReadonlySet<string> {
   for (const path of liveNamespacePaths()) {
     if (excepted && sameFile(excepted, fileStatus(path))) continue
     using stack = NetworkStack.pod(path)
-    for (const { prefix } of listAddresses(stack.kernel)) addresses.add(formatAddress(prefix.address))
+    for (const { prefix } of listAddresses(stack.rtnetlink)) addresses.add(formatAddress(prefix.address))
   }
   return addresses
 }

@@ -2,16 +2,16 @@ import { describe, expect, test } from "vitest"
 import { commentData } from "../../../lib/netlink/netfilter/comment.ts"
 import { commentOf, isNoteOf, markOf, ownerIn } from "./marks.ts"
 
-const owner = { network: "podnet", containerId: "3f2a", ifname: "eth0" }
+const attachment = { network: "podnet", containerId: "3f2a", ifname: "eth0" }
 const long = { network: "n".repeat(200), containerId: "c".repeat(300), ifname: "x".repeat(15) }
 
 test("the comment is the container's id alone, as the Go plugin's is", () => {
-  expect(markOf(owner)).toEqual({ comment: "3f2a", note: "podnet eth0" })
+  expect(markOf(attachment)).toEqual({ comment: "3f2a", note: "podnet eth0" })
   expect(commentOf("c".repeat(128))).toBe("c".repeat(128))
 })
 
 test("whose a rule is can be read back", () => {
-  expect(ownerIn(markOf(owner))).toEqual(owner)
+  expect(ownerIn(markOf(attachment))).toEqual(attachment)
   expect(ownerIn({ comment: "3f2a", note: undefined })).toBeUndefined()
 })
 
@@ -26,7 +26,7 @@ describe("long names", () => {
 
   test("do not tell whose a rule is", () => {
     expect(ownerIn(markOf(long))).toBeUndefined()
-    expect(ownerIn(markOf({ ...owner, containerId: long.containerId }))).toBeUndefined()
+    expect(ownerIn(markOf({ ...attachment, containerId: long.containerId }))).toBeUndefined()
   })
 })
 

@@ -1,4 +1,4 @@
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 
@@ -20,7 +20,7 @@ const MAX_NETWORK = 100
 const DIGEST = "#"
 
 /** How the rules of an attachment say so. */
-export function markOf({ network, containerId, ifname }: Owner): RuleMark {
+export function markOf({ network, containerId, ifname }: Attachment): RuleMark {
   return { comment: commentOf(containerId), note: `${networkPart(network)} ${ifname}` }
 }
 
@@ -40,7 +40,7 @@ export function isNoteOf(network: string, note: string): boolean {
 }
 
 /** Who made a rule, as far as it says so in full. */
-export function ownerIn(mark: Pick<FoundRule, "comment" | "note">): Owner | undefined {
+export function ownerIn(mark: Pick<FoundRule, "comment" | "note">): Attachment | undefined {
   const { comment, note = "" } = mark
   const [network, ifname] = note.split(" ")
   if (!comment || !network || !ifname || comment.includes(DIGEST) || network.startsWith(DIGEST)) return undefined

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest"
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Request } from "../../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../../lib/netlink/kernel-error.ts"
 import { deleteRule } from "../../../lib/netlink/netfilter/rule.ts"
@@ -13,8 +13,8 @@ import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
 import { listPodRules } from "./rule-list.ts"
 
 const layout = layoutOf(4)
-const one: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
-const two: Owner = { ...one, containerId: "c2" }
+const one: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const two: Attachment = { ...one, containerId: "c2" }
 
 let node: FakeNode
 beforeEach(() => {
@@ -22,8 +22,8 @@ beforeEach(() => {
   ensureHostports(node, one, [podPorts("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")])])
 })
 
-const rules = (prefix?: string) => listPodRules(node.netfilter, layout, prefix)
-const change = (changes: Iterable<Request>) => transact(node.netfilter, () => changes)
+const rules = (prefix?: string) => listPodRules(node.nfnetlink, layout, prefix)
+const change = (changes: Iterable<Request>) => transact(node.nfnetlink, () => changes)
 
 /** Returns if a new container could not have the port, by the sets alone; changes nothing. */
 function isClaimed(port: number): boolean {
@@ -40,7 +40,7 @@ describe("a pod that nobody knows yet", () => {
   test("enters its ports and itself", () => {
     change(enterNew(layout, "c2", [tcp(82), tcp(83)]))
     expect([80, 81, 82, 83, 84].map(isClaimed)).toEqual([true, true, true, true, false])
-    expect(["c1", "c2", "c3"].map((id) => isEntered(node.netfilter, layout, id))).toEqual([true, true, false])
+    expect(["c1", "c2", "c3"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([true, true, false])
   })
 
   test.each([
@@ -48,7 +48,7 @@ describe("a pod that nobody knows yet", () => {
     ["its own container", "c1", 90],
   ])("is refused if %s is entered, and enters nothing", (_, id, port) => {
     expect(() => change(enterNew(layout, id, [tcp(91), tcp(port)]))).toThrow("EEXIST")
-    expect([isClaimed(91), isEntered(node.netfilter, layout, "c2")]).toEqual([false, false])
+    expect([isClaimed(91), isEntered(node.nfnetlink, layout, "c2")]).toEqual([false, false])
   })
 
   test("may want the same port twice, by two addresses", () => {
@@ -61,15 +61,15 @@ test("the sets are rebuilt from the rules and the new pod: what they held withou
   change(enterNew(layout, "killed", [tcp(95)]))
   change(rebuild(layout, rules(), "c2", [tcp(82)]))
   expect([80, 81, 82, 95].map(isClaimed)).toEqual([true, true, true, false])
-  expect(["c1", "c2", "killed"].map((id) => isEntered(node.netfilter, layout, id))).toEqual([true, true, false])
+  expect(["c1", "c2", "killed"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([true, true, false])
 })
 
 describe("a pod that goes", () => {
   test("frees its ports and its container, and nobody else's", () => {
     ensureHostports(node, two, [podPorts("10.1.0.3/24", [tcp(82)])])
-    change(leave(node.netfilter, layout, rules("c1"), []))
+    change(leave(node.nfnetlink, layout, rules("c1"), []))
     expect([80, 81, 82].map(isClaimed)).toEqual([false, false, true])
-    expect(["c1", "c2"].map((id) => isEntered(node.netfilter, layout, id))).toEqual([false, true])
+    expect(["c1", "c2"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([false, true])
   })
 
   test("leaves a port that another has at another address, until that goes too", () => {
@@ -81,13 +81,13 @@ describe("a pod that goes", () => {
   })
 
   test("leaves port and container while the container has them by another attachment", () => {
-    const second: Owner = { ...one, ifname: "net1" }
+    const second: Attachment = { ...one, ifname: "net1" }
     ensureHostports(node, second, [podPorts("10.2.0.2/24", [tcp(80)])])
     removeHostports(node, one)
     expect([80, 81].map(isClaimed)).toEqual([true, false])
-    expect(isEntered(node.netfilter, layout, "c1")).toBe(true)
+    expect(isEntered(node.nfnetlink, layout, "c1")).toBe(true)
     removeHostports(node, second)
-    expect([isClaimed(80), isEntered(node.netfilter, layout, "c1")]).toEqual([false, false])
+    expect([isClaimed(80), isEntered(node.nfnetlink, layout, "c1")]).toEqual([false, false])
   })
 
   test("need not have been entered", () => {
@@ -99,5 +99,5 @@ describe("a pod that goes", () => {
 
 test("a container may have rules if somebody emptied the set that lists them", () => {
   change([flushSet(layout.containers)])
-  expect(isEntered(node.netfilter, layout, "c1")).toBe(true)
+  expect(isEntered(node.nfnetlink, layout, "c1")).toBe(true)
 })

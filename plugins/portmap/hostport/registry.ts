@@ -70,7 +70,7 @@ export function* rebuild(
 
 /** Changes that take out what the rules that go had entered, but nothing of others. `staying` are the rest of their containers' rules. */
 export function leave(
-  netfilter: Conversation,
+  nfnetlink: Conversation,
   layout: Layout,
   gone: readonly PodRule[],
   staying: readonly PodRule[],
@@ -78,7 +78,7 @@ export function leave(
   const out = entriesOf(gone)
   // Other containers can have the same port only where each is for an address of its own: else nobody else's rules are read.
   const isShared = gone.some(({ reading }) => reading.to && reading.destination)
-  const others = isShared ? listOthers(netfilter, layout, gone) : staying
+  const others = isShared ? listOthers(nfnetlink, layout, gone) : staying
   for (const port of entriesOf(others).claims) out.claims.delete(port)
   for (const { comment } of staying) if (comment !== undefined) out.containers.delete(comment)
   return takeOut(layout, out)
@@ -90,15 +90,15 @@ function* takeOut(layout: Layout, { claims, containers }: Entries): Generator<Re
   yield* removeElements(layout.containers, containerKeys(containers))
 }
 
-function listOthers(netfilter: Conversation, layout: Layout, gone: readonly PodRule[]): PodRule[] {
+function listOthers(nfnetlink: Conversation, layout: Layout, gone: readonly PodRule[]): PodRule[] {
   const handles = new Set(gone.map(({ handle }) => handle))
-  return listPodRules(netfilter, layout).filter(({ handle }) => !handles.has(handle))
+  return listPodRules(nfnetlink, layout).filter(({ handle }) => !handles.has(handle))
 }
 
 /** Tells if there may be rules for this container. Only isIntact() makes a "no" reliable. */
-export function isEntered(netfilter: Conversation, { containers }: Layout, comment: string): boolean {
+export function isEntered(nfnetlink: Conversation, { containers }: Layout, comment: string): boolean {
   return (
-    hasElement(netfilter, containers, containerKey(comment)) || !hasElement(netfilter, containers, WHOLE_CONTAINERS)
+    hasElement(nfnetlink, containers, containerKey(comment)) || !hasElement(nfnetlink, containers, WHOLE_CONTAINERS)
   )
 }
 

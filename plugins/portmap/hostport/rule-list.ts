@@ -1,4 +1,4 @@
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { type Address, sameAddress } from "../../../lib/ip/address.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { type RuleReading, readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
@@ -13,10 +13,10 @@ export interface PodRule extends Pick<FoundRule, "handle" | "chain" | "comment" 
 }
 
 /** The rules of all pods, or of those whose ids begin with `prefix`: those in the chains for them, without the shared ones. */
-export function listPodRules(netfilter: Conversation, layout: Layout, prefix = ""): PodRule[] {
+export function listPodRules(nfnetlink: Conversation, layout: Layout, prefix = ""): PodRule[] {
   let before: PodRule | undefined
   return readPodRules(
-    netfilter,
+    nfnetlink,
     layout,
     (rule) => {
       before = briefly(rule, before)
@@ -28,14 +28,14 @@ export function listPodRules(netfilter: Conversation, layout: Layout, prefix = "
 
 /** Of the rules that listPodRules() lists, what `read` makes of each; those that it makes nothing of are left out. */
 export function readPodRules<Value>(
-  netfilter: Conversation,
+  nfnetlink: Conversation,
   layout: Layout,
   read: (rule: FoundRule, kept: number) => Value | undefined,
   prefix = "",
 ): Value[] {
   const chains = podChains(layout)
   return readTableRules(
-    netfilter,
+    nfnetlink,
     layout.table,
     (rule, kept) => (chains.includes(rule.chain) ? read(rule, kept) : undefined),
     prefix,
@@ -61,8 +61,8 @@ function podChains({ hostports, hostIpHostports, masquerading }: Layout): string
  * Which rules are an attachment's. Those the Go plugin made do not say for which of its container's attachments: of them it is those
  * that are about one of `addresses`, or all where the addresses are not known.
  */
-export function ownedBy(owner: Owner, addresses?: readonly Address[]): (rule: PodRule) => boolean {
-  const mark = markOf(owner)
+export function ownedBy(attachment: Attachment, addresses?: readonly Address[]): (rule: PodRule) => boolean {
+  const mark = markOf(attachment)
   return (rule) => {
     if (rule.comment !== mark.comment) return false
     if (rule.note !== undefined) return rule.note === mark.note

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
-import { hostVethName, type Owner, ownerAlias } from "../../../lib/attachment/names.ts"
+import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
 import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
 import { ensureHostports } from "./hostports.ts"
@@ -9,22 +10,22 @@ import { markOf } from "./marks.ts"
 import { listPodRules } from "./rule-list.ts"
 import { findGone, isOutside } from "./stale.ts"
 
-vi.mock("../live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
-const pod: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 
 describe("of rules that GC may remove", () => {
   const isStale = isOutside("podnet", [pod])
 
-  test.each<[string, Owner, boolean]>([
+  test.each<[string, Attachment, boolean]>([
     ["a valid attachment's is none", pod, false],
     ["that of another container is one", { ...pod, containerId: "c2" }, true],
     ["that of the container's other interface is one", { ...pod, ifname: "net1" }, true],
     ["that of an interface whose name begins alike is one", { ...pod, ifname: "eth00" }, true],
     ["another network's is none", { ...pod, network: "other", containerId: "c2" }, false],
     ["that of a network whose name begins alike is none", { ...pod, network: "podnet2", containerId: "c2" }, false],
-  ])("%s", (_, owner, expected) => {
-    expect(isStale(markOf(owner))).toBe(expected)
+  ])("%s", (_, attachment, expected) => {
+    expect(isStale(markOf(attachment))).toBe(expected)
   })
 
   test("the Go plugin's are none, as they do not name their network", () => {
@@ -55,11 +56,11 @@ describe("without a list of valid attachments", () => {
       podPorts("10.2.0.1/24", [tcp(9)]),
     ])
     const withVeth = { ...pod, containerId: others.veth }
-    node.links.add({ name: hostVethName(withVeth), kind: "veth", alias: ownerAlias(withVeth) })
+    node.links.add({ name: hostVethName(withVeth), kind: "veth", alias: attachmentAlias(withVeth) })
     vi.mocked(readLiveAddresses).mockReturnValue(new Set(["10.1.0.3", "192.0.2.1"]))
   })
 
-  const gone = () => findGone(listPodRules(node.netfilter, layoutOf(4)), node, "podnet").map(({ comment }) => comment)
+  const gone = () => findGone(listPodRules(node.nfnetlink, layoutOf(4)), node, "podnet").map(({ comment }) => comment)
 
   test("a pod is gone that has neither veth nor address: all its rules are found, and no others", () => {
     expect(gone()).toEqual([pod.containerId, pod.containerId, pod.containerId])
@@ -77,7 +78,7 @@ describe("without a list of valid attachments", () => {
 
   test("namespaces are not looked into where every pod has its veth", () => {
     for (const containerId of [pod.containerId, others.address])
-      node.links.add({ name: `v-${containerId}`, kind: "veth", alias: ownerAlias({ ...pod, containerId }) })
+      node.links.add({ name: `v-${containerId}`, kind: "veth", alias: attachmentAlias({ ...pod, containerId }) })
     vi.mocked(readLiveAddresses).mockClear()
     expect(gone()).toEqual([])
     expect(readLiveAddresses).not.toHaveBeenCalled()

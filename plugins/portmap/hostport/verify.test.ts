@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest"
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Request } from "../../../lib/netlink/conversation.ts"
 import { transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
@@ -17,7 +17,7 @@ import { findDifference } from "./verify.ts"
 
 const layout = layoutOf(4)
 const { hostports, masquerading } = layout
-const owner: Owner = { network: "podnet", containerId: "c1", ifname: "eth0" }
+const attachment: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 const conditions: Match[] = [{ field: "iifname", name: "eth9", not: false }]
 const wanted = podPorts("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")], { conditions })
 
@@ -26,21 +26,21 @@ beforeEach(() => {
   node = new FakeNode()
 })
 
-const change = (changes: Iterable<Request>) => transact(node.netfilter, () => changes)
-const difference = (pod = wanted, of = owner) => findDifference(node, of, pod)
+const change = (changes: Iterable<Request>) => transact(node.nfnetlink, () => changes)
+const difference = (pod = wanted, of = attachment) => findDifference(node, of, pod)
 const add = (
   chain: Chain,
   expressions: Rule["expressions"],
-  mark: Partial<ReturnType<typeof markOf>> = markOf(owner),
+  mark: Partial<ReturnType<typeof markOf>> = markOf(attachment),
 ) => change([appendRule(chain, { expressions, ...mark })])
 
 function removeRule(chain: Chain, at: number): void {
-  const { handle = 0n } = listRules(node.netfilter, chain)[at] ?? {}
+  const { handle = 0n } = listRules(node.nfnetlink, chain)[at] ?? {}
   change([deleteRule(chain, handle)])
 }
 
 describe("what ADD left", () => {
-  beforeEach(() => ensureHostports(node, owner, [wanted]))
+  beforeEach(() => ensureHostports(node, attachment, [wanted]))
 
   test("differs in nothing", () => {
     expect(difference()).toBeUndefined()
@@ -97,12 +97,12 @@ describe("what ADD left", () => {
   })
 })
 
-test.each<[string, Owner]>([
-  ["network", { ...owner, network: "other" }],
-  ["interface", { ...owner, ifname: "net1" }],
+test.each<[string, Attachment]>([
+  ["network", { ...attachment, network: "other" }],
+  ["interface", { ...attachment, ifname: "net1" }],
 ])("the rules of the container's other %s are not taken for this one's", (_, other) => {
   const others = podPorts("10.2.0.2/24", [tcp(80)])
-  ensureHostports(node, owner, [wanted])
+  ensureHostports(node, attachment, [wanted])
   ensureHostports(node, other, [others])
   expect(difference()).toBeUndefined()
   expect(difference(others, other)).toBeUndefined()
@@ -113,17 +113,17 @@ test.each<[string, Owner]>([
 
 test("a port that is wanted twice has two rules", () => {
   const twice = podPorts("10.1.0.2/24", [tcp(80), tcp(80)])
-  ensureHostports(node, owner, [twice])
+  ensureHostports(node, attachment, [twice])
   expect(difference(twice)).toBeUndefined()
   removeRule(hostports, 0)
   expect(difference(twice)).toContain("is missing")
 })
 
 describe("rules of the Go plugin will do", () => {
-  const bare = { comment: owner.containerId, note: undefined }
+  const bare = { comment: attachment.containerId, note: undefined }
 
   test("though it has the conditions in its shared rules, and other masquerading rules", () => {
-    ensureHostports(node, { ...owner, containerId: "c2" }, [podPorts("10.1.0.3/24", [tcp(99)])])
+    ensureHostports(node, { ...attachment, containerId: "c2" }, [podPorts("10.1.0.3/24", [tcp(99)])])
     for (const mapping of wanted.mappings)
       add(hostports, mappingRule({ ...wanted, conditions: [] }, mapping), bare as { comment: string })
     expect(difference()).toContain("a rule is missing in chain masquerading")
@@ -136,11 +136,11 @@ describe("rules of the Go plugin will do", () => {
   test("by its iptables backend, in iptables-nft", () => {
     const nat = { family: "ip", name: "nat" } as const
     const entry = { table: nat, name: "CNI-HOSTPORT-DNAT" }
-    const own = { table: nat, name: `CNI-DN-${sha512Hex(owner.network + owner.containerId).slice(0, 21)}` }
+    const own = { table: nat, name: `CNI-DN-${sha512Hex(attachment.network + attachment.containerId).slice(0, 21)}` }
     change([ensureTable(nat), ensureChain(entry), ensureChain(own)])
     expect(difference()).toContain("is missing")
     change([appendRule(entry, { expressions: [transfer("jump", own.name)] })])
     expect(difference()).toBeUndefined()
-    expect(difference(wanted, { ...owner, containerId: "c2" })).toContain("is missing")
+    expect(difference(wanted, { ...attachment, containerId: "c2" })).toContain("is missing")
   })
 })

@@ -1,4 +1,4 @@
-import type { Owner } from "../../../lib/attachment/names.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { type FoundExpression, sameExpressions, targetIn } from "../../../lib/netlink/netfilter/expression.ts"
@@ -16,18 +16,18 @@ import { briefly, ownedBy, type PodRule, readPodRules } from "./rule-list.ts"
  * What differs from what ensureHostports() leaves, the first thing found; undefined if nothing does. Rules of the Go plugin, by
  * whichever backend, will do.
  */
-export function findDifference(host: NetworkStack, owner: Owner, pod: PodPorts): string | undefined {
-  return retried(() => differenceIn(host.netfilter, owner, pod))
+export function findDifference(host: NetworkStack, attachment: Attachment, pod: PodPorts): string | undefined {
+  return retried(() => differenceIn(host.nfnetlink, attachment, pod))
 }
 
-function differenceIn(netfilter: Conversation, owner: Owner, pod: PodPorts): string | undefined {
+function differenceIn(nfnetlink: Conversation, attachment: Attachment, pod: PodPorts): string | undefined {
   const layout = layoutOf(pod.family)
-  const own = listOwnRules(netfilter, layout, owner, pod)
-  if (own.length === 0 && isMappedByIptables(netfilter, layout, owner)) return undefined
+  const own = listOwnRules(nfnetlink, layout, attachment, pod)
+  if (own.length === 0 && isMappedByIptables(nfnetlink, layout, attachment)) return undefined
   return (
     differenceInMappings(layout, pod, own) ??
     differenceInMasquerade(layout, pod, own) ??
-    differenceInShared(netfilter, layout)
+    differenceInShared(nfnetlink, layout)
   )
 }
 
@@ -40,8 +40,8 @@ interface OwnRule extends PodRule {
 }
 
 /** Compares each rule as it is read: so thousands need not be kept with all their steps. */
-function listOwnRules(netfilter: Conversation, layout: Layout, owner: Owner, pod: PodPorts): OwnRule[] {
-  const isOwn = ownedBy(owner, [pod.address])
+function listOwnRules(nfnetlink: Conversation, layout: Layout, attachment: Attachment, pod: PodPorts): OwnRule[] {
+  const isOwn = ownedBy(attachment, [pod.address])
   const mappings = groupByPort(pod.mappings, ({ protocol, hostPort }) => portKey(protocols[protocol], hostPort))
   const masquerading = masqueradeRules(pod)
   const read = (rule: FoundRule): OwnRule | undefined => {
@@ -57,7 +57,7 @@ function listOwnRules(netfilter: Conversation, layout: Layout, owner: Owner, pod
       masquerades: masquerading.findIndex((wanted) => sameExpressions(steps, wanted)),
     }
   }
-  return readPodRules(netfilter, layout, read, commentOf(owner.containerId))
+  return readPodRules(nfnetlink, layout, read, commentOf(attachment.containerId))
 }
 
 function isMapping(
@@ -95,9 +95,9 @@ function differenceInMasquerade({ masquerading }: Layout, pod: PodPorts, own: re
   return found.length > made.size ? `there is a rule too many in ${formatChain(masquerading)}` : undefined
 }
 
-function differenceInShared(netfilter: Conversation, { shared }: Layout): string | undefined {
+function differenceInShared(nfnetlink: Conversation, { shared }: Layout): string | undefined {
   for (const { chain, rules } of shared) {
-    const found = listRules(netfilter, chain).map((rule) => targetIn(rule.expressions()))
+    const found = listRules(nfnetlink, chain).map((rule) => targetIn(rule.expressions()))
     for (const wanted of rules.map(({ expressions }) => targetIn(expressions))) {
       if (!found.includes(wanted)) return `the jump to ${wanted} is missing in ${formatChain(chain)}`
     }

@@ -1,18 +1,18 @@
-import "../lib/sys/node/register.ts"
+import "../../lib/sys/node/register.ts"
 import fc from "fast-check"
 import { afterAll, beforeEach, describe, expect, test } from "vitest"
-import { collectMasquerade, ensureMasquerade, removeMasquerade } from "../lib/attachment/masquerade.ts"
-import { parseMac } from "../lib/ip/mac.ts"
-import { parsePrefix } from "../lib/ip/prefix.ts"
-import { NetworkStack } from "../lib/net/stack.ts"
-import { Undo } from "../lib/net/undo.ts"
-import { attributeSet, text } from "../lib/netlink/attribute.ts"
-import { Conversation, type Request, type Transport } from "../lib/netlink/conversation.ts"
-import { KernelError } from "../lib/netlink/kernel-error.ts"
-import { decodeMessages, NLMSG_ERROR } from "../lib/netlink/message.ts"
-import { SUBSYSTEM, typeOf, writeHeader } from "../lib/netlink/netfilter/nfnetlink.ts"
-import { transfer, verdict } from "../lib/netlink/netfilter/phrase.ts"
-import { appendRule, deleteRule, flushChain, readTableRules } from "../lib/netlink/netfilter/rule.ts"
+import { ensureMasquerade, masqueradeRules, removeMasquerade } from "../../lib/attachment/masquerade.ts"
+import { parseMac } from "../../lib/ip/mac.ts"
+import { parsePrefix } from "../../lib/ip/prefix.ts"
+import { NetworkStack } from "../../lib/net/stack.ts"
+import { Undo } from "../../lib/net/undo.ts"
+import { attributeSet, text } from "../../lib/netlink/attribute.ts"
+import { Conversation, type Request, type Transport } from "../../lib/netlink/conversation.ts"
+import { KernelError } from "../../lib/netlink/kernel-error.ts"
+import { decodeMessages, NLMSG_ERROR } from "../../lib/netlink/message.ts"
+import { SUBSYSTEM, typeOf, writeHeader } from "../../lib/netlink/netfilter/nfnetlink.ts"
+import { transfer, verdict } from "../../lib/netlink/netfilter/phrase.ts"
+import { appendRule, deleteRule, flushChain, readTableRules } from "../../lib/netlink/netfilter/rule.ts"
 import {
   type BaseChain,
   type Chain,
@@ -23,7 +23,7 @@ import {
   MSG,
   readChain,
   type Table,
-} from "../lib/netlink/netfilter/ruleset.ts"
+} from "../../lib/netlink/netfilter/ruleset.ts"
 import {
   createElements,
   deleteElements,
@@ -33,18 +33,18 @@ import {
   hasElement,
   type NamedSet,
   removeElements,
-} from "../lib/netlink/netfilter/set.ts"
-import { readGeneration, transact } from "../lib/netlink/netfilter/transaction.ts"
-import { listLinks, readLink } from "../lib/netlink/route/link.ts"
-import type { Writer } from "../lib/netlink/writer.ts"
-import { type Errno, errnoName } from "../lib/sys/errno.ts"
-import { NETLINK_NETFILTER, NetlinkSocket } from "../lib/sys/netlink-socket.ts"
-import { FakeKernel } from "../lib/testing/fake-kernel.ts"
-import { FakeNftables } from "../lib/testing/fake-nftables.ts"
-import { FakeNode } from "../lib/testing/fake-node.ts"
-import { ensureMacGuard, removeMacGuard } from "../plugins/bridge/mac-guard.ts"
-import { ensureHostports, removeHostports } from "../plugins/portmap/hostport/hostports.ts"
-import { Node } from "./lab/node.ts"
+} from "../../lib/netlink/netfilter/set.ts"
+import { readGeneration, transact } from "../../lib/netlink/netfilter/transaction.ts"
+import { listLinks, readLink } from "../../lib/netlink/route/link.ts"
+import type { Writer } from "../../lib/netlink/writer.ts"
+import { type Errno, errnoName } from "../../lib/sys/errno.ts"
+import { NETLINK_NETFILTER, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
+import { FakeKernel } from "../../lib/testing/fake-kernel.ts"
+import { FakeNftables } from "../../lib/testing/fake-nftables.ts"
+import { FakeNode } from "../../lib/testing/fake-node.ts"
+import { ensureMacGuard, removeMacGuard } from "../../plugins/bridge/mac-guard.ts"
+import { ensureHostports, removeHostports } from "../../plugins/portmap/hostport/hostports.ts"
+import { Node } from "./node.ts"
 
 /*
  * The fake kernel of the tests beside the code answers as the real one: the same requests are made of both, and every answer, and the
@@ -111,20 +111,20 @@ function emptyRuleset(): void {
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.DELTABLE),
     write: (writer) => void writeHeader(writer, "unspec"),
   }
-  transact(real.netfilter, () => [flush])
+  transact(real.nfnetlink, () => [flush])
 }
 
 beforeEach(emptyRuleset)
 
 /** Has both kernels do it, and expects the same answers and the same result of both. */
-function expectAlike(ask: (netfilter: Conversation) => unknown): void {
+function expectAlike(ask: (nfnetlink: Conversation) => unknown): void {
   const listeners = [
     new Listener(real.inside(() => new NetlinkSocket(NETLINK_NETFILTER))),
     new Listener(new FakeKernel(answering(new FakeNftables()))),
   ]
   const [byReal, byFake] = listeners.map((listener) => {
-    using netfilter = new Conversation(listener)
-    return { result: ask(netfilter), answers: listener.heard }
+    using nfnetlink = new Conversation(listener)
+    return { result: ask(nfnetlink), answers: listener.heard }
   })
   expect(byFake).toEqual(byReal)
 }
@@ -144,8 +144,8 @@ function outcome(action: () => unknown): unknown {
 }
 
 /** Lists the rules of a table, with all that a test may look at. */
-function rulesIn(netfilter: Conversation, table: Table): unknown[] {
-  return readTableRules(netfilter, table, ({ expressions, ...rule }) => ({ ...rule, steps: expressions() }))
+function rulesIn(nfnetlink: Conversation, table: Table): unknown[] {
+  return readTableRules(nfnetlink, table, ({ expressions, ...rule }) => ({ ...rule, steps: expressions() }))
 }
 
 const CHAINS = ["a", "b", "p"]
@@ -210,14 +210,14 @@ const START: readonly Request[] = TABLES.flatMap((one) => [
   ensureSet({ table: one, name: "s", type: "ifname" }),
 ])
 
-function stateOf(netfilter: Conversation): unknown {
+function stateOf(nfnetlink: Conversation): unknown {
   return TABLES.map((one) => ({
-    listed: listChains(netfilter, one),
-    rules: rulesIn(netfilter, one),
-    chains: CHAINS.map((name) => readChain(netfilter, { table: one, name })),
+    listed: listChains(nfnetlink, one),
+    rules: rulesIn(nfnetlink, one),
+    chains: CHAINS.map((name) => readChain(nfnetlink, { table: one, name })),
     elements: ["s", "t"].map((name) =>
       SETS.map((type) =>
-        KEYS[type].map((key) => outcome(() => hasElement(netfilter, { table: one, name, type }, key))),
+        KEYS[type].map((key) => outcome(() => hasElement(nfnetlink, { table: one, name, type }, key))),
       ),
     ),
   }))
@@ -230,13 +230,13 @@ test("any transactions are done or refused, and what is there afterwards is told
       fc.array(fc.array(change, { minLength: 1, maxLength: 4 }), { maxLength: 6 }),
       (bare, all) => {
         emptyRuleset()
-        expectAlike((netfilter) => {
-          const first = readGeneration(netfilter)
-          if (!bare) transact(netfilter, () => START)
+        expectAlike((nfnetlink) => {
+          const first = readGeneration(nfnetlink)
+          if (!bare) transact(nfnetlink, () => START)
           return all.map((changes) => [
-            outcome(() => transact(netfilter, () => changes.flatMap((requests) => [...requests]))),
-            readGeneration(netfilter) - first,
-            stateOf(netfilter),
+            outcome(() => transact(nfnetlink, () => changes.flatMap((requests) => [...requests]))),
+            readGeneration(nfnetlink) - first,
+            stateOf(nfnetlink),
           ])
         })
       },
@@ -282,11 +282,11 @@ describe("the kernel's reasons to refuse are the fake's:", () => {
     ],
     ["an element is too short for its set", "EINVAL", [...createElements(names, [Uint8Array.of(1)])]],
   ])("%s: %s", (_, errno, changes) => {
-    expectAlike((netfilter) => {
-      transact(netfilter, () => START)
-      const result = outcome(() => transact(netfilter, () => changes)) ?? "done"
+    expectAlike((nfnetlink) => {
+      transact(nfnetlink, () => START)
+      const result = outcome(() => transact(nfnetlink, () => changes)) ?? "done"
       expect(`${result}`).toMatch(new RegExp(`^${errno}\\b`))
-      return [result, stateOf(netfilter)]
+      return [result, stateOf(nfnetlink)]
     })
   })
 })
@@ -294,18 +294,18 @@ describe("the kernel's reasons to refuse are the fake's:", () => {
 test("a transaction that was planned before another's is refused as a whole, and planned anew", () => {
   const [one = { family: "ip", name: "" }] = TABLES
   const own: Chain = { table: one, name: "a" }
-  expectAlike((netfilter) => {
-    transact(netfilter, () => START)
+  expectAlike((nfnetlink) => {
+    transact(nfnetlink, () => START)
     let plans = 0
-    transact(netfilter, () => {
-      if (++plans < 3) transact(netfilter, () => [appendRule(own, { expressions: [verdict("drop")] })])
+    transact(nfnetlink, () => {
+      if (++plans < 3) transact(nfnetlink, () => [appendRule(own, { expressions: [verdict("drop")] })])
       return [flushChain(own), appendRule(own, { expressions: [verdict("accept")] })]
     })
-    return [plans, stateOf(netfilter)]
+    return [plans, stateOf(nfnetlink)]
   })
 })
 
-const owner = (containerId: string, ifname = "eth0") => ({ network: "net", containerId, ifname })
+const attachment = (containerId: string, ifname = "eth0") => ({ network: "net", containerId, ifname })
 const prefix = (of: string) => parsePrefix(of) ?? { address: { family: 4 as const, value: 0n }, length: 0 }
 const MAC = parseMac("02:00:00:00:00:01") ?? new Uint8Array(6)
 
@@ -326,36 +326,41 @@ describe("what is left of", () => {
       [{ family: "inet", name: "cni_plugins_masquerade" }],
       (stack) => {
         const undo = new Undo()
-        ensureMasquerade(stack, { owner: owner("a"), addresses: [prefix("10.1.0.2/24"), prefix("fd00::2/64")], undo })
-        ensureMasquerade(stack, { owner: owner("b"), addresses: [prefix("10.1.0.3/24")], undo })
-        removeMasquerade(stack, owner("a"))
-        ensureMasquerade(stack, { owner: owner("c"), addresses: [prefix("10.1.0.4/24")], undo })
-        collectMasquerade(stack, "net", [owner("b")])
+        ensureMasquerade(stack, {
+          attachment: attachment("a"),
+          addresses: [prefix("10.1.0.2/24"), prefix("fd00::2/64")],
+          undo,
+        })
+        ensureMasquerade(stack, { attachment: attachment("b"), addresses: [prefix("10.1.0.3/24")], undo })
+        removeMasquerade(stack, attachment("a"))
+        ensureMasquerade(stack, { attachment: attachment("c"), addresses: [prefix("10.1.0.4/24")], undo })
+        masqueradeRules.collect(stack, "net", [attachment("b")])
       },
     ],
     [
       "MAC guards",
       [{ family: "bridge", name: "nat" }],
       (stack) => {
-        for (const id of ["a", "b", "a"]) ensureMacGuard(stack, owner(id), `veth${id}`, MAC)
-        removeMacGuard(stack, owner("b"))
-        ensureMacGuard(stack, owner("c"), "vethc", MAC)
+        for (const id of ["a", "b", "a"]) ensureMacGuard(stack, attachment(id), `veth${id}`, MAC)
+        removeMacGuard(stack, attachment("b"))
+        ensureMacGuard(stack, attachment("c"), "vethc", MAC)
       },
     ],
     [
       "host ports",
       [{ family: "ip", name: "cni_hostport" }],
       (stack) => {
-        for (const id of ["a", "b", "a"]) ensureHostports(stack, owner(id), [ports("10.1.0.2/24", id === "a" ? 1 : 2)])
-        ensureHostports(stack, owner("a", "eth1"), [ports("10.1.0.3/24", 1)])
-        removeHostports(stack, owner("a"))
+        for (const id of ["a", "b", "a"])
+          ensureHostports(stack, attachment(id), [ports("10.1.0.2/24", id === "a" ? 1 : 2)])
+        ensureHostports(stack, attachment("a", "eth1"), [ports("10.1.0.3/24", 1)])
+        removeHostports(stack, attachment("a"))
       },
     ],
   ])("%s is the same in both", (_, tables, steps) => {
     using fake = new FakeNode()
     const [byReal, byFake] = [real, fake].map((stack) => {
       steps(stack)
-      return tables.map((one) => rulesIn(stack.netfilter, one))
+      return tables.map((one) => rulesIn(stack.nfnetlink, one))
     })
     expect(byReal?.flat()).not.toEqual([])
     expect(byFake).toEqual(byReal)
@@ -367,14 +372,14 @@ test("links are found by name and by index, and listed", () => {
   node.run("ip", "link", "add", "br0", "type", "bridge")
   node.run("ip", "link", "add", "left", "type", "veth", "peer", "name", "right")
   node.run("ip", "link", "set", "left", "alias", "cni-ts net a eth0", "master", "br0")
-  for (const { index, name, kind, alias, master, peer } of listLinks(real.kernel).links)
+  for (const { index, name, kind, alias, master, peer } of listLinks(real.rtnetlink).links)
     fake.links.add({ index, name, kind, alias, master, peer })
   const brief = (link: ReturnType<typeof readLink>) =>
     link && [link.index, link.name, link.kind, link.alias, link.master, link.peer]
-  const [byReal, byFake] = [real, fake].map(({ kernel }) => {
-    const { index = 0 } = readLink(kernel, "left") ?? {}
-    const found = ["left", "br0", "right", "nothing", index, 9999].map((key) => brief(readLink(kernel, key)))
-    const { links, partial } = listLinks(kernel)
+  const [byReal, byFake] = [real, fake].map(({ rtnetlink }) => {
+    const { index = 0 } = readLink(rtnetlink, "left") ?? {}
+    const found = ["left", "br0", "right", "nothing", index, 9999].map((key) => brief(readLink(rtnetlink, key)))
+    const { links, partial } = listLinks(rtnetlink)
     return { found, links: links.map(brief), partial }
   })
   expect(byReal?.found[0]).toContain("cni-ts net a eth0")

@@ -1,0 +1,94 @@
+import { type Attachment, attachmentOf } from "../cni/attachment.ts"
+import { readPrevResult, requirePrevResult } from "../cni/config.ts"
+import { invalidConfig } from "../cni/errors.ts"
+import { Failures } from "../cni/failures.ts"
+import type { Call, NetworkConfig, Plugin } from "../cni/plugin.ts"
+import type { Result } from "../cni/result.ts"
+import { orUnavailable } from "../cni/unavailable.ts"
+import { readSurvivors, type Survivors } from "../cni/valid-attachments.ts"
+import { type Version, versions } from "../cni/version.ts"
+import { NetworkStack } from "../net/stack.ts"
+import { Undo } from "../net/undo.ts"
+
+/** A plugin that adds to an interface which others made: what it does itself, beside what chainedPlugin() does for all of them. */
+export interface ChainedPlugin<Config> {
+  readonly name: string
+  /** All, unless it is left out. */
+  readonly versions?: readonly Version[]
+  /** The plugins that it may stand behind, for the message if it stands behind none. */
+  readonly behind: string
+  /** Reads and checks all of the configuration; throws code 7 that names the key. */
+  readonly readConfig: (config: NetworkConfig) => Config
+  /** Says if there is nothing to do: ADD hands the result on as it came, and CHECK has nothing to compare. */
+  readonly isIdle: (config: Config) => boolean
+  /** Adds to the interface and returns the result for the next plugin. What it made it gives to `undo`, which takes it back if it throws. */
+  readonly add: (making: ChainedMaking<Config>, previous: Result) => Result
+  /** Compares the node with what ADD made of the result; throws code 104 that names the first difference. */
+  readonly check: (connection: ChainedConnection<Config>, result: Result) => void
+  /** Throws why ADD could not be served now. */
+  readonly status: (host: NetworkStack, config: Config) => void
+  /** Removes all that it added for the attachment, whoever made it and whatever is left of it. No part of the configuration has to make sense. */
+  readonly remove: (host: NetworkStack, attachment: Attachment, call: Call) => void
+  /** Removes what is of no attachment that survives. */
+  readonly collect: (host: NetworkStack, call: Call, survivors: Survivors, failures: Failures) => void
+  /** As remove(), after an ADD whose result could not be handed over, if that has to remove more. */
+  readonly takeBack?: (call: Call) => void
+}
+
+export interface ChainedConnection<Config> {
+  readonly call: Call
+  readonly config: Config
+  readonly attachment: Attachment
+  readonly host: NetworkStack
+}
+
+export interface ChainedMaking<Config> extends ChainedConnection<Config> {
+  readonly undo: Undo
+}
+
+/** Returns the plugin. ADD is all or nothing; DEL and GC need neither the pod's namespace nor a previous result. */
+export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
+  const { name, takeBack } = parts
+  return {
+    name,
+    versions: parts.versions ?? versions,
+    add: (call) => add(parts, call),
+    del: (call) => {
+      using host = NetworkStack.host()
+      parts.remove(host, attachmentOf(call), call)
+    },
+    ...(takeBack && { takeBack }),
+    check: (call) => check(parts, call),
+    gc: (call) => {
+      const survivors = readSurvivors(call)
+      const failures = new Failures()
+      using host = NetworkStack.host()
+      parts.collect(host, call, survivors, failures)
+      failures.rethrow()
+    },
+    status: (call) => {
+      using host = NetworkStack.host()
+      orUnavailable(() => parts.status(host, parts.readConfig(call.config)))
+    },
+  }
+}
+
+function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
+  const config = parts.readConfig(call.config)
+  const previous = readPrevResult(call.config)
+  if (!previous) throw invalidConfig("prevResult", "must be called as chained plugin", `put it behind ${parts.behind}`)
+  if (parts.isIdle(config)) return previous
+  using host = NetworkStack.host()
+  using undo = new Undo()
+  const result = parts.add({ call, config, attachment: attachmentOf(call), host, undo }, previous)
+  undo.keep()
+  return result
+}
+
+function check<Config>(parts: ChainedPlugin<Config>, call: Call): void {
+  const config = parts.readConfig(call.config)
+  const result = requirePrevResult(call.config)
+  if (parts.isIdle(config)) return
+  using host = NetworkStack.host()
+  parts.check({ call, config, attachment: attachmentOf(call), host }, result)
+}
