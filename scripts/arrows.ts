@@ -64,7 +64,7 @@ function ruleAgainst(file: string, target: string): string | undefined {
   if (sides.length === 2 && from !== to) return `${from} imports ${to}: neither is below the other`
   if (layers.indexOf(to) < layers.indexOf(from)) return `${from} imports ${to}, which is above it`
   if (from === "lib/cni" && ["lib/net", "lib/netlink"].includes(to) && !KNOWN_TO_CNI.includes(target)) {
-    return `lib/cni imports ${target}: the protocol touches no rtnetlink`
+    return `lib/cni imports ${target}: the protocol touches no kernel`
   }
   const stays = from !== to || from.startsWith("lib/") || isRoot(file) || folderOf(file) === folderOf(target)
   return stays ? undefined : `${folderOf(file)} imports ${target}: plugins do not import each other`

@@ -6,7 +6,6 @@ import { parseMac } from "../../lib/ip/mac.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
-import { attributeSet, text } from "../../lib/netlink/attribute.ts"
 import { Conversation, type Request, type Transport } from "../../lib/netlink/conversation.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import { decodeMessages, NLMSG_ERROR } from "../../lib/netlink/message.ts"
@@ -31,14 +30,13 @@ import {
   ensureSet,
   flushSet,
   hasElement,
-  type NamedSet,
   removeElements,
 } from "../../lib/netlink/netfilter/set.ts"
 import { readGeneration, transact } from "../../lib/netlink/netfilter/transaction.ts"
 import { listLinks, readLink } from "../../lib/netlink/route/link.ts"
-import type { Writer } from "../../lib/netlink/writer.ts"
 import { type Errno, errnoName } from "../../lib/sys/errno.ts"
 import { NETLINK_NETFILTER, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
+import { deleteSet } from "../../lib/testing/delete-set.ts"
 import { FakeKernel } from "../../lib/testing/fake-kernel.ts"
 import { FakeNftables } from "../../lib/testing/fake-nftables.ts"
 import { FakeNode } from "../../lib/testing/fake-node.ts"
@@ -52,7 +50,7 @@ import { Node } from "./node.ts"
  */
 
 /** NFT_MSG_DELSET */
-const DELSET = 11
+const _DELSET = 11
 
 const node = new Node()
 const real = NetworkStack.pod(node.path)
@@ -96,12 +94,6 @@ class Listener implements Transport {
 /** Takes EOPNOTSUPP for EEXIST: before Linux 6.4 the kernel says the latter of a base chain at another hook. */
 function sameEverywhere(errno: Errno): Errno {
   return errno === "EOPNOTSUPP" ? "EEXIST" : errno
-}
-
-function deleteSet({ table: { family, name: table }, name }: Pick<NamedSet, "table" | "name">): Request {
-  const attributes = attributeSet({ table: [1, text, "NFTA_SET_TABLE"], name: [2, text, "NFTA_SET_NAME"] })
-  const write = (writer: Writer) => attributes.write(writeHeader(writer, family), { table, name })
-  return { asked: `delete set ${name}`, type: typeOf(SUBSYSTEM.NFTABLES, DELSET), write }
 }
 
 /** Removes all tables. */

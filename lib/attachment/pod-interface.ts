@@ -48,7 +48,7 @@ function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolea
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`
     const value = readSysctl(disabled)
-    if (value === undefined) throw new Conflict(`the rtnetlink has no IPv6 for ${link} of the pod`, NO_IPV6)
+    if (value === undefined) throw new Conflict(`the kernel has no IPv6 for ${link} of the pod`, NO_IPV6)
     if (value !== "0") writeSysctl(disabled, "0")
   }
   writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")

@@ -111,7 +111,7 @@ export function ifnameProblem(name: string): string | undefined {
   if (name.includes("/") || name.includes(":") || /[\s\u0085]/.test(name)) {
     return "interface name contains / or : or whitespace"
   }
-  if (RESERVED.includes(name)) return `no interface can be called ${name}: the rtnetlink's settings for all are`
+  if (RESERVED.includes(name)) return `no interface can be called ${name}: the kernel's settings for all are`
   if (name.includes("%")) return "interface name contains %"
   if (name.includes("\0")) return "interface name contains a NUL byte"
   return undefined

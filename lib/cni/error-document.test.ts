@@ -52,7 +52,7 @@ describe("toCniError", () => {
   it("says what the kernel or the node refused, and what for", () => {
     const rtnetlink = new KernelError("EOPNOTSUPP", "create veth eth0", { words: "no such type" })
     expect(toCniError(rtnetlink)).toEqual(
-      expect.objectContaining({ code: code.rtnetlink, message: rtnetlink.message, details: rtnetlink.advice }),
+      expect.objectContaining({ code: code.kernel, message: rtnetlink.message, details: rtnetlink.advice }),
     )
     const system = new SystemError("ENOENT", "open /run/netns/pod")
     expect(toCniError(system)).toEqual(expect.objectContaining({ code: code.file, message: system.message }))

@@ -11,7 +11,7 @@ import { printJson } from "./json.ts"
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error
   const cause = { cause: error }
-  if (error instanceof KernelError) return new CniError(code.rtnetlink, error.message, error.advice, cause)
+  if (error instanceof KernelError) return new CniError(code.kernel, error.message, error.advice, cause)
   if (error instanceof Conflict) return new CniError(code.conflict, error.message, error.advice, cause)
   if (error instanceof TimedOut) return new CniError(code.tryAgainLater, error.message, error.advice, cause)
   if (error instanceof NoProc) return new CniError(code.file, error.message, error.advice, cause)

@@ -11,7 +11,7 @@ describe("code", () => {
       invalidNetns,
       tryAgainLater,
       notAvailable,
-      rtnetlink,
+      kernel,
       file,
       conflict,
       noAddress,
@@ -20,7 +20,7 @@ describe("code", () => {
       internal,
     } = code
     expect([invalidNetns, tryAgainLater, notAvailable, internal]).toEqual([8, 11, 50, 999])
-    expect([rtnetlink, file, conflict, noAddress, changed, delegate]).toEqual([100, 101, 102, 103, 104, 105])
+    expect([kernel, file, conflict, noAddress, changed, delegate]).toEqual([100, 101, 102, 103, 104, 105])
   })
 
   it("says one thing with one number", () => {

@@ -13,7 +13,7 @@ export const code = {
   tryAgainLater: 11,
   notAvailable: 50,
   /** The kernel refused a request. */
-  rtnetlink: 100,
+  kernel: 100,
   /** A file or directory of the node could not be used. */
   file: 101,
   /** Something is in the way: an interface, bridge or address that is not ours to change. */

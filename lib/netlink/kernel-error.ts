@@ -15,7 +15,7 @@ export class KernelError extends Error {
 
   /** `asked` completes "cannot ...". */
   constructor(errno: Errno, asked: string, { words = "", attribute = "" }: Explanation = {}) {
-    super(`cannot ${asked}: ${explain(errno)}${attribute && `: ${attribute}`}${words && `, rtnetlink says "${words}"`}`)
+    super(`cannot ${asked}: ${explain(errno)}${attribute && `: ${attribute}`}${words && `, kernel says "${words}"`}`)
     this.errno = errno
     this.asked = asked
   }

@@ -52,10 +52,10 @@ export class FakeKernel implements Transport {
 }
 
 /** The last request that `ask` makes of a kernel that agrees to everything. */
-export function requestOf(ask: (rtnetlink: Conversation) => void): Uint8Array {
-  const rtnetlink = new FakeKernel((request) => [acknowledge(request)])
-  ask(rtnetlink.conversation)
-  return rtnetlink.requests.at(-1) ?? new Uint8Array()
+export function requestOf(ask: (kernel: Conversation) => void): Uint8Array {
+  const kernel = new FakeKernel((request) => [acknowledge(request)])
+  ask(kernel.conversation)
+  return kernel.requests.at(-1) ?? new Uint8Array()
 }
 
 export function acknowledge(request: Message): Uint8Array {

@@ -4,6 +4,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts"
 import { expressionList, targetIn } from "../netlink/netfilter/expression.ts"
 import { HEADER, SUBSYSTEM } from "../netlink/netfilter/nfnetlink.ts"
 import { MSG } from "../netlink/netfilter/ruleset.ts"
+import { DELSET } from "./delete-set.ts"
 import { toHex } from "./recorded.ts"
 
 /*
@@ -12,9 +13,6 @@ import { toHex } from "./recorded.ts"
 
 const [EBUSY, EEXIST, EINVAL, EOPNOTSUPP] = [16, 17, 22, 95]
 export const ENOENT = 2
-
-/** NFT_MSG_DELSET, which the product does not send. */
-const DELSET = 11
 
 const tableSet = attributeSet({ name: [1, text, "NFTA_TABLE_NAME"] })
 const hookSet = attributeSet({

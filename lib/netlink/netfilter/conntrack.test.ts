@@ -48,14 +48,14 @@ test("a flow is read as the kernel wrote it", () => {
 })
 
 test("a flow to be forgotten is named by the tuple that conntrack names it by, and by its id", () => {
-  const [request] = decodeMessages(requestOf((rtnetlink) => removeFlow(rtnetlink, flow)))
+  const [request] = decodeMessages(requestOf((kernel) => removeFlow(kernel, flow)))
   expect(request?.type).toBe(0x102)
   expect(toHex(request?.payload ?? new Uint8Array())).toBe(toHex(bytes(`02000000 ${ORIGINAL} 08000c00 00091b86`)))
 })
 
 test("a flow that the kernel has forgotten already is no failure", () => {
-  using rtnetlink = new FakeKernel((request) => [refuse(request, 2)])
-  expect(removeFlow(rtnetlink.conversation, flow)).toBe(false)
+  using kernel = new FakeKernel((request) => [refuse(request, 2)])
+  expect(removeFlow(kernel.conversation, flow)).toBe(false)
 })
 
 function refuse(request: Message, errno: number): Uint8Array {
@@ -66,14 +66,14 @@ function refuse(request: Message, errno: number): Uint8Array {
 
 describe("finding", () => {
   function find(ports: readonly number[], most = 10) {
-    using rtnetlink = new FakeKernel(({ sequence }) => [
+    using kernel = new FakeKernel(({ sequence }) => [
       encodeMessage({ type: 0x100, flags: 2, sequence }, (writer) => void writer.raw(bytes(RECORDED))).slice(),
       encodeMessage({ type: 0x100, flags: 2, sequence }, (writer) => void writer.raw(bytes(RECORDED))).slice(),
       encodeMessage({ type: NLMSG_DONE, flags: 2, sequence }, (writer) => void writer.u32(0)).slice(),
     ])
     const wanted = { family: 4, protocol: UDP, destinationPorts: new Set(ports) } as const
-    const found = findFlows(rtnetlink.conversation, wanted, ({ id }) => id === flow.id, most)
-    return { ...found, request: toHex(rtnetlink.requests.flatMap(decodeMessages)[0]?.payload ?? new Uint8Array()) }
+    const found = findFlows(kernel.conversation, wanted, ({ id }) => id === flow.id, most)
+    return { ...found, request: toHex(kernel.requests.flatMap(decodeMessages)[0]?.payload ?? new Uint8Array()) }
   }
 
   test("asks the kernel for the protocol and the port alone", () => {
@@ -132,7 +132,7 @@ describe("whatever the kernel sends", () => {
     )
     fc.assert(
       fc.property(tuple, (original) => {
-        const sent = decodeMessages(requestOf((rtnetlink) => removeFlow(rtnetlink, { ...flow, original })))[0]?.payload
+        const sent = decodeMessages(requestOf((kernel) => removeFlow(kernel, { ...flow, original })))[0]?.payload
         const body = sent?.subarray(4) ?? new Uint8Array()
         const back = bytes(REPLY)
         const payload = new Uint8Array([...(sent?.subarray(0, 4) ?? []), ...body, ...back])

@@ -106,24 +106,24 @@ export function flushChain({ table, name }: ChainKey): Request {
  * Returns the chain's rules in their order, those alone whose comment begins with `prefix`; none if chain or table is missing. Throws
  * KernelError ERESTART if they change so often that they cannot be read whole, which transact() heals.
  */
-export function listRules(rtnetlink: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  return dumpRules(rtnetlink, { table, chain: name, prefix }, (rule) => rule)
+export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
+  return dumpRules(nfnetlink, { table, chain: name, prefix }, (rule) => rule)
 }
 
 /** Lists the rules of all the table's chains as listRules does, and keeps what `read` makes of each unless that is undefined. */
 export function readTableRules<Value>(
-  rtnetlink: Conversation,
+  nfnetlink: Conversation,
   table: Table,
   read: (rule: FoundRule, kept: number) => Value | undefined,
   prefix = "",
 ): Value[] {
-  return dumpRules(rtnetlink, { table, prefix }, read)
+  return dumpRules(nfnetlink, { table, prefix }, read)
 }
 
 /** Says if there is a rule in the chain of which `test` is true: those behind the first one are not decoded. Throws as listRules. */
-export function hasRule(rtnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
+export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
   const request = listing(chain.table, chain.name)
-  const found = rtnetlink.collect(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
+  const found = nfnetlink.collect(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
   if (found.partial && found.values.length === 0) throw new KernelError("ERESTART", request.asked)
   return found.values.length > 0
 }
@@ -138,13 +138,13 @@ const NFTA_RULE_USERDATA = 7
 const NOTHING = new Uint8Array()
 
 function dumpRules<Value>(
-  rtnetlink: Conversation,
+  nfnetlink: Conversation,
   { table, chain, prefix }: Wanted,
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
   const test = commentTest(prefix)
   const request = listing(table, chain)
-  const { values, partial } = rtnetlink.collect(request, (message, kept) => {
+  const { values, partial } = nfnetlink.collect(request, (message, kept) => {
     // Most rules are somebody else's: they are not decoded.
     const data = prefix === "" || findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER)
     return data === true || test(data ?? NOTHING) ? read(decodeRule(message), kept) : undefined

@@ -137,12 +137,12 @@ export function deleteChain({ table: { family, name: inTable }, name }: Chain): 
 
 /** Returns the chain as it is in the kernel, or undefined if it or its table is missing. */
 export function readChain(
-  rtnetlink: Conversation,
+  nfnetlink: Conversation,
   { table: { family, name: inTable }, name }: Chain,
 ): Chain | undefined {
   try {
     return decodeChain(
-      rtnetlink.get({
+      nfnetlink.get({
         asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
         type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
         write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
@@ -156,14 +156,14 @@ export function readChain(
 }
 
 /** The table's chains. Throws KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals. */
-export function listChains(rtnetlink: Conversation, { family, name }: Table): Chain[] {
+export function listChains(nfnetlink: Conversation, { family, name }: Table): Chain[] {
   const asked = `list the chains of ${formatTable({ family, name })}`
   const request: Request = {
     asked,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
     write: (writer) => void writeHeader(writer, family),
   }
-  const { values, partial } = rtnetlink.collect(request, (message) => {
+  const { values, partial } = nfnetlink.collect(request, (message) => {
     const found = decodeChain(message, family) // of all tables of the family
     return found.table.name === name ? found : undefined
   })

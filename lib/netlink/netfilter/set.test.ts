@@ -64,12 +64,12 @@ test.each([
   [0, true],
   [2, false],
 ])("error %i means that the element is there: %s", (errno, expected) => {
-  using rtnetlink = new FakeKernel((request) => {
+  using kernel = new FakeKernel((request) => {
     const datagram = acknowledge(request).slice()
     new DataView(datagram.buffer).setInt32(16, -errno, true)
     const element = acknowledge({ ...request, type: 0 }).slice()
     element.set([12, 10], 4)
     return errno === 0 ? [element, datagram] : [datagram]
   })
-  expect(hasElement(rtnetlink.conversation, claims, TCP_8080)).toBe(expected)
+  expect(hasElement(kernel.conversation, claims, TCP_8080)).toBe(expected)
 })

@@ -106,9 +106,9 @@ export function flushSet(target: NamedSet): Request {
 }
 
 /** Says whether the set has the element; false if set or table is missing. */
-export function hasElement(rtnetlink: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
+export function hasElement(nfnetlink: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
   try {
-    rtnetlink.get(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))
+    nfnetlink.get(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))
     return true
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return false

@@ -11,7 +11,7 @@ const NLM_F_ACK = 4
 const chain = { table: { family: "inet", name: "t" }, name: "c" } as const
 
 /** Answers as nf_tables does: `refusals` by type of message, the acknowledgement of the last change, the generation. */
-function rtnetlink(refusals: (message: Message) => number | undefined, generations: number[] = [7]) {
+function kernel(refusals: (message: Message) => number | undefined, generations: number[] = [7]) {
   return new FakeKernel((message) => {
     const errno = refusals(message)
     if (errno) return [refuse(message, errno)]
@@ -30,7 +30,7 @@ const typesIn = (fake: FakeKernel) => fake.requests.map((request) => decodeMessa
 
 describe("a transaction", () => {
   test("is one datagram that names the generation it was planned on", () => {
-    const fake = rtnetlink(() => undefined)
+    const fake = kernel(() => undefined)
     transact(fake.conversation, () => [flushChain(chain), deleteRule(chain, 5n)])
     expect(typesIn(fake)).toEqual([[GETGEN], [BEGIN, DELRULE, DELRULE, END]])
     const [begin] = decodeMessages(fake.requests[1] ?? new Uint8Array())
@@ -38,13 +38,13 @@ describe("a transaction", () => {
   })
 
   test("without changes is not sent", () => {
-    const fake = rtnetlink(() => undefined)
+    const fake = kernel(() => undefined)
     transact(fake.conversation, () => [])
     expect(typesIn(fake)).toEqual([[GETGEN]])
   })
 
   test("says which change was refused, the first of several", () => {
-    const fake = rtnetlink(({ type }) => (type === DELRULE ? ENOENT : undefined))
+    const fake = kernel(({ type }) => (type === DELRULE ? ENOENT : undefined))
     expect(() => transact(fake.conversation, () => [deleteRule(chain, 5n), deleteRule(chain, 6n)])).toThrow(
       "cannot delete rule 5 of chain c of table inet t: ENOENT",
     )
@@ -53,7 +53,7 @@ describe("a transaction", () => {
 
   test("is planned anew where somebody else changed the ruleset meanwhile", () => {
     let begun = 0
-    const fake = rtnetlink(({ type }) => (type === BEGIN && ++begun < 3 ? ERESTART : undefined), [7, 8, 9])
+    const fake = kernel(({ type }) => (type === BEGIN && ++begun < 3 ? ERESTART : undefined), [7, 8, 9])
     let plans = 0
     transact(fake.conversation, () => {
       plans++
@@ -63,7 +63,7 @@ describe("a transaction", () => {
   })
 
   test("is given up where others never cease", () => {
-    const fake = rtnetlink(({ type }) => (type === BEGIN ? ERESTART : undefined))
+    const fake = kernel(({ type }) => (type === BEGIN ? ERESTART : undefined))
     expect(() => transact(fake.conversation, () => [flushChain(chain)])).toThrow(
       "cannot change the nftables ruleset: ERESTART",
     )
@@ -78,10 +78,10 @@ test("a listing that others keep interrupting is made anew", () => {
 })
 
 test("a kernel without nf_tables is said so, and has nothing to be removed", () => {
-  const fake = rtnetlink(({ type }) => (type === GETGEN ? EINVAL : undefined))
+  const fake = kernel(({ type }) => (type === GETGEN ? EINVAL : undefined))
   expect(() => readGeneration(fake.conversation)).toThrow("cannot use nftables: EOPNOTSUPP")
   expect(() => transact(fake.conversation, () => [flushChain(chain)])).toThrow("cannot use nftables")
   expect(() => cleanUp(fake.conversation, () => [flushChain(chain)])).not.toThrow()
-  const refusing = rtnetlink(({ type }) => (type === GETGEN ? 1 : undefined))
+  const refusing = kernel(({ type }) => (type === GETGEN ? 1 : undefined))
   expect(() => cleanUp(refusing.conversation, () => [])).toThrow("EPERM")
 })

@@ -12,7 +12,7 @@ const shape: Shape = { header: 8, nested: {} }
 const prefix = (text: string) => parsePrefix(text) as Prefix
 const ours = (text: string, skipDetection = false) =>
   requestTree(
-    requestOf((rtnetlink) => addAddress(rtnetlink, { index: 2, link: "eth0", prefix: prefix(text), skipDetection })),
+    requestOf((kernel) => addAddress(kernel, { index: 2, link: "eth0", prefix: prefix(text), skipDetection })),
     shape,
   )
 
@@ -30,7 +30,7 @@ describe("requests say what iproute2 says", () => {
   })
 
   test("to remove an address", () => {
-    const request = requestOf((rtnetlink) => removeAddress(rtnetlink, 2, "cni0", prefix("10.244.1.1/24")))
+    const request = requestOf((kernel) => removeAddress(kernel, 2, "cni0", prefix("10.244.1.1/24")))
     const command = "ip address del 10.244.1.1/24 dev cni0"
     expect(requestTree(request, shape)).toEqual(requestTree(recorded(command).request, shape))
   })
@@ -74,7 +74,7 @@ test("what is added is read back the same, whatever the address", () => {
       const address = addressFromBytes(bytes)
       if (!address) throw new Error("4 or 16 bytes are an address")
       const wanted = { address, length: Math.min(bits, bytes.length * 8) }
-      const request = requestOf((rtnetlink) => addAddress(rtnetlink, { index, link: "eth0", prefix: wanted }))
+      const request = requestOf((kernel) => addAddress(kernel, { index, link: "eth0", prefix: wanted }))
       expect(decodeMessages(request).map(decodeAddress)).toMatchObject([{ index, prefix: wanted }])
     }),
   )
@@ -106,14 +106,14 @@ describe("what makes no sense is a WireError", () => {
 describe("listing", () => {
   test("gives the addresses of one link, even where the kernel does not filter", () => {
     const { replies } = recorded("ip -n pod -j address show")
-    const rtnetlink = new FakeKernel((request) => [
+    const kernel = new FakeKernel((request) => [
       ...replay(request, replies).filter((reply) => decodeMessages(reply).every(({ type }) => type === 20)),
       done(request),
     ])
-    const found = listAddresses(rtnetlink.conversation, 2).map(({ prefix }) => formatPrefix(prefix))
+    const found = listAddresses(kernel.conversation, 2).map(({ prefix }) => formatPrefix(prefix))
     expect(found).toContain("10.244.1.5/24")
     expect(found).toContain("fd00:10:244:1::5/64")
-    expect(listAddresses(rtnetlink.conversation, 7)).toEqual([])
+    expect(listAddresses(kernel.conversation, 7)).toEqual([])
   })
 
   test("asks the kernel for that link only", () => {
@@ -127,8 +127,8 @@ describe("listing", () => {
 
   test("a peer's address is not taken for our own", () => {
     const pointToPoint = fromHex("0220000002000000" + "080001000a000002" + "080002000a000001")
-    const rtnetlink = new FakeKernel((request) => [part(request, 20, [pointToPoint]), done(request)])
-    expect(listAddresses(rtnetlink.conversation, 2).map(({ prefix }) => prefix.address)).toEqual([
+    const kernel = new FakeKernel((request) => [part(request, 20, [pointToPoint]), done(request)])
+    expect(listAddresses(kernel.conversation, 2).map(({ prefix }) => prefix.address)).toEqual([
       parseAddress("10.0.0.1"),
     ])
   })

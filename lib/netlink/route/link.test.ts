@@ -38,7 +38,7 @@ describe("requests say what iproute2 says", () => {
   test("to make a bridge", () => {
     const command = "ip link add cni0 address 02:00:00:00:00:01 mtu 1450 type bridge vlan_filtering 1"
     const wish = { name: "cni0", mac: bridgeMac, mtu: 1450, vlanFiltering: true }
-    const ours = requestOf((rtnetlink) => createBridge(rtnetlink, wish))
+    const ours = requestOf((kernel) => createBridge(kernel, wish))
     expect(requestTree(ours, linkShape)).toEqual(requestTree(recorded(command).request, linkShape))
   })
 
@@ -47,8 +47,8 @@ describe("requests say what iproute2 says", () => {
       "ip link add veth0 address 02:00:00:00:00:02 mtu 1450 master cni0 type veth peer name eth0 address 02:00:00:00:00:03 mtu 1450 netns pod"
     const theirs = requestTree(recorded(command).request, vethShape)
     const namespace = 4 // the descriptor that ip happened to get
-    const ours = requestOf((rtnetlink) =>
-      createVeth(rtnetlink, {
+    const ours = requestOf((kernel) =>
+      createVeth(kernel, {
         host: { name: "veth0", mac: vethMac, mtu: 1450, master: 2 },
         peer: { name: "eth0", mac: podMac, mtu: 1450, namespace },
       }),
@@ -66,7 +66,7 @@ describe("requests say what iproute2 says", () => {
     ["ip link set veth0 up", 3, { up: true }],
     ["ip link set veth0 alias podnet", 3, { alias: "podnet" }],
   ])("to change a link: %s", (command, index, change) => {
-    const ours = requestOf((rtnetlink) => changeLink(rtnetlink, index, "x", change))
+    const ours = requestOf((kernel) => changeLink(kernel, index, "x", change))
     expect(requestTree(ours, linkShape)).toEqual(requestTree(recorded(command).request, linkShape))
   })
 
@@ -75,13 +75,13 @@ describe("requests say what iproute2 says", () => {
     ["bridge vlan add dev veth0 vid 200 master", addPortVlans, { id: 200, pvid: false, untagged: false }],
     ["bridge vlan del dev veth0 vid 1 master", removePortVlans, { id: 1, pvid: false, untagged: false }],
   ])("to change a port's VLANs: %s", (command, change, vlan) => {
-    const ours = requestOf((rtnetlink) => change(rtnetlink, 3, [vlan]))
+    const ours = requestOf((kernel) => change(kernel, 3, [vlan]))
     expect(requestTree(ours, vlanShape)).toEqual(requestTree(recorded(command).request, vlanShape))
   })
 
   test("to change a port's settings, save that we name the kind of its master instead of inventing one for the port", () => {
     const ours = requestTree(
-      requestOf((rtnetlink) => changeLink(rtnetlink, 3, "x", { hairpin: true, isolated: true })),
+      requestOf((kernel) => changeLink(kernel, 3, "x", { hairpin: true, isolated: true })),
       linkShape,
     )
     const command = "ip link set veth0 type bridge_slave hairpin on isolated on"
@@ -91,7 +91,7 @@ describe("requests say what iproute2 says", () => {
   })
 
   test("to delete a link", () => {
-    const ours = requestOf((rtnetlink) => removeLink(rtnetlink, 3))
+    const ours = requestOf((kernel) => removeLink(kernel, 3))
     expect(requestTree(ours, linkShape)).toEqual(requestTree(recorded("ip link del veth0").request, linkShape))
   })
 })
@@ -99,7 +99,7 @@ describe("requests say what iproute2 says", () => {
 test("switching something off is not the same as leaving it", () => {
   const tree = (change: Parameters<typeof changeLink>[3]) =>
     requestTree(
-      requestOf((rtnetlink) => changeLink(rtnetlink, 3, "x", change)),
+      requestOf((kernel) => changeLink(kernel, 3, "x", change)),
       linkShape,
     )
   expect(tree({ up: false })).toMatchObject({ header: expect.stringMatching(/0000000001000000$/) })
@@ -111,7 +111,7 @@ test("switching something off is not the same as leaving it", () => {
 test("every VLAN a trunk can have fits one request", () => {
   const vlans = Array.from({ length: 4094 }, (_, index) => ({ id: index + 1, pvid: false, untagged: false }))
   const tree = requestTree(
-    requestOf((rtnetlink) => addPortVlans(rtnetlink, 3, vlans)),
+    requestOf((kernel) => addPortVlans(kernel, 3, vlans)),
     vlanShape,
   )
   expect(tree).toMatchObject({ 26: { 2: expect.objectContaining({ length: 4094 }) } })
@@ -192,19 +192,19 @@ describe("reading over the kernel", () => {
 
   test("a dump interrupted halfway is read again, and every link comes once", () => {
     let attempts = 0
-    const rtnetlink = new FakeKernel((request) =>
+    const kernel = new FakeKernel((request) =>
       attempts++ === 0
         ? [...replay(request, dumped.slice(0, 1)), done(request, { interrupted: true })]
         : replay(request, dumped),
     )
-    expect(listLinks(rtnetlink.conversation).links.map(({ name }) => name)).toEqual(["lo", "cni0", "veth0"])
-    expect(rtnetlink.requests.length).toBe(2)
+    expect(listLinks(kernel.conversation).links.map(({ name }) => name)).toEqual(["lo", "cni0", "veth0"])
+    expect(kernel.requests.length).toBe(2)
   })
 
   test("the ports of a bridge are its ports even where the kernel does not filter", () => {
-    const rtnetlink = new FakeKernel((request) => replay(request, dumped))
-    const bridge = listLinks(rtnetlink.conversation).links.find(({ name }) => name === "cni0")?.index ?? 0
-    expect(listLinks(rtnetlink.conversation, { master: bridge }).links.map(({ name }) => name)).toEqual(["veth0"])
+    const kernel = new FakeKernel((request) => replay(request, dumped))
+    const bridge = listLinks(kernel.conversation).links.find(({ name }) => name === "cni0")?.index ?? 0
+    expect(listLinks(kernel.conversation, { master: bridge }).links.map(({ name }) => name)).toEqual(["veth0"])
   })
 
   test("the VLANs of a port are those bridge printed for it, and nobody else's", () => {
@@ -251,14 +251,14 @@ test.each(["private", "vepa", "bridge", "passthru"] as const)(
   "a macvlan's mode %s is read as it was written",
   (mode) => {
     const wish = { name: "net1", on: 7, mode, mtu: 0, broadcastQueue: 0 }
-    const [request] = decodeMessages(requestOf((rtnetlink) => createMacvlan(rtnetlink, wish)))
+    const [request] = decodeMessages(requestOf((kernel) => createMacvlan(kernel, wish)))
     expect(request && decodeLink(request)).toMatchObject({ name: "net1", kind: "macvlan", peer: 7, macvlanMode: mode })
   },
 )
 
 test("a macvlan in a mode there is no name for has none", () => {
   const macvlan = { name: "net1", on: 7, mode: "bridge", mtu: 0, broadcastQueue: 0 } as const
-  const bytes = requestOf((rtnetlink) => createMacvlan(rtnetlink, macvlan)).slice()
+  const bytes = requestOf((kernel) => createMacvlan(kernel, macvlan)).slice()
   const mode = bytes.lastIndexOf(4) // MACVLAN_MODE_BRIDGE, the request's last number
   bytes[mode] = 16 // MACVLAN_MODE_SOURCE
   const [request] = decodeMessages(bytes)

@@ -11,7 +11,7 @@ const neighbour = parseAddress("10.244.1.5") as Address
 test("the request says what iproute2 says, save for a state that the kernel does not read here", () => {
   const theirs = requestTree(recorded("ip neighbour del 10.244.1.5 dev cni0").request, shape)
   const ours = requestTree(
-    requestOf((rtnetlink) => forgetNeighbour(rtnetlink, 2, neighbour)),
+    requestOf((kernel) => forgetNeighbour(kernel, 2, neighbour)),
     shape,
   )
   expect(theirs["header"]).toBe("020000000200000080000000")
@@ -20,7 +20,7 @@ test("the request says what iproute2 says, save for a state that the kernel does
 
 test("IPv6 neighbours are named with their 16 bytes", () => {
   const ours = requestTree(
-    requestOf((rtnetlink) => forgetNeighbour(rtnetlink, 2, parseAddress("fd00::5") as Address)),
+    requestOf((kernel) => forgetNeighbour(kernel, 2, parseAddress("fd00::5") as Address)),
     shape,
   )
   expect(ours).toMatchObject({ header: "0a0000000200000000000000", 1: `fd00${"00".repeat(13)}05` })

@@ -11,7 +11,7 @@ import { addRoute, decodeRoute, type LinkRoute, listRoutes, type Route } from ".
 const shape: Shape = { header: 12, nested: { 8: { nested: {} } } }
 const prefix = (text: string) => parsePrefix(text) as Prefix
 const address = (text: string) => parseAddress(text) as Address
-const request = (route: LinkRoute) => requestOf((rtnetlink) => addRoute(rtnetlink, 2, route))
+const request = (route: LinkRoute) => requestOf((kernel) => addRoute(kernel, 2, route))
 
 const gateway = address("10.244.1.1")
 const gateway6 = address("fd00:10:244:1::1")
@@ -161,8 +161,8 @@ describe("listing", () => {
   const routes = replies.filter((reply) => decodeMessages(reply).every(({ type }) => type === 24))
 
   test("gives the routes of one table and link, even where the kernel filters neither", () => {
-    const rtnetlink = new FakeKernel((asked) => [...replay(asked, routes), done(asked)])
-    const list = (table: number, index?: number) => listRoutes(rtnetlink.conversation, 4, table, index).map(asText)
+    const kernel = new FakeKernel((asked) => [...replay(asked, routes), done(asked)])
+    const list = (table: number, index?: number) => listRoutes(kernel.conversation, 4, table, index).map(asText)
     expect(list(100)).toEqual(["10.9.0.0/16 via  table 100 metric 0"])
     expect(list(1000, 2)).toEqual(["10.9.0.0/16 via 10.244.1.1 table 1000 metric 0"])
     expect(list(1000, 3)).toEqual([])
@@ -170,9 +170,9 @@ describe("listing", () => {
   })
 
   test("asks the kernel for that table and link only", () => {
-    const rtnetlink = new FakeKernel((asked) => [done(asked)])
-    listRoutes(rtnetlink.conversation, 6, 1000, 7)
-    expect(requestTree(rtnetlink.requests[0] ?? new Uint8Array(), shape)).toEqual({
+    const kernel = new FakeKernel((asked) => [done(asked)])
+    listRoutes(kernel.conversation, 6, 1000, 7)
+    expect(requestTree(kernel.requests[0] ?? new Uint8Array(), shape)).toEqual({
       message: "type 26 flags 301",
       header: "0a0000000000000000000000",
       4: "07000000",

@@ -42,7 +42,7 @@ const HEADER = 12 // struct rtmsg
 
 /** RT_TABLE_*, RTPROT_* and RTN_* as `ip` calls them. */
 const tableNames = { default: 253, main: RT_TABLE_MAIN, local: RT_TABLE_LOCAL } as const
-const protocolNames = { redirect: 1, rtnetlink: 2, boot: RTPROT_BOOT, static: 4, ra: 9, dhcp: 16 } as const
+const protocolNames = { redirect: 1, kernel: 2, boot: RTPROT_BOOT, static: 4, ra: 9, dhcp: 16 } as const
 const typeNames = {
   unicast: RTN_UNICAST,
   local: RTN_LOCAL,

@@ -23,12 +23,12 @@ describe("read back as it was written", () => {
     { rate: 2 ** 32, limit: 0, buffer: 0 },
     { rate: 2 ** 50 + 1, limit: 7, buffer: 9 },
   ])("a token bucket of %j", (tokenBucket) => {
-    const message = asked((rtnetlink) => ensureTokenBucket(rtnetlink, 7, tokenBucket))
+    const message = asked((kernel) => ensureTokenBucket(kernel, 7, tokenBucket))
     expect(decodeQdisc(message)).toEqual({ kind: "tbf", handle: 0x10000, tokenBucket })
   })
 
   test("an ingress qdisc", () => {
-    const message = asked((rtnetlink) => createIngressQdisc(rtnetlink, 7))
+    const message = asked((kernel) => createIngressQdisc(kernel, 7))
     expect(decodeQdisc(message)).toEqual({ kind: "ingress", handle: 0xffff0000, tokenBucket: undefined })
   })
 
@@ -38,7 +38,7 @@ describe("read back as it was written", () => {
     { kind: "redirect", to: 9 },
   ]
   test.each(actions)("a filter of everything that is a $kind", (action) => {
-    const message = asked((rtnetlink) => createFilter(rtnetlink, 7, action))
+    const message = asked((kernel) => createFilter(kernel, 7, action))
     expect(decodeFilter(message)).toEqual({ kind: "u32", priority: 1, matchesAll: true, action })
   })
 })
@@ -55,7 +55,7 @@ const filterShape: Shape = {
 
 describe("requests say what tc says", () => {
   test("to make an ingress qdisc", () => {
-    const ours = requestOf((rtnetlink) => createIngressQdisc(rtnetlink, 3))
+    const ours = requestOf((kernel) => createIngressQdisc(kernel, 3))
     expect(requestTree(ours, qdiscShape)).toEqual(
       requestTree(recorded("tc qdisc add dev veth0 ingress").request, qdiscShape),
     )
@@ -73,7 +73,7 @@ describe("requests say what tc says", () => {
     ],
   ])("to send through a token bucket: %s", (command, bucket) => {
     const [theirs] = decodeMessages(recorded(command).request)
-    const ours = asked((rtnetlink) => ensureTokenBucket(rtnetlink, 3, bucket))
+    const ours = asked((kernel) => ensureTokenBucket(kernel, 3, bucket))
     expect(theirs && decodeQdisc(theirs)).toEqual(decodeQdisc(ours))
   })
 
@@ -85,14 +85,12 @@ describe("requests say what tc says", () => {
     const [theirs] = decodeMessages(
       recorded(`tc filter add dev veth0 parent ffff: ${everything} action ${text}`).request,
     )
-    expect(theirs && decodeFilter(theirs)).toEqual(
-      decodeFilter(asked((rtnetlink) => createFilter(rtnetlink, 3, action))),
-    )
+    expect(theirs && decodeFilter(theirs)).toEqual(decodeFilter(asked((kernel) => createFilter(kernel, 3, action))))
   })
 
   test("to remove a filter", () => {
     const { request } = recorded("tc filter del dev veth0 parent ffff: protocol all prio 1 u32")
-    const ours = requestOf((rtnetlink) => removeFilter(rtnetlink, 3))
+    const ours = requestOf((kernel) => removeFilter(kernel, 3))
     expect(requestTree(ours, filterShape)).toEqual(requestTree(request, filterShape))
   })
 })
