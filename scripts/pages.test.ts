@@ -69,8 +69,8 @@ describe("a plugin's page", () => {
 
 describe("conformance/README.md", () => {
   const files = {
-    "conformance/protocol/gc.test.ts": "",
-    "conformance/plugins/ptp/add.test.ts": [
+    "conformance/gc.test.ts": "",
+    "conformance/ptp/add.test.ts": [
       'describe("a pod", () => {',
       "  test.each([",
       '    ["without a gateway", 1],',
@@ -125,9 +125,7 @@ describe("conformance/README.md", () => {
 })
 
 test("other pages are held to the files of tests that they name with a folder, and quote what they like", () => {
-  expect(rules("docs/x.md", "`conformance/protocol/gc.test.ts`\n", { "conformance/protocol/gc.test.ts": "" })).toEqual(
-    [],
-  )
-  expect(rules("docs/x.md", "`conformance/protocol/gc.test.ts`\n")).toHaveLength(1)
+  expect(rules("docs/x.md", "`conformance/gc.test.ts`\n", { "conformance/gc.test.ts": "" })).toEqual([])
+  expect(rules("docs/x.md", "`conformance/gc.test.ts`\n")).toHaveLength(1)
   expect(rules("docs/x.md", 'as in `x.test.ts` "quote" and "word"\n')).toEqual([])
 })

@@ -49,9 +49,6 @@ import { Node } from "./node.ts"
  * state after them, is compared.
  */
 
-/** NFT_MSG_DELSET */
-const _DELSET = 11
-
 const node = new Node()
 const real = NetworkStack.pod(node.path)
 afterAll(() => {

@@ -2,10 +2,13 @@ import { beforeEach, describe, expect, test, vi } from "vitest"
 import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
+import { transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, flushChain, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { ensureSet, flushSet } from "../../../lib/netlink/netfilter/set.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
+import { sha512Hex } from "../../../lib/sys/digest.ts"
+import { deleteSet } from "../../../lib/testing/delete-set.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
 import { podPorts, redirections, tcp } from "../../../lib/testing/host-ports.ts"
 import type { Match } from "../packet-match.ts"
@@ -244,6 +247,26 @@ describe("DEL", () => {
     expect(rules()).toEqual([])
   })
 
+  test("names the rules of others that hold what the Go plugin's iptables backend left, and removes all else", () => {
+    const nat = { family: "ip", name: "nat" } as const
+    const own = { table: nat, name: `CNI-DN-${sha512Hex(pod.network + pod.containerId).slice(0, 21)}` }
+    const [entry, others] = ["CNI-HOSTPORT-DNAT", "others"].map((name) => ({ table: nat, name })) as [
+      typeof own,
+      typeof own,
+    ]
+    const jump = { expressions: [transfer("jump", own.name)], comment: "mine" }
+    ensureHostports(node, pod, [podPorts(ADDRESS, [tcp(80)])])
+    transact(node.nfnetlink, () => [
+      ensureTable(nat),
+      ...[own, entry, others].map(ensureChain),
+      ...[entry, others].map((chain) => appendRule(chain, jump)),
+    ])
+    const { rules: removed, held } = removeHostports(node, pod)
+    expect(removed).toHaveLength(3)
+    expect(held.map(({ words }) => words)).toEqual([expect.stringContaining('of chain "others" ("mine")')])
+    expect([rules(), listRules(node.nfnetlink, entry)]).toEqual([[], []])
+  })
+
   test("succeeds where nothing was ever added", () => {
     expect(removeHostports(node, pod)).toEqual({ rules: [], held: [] })
   })
@@ -306,6 +329,20 @@ describe("the sets that tell what is taken", () => {
   test("do not hide a port that is taken if somebody emptied them", () => {
     transact(node.nfnetlink, () => [flushSet(layout.claims), flushSet(layout.containers)])
     expect(() => ensureHostports(node, neighbour, wanted)).toThrow("taken by container c1")
+  })
+
+  test.each(["claims", "containers"] as const)("do not hide a port that is taken if somebody deleted %s", (name) => {
+    transact(node.nfnetlink, () => [deleteSet(layout[name])])
+    expect(() => ensureHostports(node, neighbour, wanted)).toThrow("taken by container c1")
+    ensureHostports(node, neighbour, [podPorts(OTHER, [tcp(81)])])
+    expect(led()).toHaveLength(2)
+  })
+
+  test.each(["claims", "containers"] as const)("keep no DEL from its work if somebody deleted %s", (name) => {
+    transact(node.nfnetlink, () => [deleteSet(layout[name])])
+    expect(removeHostports(node, pod).rules).toHaveLength(3)
+    ensureHostports(node, neighbour, wanted)
+    expect(led()).toEqual(["c2, podnet eth0: 80 -> 10.1.0.3"])
   })
 
   test("know of a repeated ADD's ports, and of none that it gave up", () => {
