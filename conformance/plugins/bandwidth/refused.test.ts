@@ -76,7 +76,7 @@ describe("without what it needs ADD says so, and leaves nothing", () => {
         error: { msg: expect.stringContaining("must be called as chained plugin") },
       })
     }
-    expect(limited.call("CHECK", { ...FULL, ...none }).error?.msg).toContain("must be called as a chained plugin")
+    expect(limited.call("CHECK", { ...FULL, ...none }).error?.msg).toContain("Required prevResult missing")
   })
 
   test("a previous result that lists no interfaces, or not the pod's", () => {
