@@ -1,13 +1,17 @@
 import { layoutOf } from "../../plugins/portmap/hostport/layout.ts"
-import type { PodPorts } from "../../plugins/portmap/hostport/pod-rules.ts"
 import { listPodRules } from "../../plugins/portmap/hostport/rule-list.ts"
+import type { PodMappings } from "../../plugins/portmap/pod-mappings.ts"
 import type { PortMapping } from "../../plugins/portmap/port-mapping.ts"
 import { formatAddress, parseAddress } from "../ip/address.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import type { FakeNode } from "./fake-node.ts"
 
 /** Returns what a pod asks for; its address is given with the length of its network. */
-export function podPorts(text: string, mappings: readonly PortMapping[], more: Partial<PodPorts> = {}): PodPorts {
+export function podMappings(
+  text: string,
+  mappings: readonly PortMapping[],
+  more: Partial<PodMappings> = {},
+): PodMappings {
   const network = parsePrefix(text)
   if (!network) throw new Error(text)
   const { address } = network

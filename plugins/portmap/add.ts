@@ -5,48 +5,47 @@ import { formatAddress } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { PortmapConfig } from "./config.ts"
 import { ensureHostports, removeHostports } from "./hostport/hostports.ts"
-import type { PodPorts } from "./hostport/pod-rules.ts"
-import { planPods } from "./pods.ts"
+import { type PodMappings, planPodMappings } from "./pod-mappings.ts"
 import { onlyAddress } from "./port-mapping.ts"
-import { closeRouteLocalnet, type PodEnd, planRouteLocalnet } from "./route-localnet.ts"
-import { forgetUdpFlows, type UdpPort } from "./stale-flows.ts"
+import { closeRouteLocalnet, type MappedPod, planRouteLocalnet } from "./route-localnet.ts"
+import { forgetUdpFlows, type UdpPort } from "./udp-flows.ts"
 
-/** Leads the host ports that the runtime asks for to the pod. The result is that of the plugins before. */
+/** Leads the host ports that the runtime asks for to the pod. Returns prevResult. */
 export function add({ call, config, attachment, host, undo }: ChainedMaking<PortmapConfig>, result: Result): Result {
-  const pods = planPods(call, config, result)
-  const end = { attachment, netns: call.environment.netns }
-  const openLocalhost = pods.map((pod) => planLocalhost(host, end, pod, call.log))
+  const wanted = planPodMappings(call, config, result)
+  const pod = { attachment, netns: call.environment.netns }
+  const openLocalhost = wanted.map((each) => planLocalhost(host, pod, each, call.log))
   undo.add(() =>
     closeRouteLocalnet(
       host,
-      end,
-      pods.filter(({ family }) => family === 4).map(({ address }) => address),
+      pod,
+      wanted.filter(({ family }) => family === 4).map(({ address }) => address),
     ),
   )
   undo.attempt(
-    () => ensureHostports(host, attachment, pods),
+    () => ensureHostports(host, attachment, wanted),
     () => removeHostports(host, attachment),
   )
   for (const open of openLocalhost) open?.()
-  for (const pod of pods) forgetUdpFlows(host, pod.family, udpPortsOf(pod))
+  for (const each of wanted) forgetUdpFlows(host, each.family, udpPortsOf(each))
   return result
 }
 
-/** IPv6 has no such setting: ::1 does not reach pods. */
+/** Plans route_localnet for 127.0.0.1. IPv6 has no such setting: ::1 does not reach pods. */
 function planLocalhost(
   host: NetworkStack,
-  end: PodEnd,
-  { family, address, masquerade }: PodPorts,
+  pod: MappedPod,
+  { family, address, masquerade }: PodMappings,
   log: Call["log"],
 ): (() => void) | undefined {
   if (family !== 4 || masquerade === "none") return undefined
-  return planRouteLocalnet(host, end, address, (link) =>
+  return planRouteLocalnet(host, pod, address, (link) =>
     log.noticed(`127.0.0.1 leads to no host port of ${formatAddress(address)}: ${link} is no link of this pod's`),
   )
 }
 
-/** Whoever answered there until now is not the pod. */
-function udpPortsOf({ mappings, address }: PodPorts): UdpPort[] {
+/** Returns the UDP ports whose flows led elsewhere until now. */
+function udpPortsOf({ mappings, address }: PodMappings): UdpPort[] {
   const udp = mappings.filter(({ protocol }) => protocol === "udp")
   return udp.map((mapping) => ({
     port: mapping.hostPort,

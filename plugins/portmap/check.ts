@@ -3,15 +3,15 @@ import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { PortmapConfig } from "./config.ts"
 import { findDifference } from "./hostport/verify.ts"
-import { planPods } from "./pods.ts"
+import { planPodMappings } from "./pod-mappings.ts"
 
 const ADVICE =
   "if something emptied the ruleset, as a firewall does that is loaded anew, an ADD for any pod brings the shared chains back and one for this pod its rules"
 
-/** Returns if the attachment's rules are there, each once, and packets get to them; throws naming the first difference. */
+/** Returns if the attachment's rules exist, each once, and packets reach them; throws the first difference. */
 export function check({ call, config, attachment, host }: ChainedConnection<PortmapConfig>, result: Result): void {
-  for (const pod of planPods(call, config, result)) {
-    const difference = findDifference(host, attachment, pod)
+  for (const wanted of planPodMappings(call, config, result)) {
+    const difference = findDifference(host, attachment, wanted)
     if (difference) throw changed(difference, ADVICE)
   }
 }

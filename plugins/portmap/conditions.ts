@@ -9,8 +9,8 @@ const KNOWN =
   "known are ip|ip6 saddr|daddr [!=] ADDRESS[/LENGTH], iifname [!=] NAME and meta mark [& MASK] [!=] NUMBER, one after the other"
 
 /**
- * What `conditionsV4` or `conditionsV6` asks of the packets that are mapped, in the words of nft. Throws code 2 where they are those
- * of iptables, 7 naming the word that is not understood.
+ * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft. Throws code 2 if they are options of
+ * iptables, code 7 for a word that is not understood.
  */
 export function readConditions(fields: Fields, family: Family): Match[] {
   const key = `conditionsV${family}`
@@ -21,7 +21,7 @@ export function readConditions(fields: Fields, family: Family): Match[] {
   return new Reader(key, text, family).conditions()
 }
 
-/** As the Go plugin tells the two languages apart. */
+/** Returns true for options of iptables, which the Go plugin recognizes in the same way. */
 function isIptables(text: string): boolean {
   return text.startsWith("-") || text.startsWith("!")
 }

@@ -7,14 +7,14 @@ import { readConditions } from "./conditions.ts"
 import type { Match } from "./packet-match.ts"
 import { type PortMapping, type Protocol, protocols } from "./port-mapping.ts"
 
-/** What is asked of `portmap`: by the network's administrator, and by the runtime for one pod. */
+/** The configuration of `portmap`, from the network's administrator and, for one pod, from the runtime. */
 export interface PortmapConfig {
   readonly mappings: readonly PortMapping[]
-  /** Pods that reach themselves, and 127.0.0.1, through the node's ports come from the node's address. */
+  /** Packets of a pod to itself, and of 127.0.0.1, by the node's ports get the node's address as source. */
   readonly snat: boolean
-  /** So does everybody else. Counts only with `snat`. */
+  /** So do everybody else's. Needs `snat`. */
   readonly masqAll: boolean
-  /** What must be true of packets that are mapped. */
+  /** The conditions that packets must meet to be mapped. */
   readonly conditions: Readonly<Record<Family, readonly Match[]>>
 }
 
@@ -45,7 +45,7 @@ function refuseBackend(fields: Fields): void {
   throw unsupportedField("backend", JSON.stringify(backend), advice)
 }
 
-/** nftables rules need no mark, so the bit is checked and otherwise does not matter. */
+/** Checks the mark's bit, which nftables rules do not need. */
 function checkMark(fields: Fields): void {
   const bit = fields.integer("markMasqBit")
   const chain = fields.string("externalSetMarkChain")
@@ -64,7 +64,7 @@ function checkMark(fields: Fields): void {
   }
 }
 
-/** One mapping, or those of both families where the node's own name for itself is given. */
+/** Returns one mapping, or one for each family if `hostIP` is `localhost`. */
 function readMappings(value: Json, path: string): PortMapping[] {
   const fields = readFields(value, path)
   const mapping = {

@@ -13,12 +13,12 @@ export interface PortMapping {
   readonly hostIp?: Address | undefined
 }
 
-/** Protocol and port as one number, to look things up by: a pod may have tens of thousands of ports. */
+/** Returns protocol and port as one number, a key for maps: a pod may have tens of thousands of ports. */
 export function portKey(protocol: number, port: number): number {
   return (protocol << 16) | port
 }
 
-/** What there is of each key, in its order. */
+/** Groups the items by key, in their order. */
 export function groupByPort<Item>(items: readonly Item[], keyOf: (item: Item) => number): Map<number, Item[]> {
   const groups = new Map<number, Item[]>()
   for (const item of items) {
@@ -30,17 +30,17 @@ export function groupByPort<Item>(items: readonly Item[], keyOf: (item: Item) =>
   return groups
 }
 
-/** The mappings that the node's addresses of that family serve. */
+/** Returns the mappings that apply to the family. */
 export function mappingsOf(mappings: readonly PortMapping[], family: Family): PortMapping[] {
   return mappings.filter(({ hostIp }) => hostIp === undefined || hostIp.family === family)
 }
 
-/** The address that packets must be for, or undefined where any of the node's will do. */
+/** Returns the address of the node that packets must be for, or undefined if it is any. */
 export function onlyAddress({ hostIp }: Pick<PortMapping, "hostIp">): Address | undefined {
   return hostIp?.value === 0n ? undefined : hostIp
 }
 
-/** `80/tcp`, or `192.0.2.1:80/tcp` where one address is meant. */
+/** Returns `80/tcp`, or `192.0.2.1:80/tcp` for a mapping of one address. */
 export function formatHostPort(mapping: Omit<PortMapping, "containerPort">): string {
   const address = onlyAddress(mapping)
   const port = `${mapping.hostPort}/${mapping.protocol}`

@@ -1,14 +1,15 @@
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Survivors } from "../../lib/cni/valid-attachments.ts"
-import { type Address, sameAddress } from "../../lib/ip/address.ts"
+import { type Address, families, sameAddress } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
-import { forgetFlowsOf } from "./flows.ts"
 import { collectHostports, removeHostports } from "./hostport/hostports.ts"
 import type { PodRule } from "./hostport/rule-list.ts"
+import { protocols } from "./port-mapping.ts"
 import { closeRouteLocalnet } from "./route-localnet.ts"
+import { forgetUdpFlows, type UdpPort } from "./udp-flows.ts"
 
-/** Removes the attachment's rules, whoever made them and whatever is left of them; it need not be told the ports. */
+/** Removes the attachment's rules, whoever made them, and what ADD changed for them. */
 export function remove(host: NetworkStack, attachment: Attachment, { environment, log }: Call): void {
   const { rules, held } = removeHostports(host, attachment)
   for (const { words } of held) log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
@@ -16,15 +17,28 @@ export function remove(host: NetworkStack, attachment: Attachment, { environment
   closeRouteLocalnet(host, { attachment, netns: environment.netns }, addressesOf(rules))
 }
 
-/** Removes stale rules of the network. Those of the Go plugin do not say whose they are, and stay. */
+/** Removes the network's stale rules. The Go plugin's do not name their network and stay. */
 export function collect(host: NetworkStack, { config, log }: Call, { attachments, reason }: Survivors): void {
-  const said = new Set<string>()
+  const logged = new Set<string>()
   for (const removed of collectHostports(host, config.name, attachments)) {
     for (const pod of new Set(removed.map(({ comment, note }) => `${comment} (${note})`))) {
-      if (!said.has(pod)) log.removed(`host ports of ${pod}`, reason)
-      said.add(pod)
+      if (!logged.has(pod)) log.removed(`host ports of ${pod}`, reason)
+      logged.add(pod)
     }
     forgetFlowsOf(host, removed)
+  }
+}
+
+/** Removes the UDP flows that these rules, now removed, led to their pods. */
+function forgetFlowsOf(host: NetworkStack, rules: readonly PodRule[]): void {
+  for (const family of families) {
+    const ports: UdpPort[] = []
+    for (const { reading } of rules) {
+      const { protocol, destination, destinationPort: port, to } = reading
+      if (protocol !== protocols.udp || port === undefined || to?.family !== family) continue
+      ports.push({ port, address: destination, answeredBy: to })
+    }
+    forgetUdpFlows(host, family, ports)
   }
 }
 

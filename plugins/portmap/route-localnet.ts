@@ -4,65 +4,80 @@ import type { Address } from "../../lib/ip/address.ts"
 import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "../../lib/net/stack.ts"
 import { listUplinks } from "../../lib/net/uplink.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
+import { readRule } from "../../lib/netlink/netfilter/read-rule.ts"
+import { hasRule } from "../../lib/netlink/netfilter/rule.ts"
 import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { lookupRoute } from "../../lib/netlink/route/route.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
-import { isMasqueradedBehind } from "./hostport/behind.ts"
+import { layoutOf } from "./hostport/layout.ts"
 
 /*
- * With route_localnet the node's programs reach a pod by 127.0.0.1, and whoever sends to the node by that link reaches what listens on the
- * node's 127.0.0.1 (CVE-2020-8558). So it is set where pods are and nobody else, and taken back with the last pod that needs it.
+ * With route_localnet on a link the node's programs reach the pod behind it by 127.0.0.1, but whoever sends to the node through that link
+ * reaches what listens on the node's 127.0.0.1 (CVE-2020-8558). So it is set only on links to pods, and cleared with the last pod that needs it.
  */
 
-/** The attachment that has host ports, and the path of its network namespace. */
-export interface PodEnd {
+/** An attachment with host ports, and the path of its network namespace. */
+export interface MappedPod {
   readonly attachment: Attachment
   readonly netns: string
 }
 
 /**
- * Plans to let packets from 127.0.0.1 leave for the pod's address: returns a step that does so, or undefined if there is no way there. Changes
- * nothing yet, but throws SystemError where the step would. A link that does not lead to this pod is named to `refused`.
+ * Plans to let packets from 127.0.0.1 leave for the pod's address: returns the step that does so, or undefined if no link leads there. Changes
+ * nothing, but throws SystemError if the step would. Calls `refused` with the name of a link that does not lead to this pod.
  */
 export function planRouteLocalnet(
   host: NetworkStack,
-  end: PodEnd,
-  pod: Address,
+  pod: MappedPod,
+  address: Address,
   refused: (link: string) => void,
 ): (() => void) | undefined {
-  const link = linkTo(host, pod)
+  const link = linkTo(host, address)
   if (!link) return undefined
   const setting = settingOf(link)
   if (!isOpen(link)) {
-    if (!leadsToPods(host, link, end)) {
+    if (!leadsToPods(host, link, pod)) {
       refused(link.name)
       return undefined
     }
     writeSysctl(setting, "") // opens it for writing, no more
   }
-  // The rules are there by now. Somebody who took it back before has not seen them.
+  // The rules exist by now. A DEL that did not see them may have cleared the setting since the plan.
   return () => {
-    if (!isOpen(link) && leadsToPods(host, link, end)) writeSysctl(setting, "1")
+    if (!isOpen(link) && leadsToPods(host, link, pod)) writeSysctl(setting, "1")
   }
 }
 
 /**
- * Takes it back from the links by which the addresses of a pod were reached whose rules are gone, unless another pod's rules need it there.
- * What cannot be proven to be a link of the pod's is left alone: it may be somebody else who opened it.
+ * Clears route_localnet on the links to these addresses of a pod without rules, unless another pod's rules need it there. A link that is not
+ * certainly the pod's stays as it is: others may have set it.
  */
-export function closeRouteLocalnet(host: NetworkStack, end: PodEnd, pods: readonly Address[]): void {
-  for (const pod of pods) {
-    const link = linkTo(host, pod)
-    if (!link || !isOpen(link) || isMasqueradedBehind(host, link) || !leadsToPods(host, link, end)) continue
+export function closeRouteLocalnet(host: NetworkStack, pod: MappedPod, addresses: readonly Address[]): void {
+  for (const address of addresses) {
+    const link = linkTo(host, address)
+    if (!link || !isOpen(link) || isNeeded(host, link) || !leadsToPods(host, link, pod)) continue
     trySysctl(settingOf(link), readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
-    if (isMasqueradedBehind(host, link)) trySysctl(settingOf(link), "1") // a pod has come that found it open
+    if (isNeeded(host, link)) trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
   }
 }
 
-function linkTo({ rtnetlink }: NetworkStack, pod: Address): Link | undefined {
-  const way = lookupRoute(rtnetlink, pod)
-  return way && readLink(rtnetlink, way.index)
+/** Returns true if a pod behind the link has rules by which the node's programs reach it from 127.0.0.1, or if that cannot be read. */
+function isNeeded({ rtnetlink, nfnetlink }: NetworkStack, { index }: Link): boolean {
+  try {
+    return hasRule(nfnetlink, layoutOf(4).masquerading, ({ expressions }) => {
+      const pod = readRule(expressions()).destination
+      return pod !== undefined && lookupRoute(rtnetlink, pod)?.index === index
+    })
+  } catch (error) {
+    if (refusedWith(error, "ERESTART")) return true // the rules change all the time
+    throw error
+  }
+}
+
+function linkTo({ rtnetlink }: NetworkStack, address: Address): Link | undefined {
+  const route = lookupRoute(rtnetlink, address)
+  return route && readLink(rtnetlink, route.index)
 }
 
 function settingOf({ name }: Link): string {
@@ -74,21 +89,21 @@ function isOpen(link: Link): boolean {
 }
 
 /**
- * Says if the link leads to this pod, and if to others, to pods alone: it is the host's end of the pod's own pair; or a bridge that has the pod's
- * among its ports, no port that is not a veth, and is not the node's way out; or the host's own interface in a VLAN of such a bridge.
+ * Returns true if the link leads to this pod, and to nothing but pods: it is the host end of the pod's veth pair; or a bridge with that host
+ * end among its ports, which are all veths, and not the node's uplink; or the host's own interface in a VLAN of such a bridge.
  */
-function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: PodEnd): boolean {
+function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: MappedPod): boolean {
   const { rtnetlink } = host
   using namespace = openIfPresent(netns)
-  const isPods = (candidate: Link) => isEndOf(host, candidate, attachment, namespace?.fd)
-  if (isPods(link)) return true
+  const isOfPod = (candidate: Link) => isEndOf(host, candidate, attachment, namespace?.fd)
+  if (isOfPod(link)) return true
   const bridge = bridgeBehind(host, link)
   if (!bridge || listUplinks(rtnetlink, [4]).has(link.index)) return false
   const { links: ports, partial } = listLinks(rtnetlink, { master: bridge })
-  return !partial && ports.every(({ kind }) => kind === "veth") && ports.some(isPods)
+  return !partial && ports.every(({ kind }) => kind === "veth") && ports.some(isOfPod)
 }
 
-/** Returns the index of the bridge that the link is, or that it takes part in by a veth; 0 if there is none. */
+/** Returns the index of the bridge that the link is, or that its peer is a port of; 0 if there is none. */
 function bridgeBehind({ rtnetlink }: NetworkStack, { kind, index, peer, peerNamespace }: Link): number {
   if (kind === "bridge") return index
   return kind === "veth" && peerNamespace === undefined ? (readLink(rtnetlink, peer)?.master ?? 0) : 0

@@ -12,7 +12,7 @@ import { planForwarding } from "../../lib/net/forwarding.ts"
 import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import type { PtpConfig } from "./config.ts"
-import { configureHostEnd } from "./host-end.ts"
+import { configureHostInterface } from "./host-interface.ts"
 import { planLayer3 } from "./layer3.ts"
 
 /** Connects one pod to the node by a link of their own. */
@@ -26,7 +26,7 @@ export function add({ call, config, attachment, host, pod, undo, takeAddresses }
   const layer3 = planLayer3(given.ips)
   const families = new Set(layer3.ips.map(({ address }) => address.address.family))
   const forwarding = [...families].map((family) => planForwarding(host, family))
-  configureHostEnd(host, veth, layer3)
+  configureHostInterface(host, veth, layer3)
   configurePodInterface(pod, {
     index: veth.peer,
     name: attachment.ifname,

@@ -4,7 +4,7 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
 import type { FakeLink } from "../../../lib/testing/fake-stack.ts"
-import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import { findGoneClaimants } from "./claimants.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
@@ -15,13 +15,13 @@ vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const holder: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 const pod: Attachment = { ...holder, containerId: "c2" }
-const wanted = podPorts("10.1.0.3/24", [tcp(80)])
+const wanted = podMappings("10.1.0.3/24", [tcp(80)])
 
 let node: FakeNode
 beforeEach(() => {
   node = new FakeNode()
   vi.mocked(readLiveAddresses).mockReset().mockReturnValue(new Set())
-  ensureHostports(node, holder, [podPorts("10.1.0.2/24", [tcp(80), tcp(81)])])
+  ensureHostports(node, holder, [podMappings("10.1.0.2/24", [tcp(80), tcp(81)])])
 })
 
 const rules = () => listPodRules(node.nfnetlink, layoutOf(4))
@@ -38,24 +38,24 @@ describe("a pod that has neither veth nor address any more", () => {
   beforeEach(() => node.links.add(vethOf(pod)))
 
   test("gives up its port, and all its rules, once", () => {
-    expect([...find(pod, podPorts("10.1.0.3/24", [tcp(80), tcp(81)]))].map(({ comment }) => comment)).toEqual(
+    expect([...find(pod, podMappings("10.1.0.3/24", [tcp(80), tcp(81)]))].map(({ comment }) => comment)).toEqual(
       rules().map(() => "c1"),
     )
   })
 
   test("gives up only what its attachment had", () => {
     const second = { ...holder, ifname: "net1" }
-    ensureHostports(node, second, [podPorts("10.1.0.9/24", [tcp(82)])])
+    ensureHostports(node, second, [podMappings("10.1.0.9/24", [tcp(82)])])
     expect([...find()].map(({ note }) => note)).not.toContain("podnet net1")
   })
 
   test("is not asked for where its port is not wanted", () => {
-    expect(find(pod, podPorts("10.1.0.3/24", [tcp(99), { ...tcp(80), protocol: "udp" }]))).toEqual(new Set())
+    expect(find(pod, podMappings("10.1.0.3/24", [tcp(99), { ...tcp(80), protocol: "udp" }]))).toEqual(new Set())
     expect(readLiveAddresses).not.toHaveBeenCalled()
   })
 
   test("is looked for in all namespaces but that of the pod that is added, which may have asked for its address", () => {
-    find(pod, podPorts("10.1.0.2/24", [tcp(80)], { netns: "/run/netns/new" }))
+    find(pod, podMappings("10.1.0.2/24", [tcp(80)], { netns: "/run/netns/new" }))
     expect(vi.mocked(readLiveAddresses).mock.calls).toEqual([["/run/netns/new"]])
   })
 })
@@ -93,9 +93,9 @@ describe("a port stays taken by a pod", () => {
 
   test("whose container's name is too long to be told whose it is", () => {
     const long = { ...holder, containerId: "c".repeat(200) }
-    ensureHostports(node, long, [podPorts("10.1.0.9/24", [tcp(90)])])
+    ensureHostports(node, long, [podMappings("10.1.0.9/24", [tcp(90)])])
     node.links.add(vethOf(pod))
-    expect(() => find(pod, podPorts("10.1.0.3/24", [tcp(90)]))).toThrow(/taken by container c{95}#/)
+    expect(() => find(pod, podMappings("10.1.0.3/24", [tcp(90)]))).toThrow(/taken by container c{95}#/)
   })
 })
 

@@ -8,36 +8,37 @@ import { refusedWith } from "../../../lib/netlink/kernel-error.ts"
 import { appendRule, deleteRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
+import type { PodMappings } from "../pod-mappings.ts"
 import { findGoneClaimants } from "./claimants.ts"
-import { planInheritance } from "./inherited.ts"
+import { claimPorts, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
 import { planIptablesRemoval } from "./iptables-hostport.ts"
-import { isIndexed, isIntact, type Layout, layoutOf, makeLayout, refuseForeign } from "./layout.ts"
-import { markOf, type RuleMark } from "./marks.ts"
-import { mappingRule, masqueradeRules, type PodPorts } from "./pod-rules.ts"
-import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
-import { briefly, listPodRules, ownedBy, type PodRule, readPodRules } from "./rule-list.ts"
-import { findGone, isOutside } from "./stale.ts"
+import { areClaimsComplete, isIntact, type Layout, layoutOf, planLayout, refuseForeign } from "./layout.ts"
+import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { belongsTo, listPodRules, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
+import { type RuleTag, tagOf } from "./rule-tag.ts"
+import { planConditionCopies } from "./shared-conditions.ts"
+import { findStale, ofNoneOf } from "./stale-rules.ts"
 
 /**
- * Leads host ports to a pod, in one transaction for both families; whatever the attachment had before is replaced. Throws Conflict where
- * a port is another pod's or a table another program's.
+ * Leads host ports to a pod, in one transaction for both families, and replaces all rules that the attachment had. Throws Conflict if another
+ * pod has one of the ports, or another program the table.
  */
-export function ensureHostports(host: NetworkStack, attachment: Attachment, pods: readonly PodPorts[]): void {
+export function ensureHostports(host: NetworkStack, attachment: Attachment, wanted: readonly PodMappings[]): void {
   try {
-    transact(host.nfnetlink, () => inTurn(pods.map((pod) => planNew(host, attachment, pod))))
+    transact(host.nfnetlink, () => concatenated(wanted.map((each) => planNew(host, attachment, each))))
   } catch (error) {
-    // A port or the container is entered already, or part of the table is gone: what to do, all the rules say.
+    // The fast path met existing state: read all rules and replace.
     if (!refusedWith(error, "EEXIST", "ENOENT")) throw error
-    replaceHostports(host, attachment, pods)
+    replaceHostports(host, attachment, wanted)
   }
 }
 
-function replaceHostports(host: NetworkStack, attachment: Attachment, pods: readonly PodPorts[]): void {
+function replaceHostports(host: NetworkStack, attachment: Attachment, wanted: readonly PodMappings[]): void {
   try {
     transact(host.nfnetlink, () =>
-      inTurn([
-        ...pods.map((pod) => planWhole(host, attachment, pod)),
-        planOtherFamilies(host.nfnetlink, attachment, pods),
+      concatenated([
+        ...wanted.map((each) => planReplacement(host, attachment, each)),
+        planOtherFamilies(host.nfnetlink, attachment, wanted),
       ]),
     )
   } catch (error) {
@@ -46,88 +47,86 @@ function replaceHostports(host: NetworkStack, attachment: Attachment, pods: read
   }
 }
 
-/** The attachment has no rules of a family that it wants none of now. */
+/** Plans to remove the attachment's rules of a family without mappings. */
 function planOtherFamilies(
   nfnetlink: Conversation,
   attachment: Attachment,
-  pods: readonly PodPorts[],
+  wanted: readonly PodMappings[],
 ): Iterable<Request> {
-  const removal = nothing(nfnetlink)
-  const { comment } = markOf(attachment)
+  const removal = emptyRemoval(nfnetlink)
+  const { comment } = tagOf(attachment)
   for (const family of families) {
-    if (pods.some((pod) => pod.family === family)) continue
+    if (wanted.some((each) => each.family === family)) continue
     const layout = layoutOf(family)
-    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), ownedBy(attachment)))
+    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
   }
-  return inTurn(removal.changes)
+  return concatenated(removal.changes)
 }
 
-/** For a pod that nobody knows yet, in a table that is as we left it. */
-function planNew(host: NetworkStack, attachment: Attachment, pod: PodPorts): Iterable<Request> {
-  const layout = layoutOf(pod.family)
-  if (!isIntact(host.nfnetlink, layout)) return planWhole(host, attachment, pod)
-  const mark = markOf(attachment)
-  return inTurn([enterNew(layout, mark.comment, pod.mappings), appendRules(layout, mark, pod)])
+/** Plans the fast path: a container without rules, in a table that is as we left it. */
+function planNew(host: NetworkStack, attachment: Attachment, wanted: PodMappings): Iterable<Request> {
+  const layout = layoutOf(wanted.family)
+  if (!isIntact(host.nfnetlink, layout)) return planReplacement(host, attachment, wanted)
+  const tag = tagOf(attachment)
+  return concatenated([claimPorts(layout, tag.comment, wanted.mappings), appendRules(layout, tag, wanted)])
 }
 
-function planWhole(host: NetworkStack, attachment: Attachment, pod: PodPorts): Iterable<Request> {
-  const layout = layoutOf(pod.family)
+function planReplacement(host: NetworkStack, attachment: Attachment, wanted: PodMappings): Iterable<Request> {
+  const layout = layoutOf(wanted.family)
   refuseForeign(host.nfnetlink, layout)
-  const mark = markOf(attachment)
-  const isOwn = ownedBy(attachment, [pod.address])
-  const [gone, others] = split(listPodRules(host.nfnetlink, layout), isOwn)
-  const dead = findGoneClaimants(host, attachment, pod, others)
-  const staying = others.filter((rule) => !dead.has(rule))
-  for (const rule of dead) gone.push(rule)
-  return inTurn([
-    makeLayout(layout, pod.masquerade !== "none"),
-    planInheritance(host.nfnetlink, layout, new Set(gone.map(({ handle }) => handle))),
-    deleteRules(layout, gone),
-    rebuild(layout, staying, mark.comment, pod.mappings),
-    appendRules(layout, mark, pod),
+  const tag = tagOf(attachment)
+  const [removed, others] = split(listPodRules(host.nfnetlink, layout), belongsTo(attachment, [wanted.address]))
+  const claimants = findGoneClaimants(host, attachment, wanted, others)
+  const staying = others.filter((rule) => !claimants.has(rule))
+  for (const rule of claimants) removed.push(rule)
+  return concatenated([
+    planLayout(layout, wanted.masquerade !== "none"),
+    planConditionCopies(host.nfnetlink, layout, new Set(removed.map(({ handle }) => handle))),
+    deleteRules(layout, removed),
+    rewriteClaims(layout, staying, tag.comment, wanted.mappings),
+    appendRules(layout, tag, wanted),
   ])
 }
 
-function* appendRules({ hostports, masquerading }: Layout, mark: RuleMark, pod: PodPorts): Generator<Request> {
-  for (const mapping of pod.mappings) yield appendRule(hostports, { expressions: mappingRule(pod, mapping), ...mark })
-  for (const expressions of masqueradeRules(pod)) yield appendRule(masquerading, { expressions, ...mark })
+function* appendRules({ hostports, masquerading }: Layout, tag: RuleTag, wanted: PodMappings): Generator<Request> {
+  for (const mapping of wanted.mappings)
+    yield appendRule(hostports, { expressions: mappingRule(wanted, mapping), ...tag })
+  for (const expressions of masqueradeRules(wanted)) yield appendRule(masquerading, { expressions, ...tag })
 }
 
-/** All changes, part by part. */
-function* inTurn(parts: readonly Iterable<Request>[]): Generator<Request> {
+function* concatenated(parts: readonly Iterable<Request>[]): Generator<Request> {
   for (const part of parts) yield* part
 }
 
-type Parts = readonly [those: PodRule[], others: PodRule[]]
+type Parts = readonly [matching: PodRule[], others: PodRule[]]
 
-/** Those of which `test` is true, and the others. */
 function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Parts {
-  const [those, others]: Parts = [[], []]
-  for (const rule of rules) (test(rule) ? those : others).push(rule)
-  return [those, others]
+  const [matching, others]: Parts = [[], []]
+  for (const rule of rules) (test(rule) ? matching : others).push(rule)
+  return [matching, others]
 }
 
 /**
- * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns those of nftables. Needs nothing of
- * what ADD was told. What the Go plugin's iptables backend left in iptables-nft is removed too.
+ * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns them. It need not be told the ports.
+ * What the Go plugin's iptables backend left in iptables-nft is removed too, but not returned.
  */
 export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
-  const { comment } = markOf(attachment)
+  const { comment } = tagOf(attachment)
   return remove(nfnetlink, (layout, removal) => {
     const { changes, chains } = planIptablesRemoval(nfnetlink, layout, attachment)
     removal.changes.push(changes)
     removal.chains.push(...chains)
-    if (isIndexed(nfnetlink, layout) && !isEntered(nfnetlink, layout, comment)) return
-    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), ownedBy(attachment)))
+    if (areClaimsComplete(nfnetlink, layout) && !mayHaveRules(nfnetlink, layout, comment)) return
+    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
   })
 }
 
-/** Rules that GC removes in one transaction: what there is of a thousand pods has no room in a process all at once. */
-const AT_ONCE = 20_000
+/** Limits the transactions of GC: the rules of a thousand pods exceed the memory of a process. */
+const MAX_RULES_PER_TRANSACTION = 20_000
 
 /**
- * Removes the rules of this network's attachments that are not `valid`, or if that is not known of those that are certainly gone, and returns
- * them, some thousands at a time, each lot as soon as it is removed. The Go plugin's do not name their network.
+ * Removes the rules of the network's attachments that are not in `valid`, or, if `valid` is undefined, of those that are certainly gone.
+ * Yields the rules of each transaction once they are removed. The Go plugin's rules do not name their network and stay.
  */
 export function* collectHostports(
   host: NetworkStack,
@@ -137,36 +136,36 @@ export function* collectHostports(
   let removed: readonly PodRule[]
   do {
     removed = remove(host.nfnetlink, (layout, removal) => {
-      const room = AT_ONCE - removal.rules.length
-      const isStale = valid && isOutside(network, valid)
+      const room = MAX_RULES_PER_TRANSACTION - removal.rules.length
+      const isStale = valid && ofNoneOf(network, valid)
       const stale = isStale
         ? listSome(host, layout, isStale, room)
-        : findGone(listPodRules(host.nfnetlink, layout), host, network)
+        : findStale(listPodRules(host.nfnetlink, layout), host, network)
       planCollection(removal, layout, stale.slice(0, room))
     }).rules
     yield removed
-  } while (removed.length >= AT_ONCE)
+  } while (removed.length >= MAX_RULES_PER_TRANSACTION)
 }
 
 function listSome(
   { nfnetlink }: NetworkStack,
   layout: Layout,
   test: (rule: FoundRule) => boolean,
-  most: number,
+  limit: number,
 ): PodRule[] {
-  return readPodRules(nfnetlink, layout, (rule, kept) => (kept < most && test(rule) ? briefly(rule) : undefined))
+  return readPodRules(nfnetlink, layout, (rule, kept) => (kept < limit && test(rule) ? toPodRule(rule) : undefined))
 }
 
-function planCollection(removal: Removal, layout: Layout, gone: PodRule[]): void {
-  if (gone.length === 0) return
-  const handles = new Set(gone.map(({ handle }) => handle))
-  const containers = new Set(gone.map(({ comment }) => comment))
-  const isRest = ({ handle, comment }: FoundRule) => containers.has(comment) && !handles.has(handle)
-  const read = (rule: FoundRule) => (isRest(rule) ? briefly(rule) : undefined)
-  planRemoval(removal, layout, [gone, readPodRules(removal.nfnetlink, layout, read)])
+function planCollection(removal: Removal, layout: Layout, stale: PodRule[]): void {
+  if (stale.length === 0) return
+  const handles = new Set(stale.map(({ handle }) => handle))
+  const containers = new Set(stale.map(({ comment }) => comment))
+  const isStaying = ({ handle, comment }: FoundRule) => containers.has(comment) && !handles.has(handle)
+  const read = (rule: FoundRule) => (isStaying(rule) ? toPodRule(rule) : undefined)
+  planRemoval(removal, layout, [stale, readPodRules(removal.nfnetlink, layout, read)])
 }
 
-/** What is to be removed, and the changes that do it. */
+/** A plan of rules and chains to remove, with the changes that do it. */
 interface Removal {
   readonly nfnetlink: Conversation
   readonly rules: PodRule[]
@@ -174,33 +173,32 @@ interface Removal {
   readonly chains: Chain[]
 }
 
-function nothing(nfnetlink: Conversation): Removal {
+function emptyRemoval(nfnetlink: Conversation): Removal {
   return { nfnetlink, rules: [], changes: [], chains: [] }
 }
 
-/** What is removed. */
 interface Removed {
   readonly rules: readonly PodRule[]
-  /** The chains that stay, empty, since rules of others lead there. */
+  /** The chains that stay, empty, because rules of others jump to them. */
   readonly held: readonly Held[]
 }
 
 function remove(nfnetlink: Conversation, plan: (layout: Layout, removal: Removal) => void): Removed {
-  let removal = nothing(nfnetlink)
+  let removal = emptyRemoval(nfnetlink)
   const held = removeWithChains(nfnetlink, () => {
-    removal = nothing(nfnetlink)
+    removal = emptyRemoval(nfnetlink)
     for (const family of families) plan(layoutOf(family), removal)
-    return { changes: inTurn(removal.changes), chains: removal.chains }
+    return { changes: concatenated(removal.changes), chains: removal.chains }
   })
   return { rules: removal.rules, held }
 }
 
-/** Adds the rules that go to the removal; `staying` are the others of their containers. */
-function planRemoval({ nfnetlink, rules, changes }: Removal, layout: Layout, [gone, staying]: Parts): void {
-  if (gone.length === 0) return
-  for (const rule of gone) rules.push(rule)
-  changes.push(deleteRules(layout, gone))
-  if (isIndexed(nfnetlink, layout)) changes.push(leave(nfnetlink, layout, gone, staying))
+/** Adds rules to the removal; `staying` are the other rules of their containers. */
+function planRemoval({ nfnetlink, rules, changes }: Removal, layout: Layout, [removed, staying]: Parts): void {
+  if (removed.length === 0) return
+  for (const rule of removed) rules.push(rule)
+  changes.push(deleteRules(layout, removed))
+  if (areClaimsComplete(nfnetlink, layout)) changes.push(releasePorts(nfnetlink, layout, removed, staying))
 }
 
 function* deleteRules({ table }: Layout, rules: readonly PodRule[]): Generator<Request> {

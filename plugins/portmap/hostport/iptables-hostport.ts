@@ -7,25 +7,24 @@ import { sha512Hex } from "../../../lib/sys/digest.ts"
 import type { Layout } from "./layout.ts"
 
 /*
- * What the Go plugin's iptables backend leaves for a container, where iptables is iptables-nft. The rules of iptables-legacy are elsewhere
- * and cannot be seen here.
+ * The Go plugin's iptables backend makes one chain for each container and network. These are found if iptables is iptables-nft: the rules of
+ * iptables-legacy are not in nftables.
  */
 
-/** Where every such chain is entered. */
+/** The chain that jumps to every container's chain. */
 const ENTRY = "CNI-HOSTPORT-DNAT"
 
-/** Per container and network; the interface has no part in it. */
 function chainOf({ table }: Layout, { network, containerId }: Attachment): Chain {
   const name = `CNI-DN-${sha512Hex(network + containerId).slice(0, 21)}`
   return { table: { family: table.family, name: "nat" }, name }
 }
 
-/** The container's chain goes, and so do the rules that lead there. */
+/** Plans to remove the container's chain and the jumps to it. */
 export function planIptablesRemoval(nfnetlink: Conversation, layout: Layout, attachment: Attachment): Removal {
   return planChainRemoval(nfnetlink, chainOf(layout, attachment), ENTRY)
 }
 
-/** Whether the Go plugin leads ports to the container by iptables-nft. */
+/** Returns true if the Go plugin leads host ports to the container by iptables-nft. */
 export function isMappedByIptables(nfnetlink: Conversation, layout: Layout, attachment: Attachment): boolean {
   return isReached(nfnetlink, chainOf(layout, attachment), ENTRY)
 }

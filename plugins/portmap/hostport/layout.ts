@@ -14,26 +14,26 @@ import {
   type Table,
 } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { ensureSet, type NamedSet } from "../../../lib/netlink/netfilter/set.ts"
-import { SHARED } from "./marks.ts"
+import { SHARED_NOTE } from "./rule-tag.ts"
 
 /** One family's table, laid out as the Go plugin's: table, chains and hooks have its names, order and priorities. */
 export interface Layout {
   readonly family: Family
   readonly table: Table
-  /** Where packets are led to pods. */
+  /** Leads packets to pods. */
   readonly hostports: Chain
-  /** Where Go plugins before 1.9 led those for one address of the node. */
+  /** Did so for packets to one address of the node, in Go plugins before 1.9. */
   readonly hostIpHostports: Chain
-  /** Where packets get the node's address as their source. */
+  /** Gives packets the node's address as their source. */
   readonly masquerading: Chain
-  /** The ports somebody has a rule for. */
+  /** The ports that pods have rules for. */
   readonly claims: NamedSet
-  /** The containers that somebody made a rule for. */
+  /** The containers that have rules. */
   readonly containers: NamedSet
   readonly shared: readonly SharedChain[]
 }
 
-/** A chain with the same rules whatever pods there are. */
+/** A chain whose rules do not depend on the pods. */
 interface SharedChain {
   readonly chain: Chain
   readonly rules: readonly Rule[]
@@ -45,15 +45,14 @@ const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
   priority,
   policy: "accept",
 })
-const jump = (to: Chain): Rule => ({ expressions: [transfer("jump", to.name)], note: SHARED })
+const jump = (to: Chain): Rule => ({ expressions: [transfer("jump", to.name)], note: SHARED_NOTE })
 
-/** The tables of both families are alike but for the family. */
 export function layoutOf(family: Family): Layout {
   const table: Table = { family: family === 4 ? "ip" : "ip6", name: "cni_hostport", comment: "CNI portmap plugin" }
   const hostports = { table, name: "hostports" }
   const hostIpHostports = { table, name: "hostip_hostports" }
   const all = { table, name: "hostports_all" }
-  const toAll: Rule = { expressions: [...toThisHost(), transfer("jump", all.name)], note: SHARED }
+  const toAll: Rule = { expressions: [...toThisHost(), transfer("jump", all.name)], note: SHARED_NOTE }
   return {
     family,
     table,
@@ -70,26 +69,26 @@ export function layoutOf(family: Family): Layout {
   }
 }
 
-/** Whether the shared rules are all there, as we write them. */
+/** Returns true if all shared rules are there, as we write them. */
 export function isIntact(nfnetlink: Conversation, { shared }: Layout): boolean {
   return shared.every((part) => isOurs(nfnetlink, part))
 }
 
 /**
- * Whether the sets know of all the rules. The Go plugin, which knows no sets, writes its own shared rules at every ADD: where ours
- * still stand, it has added none since.
+ * Returns true if the sets list the claims of all rules. The Go plugin knows no sets, and writes its own shared rules at every ADD: if ours
+ * are still there, it has added no rule since.
  */
-export function isIndexed(nfnetlink: Conversation, { shared: [first] }: Layout): boolean {
+export function areClaimsComplete(nfnetlink: Conversation, { shared: [first] }: Layout): boolean {
   return first !== undefined && isOurs(nfnetlink, first)
 }
 
 function isOurs(nfnetlink: Conversation, { chain, rules }: SharedChain): boolean {
   const found = listRules(nfnetlink, chain)
-  return found.length === rules.length && found.every(({ note }) => note === SHARED)
+  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE)
 }
 
-/** Changes that make what the pods' rules need, and the shared rules anew. */
-export function makeLayout(layout: Layout, masquerades: boolean): Request[] {
+/** Plans to make the chains and sets that the pods' rules need, and to write the shared rules anew. */
+export function planLayout(layout: Layout, masquerades: boolean): Request[] {
   const { table, hostports, hostIpHostports, masquerading, claims, containers, shared } = layout
   const changes = [ensureTable(table), ensureChain(hostports), ensureChain(hostIpHostports)]
   for (const { chain, rules } of shared) {
@@ -101,7 +100,7 @@ export function makeLayout(layout: Layout, masquerades: boolean): Request[] {
   return changes
 }
 
-/** Throws Conflict where a chain of a name that we need hangs elsewhere: the table is another program's. */
+/** Throws Conflict if a chain of ours has another hook: the table is another program's. */
 export function refuseForeign(nfnetlink: Conversation, layout: Layout): void {
   const { hostports, hostIpHostports, masquerading, shared } = layout
   for (const wanted of [hostports, hostIpHostports, masquerading, ...shared.map(({ chain }) => chain)]) {

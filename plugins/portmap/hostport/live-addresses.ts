@@ -5,15 +5,12 @@ import { fileStatus, sameFile } from "../../../lib/sys/file-status.ts"
 import { liveNamespacePaths } from "../../../lib/sys/live-namespaces.ts"
 import { failedWith, SystemError } from "../../../lib/sys/system-error.ts"
 
-/** Pods come and go while they are looked at: one that went is no failure if the next look finds all as it was. */
-const LOOKS = 20
+/** Pods may come and go while their namespaces are read. */
+const MAX_ATTEMPTS = 20
 
-/**
- * Returns the addresses of all interfaces in all network namespaces but the one at `except`, as text; undefined if one of these cannot be
- * looked into.
- */
+/** Returns the addresses, as text, in all network namespaces but the one at `except`; undefined if one of them cannot be read. */
 export function readLiveAddresses(except?: string): ReadonlySet<string> | undefined {
-  for (let look = 0; look < LOOKS; look++) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     try {
       return readAddresses(except)
     } catch (error) {

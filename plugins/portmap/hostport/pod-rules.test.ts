@@ -4,9 +4,10 @@ import { type Address, bits, parseAddress } from "../../../lib/ip/address.ts"
 import { type Prefix, parsePrefix } from "../../../lib/ip/prefix.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import type { Match } from "../packet-match.ts"
+import type { PodMappings } from "../pod-mappings.ts"
 import type { PortMapping, Protocol } from "../port-mapping.ts"
 import { protocols } from "../port-mapping.ts"
-import { mappingRule, masqueradeRules, type PodPorts } from "./pod-rules.ts"
+import { mappingRule, masqueradeRules } from "./pod-rules.ts"
 
 function ip(text: string): Address {
   const address = parseAddress(text)
@@ -20,7 +21,7 @@ function network(text: string): Prefix {
   return prefix
 }
 
-const pod: PodPorts = {
+const pod: PodMappings = {
   family: 4,
   netns: "/run/netns/pod",
   address: ip("10.1.0.2"),

@@ -5,28 +5,28 @@ import { type RuleReading, readRule } from "../../../lib/netlink/netfilter/read-
 import { type FoundRule, readTableRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { onlyAddress, type PortMapping, protocols } from "../port-mapping.ts"
 import type { Layout } from "./layout.ts"
-import { markOf } from "./marks.ts"
+import { tagOf } from "./rule-tag.ts"
 
-/** What matters of a rule of some pod, by whichever implementation. A pod may have tens of thousands, so the steps are not kept. */
+/** A rule of some pod, whichever plugin made it. A pod may have tens of thousands, so the expressions are not kept. */
 export interface PodRule extends Pick<FoundRule, "handle" | "chain" | "comment" | "note"> {
   readonly reading: RuleReading
 }
 
-/** The rules of all pods, or of those whose ids begin with `prefix`: those in the chains for them, without the shared ones. */
+/** Lists the rules of all containers, or of those whose ids begin with `prefix`. Shared rules are not among them. */
 export function listPodRules(nfnetlink: Conversation, layout: Layout, prefix = ""): PodRule[] {
   let before: PodRule | undefined
   return readPodRules(
     nfnetlink,
     layout,
     (rule) => {
-      before = briefly(rule, before)
+      before = toPodRule(rule, before)
       return before
     },
     prefix,
   )
 }
 
-/** Of the rules that listPodRules() lists, what `read` makes of each; those that it makes nothing of are left out. */
+/** Returns the values that `read` returns for the rules that listPodRules() lists, without undefined. */
 export function readPodRules<Value>(
   nfnetlink: Conversation,
   layout: Layout,
@@ -42,8 +42,8 @@ export function readPodRules<Value>(
   )
 }
 
-/** The rule, with the texts and the address of the one before where they are the same, as they mostly are: so they are kept once. */
-export function briefly({ handle, chain, comment, note, expressions }: FoundRule, before?: PodRule): PodRule {
+/** Returns the rule without its expressions. Strings and the address are those of `before` if they are equal, so that they are kept once. */
+export function toPodRule({ handle, chain, comment, note, expressions }: FoundRule, before?: PodRule): PodRule {
   const read = readRule(expressions())
   const to = before?.reading.to
   const reading = to && read.to && sameAddress(to, read.to) ? { ...read, to } : read
@@ -58,21 +58,21 @@ function podChains({ hostports, hostIpHostports, masquerading }: Layout): string
 }
 
 /**
- * Which rules are an attachment's. Those the Go plugin made do not say for which of its container's attachments: of them it is those
- * that are about one of `addresses`, or all where the addresses are not known.
+ * Returns a test for the attachment's rules. The Go plugin's name only the container: of them the attachment's are those about one of
+ * `addresses`, or all if the addresses are not known.
  */
-export function ownedBy(attachment: Attachment, addresses?: readonly Address[]): (rule: PodRule) => boolean {
-  const mark = markOf(attachment)
+export function belongsTo(attachment: Attachment, addresses?: readonly Address[]): (rule: PodRule) => boolean {
+  const tag = tagOf(attachment)
   return (rule) => {
-    if (rule.comment !== mark.comment) return false
-    if (rule.note !== undefined) return rule.note === mark.note
+    if (rule.comment !== tag.comment) return false
+    if (rule.note !== undefined) return rule.note === tag.note
     const about = rule.reading.to ?? rule.reading.destination
     return !addresses || about === undefined || addresses.some((address) => sameAddress(address, about))
   }
 }
 
-/** Whether a packet that the mapping is for could meet this rule first. */
-export function claims({ reading }: PodRule, mapping: PortMapping): boolean {
+/** Returns true if the rule could take packets that the mapping is for. */
+export function takes({ reading }: PodRule, mapping: PortMapping): boolean {
   const { protocol, destinationPort, destination, to } = reading
   if (!to || protocol !== protocols[mapping.protocol] || destinationPort !== mapping.hostPort) return false
   const only = onlyAddress(mapping)

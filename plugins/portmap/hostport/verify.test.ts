@@ -7,19 +7,19 @@ import { type Chain, ensureChain, ensureTable } from "../../../lib/netlink/netfi
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
-import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import type { Match } from "../packet-match.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { markOf } from "./marks.ts"
 import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { tagOf } from "./rule-tag.ts"
 import { findDifference } from "./verify.ts"
 
 const layout = layoutOf(4)
 const { hostports, masquerading } = layout
 const attachment: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 const conditions: Match[] = [{ field: "iifname", name: "eth9", not: false }]
-const wanted = podPorts("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")], { conditions })
+const wanted = podMappings("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")], { conditions })
 
 let node: FakeNode
 beforeEach(() => {
@@ -31,7 +31,7 @@ const difference = (pod = wanted, of = attachment) => findDifference(node, of, p
 const add = (
   chain: Chain,
   expressions: Rule["expressions"],
-  mark: Partial<ReturnType<typeof markOf>> = markOf(attachment),
+  mark: Partial<ReturnType<typeof tagOf>> = tagOf(attachment),
 ) => change([appendRule(chain, { expressions, ...mark })])
 
 function removeRule(chain: Chain, at: number): void {
@@ -44,7 +44,7 @@ describe("what ADD left", () => {
 
   test("differs in nothing", () => {
     expect(difference()).toBeUndefined()
-    expect(difference(podPorts("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1"), tcp(80)], { conditions }))).toContain(
+    expect(difference(podMappings("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1"), tcp(80)], { conditions }))).toContain(
       "80/tcp",
     )
   })
@@ -60,7 +60,7 @@ describe("what ADD left", () => {
     expect(other({ conditions: [] })).toContain("host port 80/tcp is missing")
     expect(other({ masquerade: "all" })).toBe("a rule is missing in chain masquerading of table ip cni_hostport")
     expect(other({ masquerade: "none" })).toContain("a rule too many in chain masquerading")
-    expect(difference(podPorts("10.1.0.3/24", wanted.mappings, { conditions }))).toContain("is missing")
+    expect(difference(podMappings("10.1.0.3/24", wanted.mappings, { conditions }))).toContain("is missing")
   })
 
   test.each<[string, () => void, string]>([
@@ -101,7 +101,7 @@ test.each<[string, Attachment]>([
   ["network", { ...attachment, network: "other" }],
   ["interface", { ...attachment, ifname: "net1" }],
 ])("the rules of the container's other %s are not taken for this one's", (_, other) => {
-  const others = podPorts("10.2.0.2/24", [tcp(80)])
+  const others = podMappings("10.2.0.2/24", [tcp(80)])
   ensureHostports(node, attachment, [wanted])
   ensureHostports(node, other, [others])
   expect(difference()).toBeUndefined()
@@ -112,7 +112,7 @@ test.each<[string, Attachment]>([
 })
 
 test("a port that is wanted twice has two rules", () => {
-  const twice = podPorts("10.1.0.2/24", [tcp(80), tcp(80)])
+  const twice = podMappings("10.1.0.2/24", [tcp(80), tcp(80)])
   ensureHostports(node, attachment, [twice])
   expect(difference(twice)).toBeUndefined()
   removeRule(hostports, 0)
@@ -123,7 +123,7 @@ describe("rules of the Go plugin will do", () => {
   const bare = { comment: attachment.containerId, note: undefined }
 
   test("though it has the conditions in its shared rules, and other masquerading rules", () => {
-    ensureHostports(node, { ...attachment, containerId: "c2" }, [podPorts("10.1.0.3/24", [tcp(99)])])
+    ensureHostports(node, { ...attachment, containerId: "c2" }, [podMappings("10.1.0.3/24", [tcp(99)])])
     for (const mapping of wanted.mappings)
       add(hostports, mappingRule({ ...wanted, conditions: [] }, mapping), bare as { comment: string })
     expect(difference()).toContain("a rule is missing in chain masquerading")

@@ -6,7 +6,7 @@ import { formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
 import { silentLog } from "../../lib/testing/silent-log.ts"
 import type { PortmapConfig } from "./config.ts"
-import { planPods } from "./pods.ts"
+import { planPodMappings } from "./pod-mappings.ts"
 import type { PortMapping } from "./port-mapping.ts"
 
 const call = { environment: { ifname: "eth0" }, log: silentLog } as Call
@@ -35,7 +35,7 @@ function result(interfaces: readonly Interface[], ...ips: [address: string, inde
 }
 
 const addresses = (previous: Result, wanted = config(mapping())) =>
-  planPods(call, wanted, previous).map(({ address }) => formatAddress(address))
+  planPodMappings(call, wanted, previous).map(({ address }) => formatAddress(address))
 
 describe("the pod's address", () => {
   test("is the first of each family", () => {
@@ -86,8 +86,8 @@ describe("a mapping", () => {
     [[], undefined, "no IP address"],
   ])("of a pod with %j for host address %s would lead nowhere", (ips, hostIP, problem) => {
     const previous = result([POD], ...ips.map((ip): [string, number] => [ip, 0]))
-    expect(() => planPods(call, config(mapping(hostIP)), previous)).toThrow(CniError)
-    expect(() => planPods(call, config(mapping(hostIP)), previous)).toThrow(problem)
+    expect(() => planPodMappings(call, config(mapping(hostIP)), previous)).toThrow(CniError)
+    expect(() => planPodMappings(call, config(mapping(hostIP)), previous)).toThrow(problem)
   })
 })
 
@@ -96,6 +96,6 @@ test.each([
   [true, true, "all"],
   [false, true, "none"],
 ])("snat %s, masqAll %s: %s get the node's address", (snat, masqAll, expected) => {
-  const plan = planPods(call, { ...config(mapping()), snat, masqAll }, result([POD], ["10.1.0.2/24", 0]))
+  const plan = planPodMappings(call, { ...config(mapping()), snat, masqAll }, result([POD], ["10.1.0.2/24", 0]))
   expect(plan.map(({ masquerade }) => masquerade)).toEqual([expected])
 })

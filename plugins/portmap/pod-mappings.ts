@@ -1,18 +1,33 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { type Family, families, formatAddress } from "../../lib/ip/address.ts"
+import { type Address, type Family, families, formatAddress } from "../../lib/ip/address.ts"
 import type { Prefix } from "../../lib/ip/prefix.ts"
 import type { PortmapConfig } from "./config.ts"
-import type { PodPorts } from "./hostport/pod-rules.ts"
-import { mappingsOf } from "./port-mapping.ts"
+import type { Match } from "./packet-match.ts"
+import { mappingsOf, type PortMapping } from "./port-mapping.ts"
+
+/** The port mappings of a pod in one family. */
+export interface PodMappings {
+  readonly family: Family
+  /** The path of the pod's network namespace. */
+  readonly netns: string
+  readonly address: Address
+  /** The address with the length of its network: the pod answers its neighbours in there directly. */
+  readonly network: Prefix
+  readonly mappings: readonly PortMapping[]
+  /** The conditions that packets must meet to be led to the pod. */
+  readonly conditions: readonly Match[]
+  /** The senders whose packets get the node's address as source: nobody; those who would get no answer otherwise; everybody. */
+  readonly masquerade: "none" | "needed" | "all"
+}
 
 /**
- * What is to be mapped, for each family that the pod has an address of: who publishes a port for both gets it for the one that there is.
- * Throws code 7 where no mapping would lead anywhere.
+ * Returns the mappings of each family that the pod has an address of: a port that is published for both families is mapped in the one that
+ * the pod has. Throws code 7 if no mapping can be served.
  */
-export function planPods(call: Call, config: PortmapConfig, result: Result): PodPorts[] {
-  const pods: PodPorts[] = []
+export function planPodMappings(call: Call, config: PortmapConfig, result: Result): PodMappings[] {
+  const all: PodMappings[] = []
   const { netns } = call.environment
   for (const family of families) {
     const network = addressOf(call, result, family)
@@ -20,13 +35,13 @@ export function planPods(call: Call, config: PortmapConfig, result: Result): Pod
     if (!network || mappings.length === 0) continue
     const masquerade = !config.snat ? "none" : config.masqAll ? "all" : "needed"
     const conditions = config.conditions[family]
-    pods.push({ family, netns, address: network.address, network, mappings, conditions, masquerade })
+    all.push({ family, netns, address: network.address, network, mappings, conditions, masquerade })
   }
-  if (pods.length === 0) refuseUnserved(call, config, result)
-  return pods
+  if (all.length === 0) refuseUnserved(call, config, result)
+  return all
 }
 
-/** The pod's first address of the family. One of which prevResult does not say whose it is will do. */
+/** Returns the pod's first address of the family. An address without an interface in prevResult counts as the pod's. */
 function addressOf({ environment }: Call, { interfaces, ips }: Result, family: Family): Prefix | undefined {
   for (const ip of ips) {
     if (ip.address.address.family !== family) continue
@@ -36,7 +51,7 @@ function addressOf({ environment }: Call, { interfaces, ips }: Result, family: F
   return undefined
 }
 
-/** An address that is another interface's is none to lead ports to, but, as for the Go plugin, no reason to refuse the pod either. */
+/** Throws code 7 if the pod has no address for its mappings. As in the Go plugin, it is no error if another interface has one. */
 function refuseUnserved({ log, environment }: Call, { mappings }: PortmapConfig, { ips }: Result): void {
   const [mapping] = mappings
   if (!mapping) return

@@ -4,27 +4,27 @@ import { formatAddress } from "../../../lib/ip/address.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { readLiveAddresses } from "./live-addresses.ts"
-import { isNoteOf, markOf, type RuleMark } from "./marks.ts"
 import type { PodRule } from "./rule-list.ts"
+import { isNoteIn, type RuleTag, tagOf } from "./rule-tag.ts"
 
-/** Tells which rules are those of the network's attachments that are not among `attachments`. */
-export function isOutside(
+/** Returns a test for rules that name the network and none of these attachments of it. */
+export function ofNoneOf(
   network: string,
   attachments: readonly Attachment[],
 ): (rule: Pick<FoundRule, "comment" | "note">) => boolean {
-  const marks = new Set(attachments.map((attachment) => keyOf(markOf(attachment))))
+  const tags = new Set(attachments.map((attachment) => keyOf(tagOf(attachment))))
   return ({ comment = "", note }) =>
-    note !== undefined && isNoteOf(network, note) && !marks.has(keyOf({ comment, note }))
+    note !== undefined && isNoteIn(network, note) && !tags.has(keyOf({ comment, note }))
 }
 
-/** Returns those of all rules that are of the network's attachments that are certainly gone. */
-export function findGone(rules: readonly PodRule[], host: NetworkStack, network: string): PodRule[] {
-  const living = readLivingAttachments(host) // after the rules, of which each is younger than its pod's interface
-  const unknown = living ? rules.filter(isOutside(network, living)) : []
+/** Returns those of the rules whose attachments are of this network and certainly gone. */
+export function findStale(rules: readonly PodRule[], host: NetworkStack, network: string): PodRule[] {
+  const living = readLivingAttachments(host) // after the rules: ADD makes a rule after the pod's interface
+  const unknown = living ? rules.filter(ofNoneOf(network, living)) : []
   return unknown.length > 0 ? withoutAddress(unknown) : []
 }
 
-/** Those of the rules whose pod has no address any more: not every pod that ports lead to hangs on a veth. */
+/** Returns the rules whose pod's addresses exist nowhere: a pod with host ports need not have a veth. */
 function withoutAddress(rules: readonly PodRule[]): PodRule[] {
   const addresses = readLiveAddresses()
   if (!addresses) return []
@@ -35,6 +35,6 @@ function withoutAddress(rules: readonly PodRule[]): PodRule[] {
   return rules.filter(({ comment = "", note = "" }) => !living.has(keyOf({ comment, note })))
 }
 
-function keyOf({ comment, note }: RuleMark): string {
+function keyOf({ comment, note }: RuleTag): string {
   return `${comment} ${note}`
 }

@@ -2,20 +2,20 @@ import { beforeEach, describe, expect, test, vi } from "vitest"
 import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
-import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
 import { readLiveAddresses } from "./live-addresses.ts"
-import { markOf } from "./marks.ts"
 import { listPodRules } from "./rule-list.ts"
-import { findGone, isOutside } from "./stale.ts"
+import { tagOf } from "./rule-tag.ts"
+import { findStale, ofNoneOf } from "./stale-rules.ts"
 
 vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 
 describe("of rules that GC may remove", () => {
-  const isStale = isOutside("podnet", [pod])
+  const isStale = ofNoneOf("podnet", [pod])
 
   test.each<[string, Attachment, boolean]>([
     ["a valid attachment's is none", pod, false],
@@ -25,7 +25,7 @@ describe("of rules that GC may remove", () => {
     ["another network's is none", { ...pod, network: "other", containerId: "c2" }, false],
     ["that of a network whose name begins alike is none", { ...pod, network: "podnet2", containerId: "c2" }, false],
   ])("%s", (_, attachment, expected) => {
-    expect(isStale(markOf(attachment))).toBe(expected)
+    expect(isStale(tagOf(attachment))).toBe(expected)
   })
 
   test("the Go plugin's are none, as they do not name their network", () => {
@@ -34,12 +34,12 @@ describe("of rules that GC may remove", () => {
 
   test("names of any length are told apart", () => {
     const long = { network: "n".repeat(200), containerId: "c".repeat(300), ifname: "eth0" }
-    const test = isOutside(long.network, [long])
-    expect([long, { ...long, containerId: `${long.containerId}d` }].map((one) => test(markOf(one)))).toEqual([
+    const test = ofNoneOf(long.network, [long])
+    expect([long, { ...long, containerId: `${long.containerId}d` }].map((one) => test(tagOf(one)))).toEqual([
       false,
       true,
     ])
-    expect(isOutside(`${long.network}m`, [])(markOf(long))).toBe(false)
+    expect(ofNoneOf(`${long.network}m`, [])(tagOf(long))).toBe(false)
   })
 })
 
@@ -51,16 +51,16 @@ describe("without a list of valid attachments", () => {
     node = new FakeNode()
     const ids = [pod.containerId, others.veth, others.address]
     for (const [at, containerId] of ids.entries())
-      ensureHostports(node, { ...pod, containerId }, [podPorts(`10.1.0.${at + 1}/24`, [tcp(at + 1)])])
+      ensureHostports(node, { ...pod, containerId }, [podMappings(`10.1.0.${at + 1}/24`, [tcp(at + 1)])])
     ensureHostports(node, { ...pod, network: "other", containerId: others.elsewhere }, [
-      podPorts("10.2.0.1/24", [tcp(9)]),
+      podMappings("10.2.0.1/24", [tcp(9)]),
     ])
     const withVeth = { ...pod, containerId: others.veth }
     node.links.add({ name: hostVethName(withVeth), kind: "veth", alias: attachmentAlias(withVeth) })
     vi.mocked(readLiveAddresses).mockReturnValue(new Set(["10.1.0.3", "192.0.2.1"]))
   })
 
-  const gone = () => findGone(listPodRules(node.nfnetlink, layoutOf(4)), node, "podnet").map(({ comment }) => comment)
+  const gone = () => findStale(listPodRules(node.nfnetlink, layoutOf(4)), node, "podnet").map(({ comment }) => comment)
 
   test("a pod is gone that has neither veth nor address: all its rules are found, and no others", () => {
     expect(gone()).toEqual([pod.containerId, pod.containerId, pod.containerId])

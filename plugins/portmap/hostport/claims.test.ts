@@ -6,10 +6,10 @@ import { deleteRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { flushSet } from "../../../lib/netlink/netfilter/set.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
-import { podPorts, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
+import { claimPorts, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
 import { ensureHostports, removeHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { enterNew, isEntered, leave, rebuild } from "./registry.ts"
 import { listPodRules } from "./rule-list.ts"
 
 const layout = layoutOf(4)
@@ -19,7 +19,7 @@ const two: Attachment = { ...one, containerId: "c2" }
 let node: FakeNode
 beforeEach(() => {
   node = new FakeNode()
-  ensureHostports(node, one, [podPorts("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")])])
+  ensureHostports(node, one, [podMappings("10.1.0.2/24", [tcp(80), tcp(81, "192.0.2.1")])])
 })
 
 const rules = (prefix?: string) => listPodRules(node.nfnetlink, layout, prefix)
@@ -28,7 +28,7 @@ const change = (changes: Iterable<Request>) => transact(node.nfnetlink, () => ch
 /** Returns if a new container could not have the port, by the sets alone; changes nothing. */
 function isClaimed(port: number): boolean {
   try {
-    change([...enterNew(layout, "nobody", [tcp(port)]), deleteRule(layout.hostports, 9999n)])
+    change([...claimPorts(layout, "nobody", [tcp(port)]), deleteRule(layout.hostports, 9999n)])
   } catch (error) {
     if (refusedWith(error, "EEXIST")) return true
     if (!refusedWith(error, "ENOENT")) throw error
@@ -38,42 +38,42 @@ function isClaimed(port: number): boolean {
 
 describe("a pod that nobody knows yet", () => {
   test("enters its ports and itself", () => {
-    change(enterNew(layout, "c2", [tcp(82), tcp(83)]))
+    change(claimPorts(layout, "c2", [tcp(82), tcp(83)]))
     expect([80, 81, 82, 83, 84].map(isClaimed)).toEqual([true, true, true, true, false])
-    expect(["c1", "c2", "c3"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([true, true, false])
+    expect(["c1", "c2", "c3"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([true, true, false])
   })
 
   test.each([
     ["one of its ports", "c2", 80],
     ["its own container", "c1", 90],
   ])("is refused if %s is entered, and enters nothing", (_, id, port) => {
-    expect(() => change(enterNew(layout, id, [tcp(91), tcp(port)]))).toThrow("EEXIST")
-    expect([isClaimed(91), isEntered(node.nfnetlink, layout, "c2")]).toEqual([false, false])
+    expect(() => change(claimPorts(layout, id, [tcp(91), tcp(port)]))).toThrow("EEXIST")
+    expect([isClaimed(91), mayHaveRules(node.nfnetlink, layout, "c2")]).toEqual([false, false])
   })
 
   test("may want the same port twice, by two addresses", () => {
-    change(enterNew(layout, "c2", [tcp(90, "192.0.2.1"), tcp(90, "192.0.2.2")]))
+    change(claimPorts(layout, "c2", [tcp(90, "192.0.2.1"), tcp(90, "192.0.2.2")]))
     expect(isClaimed(90)).toBe(true)
   })
 })
 
 test("the sets are rebuilt from the rules and the new pod: what they held without rules is gone", () => {
-  change(enterNew(layout, "killed", [tcp(95)]))
-  change(rebuild(layout, rules(), "c2", [tcp(82)]))
+  change(claimPorts(layout, "killed", [tcp(95)]))
+  change(rewriteClaims(layout, rules(), "c2", [tcp(82)]))
   expect([80, 81, 82, 95].map(isClaimed)).toEqual([true, true, true, false])
-  expect(["c1", "c2", "killed"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([true, true, false])
+  expect(["c1", "c2", "killed"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([true, true, false])
 })
 
 describe("a pod that goes", () => {
   test("frees its ports and its container, and nobody else's", () => {
-    ensureHostports(node, two, [podPorts("10.1.0.3/24", [tcp(82)])])
-    change(leave(node.nfnetlink, layout, rules("c1"), []))
+    ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(82)])])
+    change(releasePorts(node.nfnetlink, layout, rules("c1"), []))
     expect([80, 81, 82].map(isClaimed)).toEqual([false, false, true])
-    expect(["c1", "c2"].map((id) => isEntered(node.nfnetlink, layout, id))).toEqual([false, true])
+    expect(["c1", "c2"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([false, true])
   })
 
   test("leaves a port that another has at another address, until that goes too", () => {
-    ensureHostports(node, two, [podPorts("10.1.0.3/24", [tcp(81, "192.0.2.2")])])
+    ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(81, "192.0.2.2")])])
     removeHostports(node, one)
     expect([80, 81].map(isClaimed)).toEqual([false, true])
     removeHostports(node, two)
@@ -82,12 +82,12 @@ describe("a pod that goes", () => {
 
   test("leaves port and container while the container has them by another attachment", () => {
     const second: Attachment = { ...one, ifname: "net1" }
-    ensureHostports(node, second, [podPorts("10.2.0.2/24", [tcp(80)])])
+    ensureHostports(node, second, [podMappings("10.2.0.2/24", [tcp(80)])])
     removeHostports(node, one)
     expect([80, 81].map(isClaimed)).toEqual([true, false])
-    expect(isEntered(node.nfnetlink, layout, "c1")).toBe(true)
+    expect(mayHaveRules(node.nfnetlink, layout, "c1")).toBe(true)
     removeHostports(node, second)
-    expect([isClaimed(80), isEntered(node.nfnetlink, layout, "c1")]).toEqual([false, false])
+    expect([isClaimed(80), mayHaveRules(node.nfnetlink, layout, "c1")]).toEqual([false, false])
   })
 
   test("need not have been entered", () => {
@@ -99,5 +99,5 @@ describe("a pod that goes", () => {
 
 test("a container may have rules if somebody emptied the set that lists them", () => {
   change([flushSet(layout.containers)])
-  expect(isEntered(node.nfnetlink, layout, "c1")).toBe(true)
+  expect(mayHaveRules(node.nfnetlink, layout, "c1")).toBe(true)
 })

@@ -12,7 +12,7 @@ import type { Layer3 } from "./layer3.ts"
  * Sets the host's end of a pod's link up, gives it the gateways' addresses and leads the pod's addresses to it. Throws Conflict where
  * the node has a route to one of them already: it would win, and nobody would reach the pod.
  */
-export function configureHostEnd(host: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
+export function configureHostInterface(host: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
   const { rtnetlink } = host
   const { index, name } = veth
   const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
