@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { nodeHost } from "../lib/sys/node/host.ts"
 
-/** What the executable's heap image may hold: it is the same on every machine, at every time. */
+/** Members of the host that the executable's heap image may use: they are the same on every machine, at every time. */
 const TIMELESS = ["encode", "decode", "sha512", "O_NOFOLLOW"]
 
 afterEach(() => vi.unstubAllGlobals())

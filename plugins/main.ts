@@ -3,7 +3,7 @@ import { runPlugin } from "../lib/cni/run.ts"
 import { exit, programName, writeStderr } from "../lib/sys/process.ts"
 import { plugins } from "./registry.ts"
 
-/** Answers the call that this process was started for. The executable is every plugin: which one it is now, its name says. */
+/** Runs the plugin that the executable's name selects: it holds all plugins. */
 export function main(): void {
   const name = programName()
   const plugin = plugins[name]
@@ -15,5 +15,5 @@ export function main(): void {
   }
 }
 
-/** The answer that is left for a process that has not even the memory to make one. */
+/** The answer of a process without the memory to make one. */
 export const lastWords = printFailure(outOfMemory, undefined)

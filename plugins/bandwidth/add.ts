@@ -8,7 +8,7 @@ import { findHostVeth } from "./host-veth.ts"
 import { limitIngress, policeEgress, readTicks, redirectEgress } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf } from "./token-bucket.ts"
 
-/** Limits what the pod receives and sends. Done again, it sets the limits anew. */
+/** Limits what the pod receives and sends. A repeated ADD replaces the limits. */
 export function add(making: ChainedMaking<BandwidthConfig>, result: Result): Result {
   const { call, config, host, undo } = making
   const veth = findHostVeth(host, call, result)
@@ -24,7 +24,7 @@ interface Egress {
   readonly ticks: number
 }
 
-/** Returns the ifb if one was needed. */
+/** Limits what the pod sends. Returns the ifb if one was needed. */
 function limitEgress(making: ChainedMaking<BandwidthConfig>, { veth, limit, ticks }: Egress): Link | undefined {
   const { config, attachment, host, undo } = making
   const mode = config.egressMode

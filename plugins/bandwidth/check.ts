@@ -12,7 +12,7 @@ import { readIfb } from "./ifb.ts"
 import { readTicks } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
-/** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws naming the first difference. */
+/** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws the first difference. */
 export function check(connection: ChainedConnection<BandwidthConfig>, result: Result): void {
   const { call, config, host } = connection
   const veth = findHostVeth(host, call, result)
@@ -21,7 +21,7 @@ export function check(connection: ChainedConnection<BandwidthConfig>, result: Re
   checkEgress(connection, veth, ticks)
 }
 
-/** The link sends through a token bucket with the limit's parameters, or through none of ours where there is no limit. */
+/** Throws unless the link sends through a token bucket with the limit's parameters, or, without a limit, through none. */
 function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit | undefined, ticks: number): void {
   const qdisc = readQdisc(rtnetlink, link.index, "ROOT")
   const bucket = qdisc?.tokenBucket
@@ -34,7 +34,7 @@ function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit 
   compare(`the token bucket of ${link.name}`, bucket, limit, ticks)
 }
 
-/** The Go plugin's numbers are right too, where they wrapped around. */
+/** Throws if a value is neither ours nor the Go plugin's, whose values wrap around. */
 function compare(what: string, present: Partial<TokenBucket>, limit: Limit, ticks: number): void {
   const ours = tokenBucketOf(limit, ticks)
   const theirs = wrappedTokenBucketOf(limit, ticks)
@@ -46,7 +46,7 @@ function compare(what: string, present: Partial<TokenBucket>, limit: Limit, tick
   }
 }
 
-/** What comes from the pod is policed, or takes the way through the attachment's ifb. */
+/** Throws unless the pod's egress is policed or redirected to the attachment's ifb, within the limit. */
 function checkEgress(connection: ChainedConnection<BandwidthConfig>, veth: Link, ticks: number): void {
   const { config, attachment, host } = connection
   const { egress: limit, egressMode: mode } = config
@@ -73,7 +73,7 @@ function checkEgress(connection: ChainedConnection<BandwidthConfig>, veth: Link,
   checkTokenBucket(host, ifb, limit, ticks)
 }
 
-/** What is done first with everything the link receives. */
+/** Returns the first action on all that the link receives. */
 function readEgress({ rtnetlink }: NetworkStack, veth: Link): Police | Redirect | undefined {
   if (!readQdisc(rtnetlink, veth.index, "INGRESS")) return undefined
   const action = listFilters(rtnetlink, veth.index).find(({ matchesAll }) => matchesAll)?.action

@@ -2,7 +2,7 @@ import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
 import type { Limit } from "./token-bucket.ts"
 
-/** What is asked of the plugin for one pod; undefined: that direction is not limited. */
+/** The limits of one pod; undefined: that direction is not limited. */
 export interface BandwidthConfig {
   /** Towards the pod. */
   readonly ingress: Limit | undefined
@@ -11,22 +11,22 @@ export interface BandwidthConfig {
   readonly egressMode: EgressMode
 }
 
-/** `police` drops on the host veth, `ifb` delays on a device of its own; `auto` is police where the kernel has it. */
+/** `police` drops packets on the host veth, `ifb` delays them on a link of its own; `auto` is police if the kernel has it. */
 export type EgressMode = (typeof egressModes)[number]
 const egressModes = ["auto", "police", "ifb"] as const
 
 const DEFAULT_LATENCY = 25
 const KEYS = ["ingressRate", "ingressBurst", "egressRate", "egressBurst"]
-/** Bytes of a burst beyond which the Go plugin refuses: the kernel counts them in 32 bits. */
-const BURST_BYTES = 2 ** 32 - 1
-/** Less than a byte per second, or at once, is nothing at all to the kernel. */
-const LEAST = 8
+/** The Go plugin refuses bursts of so many bytes: the kernel counts them in 32 bits. */
+const MAX_BURST_BYTES = 2 ** 32 - 1
+/** The least rate and burst: the kernel counts whole bytes. */
+const MIN_BITS = 8
 
-/** The network's limits if it sets any, else what the runtime asks for this pod. */
+/** Reads the network's limits if it has any, else those that the runtime asks for this pod. */
 export function readBandwidthConfig(fields: Fields): BandwidthConfig {
   const network = KEYS.some((key) => fields.has(key))
   const limits = network ? fields : fields.fields("runtimeConfig")?.fields("bandwidth")
-  const shape = { maxBurst: fields.integer("maxBurst", { min: LEAST }), latency: readLatency(fields) }
+  const shape = { maxBurst: fields.integer("maxBurst", { min: MIN_BITS }), latency: readLatency(fields) }
   return {
     ingress: limits && readLimit(limits, "ingress", shape),
     egress: limits && readLimit(limits, "egress", shape),
@@ -45,14 +45,14 @@ function readLimit(fields: Fields, direction: "ingress" | "egress", { maxBurst, 
   const [rateKey, burstKey] = [fields.pathOf(`${direction}Rate`), fields.pathOf(`${direction}Burst`)]
   if (rate !== 0 && burst === 0) throw invalidConfig(burstKey, "if rate is set, burst must also be set")
   if (rate === 0 && burst !== 0) throw invalidConfig(rateKey, "if burst is set, rate must also be set")
-  if (Math.floor(burst / 8) >= BURST_BYTES) throw invalidConfig(burstKey, "burst cannot be more than 4GB")
+  if (Math.floor(burst / 8) >= MAX_BURST_BYTES) throw invalidConfig(burstKey, "burst cannot be more than 4GB")
   if (rate === 0) return undefined
-  if (rate < LEAST) throw invalidConfig(rateKey, `${rate} bit/s is less than a byte per second`)
-  if (burst < LEAST) throw invalidConfig(burstKey, `${burst} bits are less than a byte`)
+  if (rate < MIN_BITS) throw invalidConfig(rateKey, `${rate} bit/s is less than a byte per second`)
+  if (burst < MIN_BITS) throw invalidConfig(burstKey, `${burst} bits are less than a byte`)
   return { rate, burst: Math.min(burst, maxBurst ?? burst), latency }
 }
 
-/** Milliseconds; an hour is more than any queue should hold. */
+/** Returns milliseconds; an hour is more than any queue should hold. */
 function readLatency(fields: Fields): number {
   return fields.integer("latency", { min: 1, max: 3_600_000 }) ?? DEFAULT_LATENCY
 }

@@ -9,8 +9,8 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 
 /**
- * Returns the host's end of the pod's interface, which the plugins before this one must have made and listed in their result. A veth of ours
- * is known by its name, and the pod is not asked; one of others has to be the other end of what the pod has under the interface's name.
+ * Returns the host end of the pod's interface, which an earlier plugin in the chain has to have made and listed in its result. A veth of
+ * ours is known by its name, and the pod is not read. A veth of others has to be the peer of the pod's interface.
  */
 export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Result): Link {
   if (interfaces.length === 0) throw invalidConfig("prevResult", "no interfaces provided")
@@ -30,7 +30,7 @@ export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Res
   )
 }
 
-/** Returns the link of the host that the pod's interface names as its other end, and that names it in turn. */
+/** Returns the host's veth that is the peer of the pod's interface, and that has this as its peer. */
 function readPeer(host: NetworkStack, pod: NetworkStack, { environment }: Call): Link {
   const { netns, ifname } = environment
   const inPod = readLink(pod.rtnetlink, ifname)

@@ -17,8 +17,8 @@ const PREFIX = "bwp"
 const DIGITS = 12
 
 /**
- * What an attachment's ifb may be called: the Go plugin's name, which does not tell a container's interfaces apart, and one for those
- * that come second.
+ * Returns the two names that an attachment's ifb may have: the Go plugin's, which is the same for all interfaces that a network has in a
+ * container, and one of its own for the second interface.
  */
 export function ifbNames({ network, containerId, ifname }: Attachment): readonly [string, string] {
   return [nameOf(`${network}${containerId}`), nameOf(`${network}\n${containerId}\n${ifname}`)]
@@ -29,8 +29,8 @@ function nameOf(text: string): string {
 }
 
 /**
- * An ifb's MAC address says whose it is until its alias does, as the kernel takes no alias with the request that makes a link: a locally
- * administered one of three bytes of the network and two of the attachment.
+ * Returns the MAC address of an attachment's ifb: locally administered, three bytes of the network and two of the attachment. It tells
+ * whose the ifb is until that has its alias, which the kernel does not take in the request that makes a link.
  */
 export function ifbMac({ network, containerId, ifname }: Attachment): Uint8Array {
   return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
@@ -47,7 +47,7 @@ function bytesOf(text: string, count: number): number[] {
   return bytes
 }
 
-/** Makes the attachment's ifb, up and without alias, for what `veth` receives. It takes the place of one that an earlier ADD left. */
+/** Makes the attachment's ifb, up and without alias, for what `veth` receives. Replaces one that an earlier ADD left. */
 export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): Link {
   undo.add(() => removeIfbs(host, attachment))
   const name = createOrReplace(host.rtnetlink, attachment, veth)
@@ -65,7 +65,7 @@ function createOrReplace(rtnetlink: Conversation, attachment: Attachment, veth: 
     if (present && present.kind !== "ifb") {
       throw new Conflict(`interface ${name} is in the way: it is no ifb`, "rename or delete it")
     }
-    if (present && !saysOwner(present, attachment) && !isUsedBy(rtnetlink, veth, present)) continue
+    if (present && !isIfbOf(present, attachment) && !isUsedBy(rtnetlink, veth, present)) continue
     removeLink(rtnetlink, name)
     createIfb(rtnetlink, { name, mac, mtu })
     return name
@@ -86,55 +86,53 @@ function created(rtnetlink: Conversation, ifb: Parameters<typeof createIfb>[1]):
   }
 }
 
-/** Whether the ifb says by alias or MAC address that it is the attachment's. The Go plugin's say nothing. */
-function saysOwner({ alias, mac }: Link, attachment: Attachment): boolean {
+/** Returns true if alias or MAC address tell that the ifb is the attachment's. Those of the Go plugin's tell nothing. */
+function isIfbOf({ alias, mac }: Link, attachment: Attachment): boolean {
   return alias === attachmentAlias(attachment) || (alias === "" && formatMac(mac) === formatMac(ifbMac(attachment)))
 }
 
-/** An ifb that the Go plugin made is the attachment's if the attachment's packets take the way through it. */
+/** Returns true if the ifb has no alias, as the Go plugin's, and `veth` redirects to it. */
 function isUsedBy(rtnetlink: Conversation, veth: Link, { alias, index }: Link): boolean {
   if (alias !== "" || !readQdisc(rtnetlink, veth.index, "INGRESS")) return false
   return listFilters(rtnetlink, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
 }
 
-/** Removes the attachment's ifb, whoever made it; none is fine. */
+/** Removes the attachment's ifb, whoever made it, if there is one. */
 export function removeIfbs(host: NetworkStack, attachment: Attachment): void {
   const links = ifbNames(attachment).map((name) => readCandidate(host, name, attachment))
-  const own = links.filter((link) => link && saysOwner(link, attachment))
+  const own = links.filter((link) => link && isIfbOf(link, attachment))
   for (const link of own.length > 0 ? own : links) if (link) removeLink(host.rtnetlink, link.index)
 }
 
-/** The attachment's ifb, whoever made it, or undefined. */
+/** Returns the attachment's ifb, whoever made it, or undefined. */
 export function readIfb(host: NetworkStack, attachment: Attachment): Link | undefined {
   let silent: Link | undefined
   for (const name of ifbNames(attachment)) {
     const link = readCandidate(host, name, attachment)
-    if (link && saysOwner(link, attachment)) return link
+    if (link && isIfbOf(link, attachment)) return link
     silent ??= link
   }
   return silent
 }
 
-/** An ifb that says that it is the attachment's, or says nothing: it is only if there is none that does, else another interface's. */
+/** Returns the ifb if it is the attachment's or has no alias. Without an alias it is another interface's if the attachment has one with. */
 function readCandidate({ rtnetlink }: NetworkStack, name: string, attachment: Attachment): Link | undefined {
   const link = readLink(rtnetlink, name)
   return link?.kind === "ifb" && isOursOrUnfinished(link.alias, attachment) ? link : undefined
 }
 
-/**
- * The ifbs of the network's attachments that are not among `valid`, or if that is not known of those that are certainly gone.
- */
+/** Lists the ifbs of the network's attachments that are not in `valid`, or, if `valid` is undefined, of those that are certainly gone. */
 export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): Link[] {
   const ifbs = listIfbs(host, network)
-  const living = valid ?? readLivingAttachments(host) // after the ifbs, of which each is younger than its pod's veth
-  const marks =
+  const living = valid ?? readLivingAttachments(host) // after the ifbs: ADD makes an ifb after the veth
+  const known =
     living && new Set(living.flatMap((attachment) => [attachmentAlias(attachment), formatMac(ifbMac(attachment))]))
-  return ifbs.filter(({ alias, mac }) => marks && !marks.has(alias || formatMac(mac)))
+  return ifbs.filter(({ alias, mac }) => known && !known.has(alias || formatMac(mac)))
 }
 
 /**
- * The ifbs of the network's attachments, so far as they say so: the Go plugin's do not. The name does not tell the network, and a long
- * attachment's alias neither, so the MAC address has to.
+ * Lists the ifbs of the network's attachments, except the Go plugin's. The MAC address tells the network: the name does not, nor does the
+ * alias of an attachment that is too long to be spelt out.
  */
 function listIfbs({ rtnetlink }: NetworkStack, network: string): Link[] {
   const start = networkMac(network)

@@ -12,7 +12,7 @@ import { listStaleIfbs, removeIfbs } from "./ifb.ts"
 import { readTicks } from "./shaping.ts"
 import { takeBack } from "./take-back.ts"
 
-/** Limits what a pod receives and sends. Chained after a plugin that made a veth pair; older results have no room for its interfaces. */
+/** Limits what a pod receives and sends. Follows a plugin that made a veth pair, which results before 0.3.0 do not list. */
 export const bandwidth = chainedPlugin({
   name: "bandwidth",
   versions: versions.filter((version) => atLeast(version, "0.3.0")),
@@ -22,12 +22,12 @@ export const bandwidth = chainedPlugin({
   add,
   check,
   status: () => void readTicks(),
-  remove: removeIfbs, // what hangs on the host veth goes with the veth
+  remove: removeIfbs, // the limits on the host veth go with the veth
   collect,
   takeBack,
 })
 
-/** Removes stale ifbs. Those of the Go plugin do not say whose they are, and stay. */
+/** Removes stale ifbs. The Go plugin's do not tell whose they are and stay. */
 function collect(host: NetworkStack, { config, log }: Call, survivors: Survivors, failures: Failures): void {
   const { attachments, reason } = survivors
   for (const { index, name, alias } of listStaleIfbs(host, config.name, attachments)) {

@@ -59,7 +59,7 @@ describe("policing", () => {
     expect(stack.log).toEqual(["NEWQDISC", "GETQDISC"])
   })
 
-  test("takes its qdisc back where the filter is refused", () => {
+  test("removes its qdisc if the filter is refused", () => {
     const stack = new FakeStack({ NEWQDISC: [agreed], NEWTFILTER: [refused(EINVAL)] })
     expect(police(stack)).toContain("cannot put all that link 7 receives through police")
     expect(stack.log).toEqual(["NEWQDISC", "NEWTFILTER", "DELQDISC"])

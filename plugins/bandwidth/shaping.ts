@@ -20,12 +20,12 @@ import { readText } from "../../lib/sys/file.ts"
 import { createOwnIfb } from "./ifb.ts"
 import { ticksPerMicrosecond } from "./token-bucket.ts"
 
-/** The ticks of this node's packet scheduler per microsecond. */
+/** Returns the ticks of this node's packet scheduler per microsecond. */
 export function readTicks(): number {
   return ticksPerMicrosecond(readText("/proc/net/psched"))
 }
 
-/** Limits what goes to the pod: its host veth delays what comes too fast. */
+/** Limits what the pod receives: the host veth delays packets that come too fast. */
 export function limitIngress({ rtnetlink }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): void {
   try {
     undo.attempt(
@@ -38,13 +38,13 @@ export function limitIngress({ rtnetlink }: NetworkStack, veth: Link, bucket: To
   }
 }
 
-/** The veth is not limited by this plugin. */
+/** Removes this plugin's limits from the veth. */
 export function removeLimits({ rtnetlink }: NetworkStack, veth: Link): void {
   removeQdisc(rtnetlink, veth.index, "ROOT")
   removeQdisc(rtnetlink, veth.index, "INGRESS")
 }
 
-/** Limits what comes from the pod: its host veth drops what comes too fast. False where the kernel has no act_police. */
+/** Limits what the pod sends: the host veth drops packets that come too fast. Returns false if the kernel has no act_police. */
 export function policeEgress({ rtnetlink }: NetworkStack, veth: Link, bucket: TokenBucket, undo: Undo): boolean {
   openIngress(rtnetlink, veth, undo)
   try {
@@ -56,7 +56,7 @@ export function policeEgress({ rtnetlink }: NetworkStack, veth: Link, bucket: To
   }
 }
 
-/** Limits what comes from the pod: it takes a way through an ifb, which delays what comes too fast. Returns the ifb. */
+/** Limits what the pod sends: it is redirected to an ifb, which delays packets that come too fast. Returns the ifb. */
 export function redirectEgress(host: NetworkStack, veth: Link, { bucket, attachment, undo }: Redirection): Link {
   const { rtnetlink } = host
   const ifb = createOwnIfb(host, attachment, veth, undo)
@@ -73,7 +73,7 @@ export interface Redirection {
   readonly undo: Undo
 }
 
-/** The link has an ingress qdisc with nothing where this plugin's filter goes. */
+/** Gives the link an ingress qdisc without this plugin's filter. */
 function openIngress(rtnetlink: Conversation, veth: Link, undo: Undo): void {
   try {
     undo.attempt(

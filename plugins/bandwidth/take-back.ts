@@ -6,7 +6,7 @@ import { findHostVeth } from "./host-veth.ts"
 import { removeIfbs } from "./ifb.ts"
 import { removeLimits } from "./shaping.ts"
 
-/** As DEL, and the limits are gone from the veth, which stays for now: it is not this plugin's. */
+/** Removes all that ADD made: unlike DEL also the limits on the veth, which is not this plugin's and stays. */
 export function takeBack(call: Call): void {
   using host = NetworkStack.host()
   removeIfbs(host, attachmentOf(call))

@@ -36,7 +36,7 @@ describe("ours", () => {
     expect(tokenBucketOf({ rate, burst, latency: 25 }, TICKS)).toEqual({ rate: bytes, buffer, limit })
   })
 
-  test("holds the most there is where the Go plugin's wraps around", () => {
+  test("has the greatest value if the Go plugin's wraps around", () => {
     expect(tokenBucketOf({ rate: 10 * M, burst: 2 ** 32 - 1, latency: 25 }, TICKS)).toEqual({
       rate: 1250000,
       buffer: 2 ** 32 - 1,

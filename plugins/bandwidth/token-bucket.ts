@@ -1,12 +1,12 @@
 import type { TokenBucket } from "../../lib/netlink/tc/qdisc.ts"
 
-/** What a pod may send or receive. */
+/** A limit on what a pod sends or receives. */
 export interface Limit {
   /** Bits per second, at least 8. */
   readonly rate: number
   /** Bits that may pass at once after a pause, at least 8. */
   readonly burst: number
-  /** How long a packet may wait in the queue that the rate alone would leave, in milliseconds. */
+  /** The milliseconds that a packet may wait in the queue at this rate. */
   readonly latency: number
 }
 
@@ -15,7 +15,7 @@ const MICROSECONDS = 1e6
 /** Bytes of a packet before it is segmented, headers of every layer included. */
 const LARGEST_PACKET = 68 * 1024
 
-/** How many ticks the packet scheduler counts per microsecond, from the four hexadecimal numbers of /proc/net/psched. */
+/** Returns the packet scheduler's ticks per microsecond, from the four hexadecimal numbers of /proc/net/psched. */
 export function ticksPerMicrosecond(psched: string): number {
   const [ticks = Number.NaN, microseconds = Number.NaN, resolution = Number.NaN] = psched
     .split(" ")
@@ -26,7 +26,10 @@ export function ticksPerMicrosecond(psched: string): number {
   return perMicrosecond
 }
 
-/** The limit as the kernel takes it. What does not fit 32 bits becomes the most that does: a burst of 4.6 minutes, a queue of 4 GiB. */
+/**
+ * Returns the limit in the kernel's units. Values that exceed 32 bits become the greatest that fit: a burst of 4.6 minutes, a queue of 4
+ * GiB.
+ */
 export function tokenBucketOf(limit: Limit, ticks: number): TokenBucket {
   const { rate, microseconds, waiting, burst } = measure(limit)
   return {
@@ -36,21 +39,21 @@ export function tokenBucketOf(limit: Limit, ticks: number): TokenBucket {
   }
 }
 
-/** As the Go plugin calculates on amd64, where what does not fit 32 bits wraps around. */
+/** Returns the limit as the Go plugin calculates it on amd64: values that exceed 32 bits wrap around. */
 export function wrappedTokenBucketOf(limit: Limit, ticks: number): TokenBucket {
   const { rate, microseconds, waiting, burst } = measure(limit)
   return { rate, buffer: wrap(Math.trunc(wrap(microseconds) * ticks)), limit: wrap(wrap(waiting) + burst) }
 }
 
 /**
- * The limit as police can keep it. A packet larger than the bucket never passes, and police, unlike a token bucket, cannot cut it into
- * segments: a bucket that is smaller than what a pod's TCP hands over at once would let none of its connections live.
+ * Returns the limit with a burst that police needs. A packet larger than the bucket never passes, and police, unlike a token bucket, cannot
+ * segment it: with a bucket smaller than the largest packets of a pod's TCP, its connections would hang.
  */
 export function policed(limit: Limit): Limit {
   return { ...limit, burst: Math.max(limit.burst, 8 * LARGEST_PACKET) }
 }
 
-/** All divisions truncate, as in the Go plugin; doubles are exact for every value that a config can hold. */
+/** Converts a limit to bytes and microseconds. Divisions truncate, as in the Go plugin; doubles are exact for all values of a config. */
 function measure({ rate: bits, burst: burstBits, latency }: Limit) {
   const rate = Math.floor(bits / 8)
   const burst = Math.floor(burstBits / 8)

@@ -15,7 +15,13 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { attach, settleMtu, type VethPair } from "./attach.ts"
-import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGatewayAddresses } from "./bridge-link.ts"
+import {
+  adaptBridge,
+  ensureBridge,
+  planGatewayAddresses,
+  putGatewayAddresses,
+  type WantedBridge,
+} from "./bridge-link.ts"
 import { type BridgeConfig, readRequestedMac } from "./config.ts"
 import { type Layer3, planGateways } from "./layer3.ts"
 import { refuseWideRequests } from "./requested-width.ts"
@@ -25,8 +31,8 @@ import { ensureGatewayInterface } from "./vlan.ts"
 export function add(making: Making<BridgeConfig>): Result {
   const { call, config, attachment, host, pod, undo } = making
   const mac = readRequestedMac(call)
-  const wish = bridgeWish(config)
-  const bridge = ensureBridge(host, wish, undo)
+  const wanted = wantedBridge(config)
+  const bridge = ensureBridge(host, wanted, undo)
   const pair = attach(making, bridge, mac)
   const layer3 = config.ipamType === "" ? undefined : planGateways(making.takeAddresses(), config)
   if (layer3 && config.isGateway) refuseWideRequests(call, config.ipamType, layer3.ips)
@@ -35,17 +41,17 @@ export function add(making: Making<BridgeConfig>): Result {
   if (layer3 && config.ipMasq)
     ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
-  adaptBridge(host, bridge, wish)
+  adaptBridge(host, bridge, wanted)
   if (!config.disableContainerInterface) waitUntilUp(host, pair.host.index)
   const settled = readLink(host.rtnetlink, bridge.index)
-  // Another ADD that made the bridge and failed removes it, if it sees no port yet.
+  // The ADD that made the bridge may have failed and removed it before it saw our port.
   if (!settled) throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
   for (const enable of gateway?.forwarding ?? []) enable()
   changeLink(host.rtnetlink, pair.host.index, pair.host.name, { alias: attachmentAlias(attachment) })
   return describe(call, { bridge: settled, pair, gateway: gateway?.inVlan, layer3, config })
 }
 
-function bridgeWish({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): BridgeWish {
+function wantedBridge({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): WantedBridge {
   return { name: bridge, mtu, promiscuous: promiscMode, vlanFiltering: vlan !== 0 || vlanTrunk !== undefined }
 }
 
@@ -66,13 +72,13 @@ function configurePod({ host, pod, config, attachment }: Making<BridgeConfig>, p
 interface Gateway {
   /** The bridge's interface in the VLAN, if there is one. */
   readonly inVlan: Link | undefined
-  /** What lets the node forward the pods' packets. Not undone, so it comes last. */
+  /** Steps that let the node forward the pods' packets. They are not undone, so they come last. */
   readonly forwarding: readonly (() => void)[]
 }
 
 /**
- * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses. Whoever had the pod's addresses before is forgotten.
- * Undefined where the network wants no gateway.
+ * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses, and removes neighbour entries of the pod's addresses.
+ * Returns undefined if the network wants no gateway.
  */
 function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, layer3: Layer3): Gateway | undefined {
   if (!config.isGateway) return undefined

@@ -12,22 +12,22 @@ import type { BridgeConfig } from "./config.ts"
 import { ensureMacGuard, removeMacGuard } from "./mac-guard.ts"
 import { setPortVlans } from "./vlan.ts"
 
-/** A pod's link to the bridge: the host's end, and the pod's end by its index in the pod and its MAC. */
+/** A pod's veth pair: the host end, and the pod's end by its index in the pod and its MAC address. */
 export interface VethPair {
   readonly host: Link
   readonly pod: { readonly index: number; readonly mac: Mac }
 }
 
 /**
- * Makes the veth pair, its host end a port of the bridge with the port's settings, up; the pod's end stays down.
- * Throws Conflict where the pod is attached already.
+ * Makes the veth pair. The host end is a port of the bridge with its settings, and up; the pod's end stays down. Throws Conflict if the pod
+ * is attached already.
  */
 export function attach(
   { host, pod, undo, config, attachment }: Making<BridgeConfig>,
   bridge: Link,
   mac: Mac | undefined,
 ): VethPair {
-  // One too small for IPv6 has to wait: from a port it can get to the bridge, and end IPv6 there, though the ADD will fail if the pod has IPv6.
+  // An MTU too small for IPv6 has to wait: a bridge may take it from a port and lose IPv6, though the ADD will fail if the pod has IPv6.
   const early = config.mtu >= IPV6_LEAST_MTU || config.ipamType === ""
   const mtu = (early && config.mtu) || bridge.mtu
   const podMac = mac ?? localMac(randomBytes(6))
@@ -49,7 +49,7 @@ export function attach(
   return { host: veth, pod: { index: veth.peer, mac: podMac } }
 }
 
-/** Lets the pod send from its own MAC address alone, as long as there is a veth: nothing is heard of it before its host end is up. */
+/** Lets the pod send only from its own MAC address, from before its host end is up until the veth is gone. */
 function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac, undo: Undo): void {
   undo.add(() => removeMacGuard(host, attachment))
   undo.add(() => removeLink(host.rtnetlink, veth.name)) // before the guard
@@ -57,15 +57,15 @@ function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac,
 }
 
 /**
- * A bridge port needs no IPv6 address of its own, and without one older kernels (6.1) delete it faster. It takes no router advertisements
- * either if somebody takes it off the bridge and switches IPv6 on.
+ * Switches IPv6 off on the port, which needs no address, and which older kernels (6.1) then delete faster. Router advertisements stay off
+ * if somebody removes it from the bridge and switches IPv6 on.
  */
 function disableIPv6({ name }: Link): void {
   trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
   trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
 }
 
-/** Changes both ends' MTU, once it is known if the pod has IPv6. */
+/** Sets the MTU of both ends, once it is known if the pod has IPv6. */
 export function settleMtu(
   { host, pod }: { readonly host: NetworkStack; readonly pod: NetworkStack },
   { host: veth, pod: inPod }: VethPair,
@@ -73,6 +73,6 @@ export function settleMtu(
 ): void {
   if (veth.mtu === mtu) return
   changeLink(host.rtnetlink, veth.index, veth.name, { mtu })
-  disableIPv6(veth) // which it had none of below IPv6's least
+  disableIPv6(veth) // below IPv6's least MTU there was nothing to switch off
   changeLink(pod.rtnetlink, inPod.index, `peer of ${veth.name}`, { mtu })
 }

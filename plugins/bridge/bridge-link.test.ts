@@ -15,11 +15,17 @@ import {
   refused,
 } from "../../lib/testing/fake-stack.ts"
 import { fromHex, toHex } from "../../lib/testing/recorded.ts"
-import { adaptBridge, type BridgeWish, ensureBridge, planGatewayAddresses, putGatewayAddresses } from "./bridge-link.ts"
+import {
+  adaptBridge,
+  ensureBridge,
+  planGatewayAddresses,
+  putGatewayAddresses,
+  type WantedBridge,
+} from "./bridge-link.ts"
 
 vi.mock("../../lib/net/stack.ts", () => ({ readSysctl: () => "0", trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
-const wish: BridgeWish = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }
+const wanted: WantedBridge = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }
 const cni0 = linkMessage({ index: 2, name: "cni0", mtu: 1450 })
 const port = linkMessage({ index: 3, name: "veth0", kind: "veth", master: 2 })
 
@@ -28,7 +34,7 @@ beforeEach(() => {
   undo = new Undo()
 })
 
-/** What undoing asks of the kernel. */
+/** Undoes, and returns the requests that it takes. */
 function undone(stack: FakeStack): string[] {
   const before = stack.log.length
   undo[Symbol.dispose]()
@@ -38,7 +44,7 @@ function undone(stack: FakeStack): string[] {
 describe("ensuring a bridge", () => {
   test("one that exists and is up costs one question and is not undone", () => {
     const stack = new FakeStack({ GETLINK: [found(16, cni0)] })
-    expect(ensureBridge(stack, wish, undo)).toMatchObject({ index: 2, up: true })
+    expect(ensureBridge(stack, wanted, undo)).toMatchObject({ index: 2, up: true })
     expect(undone(stack)).toEqual([])
     expect(stack.log).toEqual(["GETLINK"])
   })
@@ -46,13 +52,13 @@ describe("ensuring a bridge", () => {
   test("one without a port that is up is given the MAC it has before it could take a port's", () => {
     const idle = linkMessage({ index: 2, name: "cni0", operstate: 2 })
     const stack = new FakeStack({ GETLINK: [found(16, idle)] })
-    ensureBridge(stack, wish, undo)
+    ensureBridge(stack, wanted, undo)
     expect(stack.bodies("NEWLINK").map(toHex)).toEqual([expect.stringContaining("0a000100020000000002")])
   })
 
   test("one that another ADD makes between our question and our request is taken as it is, and left when we fail", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)], NEWLINK: [refused(EEXIST)] })
-    expect(ensureBridge(stack, wish, undo)).toMatchObject({ index: 2, mtu: 1450 })
+    expect(ensureBridge(stack, wanted, undo)).toMatchObject({ index: 2, mtu: 1450 })
     expect(undone(stack)).toEqual([])
     expect(stack.log).toEqual(["GETLINK", "NEWLINK", "GETLINK"])
   })
@@ -61,60 +67,60 @@ describe("ensuring a bridge", () => {
     const down = linkMessage({ index: 2, name: "cni0", up: false })
     const script = { GETLINK: [nothing, found(16, down), nothing], NEWLINK: [refused(EEXIST), found(16)] }
     const stack = new FakeStack(script)
-    expect(ensureBridge(stack, wish, undo).up).toBe(true)
+    expect(ensureBridge(stack, wanted, undo).up).toBe(true)
     expect(undone(stack)).toEqual(["GETLINK", "NEWLINK"])
 
     undo = new Undo()
     const used = new FakeStack({ ...script, GETLINK: [nothing, found(16, down), found(16, port)] })
-    ensureBridge(used, wish, undo)
+    ensureBridge(used, wanted, undo)
     expect(undone(used)).toEqual(["GETLINK"])
   })
 
   test("one we made is removed when we fail", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, cni0), nothing] })
-    ensureBridge(stack, wish, undo)
+    ensureBridge(stack, wanted, undo)
     expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
   })
 
   test("one we made stays when we fail but somebody has a port on it by then", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0), found(16, cni0), found(16, port)] })
-    ensureBridge(stack, wish, undo)
+    ensureBridge(stack, wanted, undo)
     expect(undone(stack)).toEqual(["GETLINK", "GETLINK"])
   })
 
   test("one we made is removed also when setting it up fails", () => {
     const GETLINK = [nothing, found(16, cni0), found(16, cni0), nothing]
     const stack = new FakeStack({ GETLINK, NEWLINK: [found(16), refused(EPERM)] })
-    expect(() => ensureBridge(stack, wish, undo)).toThrow("cannot change link cni0 (up, mtu): EPERM")
+    expect(() => ensureBridge(stack, wanted, undo)).toThrow("cannot change link cni0 (up, mtu): EPERM")
     expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
   })
 
   test("one we made is removed also when reading it back fails", () => {
     const GETLINK = [nothing, refused(EPERM), found(16, cni0), nothing]
     const stack = new FakeStack({ GETLINK })
-    expect(() => ensureBridge(stack, wish, undo)).toThrow("cannot read link cni0: EPERM")
+    expect(() => ensureBridge(stack, wanted, undo)).toThrow("cannot read link cni0: EPERM")
     expect(undone(stack)).toEqual(["GETLINK", "GETLINK", "DELLINK"])
   })
 
   test("one that vanishes meanwhile is a Conflict, not a wait", () => {
     const stack = new FakeStack({ NEWLINK: [refused(EEXIST)] })
-    expect(() => ensureBridge(stack, wish, undo)).toThrow("bridge cni0 vanished while it was being set up")
+    expect(() => ensureBridge(stack, wanted, undo)).toThrow("bridge cni0 vanished while it was being set up")
   })
 
   test("a name that belongs to something else is a Conflict, and nothing is changed", () => {
     const stack = new FakeStack({ GETLINK: [found(16, linkMessage({ index: 4, name: "cni0", kind: "dummy" }))] })
-    expect(() => ensureBridge(stack, wish, undo)).toThrow(Conflict)
+    expect(() => ensureBridge(stack, wanted, undo)).toThrow(Conflict)
     expect(stack.log).toEqual(["GETLINK"])
     expect(undone(stack)).toEqual([])
   })
 
   test("a refusal to make it is told as it is", () => {
     const stack = new FakeStack({ NEWLINK: [refused(EPERM)] })
-    expect(() => ensureBridge(stack, wish, undo)).toThrow("cannot create bridge cni0: EPERM")
+    expect(() => ensureBridge(stack, wanted, undo)).toThrow("cannot create bridge cni0: EPERM")
   })
 })
 
-describe("the MTU of a bridge we make, where the config leaves it open", () => {
+describe("the MTU of a bridge that we make, if the config names none", () => {
   const IFLA_MTU = "08000400"
   const defaultRoute = (link: number, metric: number) =>
     Uint8Array.from([...fromHex("02000000fe03000100000000"), 8, 0, 4, 0, link, 0, 0, 0, 8, 0, 6, 0, metric, 0, 0, 0])
@@ -126,21 +132,21 @@ describe("the MTU of a bridge we make, where the config leaves it open", () => {
   test("is that of the interface the node's best default route leaves by", () => {
     const GETROUTE = [found(24, defaultRoute(8, 200), defaultRoute(7, 100)), nothing]
     const stack = new FakeStack({ GETLINK: [nothing, found(16, uplink), found(16, cni0)], GETROUTE })
-    ensureBridge(stack, { ...wish, mtu: 0 }, undo)
+    ensureBridge(stack, { ...wanted, mtu: 0 }, undo)
     expect(toHex(stack.bodies("GETLINK")[1] ?? new Uint8Array())).toMatch(/^0000000007000000/)
     expect(mtusOf(stack)).toEqual(["77050000", "78050000"])
   })
 
   test("is left to the kernel on a node without a default route", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)] })
-    ensureBridge(stack, { ...wish, mtu: 0 }, undo)
+    ensureBridge(stack, { ...wanted, mtu: 0 }, undo)
     expect(stack.log).toEqual(["GETLINK", "GETROUTE", "GETROUTE", "NEWLINK", "GETLINK", "NEWLINK"])
     expect(mtusOf(stack)).toEqual([undefined, undefined])
   })
 
-  test("is not looked for where the config names one", () => {
+  test("is not looked up if the config names one", () => {
     const stack = new FakeStack({ GETLINK: [nothing, found(16, cni0)] })
-    ensureBridge(stack, wish, undo)
+    ensureBridge(stack, wanted, undo)
     expect(stack.log).not.toContain("GETROUTE")
     expect(mtusOf(stack)).toEqual(["a9050000", "aa050000"])
   })
@@ -149,16 +155,16 @@ describe("the MTU of a bridge we make, where the config leaves it open", () => {
 describe("adapting a bridge that exists", () => {
   const link = decodeLink({ type: 16, flags: 0, sequence: 1, payload: cni0 })
 
-  test("asks nothing of the kernel where all is as wished, or nothing is wished", () => {
+  test("asks nothing of the kernel if all is as wanted, or nothing is wanted", () => {
     const stack = new FakeStack()
-    adaptBridge(stack, link, wish)
-    adaptBridge(stack, { ...link, promiscuous: true, vlanFiltering: true }, { ...wish, mtu: 0 })
+    adaptBridge(stack, link, wanted)
+    adaptBridge(stack, { ...link, promiscuous: true, vlanFiltering: true }, { ...wanted, mtu: 0 })
     expect(stack.log).toEqual([])
   })
 
   test("changes all that is missing in one request", () => {
     const stack = new FakeStack()
-    adaptBridge(stack, link, { ...wish, mtu: 1400, promiscuous: true, vlanFiltering: true })
+    adaptBridge(stack, link, { ...wanted, mtu: 1400, promiscuous: true, vlanFiltering: true })
     expect(stack.log).toEqual(["NEWLINK"])
   })
 })
@@ -211,7 +217,7 @@ describe("the gateway's addresses", () => {
     ["none of them is there", []],
     ["the first is there", ["10.1.0.1/24"]],
     ["the second is there", ["10.2.0.1/24"]],
-  ])("two IPv4 gateways of one request are said to be in each other's way where %s", (_, present) => {
+  ])("two IPv4 gateways of one request are refused as rivals if %s", (_, present) => {
     const plan = () => planGatewayAddresses(having(...present), link, prefixes("10.1.0.1/24", "10.2.0.1/24"), false)
     expect(plan).toThrow(/^"cni0" cannot have both 10\.[12]\.0\.1\/24 and 10\.[12]\.0\.1\/24$/)
   })

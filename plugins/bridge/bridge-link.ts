@@ -20,8 +20,8 @@ import {
 } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 
-/** The bridge a network wants. What is 0 or false is left as it is on a bridge that exists. */
-export interface BridgeWish {
+/** The bridge that a network wants. 0 and false leave a bridge that exists as it is. */
+export interface WantedBridge {
   readonly name: string
   readonly mtu: number
   readonly promiscuous: boolean
@@ -29,25 +29,25 @@ export interface BridgeWish {
 }
 
 /**
- * The bridge, up; made as wished if it is missing. One that exists has its other settings until adaptBridge.
- * Others may be making it at the same moment. Throws Conflict when the name belongs to something else.
+ * Returns the bridge, up, and makes it as wanted if it is missing. One that exists keeps its settings until adaptBridge(). Another ADD may
+ * make it at the same moment. Throws Conflict if another link has the name.
  */
-export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): Link {
+export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Undo): Link {
   const { rtnetlink } = host
-  const existing = readBridge(rtnetlink, wish.name)
-  const mtu = existing ? 0 : wish.mtu || uplinkMtu(rtnetlink)
-  const created = !existing && tryCreate(rtnetlink, wish, provisional(mtu), undo)
-  const link = existing ?? readBridge(rtnetlink, wish.name)
-  if (!link) throw new Conflict(`bridge ${wish.name} vanished while it was being set up`, "try again")
+  const existing = readBridge(rtnetlink, wanted.name)
+  const mtu = existing ? 0 : wanted.mtu || uplinkMtu(rtnetlink)
+  const created = !existing && tryCreate(rtnetlink, wanted, initialMtu(mtu), undo)
+  const link = existing ?? readBridge(rtnetlink, wanted.name)
+  if (!link) throw new Conflict(`bridge ${wanted.name} vanished while it was being set up`, "try again")
   if (created) {
-    // While the bridge's link-local address is tentative, the kernel asks nobody's neighbour for the pods that others send packets to.
+    // Until the bridge's link-local address leaves DAD, the kernel sends no neighbour solicitations from it, so forwarded IPv6 packets are dropped.
     trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
     refuseAdvertisements(link.name)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(rtnetlink, link.index, link.name, change)
     return { ...link, ...change }
   }
-  listenToNoPod(rtnetlink, link, undo)
+  ignorePodAdvertisements(rtnetlink, link, undo)
   if (!link.up) {
     undo.add(() => unlessUsed(rtnetlink, link, () => changeLink(rtnetlink, link.index, link.name, { up: false })))
   }
@@ -56,48 +56,48 @@ export function ensureBridge(host: NetworkStack, wish: BridgeWish, undo: Undo): 
   return { ...link, ...change }
 }
 
+/** The first byte of the highest locally administered MAC addresses. */
+const HIGHEST_LOCAL = 0xfe
+
 /**
- * Returns a MAC address for a port of the bridge that does not become the bridge's: unless it was fixed, by setting it, the bridge has the
- * lowest of its ports'.
+ * Returns a MAC address for a port that the bridge does not take as its own: unless its address is set, a bridge has the lowest of its
+ * ports'.
  */
 export function portMac({ mac: [first = 0] }: Link): Mac {
   const mac = randomBytes(6)
-  mac[0] = HIGHEST
-  if (first >= HIGHEST) mac[1] = 0xff
+  mac[0] = HIGHEST_LOCAL
+  if (first >= HIGHEST_LOCAL) mac[1] = 0xff
   return mac
 }
 
-/** The first byte of the highest locally administered addresses. */
-const HIGHEST = 0xfe
-
 /**
- * Says if the bridge could take the MAC address of a port of ours, and has to be given the one it has for good: it has no port that is up, or
- * none lower than ours. It is not done without need, since the kernel then forgets the bridge's neighbours.
+ * Returns true if the bridge could take the MAC address of a port of ours, so that its own has to be set: it has no port that is up, or
+ * none with a lower address. Otherwise it is not set: the kernel forgets the bridge's neighbours when it is.
  */
 function mayTakePortMac({ operstate, mac: [first = 0, second = 0] }: Link): boolean {
-  return operstate !== "up" || (first >= HIGHEST && second === 0xff)
+  return operstate !== "up" || (first >= HIGHEST_LOCAL && second === 0xff)
 }
 
-/** A bridge that has lost its last port has none: zeros. */
+/** Returns the bridge's MAC address, or a new one: a bridge that has lost its last port has zeros. */
 function ownMac({ mac }: Link): Mac {
   return mac.some((byte) => byte !== 0) ? mac : localMac(randomBytes(6))
 }
 
 /**
- * Gives an existing bridge the settings wished for that it lacks. This is not undone: as soon as it is done other pods may rely on it,
- * so it belongs after everything that may fail.
+ * Gives the bridge the wanted settings that it lacks. This is not undone, because other pods may rely on it at once, so it comes after
+ * everything that may fail.
  */
-export function adaptBridge({ rtnetlink }: NetworkStack, link: Link, wish: BridgeWish): void {
+export function adaptBridge({ rtnetlink }: NetworkStack, link: Link, wanted: WantedBridge): void {
   const change: LinkChange = {
-    ...(wish.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
-    ...(wish.mtu > 0 && wish.mtu !== link.mtu ? { mtu: wish.mtu } : {}),
-    ...(wish.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
+    ...(wanted.promiscuous && !link.promiscuous ? { promiscuous: true } : {}),
+    ...(wanted.mtu > 0 && wanted.mtu !== link.mtu ? { mtu: wanted.mtu } : {}),
+    ...(wanted.vlanFiltering && !link.vlanFiltering ? { vlanFiltering: true } : {}),
   }
   if (Object.keys(change).length > 0) changeLink(rtnetlink, link.index, link.name, change)
 }
 
-/** Lets a bridge that exists take no router advertisements from pods, unless it is the node's own way out. */
-function listenToNoPod(rtnetlink: Conversation, bridge: Link, undo: Undo): void {
+/** Makes a bridge that exists ignore router advertisements from pods, unless it is the node's uplink. */
+function ignorePodAdvertisements(rtnetlink: Conversation, bridge: Link, undo: Undo): void {
   const setting = `net/ipv6/conf/${bridge.name}/accept_ra`
   const value = readSysctl(setting) ?? "0"
   if (value === "0" || listUplinks(rtnetlink, [6]).has(bridge.index)) return
@@ -105,7 +105,7 @@ function listenToNoPod(rtnetlink: Conversation, bridge: Link, undo: Undo): void 
   refuseAdvertisements(bridge.name)
 }
 
-/** The bridge of that name, or undefined. Throws Conflict when the name belongs to something else. */
+/** Returns the bridge of that name, or undefined. Throws Conflict if another link has the name. */
 export function readBridge(rtnetlink: Conversation, name: string): Link | undefined {
   const link = readLink(rtnetlink, name)
   if (link && link.kind !== "bridge") {
@@ -118,16 +118,17 @@ export function readBridge(rtnetlink: Conversation, name: string): Link | undefi
 }
 
 /**
- * What a bridge is born with: one less than it is to have. The kernel keeps an MTU only if it is changed, and another ADD that reads the
- * bridge before that must not take 1500 for its pod. One less than IPv6's least, though, and the bridge would be born without IPv6.
+ * Returns the MTU to create a bridge with: one less than wanted. A bridge keeps its MTU, whatever its ports have, only after a change to
+ * another value, and an ADD that reads the bridge before that must not use 1500 for its pod. Below IPv6's least MTU a bridge would have no
+ * IPv6.
  */
-function provisional(mtu: number): number {
+function initialMtu(mtu: number): number {
   const LEAST = 68 // ETH_MIN_MTU
   if (mtu === IPV6_LEAST_MTU) return mtu + 1
   return mtu > LEAST ? mtu - 1 : 0
 }
 
-function tryCreate(rtnetlink: Conversation, { name, vlanFiltering }: BridgeWish, mtu: number, undo: Undo): boolean {
+function tryCreate(rtnetlink: Conversation, { name, vlanFiltering }: WantedBridge, mtu: number, undo: Undo): boolean {
   try {
     undo.attempt(
       () => createBridge(rtnetlink, { name, mac: localMac(randomBytes(6)), mtu, vlanFiltering }),
@@ -145,19 +146,19 @@ function removeUnusedBridge(rtnetlink: Conversation, name: string): void {
   if (link) unlessUsed(rtnetlink, link, () => removeLink(rtnetlink, link.index))
 }
 
-/** Undoes what a failed ADD did to a bridge, unless somebody else uses the bridge by now. */
+/** Undoes a step of a failed ADD, unless the bridge has ports by now. */
 function unlessUsed(rtnetlink: Conversation, bridge: Link, step: () => void): void {
   const { links, partial } = listLinks(rtnetlink, { master: bridge.index })
   if (links.length === 0 && !partial) step()
 }
 
-/** The MTU of the interface the node's default route leaves by, or 0 if it has none. */
+/** Returns the MTU of the node's uplink, or 0 if there is none. */
 function uplinkMtu(rtnetlink: Conversation): number {
   const index = findUplink(rtnetlink)
   return index === undefined ? 0 : (readLink(rtnetlink, index)?.mtu ?? 0)
 }
 
-/** What has to happen to a link's addresses before it is the gateway. */
+/** The changes that make a link the pods' gateway. */
 export interface GatewayPlan {
   readonly link: Link
   readonly remove: readonly Prefix[]
@@ -165,8 +166,8 @@ export interface GatewayPlan {
 }
 
 /**
- * What it takes for the bridge (or the interface that stands for it in a VLAN) to have the gateways' addresses. Any other IPv4 address,
- * or an IPv6 address of an overlapping network that is not link-local, is in the way: it will be removed with `force`, else Conflict is thrown.
+ * Plans to give the bridge, or its interface in a VLAN, the gateways' addresses. Any other IPv4 address is in the way, and any IPv6 address
+ * of an overlapping network that is not link-local: with `force` it will be removed, else Conflict is thrown.
  */
 export function planGatewayAddresses(
   { rtnetlink }: NetworkStack,
@@ -188,8 +189,8 @@ export function planGatewayAddresses(
 }
 
 /**
- * Carries the plan out: the addresses are usable at once, and the link's MAC is fixed, which may otherwise follow its ports. IPv6 comes
- * first: where the node has it switched off, nothing has been changed yet.
+ * Carries out the plan. The addresses are usable at once, and the link's MAC address, which may follow its ports', is set for good. IPv6
+ * comes first: if the node has it switched off, nothing has changed yet.
  */
 export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: GatewayPlan): void {
   const { rtnetlink } = host

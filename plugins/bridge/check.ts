@@ -21,7 +21,7 @@ import type { BridgeConfig } from "./config.ts"
 import { planGateways } from "./layer3.ts"
 import { macGuardProblem } from "./mac-guard.ts"
 
-/** Returns if everything ADD made for this attachment is as ADD left it; throws naming the first difference. */
+/** Returns if all that ADD made for this attachment is as ADD left it; throws the first difference. */
 export function check({ call, config, attachment, host, pod }: Connection<BridgeConfig>, result: Result): void {
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
@@ -43,7 +43,7 @@ function checkBridge(host: NetworkStack, config: BridgeConfig, { interfaces }: R
   return link
 }
 
-/** The host's end is a port of the bridge, with the settings asked for. */
+/** Throws unless the host end is a port of the bridge with the config's settings. */
 function checkPort(host: NetworkStack, veth: Link, bridge: Link, config: BridgeConfig): void {
   if (veth.master !== bridge.index) throw changed(`${veth.name} is not attached to bridge ${bridge.name}`)
   if (veth.port?.hairpin !== config.hairpinMode)

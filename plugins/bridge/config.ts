@@ -14,7 +14,7 @@ import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 
-/** What the network's administrator asks of `bridge`, with its defaults filled in and its values checked. */
+/** The configuration of `bridge`, with defaults and checked. */
 export interface BridgeConfig {
   readonly bridge: string
   readonly isGateway: boolean
@@ -110,7 +110,7 @@ function readTrunk(fields: Fields): number[] | undefined {
   return entries && [...new Set(entries.flat())].sort((a, b) => a - b)
 }
 
-/** `{minID, maxID}`, `{id}`, or both. */
+/** Returns the VLANs of `{minID, maxID}`, `{id}`, or both. */
 function readTrunkEntry(value: Json, path: string): number[] {
   const entry = readFields(value, path)
   const [min, max, id] = ["minID", "maxID", "id"].map((key) => readTrunkId(entry, key))
@@ -140,7 +140,7 @@ function expand(min: number, max: number, path: string): number[] {
   return Array.from({ length: max - min + 1 }, (_, index) => min + index)
 }
 
-/** The MAC address asked for the pod's interface: runtimeConfig before args.cni before CNI_ARGS. */
+/** Returns the MAC address requested for the pod's interface, from runtimeConfig, else args.cni, else CNI_ARGS. */
 export function readRequestedMac(call: Call): Mac | undefined {
   const { fields } = call.config
   const candidates: [string, string | undefined][] = [

@@ -35,8 +35,8 @@ const config: BridgeConfig = {
 const gateway = { ...config, isGateway: true }
 const defaultGateway = { ...gateway, isDefaultGateway: true }
 
-const plan = (ips: IpConfig[], routes: Route[], wish: BridgeConfig) =>
-  asText(planGateways({ ...emptyResult, ips, routes }, wish))
+const plan = (ips: IpConfig[], routes: Route[], wanted: BridgeConfig) =>
+  asText(planGateways({ ...emptyResult, ips, routes }, wanted))
 
 function asText({ ips, routes, gateways }: Pick<Layer3, "ips" | "routes" | "gateways">) {
   return {
@@ -58,7 +58,7 @@ describe("gateways", () => {
     ["fd00::/127", "fd00::1"],
     ["fd00::1/127", "fd00::"],
     ["10.1.2.9/32", "10.1.2.10"],
-  ])("of %s, where IPAM gives none, is %s", (pod, other) => {
+  ])("of %s, if IPAM gives none, is %s", (pod, other) => {
     expect(plan([ip(pod)], [], gateway).gateways).toEqual([other])
   })
 
@@ -70,7 +70,7 @@ describe("gateways", () => {
     })
   })
 
-  test("are the network's first address where IPAM gave none", () => {
+  test("are the network's first address if IPAM gave none", () => {
     expect(plan([ip("10.1.2.3/24"), ip("fd00:1::ff/64")], [], gateway)).toMatchObject({
       gateways: ["10.1.2.1", "fd00:1::1"],
       bridge: ["10.1.2.1/24", "fd00:1::1/64"],
@@ -94,7 +94,7 @@ describe("gateways", () => {
 })
 
 describe("default routes", () => {
-  test("are not added where the bridge is a gateway but not the default one", () => {
+  test("are not added if the bridge is a gateway but not the default one", () => {
     expect(plan([ip("10.1.2.3/24")], [route("10.0.0.0/8")], gateway).routes).toEqual(["10.0.0.0/8"])
   })
 

@@ -3,7 +3,7 @@ import { bits, plus, sameAddress } from "../../lib/ip/address.ts"
 import { defaultPrefix, isDefault, networkOf, type Prefix } from "../../lib/ip/prefix.ts"
 import type { BridgeConfig } from "./config.ts"
 
-/** What IPAM gave the pod, completed with the gateways that the bridge will be. */
+/** The pod's addresses and routes from IPAM, completed with the gateways that the bridge will be. */
 export interface Layer3 {
   readonly ips: readonly IpConfig[]
   readonly routes: readonly Route[]
@@ -12,16 +12,16 @@ export interface Layer3 {
   readonly gateways: readonly Prefix[]
 }
 
-/** Where the pod's interface stands in the result's list. */
+/** The index of the pod's interface in the result. */
 export const POD_INTERFACE = 2
 
-/** Which addresses the bridge gets and which default routes the pod needs. */
+/** Plans the bridge's addresses and the pod's default routes. */
 export function planGateways({ ips, routes, dns }: Result, config: BridgeConfig): Layer3 {
   const planned = ips.map((ip) => ({ ...ip, gateway: ip.gateway ?? firstHost(ip, config), interface: POD_INTERFACE }))
   return { ips: planned, routes: withDefaults(routes, planned, config), dns, gateways: gatewaysOf(planned, config) }
 }
 
-/** Of a network of two addresses (/31, /127) the one that is not the pod's. */
+/** Returns the gateway if IPAM names none: the network's first address; of two (/31, /127) the one that is not the pod's. */
 function firstHost({ address: pod }: IpConfig, { isGateway }: BridgeConfig): IpConfig["gateway"] {
   if (!isGateway) return undefined
   const network = networkOf(pod).address
@@ -30,7 +30,7 @@ function firstHost({ address: pod }: IpConfig, { isGateway }: BridgeConfig): IpC
   return isPair && sameAddress(first, pod.address) ? network : first
 }
 
-/** A default route of IPAM's counts with and without a gateway: without, it will go by ours. */
+/** Adds default routes by the gateways. One from IPAM is enough, even without a gateway: it will use ours. */
 function withDefaults(routes: readonly Route[], ips: readonly IpConfig[], { isDefaultGateway }: BridgeConfig): Route[] {
   const all = [...routes]
   if (!isDefaultGateway) return all

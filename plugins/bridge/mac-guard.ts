@@ -32,8 +32,8 @@ import { readLink } from "../../lib/netlink/route/link.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
 
 /*
- * A pod's frames are dropped on their way into the bridge unless they come from the pod's own MAC address. Table, chains, rules and
- * comments are those of the Go plugin's macspoofchk: two chains per attachment, reached from one rule in PREROUTING.
+ * Frames from a pod are dropped before they enter the bridge unless their source is the pod's own MAC address. Table, chains, rules and
+ * comments are those of the Go plugin's macspoofchk: two chains per attachment, reached by one rule in PREROUTING.
  */
 
 const table = { family: "bridge", name: "nat" } as const
@@ -51,26 +51,26 @@ function commentOf({ containerId, ifname }: Attachment): string {
 }
 
 const CHAIN_PREFIX = "cni-br-iface-"
-const BEHIND = "-mac"
+const MAC_CHAIN_SUFFIX = "-mac"
 
 /**
- * The chain that PREROUTING leads to, and the one behind it. The Go plugin cannot make those whose names are longer than the kernel allows,
- * and makes others that `nft` does not read back: ours have a digest in the place of container and interface then.
+ * Returns the chain that PREROUTING jumps to, and the one that this jumps to. The Go plugin fails if the names are too long for the kernel,
+ * and makes some that `nft` does not read back. Then ours have a digest instead of container and interface.
  */
 function chainsOf({ containerId, ifname }: Attachment): [Chain, Chain] {
   const name = `${CHAIN_PREFIX}${containerId}-${ifname}`
-  const fits = isPlain(name) && name.length + BEHIND.length <= MAX_NAME_BYTES
+  const fits = isPlain(name) && name.length + MAC_CHAIN_SUFFIX.length <= MAX_NAME_BYTES
   return chainsNamed(fits ? name : `${CHAIN_PREFIX}sha512-${sha512Hex(`${containerId}\n${ifname}`)}`)
 }
 
 function chainsNamed(name: string): [Chain, Chain] {
   return [
     { table, name },
-    { table, name: name + BEHIND },
+    { table, name: name + MAC_CHAIN_SUFFIX },
   ]
 }
 
-/** The rules of an attachment by chain, each chain's in order. */
+/** Returns an attachment's rules with their chains, in order. */
 function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chain; rule: Rule }[] {
   const comment = commentOf(attachment)
   const [onInterface, onMac] = chainsOf(attachment)
@@ -83,7 +83,7 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
   return rules.map(({ chain, expressions }) => ({ chain, rule: { expressions, comment } }))
 }
 
-/** Lets through `veth`, the host's end, only what comes from `mac`, in one step. Throws Conflict where PREROUTING is another's. */
+/** Drops frames from `veth`, the host end, unless `mac` is their source. Throws Conflict if another program has PREROUTING. */
 export function ensureMacGuard({ nfnetlink }: NetworkStack, attachment: Attachment, veth: string, mac: Mac): void {
   const note = ruleKey(attachment)
   const chains = chainsOf(attachment).map((chain) => ({ ...chain, note }))
@@ -101,8 +101,8 @@ export function ensureMacGuard({ nfnetlink }: NetworkStack, attachment: Attachme
 }
 
 /**
- * The attachment's rules in PREROUTING. Where the chain that they lead to is missing there can be none. The comment does not tell them
- * from all others: that of `eth10` begins with that of `eth1`, and of a long container id it is cut before the interface.
+ * Lists the attachment's rules in PREROUTING; none can exist if their chain is missing. The comment is not enough to tell them apart: that
+ * of `eth10` begins with that of `eth1`, and with a long container id it is cut before the interface.
  */
 function jumpsOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
   const [{ name }] = chainsOf(attachment)
@@ -110,14 +110,14 @@ function jumpsOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
 }
 
 /**
- * The attachment has no guard any more, whoever made it. One that belongs to another network's interface of the same name in the same
- * container stays.
+ * Removes the attachment's guard, whoever made it. It stays if it belongs to an interface of the same name that another network has in the
+ * container.
  */
 export function removeMacGuard(stack: NetworkStack, attachment: Attachment): void {
   removeWithChains(stack.nfnetlink, () => planMacGuardRemoval(stack, attachment))
 }
 
-/** For removeWithChains(): what removeMacGuard() removes. */
+/** Plans removeMacGuard(), for removeWithChains(). */
 function planMacGuardRemoval(stack: NetworkStack, attachment: Attachment): Removal {
   const { nfnetlink } = stack
   const chains = chainsOf(attachment)
@@ -137,7 +137,7 @@ function planRemoval(chains: readonly Chain[], jumps: readonly FoundRule[]): Rem
   return { changes: [...jumps.map(({ handle }) => deleteRule(prerouting, handle)), ...chains.map(flushChain)], chains }
 }
 
-/** What lets other MAC addresses through, or undefined if nothing does. */
+/** Returns the first difference from what ensureMacGuard() makes, or undefined. */
 export function macGuardProblem(
   { nfnetlink }: NetworkStack,
   attachment: Attachment,
@@ -155,9 +155,8 @@ export function macGuardProblem(
 }
 
 /**
- * Removes the guards of the network's attachments whose attachments are not among `valid`, or if that is not known of those that are certainly gone.
- * A guard is known by its rule in PREROUTING, or if a flush took that away by its chains. Those of the Go plugin do not say which network they
- * are of.
+ * Removes the guards of the network's attachments that are not in `valid`, or, if `valid` is undefined, of those that are certainly gone.
+ * A guard is known by its rule in PREROUTING, or, if that was flushed, by its chains. The Go plugin's chains do not name their network.
  */
 function collectMacGuards(
   host: NetworkStack,
@@ -177,7 +176,7 @@ function collectMacGuards(
 function listStale(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): StaleGuards {
   const jumps = listRules(host.nfnetlink, prerouting, PREFIX)
   const chains = listChains(host.nfnetlink, table)
-  const living = valid ?? readLivingAttachments(host) // after the guards, of which each is younger than its veth
+  const living = valid ?? readLivingAttachments(host) // after the guards: ADD makes a guard after the veth
   if (!living) return { jumps: [], chains: [] }
   const veths = new Set(living.map(hostVethName))
   const isStale = (jump: FoundRule) => isHostVethNameIn(vethOf(jump), network) && !veths.has(vethOf(jump))
@@ -185,10 +184,10 @@ function listStale(host: NetworkStack, network: string, valid: readonly Attachme
     new Set(rules.flatMap((jump) => chainsNamed(targetIn(jump.expressions()) ?? "")).map(({ name }) => name))
   const [stale, kept] = [namesIn(jumps.filter(isStale)), namesIn(jumps.filter((jump) => !isStale(jump)))]
   const keys = new Set(living.map(ruleKey))
-  const isLeft = ({ note = "" }: Chain) => note.startsWith(networkRuleKey(network)) && !keys.has(note)
+  const isLeftover = ({ note = "" }: Chain) => note.startsWith(networkRuleKey(network)) && !keys.has(note)
   return {
     jumps: jumps.filter(isStale),
-    chains: chains.filter((chain) => !kept.has(chain.name) && (stale.has(chain.name) || isLeft(chain))),
+    chains: chains.filter((chain) => !kept.has(chain.name) && (stale.has(chain.name) || isLeftover(chain))),
   }
 }
 

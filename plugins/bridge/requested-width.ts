@@ -6,12 +6,12 @@ import type { IpConfig } from "../../lib/cni/result.ts"
 import type { Family } from "../../lib/ip/address.ts"
 import { formatPrefix, type Prefix, parsePrefix, samePrefix } from "../../lib/ip/prefix.ts"
 
-/** The widest networks that a request makes the node's if the configuration names none: those of clusters and of IPv6 links. */
+/** The widest network that a request may name if the configuration names none: that of a cluster (IPv4) or of a link (IPv6). */
 const WIDEST: Readonly<Record<Family, number>> = { 4: 16, 6: 64 }
 
 /**
- * Throws code 7 if the bridge would be the gateway of a network that a user chose wider than the network's administrator did: the node would
- * lead all of it to the bridge. host-local takes no widths from requests: what it gives is as wide as its subnets.
+ * Throws code 7 if the bridge would be the gateway of a requested network that is wider than the administrator's: the node would route all
+ * of it to the bridge. host-local takes no prefix lengths from requests: its addresses have those of its subnets.
  */
 export function refuseWideRequests({ config, environment }: Call, ipamType: string, ips: readonly IpConfig[]): void {
   if (ipamType === "host-local") return
@@ -29,14 +29,14 @@ export function refuseWideRequests({ config, environment }: Call, ipamType: stri
   }
 }
 
-/** Returns the addresses requested that say how wide their network is; the others are IPAM's to judge. */
+/** Returns the requested addresses with a prefix length; IPAM checks the others. */
 function readRequests(fields: Fields, args: string): Prefix[] {
   const { IP = "" } = parseArgs(args, ["IP", "MAC"])
   const lists = [fields.fields("args")?.fields("cni"), fields.fields("runtimeConfig")]
   return prefixesIn([...IP.split(","), ...lists.flatMap((list) => list?.list("ips", readString) ?? [])])
 }
 
-/** Returns the length of the widest network of a family among `addresses` of static, or undefined if there is none. */
+/** Returns the shortest prefix length of a family in `addresses` of static, or undefined if there is none. */
 function widestConfigured(fields: Fields, family: Family): number | undefined {
   const addresses = fields.fields("ipam")?.list("addresses", readFields) ?? []
   const prefixes = prefixesIn(addresses.map((entry) => entry.string("address") ?? ""))

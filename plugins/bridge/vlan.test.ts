@@ -25,7 +25,7 @@ describe("a port's VLANs", () => {
   const port = (...vlans: (readonly [number, number])[]) =>
     new FakeStack({ GETLINK: [found(16, portMessage(3, vlans))] })
 
-  test("are left alone where none is asked for", () => {
+  test("are left alone if none is asked for", () => {
     const stack = port([6, 1])
     setPortVlans(stack.rtnetlink, 3, { vlan: 0, trunk: [], keepDefault: false })
     expect(stack.log).toEqual([])
@@ -45,7 +45,7 @@ describe("a port's VLANs", () => {
     expect(stack.log).toEqual(["GETLINK", "SETLINK"])
   })
 
-  test("come beside what the bridge gave the port where that is to be kept", () => {
+  test("are added to those that the bridge gave the port if they are to be kept", () => {
     const stack = port([6, 1])
     setPortVlans(stack.rtnetlink, 3, { vlan: 100, trunk: [], keepDefault: true })
     expect(stack.log).toEqual(["SETLINK"])

@@ -15,11 +15,11 @@ export interface PortVlans {
   /** 0 is none. */
   readonly vlan: number
   readonly trunk: readonly number[]
-  /** Keep what the bridge gave the port when it was attached, usually VLAN 1. */
+  /** Keep the VLANs that the bridge gave the new port, usually VLAN 1. */
   readonly keepDefault: boolean
 }
 
-/** Makes the port carry exactly these VLANs, and what it had before with `keepDefault`. */
+/** Makes the port carry exactly these VLANs, and with `keepDefault` also those it had. */
 export function setPortVlans(rtnetlink: Conversation, port: number, { vlan, trunk, keepDefault }: PortVlans): void {
   if (vlan === 0 && trunk.length === 0) return
   if (!keepDefault) {
@@ -32,8 +32,8 @@ export function setPortVlans(rtnetlink: Conversation, port: number, { vlan, trun
 }
 
 /**
- * The interface `<bridge>.<vlan>`, up, through which the host itself takes part in one VLAN of a bridge: a veth whose other end
- * is a port of the bridge. Made if it is missing; never removed.
+ * Returns the interface `<bridge>.<vlan>`, up, by which the host takes part in one VLAN of a bridge: a veth whose peer is a port of the
+ * bridge. Makes it if it is missing; nothing removes it.
  */
 export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: number, keepDefault: boolean): Link {
   const { rtnetlink } = host

@@ -14,7 +14,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 
-/** Brings a pod's `lo` up. CNI_IFNAME and CNI_ARGS do not matter to it. */
+/** Sets a pod's `lo` up. CNI_IFNAME and CNI_ARGS are not used. */
 export const loopback: Plugin = { name: "loopback", versions, add, del, check, gc: nothing, status: nothing }
 
 function add(call: Call): Result {
@@ -57,7 +57,7 @@ function firstOf(addresses: readonly Prefix[], family: Family): IpConfig[] {
   return address ? [{ address, interface: 0 }] : []
 }
 
-/** Sets `lo` down, unless the path may lead to another pod by now, which needs its own. */
+/** Sets `lo` down, unless the path may lead to another pod by now. */
 function del(call: Call): void {
   const { netns } = call.environment
   using pod = openPodIfPresent(netns)
@@ -77,5 +77,5 @@ function readLoopback(pod: NetworkStack): Link {
   return lo
 }
 
-/** It leaves nothing behind that could be stale, and can always serve. */
+/** GC has nothing to collect, and STATUS nothing to check. */
 function nothing(): void {}

@@ -5,7 +5,7 @@ import type { Result } from "../../lib/cni/result.ts"
 import type { MacvlanConfig } from "./config.ts"
 import { findMaster } from "./master.ts"
 
-/** Returns if the pod's macvlan is as ADD left it; throws naming the first difference. */
+/** Returns if the pod's macvlan is as ADD left it; throws the first difference. */
 export function check({ call, config, host, pod }: Connection<MacvlanConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "macvlan")
   const { name, macvlanMode, peer } = inPod.link

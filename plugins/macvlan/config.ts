@@ -7,9 +7,9 @@ import { readDns } from "../../lib/cni/result-read.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import type { MacvlanMode } from "../../lib/netlink/route/link.ts"
 
-/** What the network's administrator asks of `macvlan`, with its defaults filled in and its values checked. */
+/** The configuration of `macvlan`, with defaults and checked. */
 export interface MacvlanConfig {
-  /** Empty: the link that the default route leaves by. */
+  /** Empty: the link of the default route. */
   readonly master: string
   /** The master is a link of the pod, not of the node. */
   readonly linkInContainer: boolean
@@ -46,7 +46,7 @@ function readMode(fields: Fields): MacvlanMode {
   return mode
 }
 
-/** The MAC address asked for the pod's interface: runtimeConfig before CNI_ARGS before the configuration. */
+/** Returns the MAC address requested for the pod's interface, from runtimeConfig, else CNI_ARGS, else the configuration. */
 export function readRequestedMac(call: Call): Mac | undefined {
   const { fields } = call.config
   const candidates: [string, string | undefined][] = [

@@ -4,7 +4,7 @@ import { findUplink } from "../../lib/net/uplink.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
 import type { MacvlanConfig } from "./config.ts"
 
-/** The link of `source` that the macvlan is, or is to be, on. Throws code 7 where there is none, or its MTU is less than the wanted one. */
+/** Returns the macvlan's master, a link of `source`. Throws code 7 if there is none, or if its MTU is less than the config's. */
 export function findMaster({ rtnetlink }: NetworkStack, { master, mtu, linkInContainer }: MacvlanConfig): Link {
   const key = master || findUplink(rtnetlink)
   const where = linkInContainer ? "in the pod" : "on the node"

@@ -22,15 +22,15 @@ export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac
 }
 
 /**
- * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel looks for the name among the
- * links of `source` too, where the pod's may well be taken (`eth0`), so it is made under a name of its own and renamed. What a killed
- * ADD left is replaced: a link of that name, or one that has it for its alias. Throws Conflict where the pod is attached already.
+ * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel wants a name that is free in
+ * `source` too, which often has an `eth0` as well, so the macvlan gets a temporary name and is renamed. Replaces a link with that name or
+ * alias, which a killed ADD left. Throws Conflict if the pod is attached already.
  */
-export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wish: PodMacvlan, undo: Undo): Link {
-  const { attachment, ...macvlan } = wish
+export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wanted: PodMacvlan, undo: Undo): Link {
+  const { attachment, ...macvlan } = wanted
   const name = temporaryName(attachment)
   const namespace = source === pod ? undefined : pod.namespace?.fd
-  undo.add(() => removeLink(pod.rtnetlink, name)) // also where the kernel's answer was lost
+  undo.add(() => removeLink(pod.rtnetlink, name)) // also if the kernel's answer was lost
   createOrReplace(source, pod, { ...macvlan, name, namespace })
   const link = readLink(pod.rtnetlink, name)
   if (!link) throw new Conflict(`interface ${name} vanished from the pod while it was being set up`, "try again")
@@ -39,12 +39,12 @@ export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wish: 
   return link
 }
 
-function createOrReplace(source: NetworkStack, pod: NetworkStack, wish: NewMacvlan): void {
+function createOrReplace(source: NetworkStack, pod: NetworkStack, wanted: NewMacvlan): void {
   try {
-    createMacvlan(source.rtnetlink, wish)
+    createMacvlan(source.rtnetlink, wanted)
   } catch (error) {
-    if (!refusedWith(error, "EEXIST") || !removeLink(pod.rtnetlink, wish.name)) throw error
-    createMacvlan(source.rtnetlink, wish)
+    if (!refusedWith(error, "EEXIST") || !removeLink(pod.rtnetlink, wanted.name)) throw error
+    createMacvlan(source.rtnetlink, wanted)
   }
 }
 
@@ -62,8 +62,8 @@ function rename({ rtnetlink }: NetworkStack, { index, name }: Link, ifname: stri
 }
 
 /**
- * Removes the attachment's macvlan, and what a killed ADD left of it. One that says nothing, as the Go plugin's, goes only if `isProven`: the
- * namespace may be another pod's by now. Another network's, which says so, stays.
+ * Removes the attachment's macvlan, and what a killed ADD left of it. One without alias, as the Go plugin's, is removed only if `isProven`:
+ * the namespace may be another pod's by now. One with another network's alias stays.
  */
 export function removePodMacvlan(
   { rtnetlink }: NetworkStack,

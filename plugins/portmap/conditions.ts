@@ -9,8 +9,8 @@ const KNOWN =
   "known are ip|ip6 saddr|daddr [!=] ADDRESS[/LENGTH], iifname [!=] NAME and meta mark [& MASK] [!=] NUMBER, one after the other"
 
 /**
- * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft. Throws code 2 if they are options of
- * iptables, code 7 for a word that is not understood.
+ * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft. Throws code 2 if they are options
+ * of iptables, code 7 for a word that is not understood.
  */
 export function readConditions(fields: Fields, family: Family): Match[] {
   const key = `conditionsV${family}`

@@ -14,7 +14,8 @@ import { layoutOf } from "./hostport/layout.ts"
 
 /*
  * With route_localnet on a link the node's programs reach the pod behind it by 127.0.0.1, but whoever sends to the node through that link
- * reaches what listens on the node's 127.0.0.1 (CVE-2020-8558). So it is set only on links to pods, and cleared with the last pod that needs it.
+ * reaches what listens on the node's 127.0.0.1 (CVE-2020-8558). So it is set only on links to pods, and cleared with the last pod that
+ * needs it.
  */
 
 /** An attachment with host ports, and the path of its network namespace. */
@@ -24,8 +25,8 @@ export interface MappedPod {
 }
 
 /**
- * Plans to let packets from 127.0.0.1 leave for the pod's address: returns the step that does so, or undefined if no link leads there. Changes
- * nothing, but throws SystemError if the step would. Calls `refused` with the name of a link that does not lead to this pod.
+ * Plans to let packets from 127.0.0.1 leave for the pod's address: returns the step that does so, or undefined if no link leads there.
+ * Changes nothing, but throws SystemError if the step would. Calls `refused` with the name of a link that does not lead to this pod.
  */
 export function planRouteLocalnet(
   host: NetworkStack,
@@ -50,8 +51,8 @@ export function planRouteLocalnet(
 }
 
 /**
- * Clears route_localnet on the links to these addresses of a pod without rules, unless another pod's rules need it there. A link that is not
- * certainly the pod's stays as it is: others may have set it.
+ * Clears route_localnet on the links to these addresses of a pod without rules, unless another pod's rules need it there. A link that is
+ * not certainly the pod's stays as it is: others may have set it.
  */
 export function closeRouteLocalnet(host: NetworkStack, pod: MappedPod, addresses: readonly Address[]): void {
   for (const address of addresses) {
@@ -89,8 +90,8 @@ function isOpen(link: Link): boolean {
 }
 
 /**
- * Returns true if the link leads to this pod, and to nothing but pods: it is the host end of the pod's veth pair; or a bridge with that host
- * end among its ports, which are all veths, and not the node's uplink; or the host's own interface in a VLAN of such a bridge.
+ * Returns true if the link leads to this pod, and to nothing but pods: it is the host end of the pod's veth pair; or a bridge with that
+ * host end among its ports, which are all veths, and not the node's uplink; or the host's own interface in a VLAN of such a bridge.
  */
 function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: MappedPod): boolean {
   const { rtnetlink } = host

@@ -29,8 +29,8 @@ const MAX_FLOWS_PER_ROUND = 10_000
 const MAX_ROUNDS = 100
 
 /**
- * Removes the UDP flows to these ports of the node from the kernel's connection tracking. While a client keeps sending from one port, a flow
- * leads its packets where the rules led the first one. If the kernel cannot remove them, flows end after 30 to 120 seconds of silence.
+ * Removes the UDP flows to these ports of the node from the kernel's connection tracking. While a client keeps sending from one port, a
+ * flow leads its packets where the rules led the first one. If the kernel cannot remove them, flows end after 30 to 120 seconds of silence.
  */
 export function forgetUdpFlows(host: NetworkStack, family: Family, ports: readonly UdpPort[]): void {
   if (ports.length === 0) return

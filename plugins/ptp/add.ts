@@ -15,7 +15,7 @@ import type { PtpConfig } from "./config.ts"
 import { configureHostInterface } from "./host-interface.ts"
 import { planLayer3 } from "./layer3.ts"
 
-/** Connects one pod to the node by a link of their own. */
+/** Connects one pod to the node by a veth pair of its own. */
 export function add({ call, config, attachment, host, pod, undo, takeAddresses }: Making<PtpConfig>): Result {
   const { ipMasq, mtu, dns } = config
   const [hostMac, podMac] = [localMac(randomBytes(6)), localMac(randomBytes(6))]

@@ -11,7 +11,7 @@ import type { Link } from "../../lib/netlink/route/link.ts"
 import { listRoutes, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import type { PtpConfig } from "./config.ts"
 
-/** Returns if both ends of the pod's link are as ADD left them; throws naming the first difference. */
+/** Returns if both ends of the pod's veth pair are as ADD left them; throws the first difference. */
 export function check({ call, config, attachment, host, pod }: Connection<PtpConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd({ host, pod }, inPod.link, call, result)

@@ -3,7 +3,7 @@ import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
 
-/** What the network's administrator asks of `ptp`, with its defaults filled in and its values checked. */
+/** The configuration of `ptp`, with defaults and checked. */
 export interface PtpConfig {
   readonly ipMasq: boolean
   /** 0: the kernel's choice. */

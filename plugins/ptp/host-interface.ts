@@ -9,14 +9,14 @@ import { createRoute, type LinkRoute } from "../../lib/netlink/route/route.ts"
 import type { Layer3 } from "./layer3.ts"
 
 /**
- * Sets the host's end of a pod's link up, gives it the gateways' addresses and leads the pod's addresses to it. Throws Conflict where
- * the node has a route to one of them already: it would win, and nobody would reach the pod.
+ * Sets the host end of a pod's veth pair up, and adds the gateways' addresses and the routes to the pod. Throws Conflict if the node has a
+ * route to one of the pod's addresses already: it would win, and nobody would reach the pod.
  */
 export function configureHostInterface(host: NetworkStack, veth: Link, { hostAddresses, hostRoutes }: Layer3): void {
   const { rtnetlink } = host
   const { index, name } = veth
   const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
-  // The node asks for the pod's MAC from its link-local address, which would be tentative for a second or two.
+  // The node sends neighbour solicitations from the link-local address, which DAD would keep tentative for a second or two.
   if (hasIPv6) {
     trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
     admitIPv6(host, veth)
@@ -26,10 +26,10 @@ export function configureHostInterface(host: NetworkStack, veth: Link, { hostAdd
   for (const prefix of hostAddresses) {
     addAddress(rtnetlink, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
   }
-  for (const route of hostRoutes) lead(rtnetlink, veth, route)
+  for (const route of hostRoutes) addRoute(rtnetlink, veth, route)
 }
 
-function lead(rtnetlink: NetworkStack["rtnetlink"], { index }: Link, route: LinkRoute): void {
+function addRoute(rtnetlink: NetworkStack["rtnetlink"], { index }: Link, route: LinkRoute): void {
   try {
     createRoute(rtnetlink, index, route)
   } catch (error) {

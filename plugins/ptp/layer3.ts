@@ -3,7 +3,7 @@ import { type Address, bits, type Family } from "../../lib/ip/address.ts"
 import { hostPrefix, networkOf, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { type LinkRoute, RT_SCOPE_HOST, RT_SCOPE_LINK } from "../../lib/netlink/route/route.ts"
 
-/** Where the pod's interface stands in the result's list. */
+/** The index of the pod's interface in the result. */
 export const POD_INTERFACE = 1
 
 /** 169.254.1.1 and fe80::1. */
@@ -12,18 +12,20 @@ const LINK_LOCAL: Readonly<Record<Family, Address>> = {
   6: { family: 6, value: (0xfe80n << 112n) | 1n },
 }
 
-/** What the two ends of a pod's link get. */
+/** The addresses and routes of the two ends of a pod's veth pair. */
 export interface Layer3 {
   readonly ips: readonly (IpConfig & { readonly gateway: Address })[]
-  /** To the gateway, and by it to everybody else in the networks of the pod's addresses: nobody else is on the link. */
+  /** To the gateway, and by it to the networks of the pod's addresses: their other pods are not on this link. */
   readonly podRoutes: readonly LinkRoute[]
-  /** The gateways: the node is the gateway of each pod, on every pod's link with the same address. */
+  /** The gateways: the node has the same address on the link of every pod. */
   readonly hostAddresses: readonly Prefix[]
   /** To the pod's addresses. */
   readonly hostRoutes: readonly LinkRoute[]
 }
 
-/** Plans the link of a pod with these addresses. Where IPAM names no gateway a link-local address is it, which can be nobody else's. */
+/**
+ * Plans the link of a pod with these addresses. If IPAM names no gateway it is a link-local address, which no other link can conflict with.
+ */
 export function planLayer3(addresses: readonly IpConfig[]): Layer3 {
   const ips = addresses.map((ip) => ({
     ...ip,

@@ -49,12 +49,12 @@ describe("a pod that has neither veth nor address any more", () => {
     expect([...find()].map(({ note }) => note)).not.toContain("podnet net1")
   })
 
-  test("is not asked for where its port is not wanted", () => {
+  test("is not looked for if its port is not wanted", () => {
     expect(find(pod, podMappings("10.1.0.3/24", [tcp(99), { ...tcp(80), protocol: "udp" }]))).toEqual(new Set())
     expect(readLiveAddresses).not.toHaveBeenCalled()
   })
 
-  test("is looked for in all namespaces but that of the pod that is added, which may have asked for its address", () => {
+  test("is looked for in all namespaces but that of the new pod, which may have requested its address", () => {
     find(pod, podMappings("10.1.0.2/24", [tcp(80)], { netns: "/run/netns/new" }))
     expect(vi.mocked(readLiveAddresses).mock.calls).toEqual([["/run/netns/new"]])
   })
@@ -66,7 +66,7 @@ describe("a port stays taken by a pod", () => {
     "whose ADD is not finished": [vethOf(pod), { ...vethOf(holder), alias: "" }],
     "whose veth was renamed": [vethOf(pod), { ...vethOf(holder), name: "veth-of-mine" }],
     "whose veth the Go plugin may have made": [vethOf(pod), unmarked],
-    "of a network whose pods hang on no veth": [],
+    "of a network whose pods have no veth": [],
   }
   test.each(Object.entries(links))("%s", (_, those) => {
     node.links.add(...those)

@@ -36,8 +36,8 @@ function isClaimed(port: number): boolean {
   return false
 }
 
-describe("a pod that nobody knows yet", () => {
-  test("enters its ports and itself", () => {
+describe("a container without rules", () => {
+  test("claims its ports, and is listed itself", () => {
     change(claimPorts(layout, "c2", [tcp(82), tcp(83)]))
     expect([80, 81, 82, 83, 84].map(isClaimed)).toEqual([true, true, true, true, false])
     expect(["c1", "c2", "c3"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([true, true, false])
@@ -46,33 +46,33 @@ describe("a pod that nobody knows yet", () => {
   test.each([
     ["one of its ports", "c2", 80],
     ["its own container", "c1", 90],
-  ])("is refused if %s is entered, and enters nothing", (_, id, port) => {
+  ])("is refused if %s is listed already, and changes nothing", (_, id, port) => {
     expect(() => change(claimPorts(layout, id, [tcp(91), tcp(port)]))).toThrow("EEXIST")
     expect([isClaimed(91), mayHaveRules(node.nfnetlink, layout, "c2")]).toEqual([false, false])
   })
 
-  test("may want the same port twice, by two addresses", () => {
+  test("may claim the same port twice, by two addresses", () => {
     change(claimPorts(layout, "c2", [tcp(90, "192.0.2.1"), tcp(90, "192.0.2.2")]))
     expect(isClaimed(90)).toBe(true)
   })
 })
 
-test("the sets are rebuilt from the rules and the new pod: what they held without rules is gone", () => {
+test("rewriteClaims() lists the rules' claims and the new pod's, and drops entries without rules", () => {
   change(claimPorts(layout, "killed", [tcp(95)]))
   change(rewriteClaims(layout, rules(), "c2", [tcp(82)]))
   expect([80, 81, 82, 95].map(isClaimed)).toEqual([true, true, true, false])
   expect(["c1", "c2", "killed"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([true, true, false])
 })
 
-describe("a pod that goes", () => {
-  test("frees its ports and its container, and nobody else's", () => {
+describe("an attachment that is removed", () => {
+  test("releases its ports and its container, and nobody else's", () => {
     ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(82)])])
     change(releasePorts(node.nfnetlink, layout, rules("c1"), []))
     expect([80, 81, 82].map(isClaimed)).toEqual([false, false, true])
     expect(["c1", "c2"].map((id) => mayHaveRules(node.nfnetlink, layout, id))).toEqual([false, true])
   })
 
-  test("leaves a port that another has at another address, until that goes too", () => {
+  test("leaves a port that another has at another address, until that is removed too", () => {
     ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(81, "192.0.2.2")])])
     removeHostports(node, one)
     expect([80, 81].map(isClaimed)).toEqual([false, true])
@@ -90,7 +90,7 @@ describe("a pod that goes", () => {
     expect([isClaimed(80), mayHaveRules(node.nfnetlink, layout, "c1")]).toEqual([false, false])
   })
 
-  test("need not have been entered", () => {
+  test("need not be listed", () => {
     change([flushSet(layout.claims), flushSet(layout.containers)])
     removeHostports(node, one)
     expect(rules()).toEqual([])

@@ -267,7 +267,7 @@ describe("DEL", () => {
     expect([rules(), listRules(node.nfnetlink, entry)]).toEqual([[], []])
   })
 
-  test("succeeds where nothing was ever added", () => {
+  test("succeeds if nothing was ever added", () => {
     expect(removeHostports(node, pod)).toEqual({ rules: [], held: [] })
   })
 })

@@ -20,8 +20,8 @@ import { planConditionCopies } from "./shared-conditions.ts"
 import { findStale, ofNoneOf } from "./stale-rules.ts"
 
 /**
- * Leads host ports to a pod, in one transaction for both families, and replaces all rules that the attachment had. Throws Conflict if another
- * pod has one of the ports, or another program the table.
+ * Leads host ports to a pod, in one transaction for both families, and replaces all rules that the attachment had. Throws Conflict if
+ * another pod has one of the ports, or another program the table.
  */
 export function ensureHostports(host: NetworkStack, attachment: Attachment, wanted: readonly PodMappings[]): void {
   try {

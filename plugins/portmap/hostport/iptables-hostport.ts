@@ -7,8 +7,8 @@ import { sha512Hex } from "../../../lib/sys/digest.ts"
 import type { Layout } from "./layout.ts"
 
 /*
- * The Go plugin's iptables backend makes one chain for each container and network. These are found if iptables is iptables-nft: the rules of
- * iptables-legacy are not in nftables.
+ * The Go plugin's iptables backend makes one chain for each container and network. These are found if iptables is iptables-nft: the rules
+ * of iptables-legacy are not in nftables.
  */
 
 /** The chain that jumps to every container's chain. */

@@ -42,7 +42,9 @@ export function readPodRules<Value>(
   )
 }
 
-/** Returns the rule without its expressions. Strings and the address are those of `before` if they are equal, so that they are kept once. */
+/**
+ * Returns the rule without its expressions. Strings and the address are those of `before` if they are equal, so that they are kept once.
+ */
 export function toPodRule({ handle, chain, comment, note, expressions }: FoundRule, before?: PodRule): PodRule {
   const read = readRule(expressions())
   const to = before?.reading.to

@@ -3,8 +3,8 @@ import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 
 /**
- * The tag that names the attachment of a rule. The comment is the container's id, by which the Go plugin finds the rule too. The note, which
- * `nft` and the Go plugin do not see, is network and interface: it tells a container's attachments apart.
+ * The tag that names the attachment of a rule. The comment is the container's id, by which the Go plugin finds the rule too. The note,
+ * which `nft` and the Go plugin do not see, is network and interface: it tells a container's attachments apart.
  */
 export interface RuleTag {
   readonly comment: string

@@ -76,7 +76,7 @@ describe("without a list of valid attachments", () => {
     expect(gone()).toEqual([])
   })
 
-  test("namespaces are not looked into where every pod has its veth", () => {
+  test("namespaces are not read if every pod has its veth", () => {
     for (const containerId of [pod.containerId, others.address])
       node.links.add({ name: `v-${containerId}`, kind: "veth", alias: attachmentAlias({ ...pod, containerId }) })
     vi.mocked(readLiveAddresses).mockClear()

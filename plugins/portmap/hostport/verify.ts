@@ -13,7 +13,9 @@ import { mappingRule, masqueradeRules } from "./pod-rules.ts"
 import { belongsTo, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
 import { commentOf } from "./rule-tag.ts"
 
-/** Returns the first difference from what ensureHostports() makes, or undefined. Rules of the Go plugin, of either backend, are accepted. */
+/**
+ * Returns the first difference from what ensureHostports() makes, or undefined. Rules of the Go plugin, of either backend, are accepted.
+ */
 export function findDifference(host: NetworkStack, attachment: Attachment, pod: PodMappings): string | undefined {
   return retried(() => differenceIn(host.nfnetlink, attachment, pod))
 }
