@@ -3,7 +3,7 @@ import { formatMac, type Mac } from "../ip/mac.ts"
 import { host } from "../sys/host.ts"
 import { Writer } from "./writer.ts"
 
-/** Says that what the kernel sent does not hold together at byte `offset` of the buffer it came in. */
+/** Reports malformed bytes from the kernel, at byte `offset` of the buffer that they came in. */
 export class WireError extends Error {
   readonly #problem: string
   readonly #attributes: readonly string[]
@@ -18,7 +18,7 @@ export class WireError extends Error {
     this.offset = offset
   }
 
-  /** Returns the same error, said to be within this attribute. */
+  /** Returns the same error, within this attribute. */
   within(attribute: string): WireError {
     return new WireError(this.#problem, this.offset, [attribute, ...this.#attributes])
   }
@@ -28,7 +28,7 @@ const HEADER = 4 // struct nlattr: length, type
 const NESTED = 0x8000
 const TYPE_MASK = 0x3fff
 
-/** Visits the attributes in `bytes` by number and bounds of the payload; throws WireError at the first one that does not fit. */
+/** Calls `visit` with number and payload bounds of each attribute in `bytes`; throws WireError at the first one that does not fit. */
 export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
   const view = viewOf(bytes)
   for (let at = 0; at + HEADER <= bytes.length; ) {
@@ -42,11 +42,11 @@ export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: nu
 }
 
 /**
- * Returns the payload of the first attribute of that number from byte `start` on, or undefined; the cheapest way to look at one of many.
+ * Returns the payload of the first attribute of that number from byte `start` on, or undefined. It is the cheapest way to read one of many.
  * Throws WireError.
  */
 export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uint8Array | undefined {
-  const end = bytes.length // byte by byte, and without asking twice: a dump of rules has tens of thousands of attributes
+  const end = bytes.length // read byte by byte, for speed: a dump of rules has tens of thousands of attributes
   for (let at = start; at + HEADER <= end; ) {
     const length = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
     if (length < HEADER || at + length > end) {
@@ -66,9 +66,9 @@ export interface Kind<Value> {
   readonly nested?: true
   /** The attribute may come any number of times; its value is the list. */
   readonly repeated?: true
-  /** Says the value as `ip`, `nft` or `tc` does; absent: numbers and texts as they are, bytes in hex. */
+  /** Returns the value as `ip`, `nft` or `tc` prints it; absent: numbers and texts as they are, bytes in hex. */
   readonly print?: (value: Value) => unknown
-  /** Returns what the payload is made of if that is attributes; it may depend on those that stand before. */
+  /** Returns the body of a payload that consists of attributes; it may depend on the attributes before. */
   readonly inside?: (before: Printed) => Body | undefined
 }
 
@@ -85,7 +85,7 @@ export interface AnyKind {
 /** Attributes by the kernel's names, as they are printed: see print.ts. */
 export type Printed = Readonly<Record<string, unknown>>
 
-/** A payload: a struct of the kernel's, if there is one, and attributes behind it. */
+/** A payload: one of the kernel's structs, if there is one, then attributes. */
 export interface Body {
   readonly header?: Header
   readonly attributes: Entries
@@ -105,7 +105,7 @@ export interface Entries {
 interface Entry {
   readonly name: string
   readonly kind: AnyKind
-  /** Its row, for the kernel's name: to read that in each process, of each attribute, would cost a copy of the page it is on. */
+  /** Its row, for the kernel's name: to read all names in each process would cost copies of the pages they are on. */
   readonly row: Row
 }
 
@@ -126,11 +126,11 @@ export type Values<T extends Table> = {
 export interface AttributeSet<T extends Table> extends Entries {
   /** Appends the attributes in the order of `values`. */
   readonly write: (writer: Writer, values: Values<T>) => void
-  /** Reads those in the table and skips what it does not know. */
+  /** Reads the attributes in the table and skips others. */
   readonly read: (bytes: Uint8Array) => Values<T>
 }
 
-/** Returns codec and type of a set of attributes, from one table of names, the kernel's numbers, kinds and the kernel's names. */
+/** Returns the codec of a set of attributes, from a table of names, the kernel's numbers, kinds and the kernel's names. */
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
   /** Entries by number, made when a message is first read: a process reads few of the sets it knows. */
   let byType: (Entry | undefined)[] | undefined
@@ -255,7 +255,7 @@ export const text: Kind<string> = {
   },
 }
 
-/** Bytes as they are; what is read is a copy that outlives the message. */
+/** Bytes as they are; reading returns a copy that outlives the message. */
 export const bytes: Kind<Uint8Array> = {
   write: (writer, value) => void writer.raw(value),
   read: (payload) => payload.slice(),
@@ -274,12 +274,14 @@ export const address: Kind<Address> = {
 /** A hardware address. */
 export const mac: Kind<Mac> = { ...bytes, print: formatMac }
 
-/** Attributes within an attribute. */
+/** Returns the kind of an attribute that consists of attributes. */
 export function nested<T extends Table>(set: AttributeSet<T>): Kind<Values<T>> & { nested: true } {
   return { write: set.write, read: set.read, nested: true, inside: () => ({ attributes: set }) }
 }
 
-/** Bytes that are attributes, of the set that the attribute `by` before them chooses by its value: IFLA_INFO_DATA by IFLA_INFO_KIND. */
+/**
+ * Returns the kind of an attribute that consists of attributes of the set that the value of `by` chooses: IFLA_INFO_DATA by IFLA_INFO_KIND.
+ */
 export function chosen(by: string, sets: Readonly<Record<string, Entries>>): Kind<Uint8Array> {
   return {
     ...bytes,
@@ -290,12 +292,12 @@ export function chosen(by: string, sets: Readonly<Record<string, Entries>>): Kin
   }
 }
 
-/** A kind whose values are printed in words of their own. */
+/** Returns the kind with another `print`. */
 export function printed<Value>(kind: Kind<Value>, print: (value: Value) => unknown): Kind<Value> {
   return { ...kind, print }
 }
 
-/** An attribute that may come several times. */
+/** Returns the kind of an attribute that may come several times. */
 export function repeated<Value>(kind: Kind<Value>): Kind<Value> & { repeated: true } {
   return { ...kind, repeated: true }
 }

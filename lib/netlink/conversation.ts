@@ -31,13 +31,13 @@ export interface Request {
   readonly write: (writer: Writer) => void
 }
 
-/** The messages that a dump brought. `partial` says that the kernel's state changed under every attempt to read it whole. */
+/** The messages of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */
 export interface Dump {
   readonly messages: readonly Message[]
   readonly partial: boolean
 }
 
-/** The values made of a dump's messages. */
+/** The values of a dump's messages. */
 export interface Readings<Value> {
   readonly values: Value[]
   readonly partial: boolean
@@ -51,25 +51,25 @@ export class Conversation implements Disposable {
   readonly #protocol: Protocol | undefined
   #sequence = 0
 
-  /** Without a protocol errors do not say which attribute the kernel refuses. */
+  /** Without a protocol errors do not name the attribute that the kernel refuses. */
   constructor(transport: Transport, protocol?: Protocol) {
     this.#transport = transport
     this.#protocol = protocol
   }
 
-  /** Has the kernel do something; returns once it is done. Throws KernelError. */
+  /** Executes a request and returns once it is done. Throws KernelError. */
   execute(request: Request): void {
     this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, nothing)
   }
 
-  /** Returns the one message that answers a question about one object. Throws KernelError, ENODEV or ENOENT if there is none. */
+  /** Returns the message that answers a request for one object. Throws KernelError, ENODEV or ENOENT if there is none. */
   get(request: Request): Message {
     const answer = this.tryGet(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return answer
   }
 
-  /** Asks as ask() does, a question that the kernel may leave without an answer. */
+  /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
   tryGet(request: Request): Message | undefined {
     return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, copied).values[0]
   }
@@ -81,8 +81,8 @@ export class Conversation implements Disposable {
   }
 
   /**
-   * Dumps as dump() does, and keeps what `read` makes of each message unless that is undefined; it is told how many are kept already. The
-   * message is valid within `read` alone, so that thousands take no more room than what is kept of them.
+   * Dumps as dump() does, and keeps the values that `read` returns for the messages, without undefined; `kept` counts those so far. A
+   * message is valid only within `read`, so that thousands take no more memory than the values.
    */
   collect<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
@@ -92,9 +92,8 @@ export class Conversation implements Disposable {
   }
 
   /**
-   * Has the kernel do all of `requests` or nothing; they stand between `begin` and `end`, which make them one transaction. They are written
-   * one by one as they come: tens of thousands are not held at a time. Without any nothing is sent. Throws the KernelError of the first
-   * one refused.
+   * Executes all of `requests` or none, in one transaction between `begin` and `end`. They are written one by one as they come, so that
+   * tens of thousands need not be in memory. Without requests nothing is sent. Throws the KernelError of the first one that is refused.
    */
   batch(begin: Request, requests: Iterable<Request>, end: Request): void {
     const writer = new Writer()
@@ -180,5 +179,5 @@ function copied(message: Message): Message {
   return { ...message, payload: message.payload.slice() }
 }
 
-/** Reads nothing: nobody asked what the answer says. */
+/** Ignores an answer. */
 function nothing(): undefined {}

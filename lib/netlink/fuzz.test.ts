@@ -59,7 +59,7 @@ const decoders: readonly ((message: Message) => unknown)[] = [
   (message) => refusalIn({ ...message, type: NLMSG_DONE }, "fuzz"),
 ]
 
-/** What every decoder makes of these bytes. Throws whatever is no WireError. */
+/** Calls every decoder with these bytes. Throws errors other than WireError. */
 function outcome(datagram: Uint8Array): unknown {
   return attempt(() =>
     decodeMessages(datagram).map((message) => decoders.map((decode) => attempt(() => decode(message)))),

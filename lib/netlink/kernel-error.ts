@@ -8,7 +8,7 @@ interface Explanation {
   readonly attribute?: string | undefined
 }
 
-/** Says what the kernel refused, and why, in the terms of who asked. */
+/** Reports a request that the kernel refused, and why. */
 export class KernelError extends Error {
   readonly errno: Errno
   readonly asked: string
@@ -20,7 +20,7 @@ export class KernelError extends Error {
     this.asked = asked
   }
 
-  /** Says what an operator can do next. */
+  /** Returns advice for the operator. */
   get advice(): string {
     return advice[this.errno] ?? "see the node's kernel log (dmesg)"
   }
@@ -62,7 +62,7 @@ const advice: Partial<Record<Errno, string>> = {
   ERESTART: "others on the node never cease to change the nftables ruleset: find out who, and try again",
 }
 
-/** Says whether the kernel refused with one of these errors. */
+/** Returns true if the kernel refused with one of these errors. */
 export function refusedWith(error: unknown, ...errnos: Errno[]): error is KernelError {
   return error instanceof KernelError && errnos.includes(error.errno)
 }

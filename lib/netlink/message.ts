@@ -34,7 +34,7 @@ export interface Outgoing {
   readonly sequence: number
 }
 
-/** One message with the body that `write` appends. The port is left to the kernel. */
+/** Returns a message with the body that `write` appends. The kernel sets the port. */
 export function encodeMessage(message: Outgoing, write: (writer: Writer) => void): Uint8Array {
   const writer = new Writer()
   writeMessage(writer, message, write)
@@ -94,7 +94,7 @@ function lengthOf({ payload }: Message): number {
   return (NLMSG_HEADER + payload.length + 3) & ~3
 }
 
-/** NLMSGERR_ATTR_*: what the kernel adds to an error if extended acknowledgements are on. */
+/** NLMSGERR_ATTR_*: the attributes of an error with extended acknowledgements. */
 const extendedAck = attributeSet({ words: [1, text, "NLMSGERR_ATTR_MSG"], offset: [2, u32, "NLMSGERR_ATTR_OFFS"] })
 
 /** An NLMSG_ERROR or NLMSG_DONE. */
@@ -135,7 +135,7 @@ export function refusalIn(
   return new KernelError(errno, asked, { words, attribute: offset === undefined ? undefined : attributeAt(offset) })
 }
 
-/** Returns where the words begin. Before them stands the refused message: its header alone if capped, nothing in an NLMSG_DONE. */
+/** Returns the offset of the words, after the refused message: only its header if capped, nothing in an NLMSG_DONE. */
 function wordsAt({ type, flags }: Pick<Message, "type" | "flags">, view: DataView): number {
   if (type === NLMSG_DONE) return 4
   if (view.byteLength < 4 + NLMSG_HEADER) throw new WireError("refused message cut short", view.byteOffset + 4)

@@ -14,7 +14,7 @@ function printed(protocol: Protocol, datagram: Uint8Array, sent: Uint8Array = ne
   return decodeMessages(datagram).map((message) => printMessage(protocol, message, sent))
 }
 
-/** What a command asked the kernel; of an nft transaction without what stands around it. */
+/** The requests of a command; of an nft transaction without its BEGIN and END. */
 function requested(command: string): Printed {
   const protocol = command.startsWith("nft") ? nfnetlink : rtnetlink
   return printed(protocol, recorded(command).request).find(({ type }) => !type.startsWith("NFNL_MSG_BATCH"))

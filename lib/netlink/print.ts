@@ -1,6 +1,6 @@
 import { type AnyKind, type Body, type Entries, eachAttribute, type Printed, viewOf, WireError } from "./attribute.ts"
 
-/** Says what a payload is made of, attributes by the kernel's names. Throws WireError if the lengths of attributes do not fit. */
+/** Returns the content of a payload, attributes by the kernel's names. Throws WireError if the lengths of attributes do not fit. */
 export function printBody({ header, attributes }: Body, payload: Uint8Array): object {
   if (!header) return printAttributes(attributes, payload)
   if (payload.length < header.size) throw new WireError("message cut short", payload.byteOffset)
@@ -8,7 +8,7 @@ export function printBody({ header, attributes }: Body, payload: Uint8Array): ob
   return { header: header.print(viewOf(payload)), ...(Object.keys(rest).length > 0 && { attributes: rest }) }
 }
 
-/** Prints each attribute by its name; one that no table has by its number, with its bytes in hex. */
+/** Returns each attribute by its name; an unknown one by its number, with its bytes in hex. */
 function printAttributes(set: Entries, bytes: Uint8Array): Printed {
   const printed: Record<string, unknown> = {}
   eachAttribute(bytes, (type, start, end) => {
@@ -36,7 +36,7 @@ function printValue(kind: AnyKind | undefined, payload: Uint8Array, before: Prin
   }
 }
 
-/** Returns what JSON has for a value: it has no bytes, and no numbers of 64 bits. */
+/** Returns the value for JSON, which has no bytes and no numbers of 64 bits. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return printHex(value)
   return typeof value === "bigint" ? value.toString() : value

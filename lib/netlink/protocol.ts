@@ -5,7 +5,7 @@ import { attributeAt, flagNames, printBody, printHex } from "./print.ts"
 /** Knows the messages of one netlink protocol, for the log and for errors. */
 export interface Protocol {
   readonly name: string
-  /** Returns what a message of that type is called, and what its payload is made of. */
+  /** Returns the name of messages of that type, and the body of their payloads. */
   readonly formatOf: (type: number, payload: Uint8Array) => Format | undefined
 }
 
@@ -22,7 +22,7 @@ const OF_ACK = { CAPPED: 0x100, ACK_TLVS: 0x200 } as const
 
 const NLMSG_NOOP = 1
 
-/** Says what a message is; `sent` is the datagram that it may answer. */
+/** Returns a message for the log; `sent` is the datagram that it may answer. */
 export function printMessage(protocol: Protocol, message: Message, sent: Uint8Array): object {
   const { type, flags, sequence, payload } = message
   if (type === NLMSG_NOOP) return { type: "NLMSG_NOOP", seq: sequence }

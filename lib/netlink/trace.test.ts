@@ -7,7 +7,7 @@ import { traceNetlink, tracer } from "./trace.ts"
 
 afterEach(() => traceNetlink(undefined))
 
-/** What is told of a socket that sends and receives these datagrams, in turn. */
+/** Returns the log of a socket that sends and receives these datagrams, in turn. */
 function told(...datagrams: Uint8Array[]): object[] {
   const messages: object[] = []
   traceNetlink((message) => messages.push(message))

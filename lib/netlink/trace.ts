@@ -8,12 +8,15 @@ type Listener = (message: object) => void
 
 let listener: Listener | undefined
 
-/** Has every message of the sockets that are opened from now on told to `listen`, as an object for JSON. */
+/** Calls `listen` with every message, as an object for JSON, of the sockets that are opened from now on. */
 export function traceNetlink(listen: Listener | undefined): void {
   listener = listen
 }
 
-/** Returns who decodes the messages of a socket; undefined if nobody listens. `netns` is the path of its namespace, if that is not the node's. */
+/**
+ * Returns the observer that decodes the messages of a socket; undefined if nobody listens. `netns` is the path of its namespace, absent for
+ * the node's.
+ */
 export function tracer(protocol: Protocol, netns: string | undefined): NetlinkObserver | undefined {
   return listener && new Tracer(listener, protocol, netns)
 }
@@ -44,7 +47,7 @@ class Tracer implements NetlinkObserver {
     for (const message of this.#messages(datagram)) this.#listen({ ...about, ...message })
   }
 
-  /** Decodes a datagram; what cannot be decoded is told in hex, for that is what somebody looks for. */
+  /** Decodes a datagram; a part that cannot be decoded is logged in hex. */
   *#messages(datagram: Uint8Array): Generator<object> {
     try {
       for (const message of eachMessage(datagram)) yield printMessage(this.#protocol, message, this.#sent)

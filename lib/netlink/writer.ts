@@ -10,7 +10,7 @@ export class Writer {
     return this.#length
   }
 
-  /** A view of what was written; valid until the next write. */
+  /** Returns a view of the written bytes, valid until the next write. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
   }
@@ -63,7 +63,7 @@ export class Writer {
     return this
   }
 
-  /** Zeros up to the next multiple of four, where netlink starts everything. */
+  /** Appends zeros up to the next multiple of four, netlink's alignment. */
   align(): this {
     this.#claim(-this.#length & 3)
     return this
@@ -85,7 +85,7 @@ export class Writer {
     return at
   }
 
-  /** To twice the size, or what is large already by a little: a process has room for 64 MB. */
+  /** Grows the buffer to twice the size, a large one by less: a process may use 64 MB. */
   #grow(): void {
     const size = this.#bytes.length
     const larger = Math.max(this.#length, size + Math.min(size, LARGE))
@@ -94,7 +94,7 @@ export class Writer {
   }
 }
 
-/** The bytes with zeros behind them. QuickJS-ng moves large ones without a copy beside them; Node.js before 21 has to copy. */
+/** Returns the bytes with zeros after them. QuickJS-ng moves large ones without a second copy; Node.js before 21 has to copy. */
 function resized(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {
   if ("transfer" in bytes.buffer) return new Uint8Array(bytes.buffer.transfer(size))
   const copy = new Uint8Array(size)

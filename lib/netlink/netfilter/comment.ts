@@ -1,10 +1,10 @@
 import { host } from "../../sys/host.ts"
 import { bytes, type Kind } from "../attribute.ts"
 
-/** NFTNL_UDATA_*_COMMENT, the same number for tables, chains and rules: what `nft` keeps in user data and shows as `comment "..."`. */
+/** NFTNL_UDATA_*_COMMENT, the same number for tables, chains and rules: `nft` shows it as `comment "..."`. */
 const COMMENT = 0
 
-/** A number that no program shows: what a rule says to these plugins alone. */
+/** A number that no other program shows, for the note of these plugins. */
 const NOTE = 0xc1
 
 /** NFT_USERDATA_MAXLEN */
@@ -14,8 +14,8 @@ const MAX_BYTES = 256
 export const MAX_COMMENT_BYTES = 128
 
 /**
- * Returns user data that holds the comment, and a note for nobody else to see: type, length, the text and its NUL of each. Throws
- * RangeError if it is too long.
+ * Returns user data with the comment and a note that no other program shows: of each its type, length, text and NUL. Throws RangeError if
+ * it is too long.
  */
 export function commentData(comment: string | undefined, note?: string): Uint8Array {
   const texts = [entry(COMMENT, comment), entry(NOTE, note)] as const
@@ -42,7 +42,7 @@ export function commentIn(data: Uint8Array): string | undefined {
   return textIn(data, COMMENT)
 }
 
-/** Returns a test whether the comment is this text, or begins with it; for user data of which most is somebody else's. */
+/** Returns a test for user data whose comment begins with this text. It does not decode others, which are most. */
 export function commentTest(text: string): (data: Uint8Array) => boolean {
   const wanted = host.encode(text)
   return (data) => {
@@ -57,7 +57,7 @@ export function noteIn(data: Uint8Array): string | undefined {
   return textIn(data, NOTE)
 }
 
-/** NFTA_*_USERDATA: printed as what it holds, or as bytes if it is of a program that is unknown here. */
+/** NFTA_*_USERDATA: printed as comment and note, or as bytes if another program wrote it. */
 export const userData: Kind<Uint8Array> = {
   ...bytes,
   print(data) {

@@ -7,7 +7,7 @@ import { WireError } from "../attribute.ts"
 import { decodeMessages, encodeMessage, type Message, NLMSG_DONE } from "../message.ts"
 import { decodeFlow, type Flow, findFlows, removeFlow } from "./conntrack.ts"
 
-/** What the kernel said, and conntrack 1.4.7 sent, of a UDP flow from 10.0.0.9:4000 to 192.0.2.7:53 that 10.201.9.3:5353 answers. */
+/** The kernel's message, and the request of conntrack 1.4.7, about a UDP flow from 10.0.0.9:4000 to 192.0.2.7:53 that 10.201.9.3:5353 answers. */
 const ORIGINAL =
   "34000180 14000180 08000100 0a000009 08000200 c0000207 1c000280 05000100 11000000 06000200 0fa00000 06000300 00350000"
 const REPLY =

@@ -57,11 +57,11 @@ export interface Tuple {
   readonly destinationPort: number
 }
 
-/** A connection that the kernel tracks: what its first packet looked like, and what answers to it look like. */
+/** A connection that the kernel tracks: the addresses of its first packet, and those of the answers to it. */
 export interface Flow {
   readonly original: Tuple
   readonly reply: Tuple
-  /** Tells it from a later flow between the same ends. */
+  /** Distinguishes the flow from a later one between the same ends. */
   readonly id: number | undefined
   readonly zone: number | undefined
 }
@@ -70,20 +70,19 @@ export interface Flow {
 export interface FlowFilter {
   readonly family: Family
   readonly protocol: number
-  /** Where the first packet was sent to, before anything was translated. */
+  /** The ports that first packets were sent to, before any translation. */
   readonly destinationPorts: ReadonlySet<number>
 }
 
-/** What was found of the tracked flows. */
+/** The tracked flows that were found. */
 export interface FoundFlows {
   readonly flows: readonly Flow[]
-  /** If the kernel sent no others: it picks those of one port by itself, since 5.8. */
+  /** True if the kernel sent no others: since 5.8 it picks the flows of one port itself. */
   readonly picked: boolean
 }
 
 /**
- * Lists the flows that fit and that `test` is true of, at most so many, however many are tracked. Throws KernelError where the kernel
- * tracks no connections.
+ * Lists at most so many of the flows that the filter and `test` select. Throws KernelError if the kernel tracks no connections.
  */
 export function findFlows(
   nfnetlink: Conversation,
@@ -124,7 +123,7 @@ function fits({ original }: Flow, { family, protocol }: FlowFilter): boolean {
 
 const [ORIGINAL, PROTO, DESTINATION_PORT] = [1, 2, 3]
 
-/** Reads nothing but the port, with a tenth of the work: most flows are of no interest. */
+/** Reads only the port, with a tenth of the work: most flows are not selected. */
 function destinationPortIn({ payload }: Message): number {
   const original = findAttribute(payload, ORIGINAL, HEADER)
   const protocol = original && findAttribute(original, PROTO)
@@ -132,7 +131,7 @@ function destinationPortIn({ payload }: Message): number {
   return port ? ((port[0] ?? 0) << 8) | (port[1] ?? 0) : 0
 }
 
-/** Has the kernel forget the flow: the next packet is looked at as the first one was. False if it had already. */
+/** Removes the flow, so that the rules apply to its next packet. Returns false if there was none. */
 export function removeFlow(nfnetlink: Conversation, { original, id, zone }: Flow): boolean {
   try {
     nfnetlink.execute({

@@ -9,7 +9,7 @@ export const BASE = { link: 0, network: 1, transport: 2 } as const
 export const COMPARE = { equal: 0, differs: 1 } as const
 export const NAT = { destination: 1 } as const
 
-/** Returns the kind of a number that is printed by the name that `nft` has for it. */
+/** Returns the kind of a number that is printed by its name in `nft`. */
 function named(kind: Kind<number>, names: Readonly<Record<string, number>>): Kind<number> {
   return printed(kind, (value) => nameOf(names, value))
 }
@@ -20,7 +20,7 @@ const verdict = attributeSet({
   chain: [2, text, "NFTA_VERDICT_CHAIN"],
 })
 
-/** NFTA_DATA_*: a value, or what to do with the packet. */
+/** NFTA_DATA_*: a value, or a verdict on the packet. */
 const data = attributeSet({ value: [1, bytes, "NFTA_DATA_VALUE"], verdict: [2, nested(verdict), "NFTA_DATA_VERDICT"] })
 
 /** NFTA_PAYLOAD_*, NFTA_CMP_* ... of linux/netfilter/nf_tables.h: the expressions that rules here are made of, by the kernel's name. */
@@ -123,7 +123,7 @@ const expression: Kind<Expression | FoundExpression> & { nested: true; repeated:
 /** NFTA_RULE_EXPRESSIONS: the steps of a rule in their order. */
 export const expressionList = attributeSet({ steps: [1, expression, "NFTA_LIST_ELEM"] })
 
-/** Says whether the kernel has what is wanted, attribute by attribute. */
+/** Returns true if the expressions are the wanted ones, attribute by attribute. */
 export function sameExpressions(found: readonly FoundExpression[], wanted: readonly Expression[]): boolean {
   return (
     found.length === wanted.length &&

@@ -2,13 +2,13 @@ import type { Header } from "../attribute.ts"
 import { nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
 
-/** NFNL_SUBSYS_* of linux/netfilter/nfnetlink.h: which part of netfilter a message is for. */
+/** NFNL_SUBSYS_* of linux/netfilter/nfnetlink.h: the part of netfilter that a message is for. */
 export const SUBSYSTEM = { CTNETLINK: 1, NFTABLES: 10 } as const
 
-/** NFNL_MSG_BATCH_*: what stands around the messages of one transaction. */
+/** NFNL_MSG_BATCH_*: the messages around those of one transaction. */
 export const BATCH = { BEGIN: 16, END: 17 } as const
 
-/** NFPROTO_* of linux/netfilter.h, by the names that `nft` has for them. */
+/** NFPROTO_* of linux/netfilter.h, by their names in `nft`. */
 const families = { unspec: 0, inet: 1, ip: 2, bridge: 7, ip6: 10 } as const
 
 /** The family of a table: inet is IPv4 and IPv6. */

@@ -34,7 +34,7 @@ export function destination(prefix: Prefix, { not = false } = {}): Expression[] 
   return addressWithin(prefix.address.family === 4 ? 16 : 24, prefix, not)
 }
 
-/** Whole bytes are compared as they are, a rest of bits through a mask of the whole address, as `nft` has it. */
+/** Compares whole bytes as they are, other lengths through a mask of the whole address, as `nft` does. */
 function addressWithin(offset: number, { address, length }: Prefix, not: boolean): Expression[] {
   const whole = addressBytes(address)
   const steps: Expression[] = []

@@ -1,7 +1,7 @@
 import { type Address, addressFromBytes } from "../../ip/address.ts"
 import { BASE, COMPARE, type FoundExpression, META, NAT } from "./expression.ts"
 
-/** The values that a rule asks of packets, and the destination that it gives them. What is not understood is left out. */
+/** The values that a rule compares with those of packets, and the destination that it gives them; others are left out. */
 export interface RuleReading {
   /** IPPROTO_* */
   readonly protocol?: number
@@ -14,7 +14,7 @@ export interface RuleReading {
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
-/** Attributes of the expressions that are looked at: see the table in expression.ts. */
+/** Attributes of the expressions that are read: see the table in expression.ts. */
 interface Attributes {
   readonly target?: number
   readonly source?: number

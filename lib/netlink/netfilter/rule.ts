@@ -23,7 +23,7 @@ const written = attributeSet({
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
-/** NFTA_RULE_* without what costs most to read. */
+/** NFTA_RULE_* without the attributes that cost most to read. */
 const skimmed = attributeSet({
   chain: [2, text, "NFTA_RULE_CHAIN"],
   handle: [3, be64, "NFTA_RULE_HANDLE"],
@@ -34,13 +34,13 @@ const skimmed = attributeSet({
 /** An NFT_MSG_NEWRULE and its like. */
 export const ruleBody: Body = { header: nfnetlinkHeader, attributes: written }
 
-/** A rule: its steps in order, and the comment that says whose it is. */
+/** A rule: its expressions in order, and the comment that tells whose it is. */
 export interface Rule {
   readonly expressions: readonly Expression[]
   readonly comment?: string | undefined
   /** A text beside the comment that only these plugins read. */
   readonly note?: string | undefined
-  /** Tells matches and targets of xtables the IPPROTO_* that the rule asks for, 0 if it asks for none. */
+  /** The IPPROTO_* that the rule matches, for matches and targets of xtables; 0 for none. */
   readonly compat?: { readonly protocol: number; readonly flags: 0 }
 }
 
@@ -58,12 +58,12 @@ export interface FoundRule {
 
 type ChainKey = Pick<Chain, "table" | "name">
 
-/** Change for transact(): one more rule at the chain's end. */
+/** Returns the change that adds the rule at the chain's end, for transact(). */
 export function appendRule(chain: ChainKey, rule: Rule): Request {
   return addRule(chain, rule, NLM_F_APPEND)
 }
 
-/** Change for transact(): one more rule, before all others of the chain. */
+/** Returns the change that adds the rule before all others of the chain, for transact(). */
 export function insertRule(chain: ChainKey, rule: Rule): Request {
   return addRule(chain, rule, 0)
 }
@@ -84,7 +84,7 @@ function addRule({ table, name }: ChainKey, { expressions, comment, note, compat
   }
 }
 
-/** Change for transact(): the rule is gone. ENOENT if it was not there. */
+/** Returns the change that deletes the rule, for transact(): ENOENT if there is none. */
 export function deleteRule({ table, name }: ChainKey, handle: bigint): Request {
   return {
     asked: `delete rule ${handle} of ${formatChain({ table, name })}`,
@@ -93,7 +93,7 @@ export function deleteRule({ table, name }: ChainKey, handle: bigint): Request {
   }
 }
 
-/** Change for transact(): the chain, which must exist, has no rules. */
+/** Returns the change that deletes all rules of the chain, for transact(): ENOENT if there is no chain. */
 export function flushChain({ table, name }: ChainKey): Request {
   return {
     asked: `empty ${formatChain({ table, name })}`,
@@ -103,14 +103,14 @@ export function flushChain({ table, name }: ChainKey): Request {
 }
 
 /**
- * Returns the chain's rules in their order, those alone whose comment begins with `prefix`; none if chain or table is missing. Throws
- * KernelError ERESTART if they change so often that they cannot be read whole, which transact() heals.
+ * Returns the chain's rules in order, only those whose comment begins with `prefix`; none if chain or table is missing. Throws KernelError
+ * ERESTART if they change too often to be read whole; transact() and retried() try again then.
  */
 export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
   return dumpRules(nfnetlink, { table, chain: name, prefix }, (rule) => rule)
 }
 
-/** Lists the rules of all the table's chains as listRules does, and keeps what `read` makes of each unless that is undefined. */
+/** Returns the values that `read` returns for the rules of all chains of the table, without undefined. Throws as listRules(). */
 export function readTableRules<Value>(
   nfnetlink: Conversation,
   table: Table,
@@ -120,7 +120,7 @@ export function readTableRules<Value>(
   return dumpRules(nfnetlink, { table, prefix }, read)
 }
 
-/** Says if there is a rule in the chain of which `test` is true: those behind the first one are not decoded. Throws as listRules. */
+/** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded. Throws as listRules(). */
 export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
   const request = listing(chain.table, chain.name)
   const found = nfnetlink.collect(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
@@ -145,7 +145,7 @@ function dumpRules<Value>(
   const test = commentTest(prefix)
   const request = listing(table, chain)
   const { values, partial } = nfnetlink.collect(request, (message, kept) => {
-    // Most rules are somebody else's: they are not decoded.
+    // Most rules are of others and are not decoded.
     const data = prefix === "" || findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER)
     return data === true || test(data ?? NOTHING) ? read(decodeRule(message), kept) : undefined
   })
@@ -153,7 +153,7 @@ function dumpRules<Value>(
   return values
 }
 
-/** Returns the question for all rules of a table, or of one of its chains. */
+/** Returns the request for all rules of a table, or of one of its chains. */
 function listing(table: Table, chain: string | undefined): Request {
   return {
     asked: `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`,
@@ -162,7 +162,7 @@ function listing(table: Table, chain: string | undefined): Request {
   }
 }
 
-/** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError, its steps only when they are asked for. */
+/** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
 export function decodeRule({ payload }: Message): FoundRule {
   const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload.subarray(HEADER))
   return {

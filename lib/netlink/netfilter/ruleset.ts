@@ -74,9 +74,9 @@ export interface Chain {
   readonly table: Table
   readonly name: string
   readonly comment?: string
-  /** Beside the comment, what only these plugins read. Kernels before 5.10 forget it. */
+  /** A text beside the comment that only these plugins read. Kernels before 5.10 drop it. */
   readonly note?: string
-  /** Where the kernel calls a base chain; a chain without is reached by jump and goto. */
+  /** The hook at which the kernel calls a base chain; absent: the chain is reached by jump and goto. */
   readonly base?: BaseChain | undefined
 }
 
@@ -89,17 +89,17 @@ export interface BaseChain {
   readonly policy?: (typeof policies)[number]
 }
 
-/** Says for messages: `table inet cni_plugins_masquerade`. */
+/** Returns `table inet cni_plugins_masquerade`, for messages. */
 export function formatTable({ family, name }: Table): string {
   return `table ${family} ${name}`
 }
 
-/** Says for messages: `chain masq_checks of table inet cni_plugins_masquerade`. */
+/** Returns `chain masq_checks of table inet cni_plugins_masquerade`, for messages. */
 export function formatChain(chain: Pick<Chain, "table" | "name">): string {
   return `chain ${chain.name} of ${formatTable(chain.table)}`
 }
 
-/** Change for transact(): the table exists; one that did stays as it is. */
+/** Returns the change that makes the table unless it exists, for transact(). */
 export function ensureTable({ family, name, comment }: Table): Request {
   return {
     asked: `make ${formatTable({ family, name })}`,
@@ -108,7 +108,7 @@ export function ensureTable({ family, name, comment }: Table): Request {
   }
 }
 
-/** Change for transact(): the chain exists; one that did keeps its rules. EEXIST where it hangs elsewhere. */
+/** Returns the change that makes the chain unless it exists, for transact(): EEXIST if it exists with another hook. */
 export function ensureChain({ table: { family, name: inTable }, name, comment, note, base }: Chain): Request {
   return {
     asked: `make ${formatChain({ table: { family, name: inTable }, name })}`,
@@ -126,7 +126,7 @@ export function ensureChain({ table: { family, name: inTable }, name, comment, n
   }
 }
 
-/** Change for transact(): the chain is gone. ENOENT if it was not there, EBUSY while rules of other chains lead to it. */
+/** Returns the change that deletes the chain, for transact(): ENOENT if there is none, EBUSY while rules jump to it. */
 export function deleteChain({ table: { family, name: inTable }, name }: Chain): Request {
   return {
     asked: `delete ${formatChain({ table: { family, name: inTable }, name })}`,
@@ -155,7 +155,9 @@ export function readChain(
   }
 }
 
-/** The table's chains. Throws KernelError ERESTART where they change so often that they cannot be read whole, which transact() heals. */
+/**
+ * Lists the table's chains. Throws KernelError ERESTART if they change too often to be read whole; transact() and retried() try again then.
+ */
 export function listChains(nfnetlink: Conversation, { family, name }: Table): Chain[] {
   const asked = `list the chains of ${formatTable({ family, name })}`
   const request: Request = {
@@ -171,7 +173,7 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Ch
   return values
 }
 
-/** The chain an NFT_MSG_NEWCHAIN describes. Throws WireError. */
+/** Returns the chain that an NFT_MSG_NEWCHAIN describes. Throws WireError. */
 export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
   const values = chain.read(payload.subarray(HEADER))
   const comment = values.comment && commentIn(values.comment)

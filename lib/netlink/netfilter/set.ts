@@ -39,8 +39,8 @@ export const setBody: Body = { header: nfnetlinkHeader, attributes: set }
 export const elementsBody: Body = { header: nfnetlinkHeader, attributes: elementsOf }
 
 /**
- * Describes a set's elements as `nft` does: by its numbers for data types, six bits each if several are joined, and the key's
- * bytes. NFTNL_UDATA_SET_KEYBYTEORDER says how `nft` is to read the key: 0 joined, 1 as the machine has it.
+ * The types of sets, as `nft` describes them: by its numbers for data types, six bits each if several are joined, and the key's length.
+ * NFTNL_UDATA_SET_KEYBYTEORDER is the byte order in which `nft` reads the key: 0 if joined, 1 for the host's.
  */
 const types = {
   "inet_proto . inet_service": { keyType: (12 << 6) | 13, keyLength: 8, byteOrder: 0 },
@@ -54,12 +54,12 @@ export interface NamedSet {
   readonly type: keyof typeof types
 }
 
-/** `set claims of table ip cni_hostport` */
+/** Returns `set claims of table ip cni_hostport`, for messages. */
 function formatSet({ table, name }: NamedSet): string {
   return `set ${name} of ${formatTable(table)}`
 }
 
-/** Change for transact(): the set exists; one that did keeps its elements. EEXIST if the name is another kind of set's. */
+/** Returns the change that makes the set unless it exists, for transact(): EEXIST if it exists with another type. */
 export function ensureSet(wanted: NamedSet): Request {
   const { table, name, type } = wanted
   const { byteOrder, ...ofKey } = types[type]
@@ -73,7 +73,7 @@ export function ensureSet(wanted: NamedSet): Request {
   }
 }
 
-/** Changes for transact(): the set has these elements too. EEXIST if it had one of them. */
+/** Returns the changes that add these elements, for transact(): EEXIST if the set has one of them. */
 export function createElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
   const message = MSG.NEWSETELEM
   return elementRequests(target, keys, {
@@ -83,29 +83,29 @@ export function createElements(target: NamedSet, keys: Iterable<Uint8Array>): It
   })
 }
 
-/** Changes for transact(): the set has these elements too. */
+/** Returns the changes that add these elements unless the set has them, for transact(). */
 export function ensureElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
   const message = MSG.NEWSETELEM
   return elementRequests(target, keys, { asked: `add to ${formatSet(target)}`, message, flags: NLM_F_CREATE })
 }
 
-/** Changes for transact(): the set has none of these elements. ENOENT if it had not one of them. */
+/** Returns the changes that delete these elements, for transact(): ENOENT if the set lacks one of them. */
 export function deleteElements(target: NamedSet, keys: Iterable<Uint8Array>): Iterable<Request> {
   return elementRequests(target, keys, { asked: `remove from ${formatSet(target)}`, message: MSG.DELSETELEM })
 }
 
-/** Changes for transact(): the set has none of these elements; it need not have had them. */
+/** Yields the changes that delete those of these elements that the set has, for transact(). */
 export function* removeElements(target: NamedSet, keys: Iterable<Uint8Array>): Generator<Request> {
   yield* ensureElements(target, keys)
   yield* deleteElements(target, keys)
 }
 
-/** Change for transact(): the set, which must exist, is empty. */
+/** Returns the change that deletes all elements, for transact(): ENOENT if there is no set. */
 export function flushSet(target: NamedSet): Request {
   return elementRequest(target, undefined, { asked: `empty ${formatSet(target)}`, message: MSG.DELSETELEM })
 }
 
-/** Says whether the set has the element; false if set or table is missing. */
+/** Returns true if the set has the element; false if set or table is missing. */
 export function hasElement(nfnetlink: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
   try {
     nfnetlink.get(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))
@@ -122,10 +122,10 @@ interface ElementRequest {
   readonly flags?: number
 }
 
-/** Elements in one message, of those that the list's length in 16 bits leaves room for: 2,730 of the longest. */
+/** Limits the elements in one message: the list's length has 16 bits, which is enough for 2,730 of the longest. */
 const PER_MESSAGE = 1000
 
-/** One request for as many of the keys as a message has room for, then the next. */
+/** Yields requests, each for as many of the keys as fit into a message. */
 function* elementRequests(set: NamedSet, keys: Iterable<Uint8Array>, request: ElementRequest): Generator<Request> {
   let some: Uint8Array[] = []
   for (const key of keys) {
@@ -137,7 +137,7 @@ function* elementRequests(set: NamedSet, keys: Iterable<Uint8Array>, request: El
   if (some.length > 0) yield elementRequest(set, some, request)
 }
 
-/** Undefined keys are all of the set's. */
+/** Returns the request for these elements, or, if `keys` is undefined, for all of the set. */
 function elementRequest(
   { table, name }: NamedSet,
   keys: readonly Uint8Array[] | undefined,

@@ -11,14 +11,14 @@ const generationOf = attributeSet({ id: [1, be32, "NFTA_GEN_ID"] })
 /** An NFNL_MSG_BATCH_BEGIN, an NFT_MSG_NEWGEN and their like. */
 export const generationBody: Body = { header: nfnetlinkHeader, attributes: generationOf }
 
-/** Every conflict means that somebody else's transaction went through, so this many are a ruleset that never rests. */
+/** Each failed attempt means that another program's transaction succeeded: so many mean that the ruleset changes all the time. */
 const ATTEMPTS = 200
 
 /**
- * Changes the ruleset in one transaction: all that `plan` returns, or nothing. What `plan` reads is what the changes apply to: if
- * anybody changes the ruleset meanwhile, nothing is done and `plan` is asked again. Nothing is sent if it wants no change. Changes
- * that come from a generator are made one by one as they are written: so tens of thousands take little room.
- * Throws the KernelError of the first change that is refused; ERESTART if others never cease to change the ruleset.
+ * Changes the ruleset in one transaction: all changes of `plan`, or none. They apply to the ruleset that `plan` read: if another program
+ * changes it meanwhile, nothing is done and `plan` is called again. Without changes nothing is sent. A generator's changes are written one
+ * by one as they come, so that tens of thousands take little memory. Throws the KernelError of the first change that is refused; ERESTART
+ * if others change the ruleset all the time.
  */
 export function transact(nfnetlink: Conversation, plan: () => Iterable<Request>): void {
   retried(() => {
@@ -27,7 +27,9 @@ export function transact(nfnetlink: Conversation, plan: () => Iterable<Request>)
   })
 }
 
-/** Returns what `attempt` does, which is made anew if others change the ruleset meanwhile, as listRules() and transactions notice. */
+/**
+ * Returns the result of `attempt`, which is called again if listRules() or transact() notices that others changed the ruleset meanwhile.
+ */
 export function retried<Value>(attempt: () => Value): Value {
   for (let count = 1; ; count++) {
     try {
@@ -38,7 +40,7 @@ export function retried<Value>(attempt: () => Value): Value {
   }
 }
 
-/** Does what transact() does, if all changes are removals: of a kernel without nf_tables there is nothing to remove. */
+/** Removes things as transact() does; does nothing if the kernel has no nf_tables. */
 export function cleanUp(nfnetlink: Conversation, plan: () => Iterable<Request>): void {
   try {
     transact(nfnetlink, plan)
@@ -47,10 +49,10 @@ export function cleanUp(nfnetlink: Conversation, plan: () => Iterable<Request>):
   }
 }
 
-/** Says that the kernel has no nf_tables, and no module to load. */
+/** Reports that the kernel has no nf_tables, and no module of it. */
 class NoNftables extends KernelError {}
 
-/** Returns the number of the ruleset's present state. Throws KernelError if the kernel has no nf_tables. */
+/** Returns the ruleset's generation, which changes with it. Throws KernelError if the kernel has no nf_tables. */
 export function readGeneration(nfnetlink: Conversation): number {
   const asked = "use nftables"
   try {

@@ -59,21 +59,21 @@ export interface LinkAddress {
   readonly duplicate: boolean
 }
 
-/** An address to be put on a link. */
+/** An address to add to a link. */
 export interface NewAddress {
   readonly index: number
   /** For the error. */
   readonly link: string
   readonly prefix: Prefix
-  /** IPv6: usable at once, without asking the neighbours whether they have it. */
+  /** IPv6: without duplicate address detection, so usable at once. */
   readonly skipDetection?: boolean
   /** The kernel makes no route to the address's network. */
   readonly withoutRoute?: boolean
 }
 
-/** Puts an address on a link, with the broadcast address of its network. Throws EEXIST if it is there. */
-export function addAddress(rtnetlink: Conversation, wish: NewAddress): void {
-  const { index, link, prefix } = wish
+/** Adds an address to a link, with the broadcast address of its network. Throws EEXIST if it is there. */
+export function addAddress(rtnetlink: Conversation, wanted: NewAddress): void {
+  const { index, link, prefix } = wanted
   rtnetlink.execute({
     asked: `add an address to ${link}`,
     type: RTM.NEWADDR,
@@ -84,7 +84,7 @@ export function addAddress(rtnetlink: Conversation, wish: NewAddress): void {
         local: prefix.address,
         address: prefix.address,
         broadcast: broadcastOf(prefix),
-        flags: flagsOf(wish) || undefined,
+        flags: flagsOf(wanted) || undefined,
       })
     },
   })
@@ -99,7 +99,7 @@ function broadcastOf(prefix: Prefix): Address | undefined {
   return prefix.address.family === 4 && prefix.length < 31 ? lastOf(prefix) : undefined
 }
 
-/** Takes an address off a link; `link` is for the error. Throws EADDRNOTAVAIL if it is not there. */
+/** Removes an address from a link; `link` is for the error. Throws EADDRNOTAVAIL if it is not there. */
 export function removeAddress(rtnetlink: Conversation, index: number, link: string, prefix: Prefix): void {
   rtnetlink.execute({
     asked: `remove an address from ${link}`,

@@ -117,7 +117,7 @@ test("every VLAN a trunk can have fits one request", () => {
   expect(tree).toMatchObject({ 26: { 2: expect.objectContaining({ length: 4094 }) } })
 })
 
-/** What `ip -d -j link` prints, in our words. */
+/** The output of `ip -d -j link`, in our terms. */
 function asPrinted(shown: {
   [key: string]: unknown
   flags: string[]

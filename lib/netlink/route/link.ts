@@ -44,7 +44,7 @@ const macvlanData = attributeSet({
   broadcastQueue: [7, u32, "IFLA_MACVLAN_BC_QUEUE_LEN"],
 })
 
-/** MACVLAN_MODE_*: how the macvlans of one link reach each other. */
+/** MACVLAN_MODE_*: the ways in which the macvlans of one link reach each other. */
 const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
 export type MacvlanMode = keyof typeof macvlanModes
 
@@ -96,7 +96,7 @@ export interface Link {
   readonly mtu: number
   readonly up: boolean
   readonly operstate: Operstate
-  /** Counts who asked for promiscuous mode; `promiscuous` says whether the administrator did. */
+  /** Counts the users of promiscuous mode; `promiscuous` is true if the administrator is one. */
   readonly promiscuity: number
   readonly promiscuous: boolean
   /** `veth`, `bridge`, ...; empty for hardware. */
@@ -104,11 +104,11 @@ export interface Link {
   readonly alias: string
   /** The bridge it is a port of; 0 if it is none. */
   readonly master: number
-  /** A veth's other end, or the link a macvlan is on: its index in the namespace it lives in. 0 if there is none. */
+  /** The index of a veth's peer, or of a macvlan's master, in its own namespace. 0 if there is none. */
   readonly peer: number
-  /** The id that the asked namespace has for the one in which `peer` lives; undefined: its own, or there is no `peer`. */
+  /** The id of the namespace of `peer`, in the namespace that was asked; undefined: the same one, or there is no `peer`. */
   readonly peerNamespace: number | undefined
-  /** Set for a macvlan in one of the modes there are names for. */
+  /** Set for a macvlan in a known mode. */
   readonly macvlanMode: MacvlanMode | undefined
   /** Set for a bridge. */
   readonly vlanFiltering: boolean | undefined
@@ -200,7 +200,7 @@ function decodeMode(payload: Uint8Array): MacvlanMode | undefined {
   return undefined
 }
 
-/** A bridge to be made. It keeps the MAC it is given, whatever ports come and go. */
+/** A bridge to make. It keeps its MAC address, whatever ports come and go. */
 export interface NewBridge {
   readonly name: string
   readonly mac: Uint8Array
@@ -215,7 +215,7 @@ export function createBridge(rtnetlink: Conversation, { name, mac, mtu, vlanFilt
   create(rtnetlink, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
-/** A veth pair to be made in one request, its peer already in the namespace where it is to live. */
+/** A veth pair to make in one request, the peer at once in its namespace. */
 export interface NewVeth {
   readonly host: VethEnd & { readonly master?: number | undefined }
   /** `namespace` is an open file descriptor of a network namespace; absent: the host's own. */
@@ -242,7 +242,7 @@ export function createVeth(rtnetlink: Conversation, { host, peer }: NewVeth): vo
   })
 }
 
-/** A macvlan to be made on another link. */
+/** A macvlan to make on another link. */
 export interface NewMacvlan {
   readonly name: string
   /** The index of the link it is on. */
@@ -252,17 +252,17 @@ export interface NewMacvlan {
   readonly mac?: Uint8Array | undefined
   /** 0: that of the link it is on. */
   readonly mtu: number
-  /** Bounds how many broadcast packets may wait; 0: the kernel's choice. */
+  /** The length of the queue for broadcast packets; 0: the kernel's choice. */
   readonly broadcastQueue: number
-  /** The namespace it is to live in: an open file descriptor; absent: that of the link it is on. */
+  /** An open file descriptor of its namespace; absent: that of the link it is on. */
   readonly namespace?: number | undefined
 }
 
-/** Makes a macvlan, down. Throws EEXIST if the name is taken, here or in the namespace where it is to live. */
-export function createMacvlan(rtnetlink: Conversation, { name, on, mac, mtu, namespace, ...wish }: NewMacvlan): void {
+/** Makes a macvlan, down. Throws EEXIST if the name is taken, here or in the macvlan's namespace. */
+export function createMacvlan(rtnetlink: Conversation, { name, on, mac, mtu, namespace, ...rest }: NewMacvlan): void {
   const data = encode(macvlanData, {
-    mode: macvlanModes[wish.mode],
-    broadcastQueue: wish.broadcastQueue || undefined,
+    mode: macvlanModes[rest.mode],
+    broadcastQueue: rest.broadcastQueue || undefined,
   })
   create(rtnetlink, `create macvlan ${name}`, {
     name,
@@ -274,7 +274,7 @@ export function createMacvlan(rtnetlink: Conversation, { name, on, mac, mtu, nam
   })
 }
 
-/** An ifb: it hands what it is given to send back to where that came from, after its qdisc has had it. */
+/** An ifb: it returns packets that were redirected to it to their link, after its qdisc has shaped them. */
 export interface NewIfb {
   readonly name: string
   readonly mac: Uint8Array
@@ -355,7 +355,7 @@ function describeChange(change: LinkChange): string {
   return Object.keys(change).join(", ")
 }
 
-/** Deletes a link, and with a veth its other end. False if there was none. */
+/** Deletes a link, and with a veth its peer. Returns false if there was none. */
 export function removeLink(rtnetlink: Conversation, key: LinkKey): boolean {
   const { index, name } = keyOf(key)
   try {

@@ -17,7 +17,7 @@ export const neighbourBody: Body = {
   attributes,
 }
 
-/** Forgets which MAC address `neighbour` had behind a link. Not knowing it is fine. */
+/** Removes the neighbour entry of an address on a link, if there is one. */
 export function forgetNeighbour(rtnetlink: Conversation, index: number, neighbour: Address): void {
   try {
     rtnetlink.execute({

@@ -55,7 +55,7 @@ function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
   return new Writer().u16((pvid ? VLAN_PVID : 0) | (untagged ? VLAN_UNTAGGED : 0)).u16(id).bytes
 }
 
-/** Returns the VLANs on a bridge port. The kernel has no question for one port: this reads all. */
+/** Returns the VLANs on a bridge port. Reads those of all ports: the kernel has no request for one. */
 export function readPortVlans(rtnetlink: Conversation, port: number): PortVlan[] {
   const { messages } = rtnetlink.dump({
     asked: `list VLANs of bridge port ${port}`,

@@ -3,7 +3,10 @@ import type { Prefix } from "../../ip/prefix.ts"
 import { WireError } from "../attribute.ts"
 import { afOf } from "./rtm.ts"
 
-/** Returns `address` with the length that struct ifaddrmsg and struct rtmsg, which begin alike, give for it. Throws WireError if they disagree. */
+/**
+ * Returns `address` with the length that struct ifaddrmsg and struct rtmsg, which begin alike, give for it. Throws WireError if they
+ * disagree.
+ */
 export function prefixIn(payload: Uint8Array, address: Address): Prefix {
   const [family = 0, length = 0] = payload
   if (family !== afOf(address.family))

@@ -55,7 +55,7 @@ test("metrics of zero are none, and without any there is no list of them", () =>
   expect(tree({ advmss: 1360 })["8"]).toEqual({ 8: "50050000" })
 })
 
-/** What `ip -j route` prints. `dev` is absent where there are several next hops. */
+/** The output of `ip -j route`. `dev` is absent if there are several next hops. */
 interface Printed {
   readonly type?: string
   readonly dst: string

@@ -27,14 +27,14 @@ const attributes = attributeSet({
 const hopAttributes = attributeSet({ gateway: [5, address, "RTA_GATEWAY"] })
 
 export const RT_TABLE_MAIN = 254
-/** The kernel's own: a host's addresses, broadcast and multicast. */
+/** The kernel's own table: a host's addresses, broadcast and multicast. */
 const RT_TABLE_LOCAL = 255
 export const RT_SCOPE_LINK = 253
 export const RT_SCOPE_HOST = 254
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
 const RTN_LOCAL = 2
-/** Those by which nothing leaves: RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW. IPv6 has them name `lo`. */
+/** Types that refuse packets: RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW. In IPv6 they name `lo`. */
 const REFUSING: readonly (number | undefined)[] = [6, 7, 8, 9]
 /** RTNH_F_DEAD and RTNH_F_LINKDOWN. */
 const HOP_DOWN = 0x01 | 0x10
@@ -94,15 +94,15 @@ export interface LinkRoute {
   readonly scope?: number | undefined
 }
 
-/** One way a packet may take. */
+/** A next hop that packets may take. */
 export interface NextHop {
   readonly index: number
   readonly gateway?: Address | undefined
-  /** One of several whose link is down: the kernel takes the others. */
+  /** True for one of several hops if its link is down: the kernel takes the others. */
   readonly down?: boolean
 }
 
-/** A route as the kernel has it: with several hops if it is multipath, with none if it refuses what it is for (`unreachable`, ...). */
+/** A route as the kernel has it: with several hops if it is multipath, with none if it refuses packets (`unreachable`, ...). */
 export interface Route {
   readonly dst: Prefix
   readonly table: number
@@ -154,7 +154,7 @@ export function listRoutes(rtnetlink: Conversation, family: Family, table: numbe
   return routes.filter((route) => route.table === table && (index === undefined || leavesBy(route, index)))
 }
 
-/** Returns the routes of a family out of one link, in whichever table that administrators fill. */
+/** Returns the routes of a family out of one link, of all tables but the kernel's own. */
 export function listLinkRoutes(rtnetlink: Conversation, family: Family, index: number): Route[] {
   const routes = dumpRoutes(rtnetlink, family, undefined, index)
   return routes.filter((route) => route.table !== RT_TABLE_LOCAL && leavesBy(route, index))
@@ -181,16 +181,16 @@ function dumpRoutes(rtnetlink: Conversation, family: Family, table: number | und
   }
 }
 
-/** The link by which packets to an address leave. */
-export interface Way {
-  /** Its index; that of `lo` if the address is this host's own. */
+/** The route that packets to an address take. */
+export interface FoundRoute {
+  /** The index of the link; that of `lo` if the address is this host's own. */
   readonly index: number
-  /** Says that the address is this host's own. */
+  /** True if the address is this host's own. */
   readonly local: boolean
 }
 
-/** Returns the way to an address, or undefined if there is none. */
-export function lookupRoute(rtnetlink: Conversation, destination: Address): Way | undefined {
+/** Returns the route to an address, or undefined if there is none. */
+export function lookupRoute(rtnetlink: Conversation, destination: Address): FoundRoute | undefined {
   try {
     const { payload } = rtnetlink.get({
       asked: `find the way to ${formatAddress(destination)}`,

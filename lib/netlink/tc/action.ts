@@ -18,14 +18,14 @@ import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
 /** Deals with the packets of a filter. */
 export type Action = Redirect | Police | { readonly kind: "other"; readonly name: string }
 
-/** Has them leave by another link, and by that one alone. */
+/** Redirects them to another link. */
 export interface Redirect {
   readonly kind: "redirect"
   /** The link's index. */
   readonly to: number
 }
 
-/** Drops those that come too fast. */
+/** Drops those that exceed the rate. */
 export interface Police {
   readonly kind: "police"
   /** Bytes per second, below 2^64. */
@@ -50,7 +50,7 @@ const policeOptions = attributeSet({
 })
 /** Any packet's size may be policed: the kernel takes a missing one from the rate table, whose cells are small. */
 const ANY_SIZE = 0xffffffff
-/** The kernel wants a rate table of this size with every rate, and never looks into it. */
+/** The kernel wants a rate table of this size with every rate, and does not read it. */
 const RATE_TABLE = 1024
 const CELL_LOG = 3
 
@@ -83,7 +83,7 @@ function decodeAction({ kind = "", options = new Uint8Array() }: Single): Action
   return known ?? { kind: "other", name: kind }
 }
 
-/** struct tc_mirred: index, capabilities, verdict, two counters, then what to do and the link. */
+/** struct tc_mirred: index, capabilities, verdict, two counters, then the action and the link. */
 function encodeRedirect({ to }: Redirect): Uint8Array {
   const parameters = new Writer().u32(0).u32(0).u32(VERDICT.STOLEN).u32(0).u32(0).u32(EGRESS_REDIRECT).u32(to).bytes
   return encode(redirectOptions, { parameters })

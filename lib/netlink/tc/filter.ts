@@ -29,7 +29,7 @@ const TERMINAL = 1
 /** struct tc_u32_sel, then one struct tc_u32_key: mask, value, two offsets. */
 const SELECTOR_SIZE = 16
 const KEY_SIZE = 16
-/** Of no importance to what hangs on an ingress qdisc; the Go plugin's choice. */
+/** Has no meaning on an ingress qdisc; the Go plugin's choice. */
 const CLASS_ID = 0x10001
 
 /** ETH_P_ALL in network order, and the priority under which these plugins keep their one filter. */
@@ -41,13 +41,13 @@ const INFO = PRIORITY * 0x10000 + ALL_PROTOCOLS
 export interface Filter {
   readonly kind: string
   readonly priority: number
-  /** Says whether it concerns every packet of every protocol. */
+  /** True if it selects every packet of every protocol. */
   readonly matchesAll: boolean
   /** Undefined for a filter without. */
   readonly action: Action | undefined
 }
 
-/** Has whatever the link receives go through `action`. The link needs its ingress qdisc. Throws ENOENT if the kernel lacks the action. */
+/** Applies `action` to all that the link receives. The link needs an ingress qdisc. Throws ENOENT if the kernel lacks the action. */
 export function createFilter(rtnetlink: Conversation, link: number, action: Action): void {
   const options = encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
   rtnetlink.execute({
@@ -58,7 +58,7 @@ export function createFilter(rtnetlink: Conversation, link: number, action: Acti
   })
 }
 
-/** Removes what createFilter made; none is fine, and one of another kind in its place stays. */
+/** Removes the filter that createFilter() made, if there is one. One of another kind in its place stays. */
 export function removeFilter(rtnetlink: Conversation, link: number): void {
   try {
     rtnetlink.execute({
@@ -85,7 +85,7 @@ function everything(): Uint8Array {
   return selector.raw(new Uint8Array(KEY_SIZE)).bytes
 }
 
-/** Returns the filters on what the link receives, in the order in which they are asked. */
+/** Returns the filters on what the link receives, in the order in which the kernel applies them. */
 export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
   const { messages } = rtnetlink.dump({
     asked: `list the filters of link ${link}`,
@@ -95,7 +95,7 @@ export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
   return messages.filter(isFilter).map(decodeFilter)
 }
 
-/** Says whether it is a filter: their hash tables are listed too, without handle or with the handle of a table. */
+/** Returns true for a filter. Hash tables are listed too, without handle or with the handle of a table. */
 function isFilter(message: Message): boolean {
   const { header, kind } = decode(message)
   return kind !== "u32" || (header.handle & 0xfff) !== 0
@@ -113,7 +113,7 @@ export function decodeFilter(message: Message): Filter {
   }
 }
 
-/** Says whether the selector lets everything through: by one key without a mask, or by none. */
+/** Returns true if the selector selects everything: by one key without a mask, or by none. */
 function selectsAll(selector: Uint8Array): boolean {
   const keys = sized(selector, SELECTOR_SIZE).getUint8(2)
   if (keys > 1) return false

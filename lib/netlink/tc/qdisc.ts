@@ -6,7 +6,7 @@ import { RTM } from "../route/rtm.ts"
 import { RATE_AT, RATE_SIZE, rate64, writeRate } from "./rate.ts"
 import { bodyWith, decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from "./tcm.ts"
 
-/** A token bucket that delays what comes too fast, and drops what the queue has no room for. */
+/** A token bucket: it delays packets that exceed the rate, and drops those that exceed the queue. */
 export interface TokenBucket {
   /** Bytes per second, below 2^64. */
   readonly rate: number
@@ -45,12 +45,12 @@ export interface Qdisc {
 
 export type Place = keyof typeof PLACE
 
-/** Returns the qdisc at that place of the link, or undefined if there is none, or only what the kernel puts there by itself. */
+/** Returns the qdisc at that place of the link; undefined if there is none or the kernel's default one. */
 export function readQdisc(rtnetlink: Conversation, link: number, place: Place): Qdisc | undefined {
   const qdisc = answered(rtnetlink, {
     asked: `read the ${place.toLowerCase()} qdisc of link ${link}`,
     type: RTM.GETQDISC,
-    flags: NLM_F_ECHO, // older kernels tell nobody else but those who listen
+    flags: NLM_F_ECHO, // without it older kernels send the answer to multicast listeners only
     write: (writer) => void writeHeader(writer, { link, parent: PLACE[place] }),
   })
   return qdisc?.handle === 0 ? undefined : qdisc
@@ -78,7 +78,7 @@ function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
   return { ...values.parameters, rate: Number(values.rate64) }
 }
 
-/** Has the link send through this token bucket; one that was there takes the new parameters. Throws EEXIST if another qdisc is there. */
+/** Makes this token bucket the link's root qdisc, or changes one to it. Throws EEXIST if another qdisc is there. */
 export function ensureTokenBucket(rtnetlink: Conversation, link: number, bucket: TokenBucket): void {
   const options = encode(tbf, { parameters: bucket, rate64: rate64(bucket.rate) })
   rtnetlink.execute({
@@ -100,7 +100,7 @@ export function createIngressQdisc(rtnetlink: Conversation, link: number): void 
   })
 }
 
-/** Removes the qdisc at that place, if it has the handle that these functions give; none is fine. */
+/** Removes the qdisc at that place if there is one with the handle that these functions give. */
 export function removeQdisc(rtnetlink: Conversation, link: number, place: Place): void {
   try {
     rtnetlink.execute({
@@ -113,7 +113,7 @@ export function removeQdisc(rtnetlink: Conversation, link: number, place: Place)
   }
 }
 
-/** Says whether it is the handle that these functions give to a qdisc at that place. */
+/** Returns true if these functions give a qdisc at that place this handle. */
 export function isOwnHandle(handle: number, place: Place): boolean {
   return handle === handleAt(place)
 }

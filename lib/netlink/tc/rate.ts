@@ -3,7 +3,7 @@ import type { Writer } from "../writer.ts"
 /** A rate that does not fit struct tc_ratespec; the 64-bit attribute beside it counts. */
 const TOO_FAST = 0xffffffff
 
-/** struct tc_ratespec of `rate` bytes per second. `cellLog` belongs to a rate table, 0 without one. */
+/** Writes struct tc_ratespec of `rate` bytes per second. `cellLog` belongs to a rate table; it is 0 without one. */
 export function writeRate(writer: Writer, rate: number, cellLog = 0): Writer {
   return writer
     .u8(cellLog)
@@ -14,12 +14,12 @@ export function writeRate(writer: Writer, rate: number, cellLog = 0): Writer {
     .u32(Math.min(rate, TOO_FAST))
 }
 
-/** The value of the 64-bit attribute, where the rate needs it. */
+/** Returns the value of the 64-bit attribute if the rate needs it. */
 export function rate64(rate: number): bigint | undefined {
   return rate < TOO_FAST ? undefined : BigInt(rate)
 }
 
-/** Where the rate is in struct tc_ratespec. */
+/** The offset of the rate in struct tc_ratespec. */
 export const RATE_AT = 8
 /** The length of struct tc_ratespec. */
 export const RATE_SIZE = 12

@@ -16,12 +16,12 @@ export interface TcHeader {
 /** The length of struct tcmsg. */
 const HEADER = 20
 
-/** TC_H_*: the places of a link where qdiscs hang, and the handles that the qdiscs there have. */
+/** TC_H_*: the places of a link's qdiscs. */
 export const PLACE = { ROOT: 0xffffffff, INGRESS: 0xfffffff1 } as const
 const PLACE_NAMES = { none: 0, root: PLACE.ROOT, ingress: PLACE.INGRESS } as const
 export const HANDLE = { FIRST: 0x10000, INGRESS: 0xffff0000 } as const
 
-/** Returns TCA_* from linux/rtnetlink.h; `options` are the sets that TCA_OPTIONS is by kind. */
+/** Returns TCA_* from linux/rtnetlink.h; `options` are the sets of TCA_OPTIONS by kind. */
 function attributesWith(options: Readonly<Record<string, Entries>>) {
   return attributeSet({
     kind: [1, text, "TCA_KIND"],
@@ -32,8 +32,8 @@ function attributesWith(options: Readonly<Record<string, Entries>>) {
 export const tc = attributesWith({})
 
 /**
- * Returns the body of a message on a qdisc or filter. `options` are the sets that TCA_OPTIONS is by kind; `printInfo` says what is in the
- * header of filters alone.
+ * Returns the body of a message on a qdisc or filter. `options` are the sets of TCA_OPTIONS by kind; `printInfo` prints the part of the
+ * header that only filters have.
  */
 export function bodyWith(options: Readonly<Record<string, Entries>>, printInfo = (_: DataView): object => ({})): Body {
   const print = (view: DataView) => ({
@@ -45,7 +45,7 @@ export function bodyWith(options: Readonly<Record<string, Entries>>, printInfo =
   return { header: { size: HEADER, print }, attributes: attributesWith(options) }
 }
 
-/** Says a handle as `tc` does: major and minor number in hex. */
+/** Returns a handle as `tc` prints it: major and minor number in hex. */
 function printHandle(handle: number): string {
   const name = nameOf(PLACE_NAMES, handle)
   if (typeof name === "string") return name

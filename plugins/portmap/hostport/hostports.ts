@@ -108,7 +108,7 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
 
 /**
  * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns them. It need not be told the ports.
- * What the Go plugin's iptables backend left in iptables-nft is removed too, but not returned.
+ * Removes those of the Go plugin's iptables backend in iptables-nft too, but does not return them.
  */
 export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
   const { comment } = tagOf(attachment)

@@ -18,7 +18,7 @@ interface Loaded {
   readonly mask?: Uint8Array | undefined
 }
 
-/** Reads what iptables 1.8 made, whichever version it was; undefined where the rule says anything else than an IptablesRule can say. */
+/** Reads a rule of any iptables 1.8; returns undefined if the rule says anything that an IptablesRule cannot say. */
 export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRule | undefined {
   const reading: Reading = found.comment === undefined ? {} : { comment: found.comment } // where the first versions keep it
   let loaded: Loaded | undefined
@@ -33,7 +33,7 @@ export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRu
   return action && { ...reading, action }
 }
 
-/** Adds to `reading` what the step asks or does. */
+/** Adds the condition or action of the step to `reading`. Returns false if it is unknown. */
 function understands(reading: Reading, step: Expression, loaded: Loaded | undefined, family: Family): boolean {
   if (step.name === "cmp") return loaded !== undefined && compares(reading, loaded, step.data, family)
   if (step.name === "match") return matches(reading, step.data)
@@ -41,7 +41,7 @@ function understands(reading: Reading, step: Expression, loaded: Loaded | undefi
   return step.name === "target" && assign(reading, "action", targetIn(step.data, family))
 }
 
-/** Refuses a second value of a kind: iptables says nothing twice. */
+/** Sets the value. Returns false for a second one: iptables says nothing twice. */
 function assign<Key extends keyof Reading>(reading: Reading, key: Key, value: Reading[Key]): boolean {
   if (value === undefined || reading[key] !== undefined) return false
   reading[key] = value
@@ -65,7 +65,7 @@ function loadedPayload(data: Data<"payload">, family: Family): Loaded | undefine
   return field && { field, length: data.length, register: data.target }
 }
 
-/** Tells by the offset in the header of IPv4 or IPv6, or in what follows it. */
+/** Returns the field at this offset of the header of IPv4 or IPv6, or of the next header. */
 function fieldAt({ base, offset, length }: Data<"payload">, family: Family): Loaded["field"] | undefined {
   if (base === BASE.transport) return offset === 2 && length === 2 ? "destinationPort" : undefined
   if (base !== BASE.network) return undefined

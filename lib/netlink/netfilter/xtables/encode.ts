@@ -8,8 +8,8 @@ import * as extension from "./extension.ts"
 import type { Action, IptablesRule } from "./rule.ts"
 
 /**
- * Makes the rule as iptables 1.8.7 does. Later ones ask for ports and marks by nf_tables' own expressions, which earlier ones pass over in
- * silence: `iptables-save` would print a rule that takes all packets. All of them read these extensions.
+ * Makes the rule as iptables 1.8.7 does. Later versions compare ports and marks with nf_tables' own expressions, which earlier ones ignore:
+ * their `iptables-save` would print a rule that takes all packets. All of them read these extensions.
  */
 export function encodeIptablesRule(rule: IptablesRule, family: Family): Rule {
   return {
@@ -49,7 +49,7 @@ function packetTests(rule: IptablesRule): Expression[] {
   ]
 }
 
-/** Compares the name with its NUL, and not the zeros behind it as `nft` does. */
+/** Compares the name with its NUL, without the zeros after it that `nft` compares too. */
 function onInterface(key: "iifname" | "oifname", name: string, { not = false } = {}): Expression[] {
   return [phrase.loadMeta(key), phrase.compare(host.encode(`${name}\0`), not)]
 }

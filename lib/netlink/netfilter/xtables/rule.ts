@@ -1,7 +1,7 @@
 import { type Address, formatAddress } from "../../../ip/address.ts"
 import { formatPrefix, isDefault, networkOf, type Prefix } from "../../../ip/prefix.ts"
 
-/** A rule in the terms of iptables: the action is taken if all that is given holds. Beside each, what it is for `iptables`. */
+/** A rule in the terms of iptables: the action is taken if all given conditions hold. */
 export interface IptablesRule {
   /** `-s PREFIX`, `! -s PREFIX` */
   readonly source?: Prefix
@@ -32,7 +32,7 @@ export interface IptablesRule {
   readonly action: Action
 }
 
-/** The part of a rule behind `-j`. */
+/** The part of a rule after `-j`. */
 export type Action =
   | { readonly verdict: "accept" | "drop" | "return" }
   | { readonly jump: string }
@@ -45,7 +45,7 @@ export type Action =
 /** The protocols whose ports a rule can ask for, by number. */
 export const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 6: "tcp", 17: "udp", 132: "sctp" }
 
-/** Writes the rule as `iptables-save` does, behind `-A CHAIN`. Rules that mean the same have the same text. */
+/** Returns the rule as `iptables-save` prints it after `-A CHAIN`. Rules that mean the same have the same text. */
 export function formatIptablesRule(rule: IptablesRule): string {
   return [...packetTests(rule), ...extensionTests(rule), "-j", formatAction(rule.action)].join(" ")
 }

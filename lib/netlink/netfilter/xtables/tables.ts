@@ -1,6 +1,6 @@
 import type { BaseChain, Chain } from "../ruleset.ts"
 
-/** The chains that iptables has of itself: it makes each when it first adds a rule to it, and a user may have given it another policy. */
+/** iptables' built-in chains: it makes each when it first adds a rule to it, and a user may have given it another policy. */
 const BUILT_IN = {
   FORWARD: { table: "filter", base: { type: "filter", hook: "forward", priority: 0 } },
   PREROUTING: { table: "nat", base: { type: "nat", hook: "prerouting", priority: -100 } },
