@@ -36,7 +36,7 @@ const advice: Partial<Record<Errno, string>> = {
 const SYSCTL =
   "the plugin has to change this setting: make /proc/sys writable where the container runtime runs (mount -o remount,rw /proc/sys; if that is a container, run it privileged)"
 
-/** Returns what an operator can do if a system call on a file, socket or process of the node fails so. */
+/** Returns advice for the operator if a system call on a file, socket or process of the node failed. */
 export function adviceOn({ errno, asked }: Pick<SystemError, "errno" | "asked">): string {
   if (asked.includes("/proc/sys/") && (errno === "EROFS" || errno === "EACCES")) return SYSCTL
   return advice[errno] ?? SEE_KERNEL

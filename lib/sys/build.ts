@@ -3,12 +3,12 @@ import { fileStatus } from "./file-status.ts"
 import { host } from "./host.ts"
 import { failedWith } from "./system-error.ts"
 
-/** What an executable of ours ends with: a digest of all that it was made from. The build sets it; under Node.js there is none. */
+/** The end of our executables: a digest of all that they were made from. The build sets it; under Node.js there is none. */
 declare const BUILD_MARK: string
 
 /**
- * Whether the file at `path` is an executable of the very build that runs now, be it under another name or another copy. One that was
- * cut short, stripped or changed at its end is not.
+ * Returns true if the file at `path` is an executable of the very build that runs now, whatever its name. One that was cut short, stripped
+ * or changed at its end is not.
  */
 export function isOfThisBuild(path: string): boolean {
   if (typeof BUILD_MARK === "undefined") return false

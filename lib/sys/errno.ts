@@ -59,7 +59,7 @@ export function errnoName(number: number): Errno {
   return `errno ${number}`
 }
 
-/** `EBUSY (device or resource busy)` */
+/** Returns `EBUSY (device or resource busy)`. */
 export function explain(errno: Errno): string {
   const known = Object.entries(errnos).find(([name]) => name === errno)
   return known ? `${errno} (${known[1][1]})` : errno

@@ -1,7 +1,7 @@
 import { host } from "./host.ts"
 import { checked } from "./system-error.ts"
 
-/** What identifies a file and says what it is. */
+/** The identity, type and time of a file. */
 export interface FileStatus {
   /** `major:minor` */
   readonly device: string
@@ -13,7 +13,7 @@ export interface FileStatus {
   readonly modified: bigint
   /** The rest of that time, in nanoseconds. */
   readonly nanoseconds: number
-  /** Whether something is mounted at that very path; false if the kernel does not tell (before 5.8). */
+  /** True if something is mounted at that very path; false if the kernel does not tell (before 5.8). */
   readonly isMount: boolean
 }
 
@@ -22,12 +22,12 @@ export const S_IFREG = 0o100000
 export const S_IFLNK = 0o120000
 const S_IFMT = 0o170000
 
-/** Follows symbolic links. Throws SystemError, ENOENT if there is none. */
+/** Returns the status of a file. Follows symbolic links. Throws SystemError, ENOENT if there is none. */
 export function fileStatus(path: string): FileStatus {
   return statusOf(path, true)
 }
 
-/** As fileStatus, of a symbolic link itself rather than of what it leads to. */
+/** Returns the status of a file, of a symbolic link itself. Throws SystemError. */
 export function linkStatus(path: string): FileStatus {
   return statusOf(path, false)
 }
@@ -37,7 +37,7 @@ function statusOf(path: string, follow: boolean): FileStatus {
   return { device: `${major}:${minor}`, type: mode & S_IFMT, ...rest }
 }
 
-/** Whether two names are one file. */
+/** Returns true if both are the status of one file. */
 export function sameFile(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.inode === b.inode
 }

@@ -1,12 +1,12 @@
 import { type FileSystem, host } from "./host.ts"
 import { checked } from "./system-error.ts"
 
-/** What statfs(2) says of the file system that holds `path`. */
+/** Returns the answer of statfs(2) on the file system of `path`. */
 function fileSystemOf(path: string): FileSystem {
   return checked(`examine ${path}`, host.fileSystem(path))
 }
 
-/** Why nothing can be written to the file system that holds `path`: it is read-only or full. Undefined if it is neither. */
+/** Returns the error if the file system of `path` is read-only or full, else undefined. */
 export function writeObstacle(path: string): "EROFS" | "ENOSPC" | undefined {
   const ST_RDONLY = 1
   const { blocks, freeBlocks, files, freeFiles, flags } = fileSystemOf(path)
@@ -27,7 +27,7 @@ const LOCAL = [
   0xca45_1a4e, // bcachefs
 ]
 
-/** Whether the file system that holds `path` is surely this machine's alone, and not one that others write to as well. */
+/** Returns true if no other machine can write to the file system of `path`. */
 export function isLocal(path: string): boolean {
   return LOCAL.includes(fileSystemOf(path).type)
 }

@@ -36,11 +36,11 @@ export function openOrCreate(path: string, mode: number): Descriptor {
 
 interface Reading {
   readonly limit?: number | undefined
-  /** Is called before each read, which may have to wait. */
+  /** Called before each read, which may have to wait. */
   readonly before?: () => void
 }
 
-/** Everything from here to the end of the file; throws EFBIG if that is more than `limit` bytes. */
+/** Reads from here to the end of the file; throws EFBIG if that is more than `limit` bytes. */
 export function readAll(fd: number, what: string, { limit = 16 << 20, before }: Reading = {}): Uint8Array {
   let buffer = new Uint8Array(4096)
   let length = 0
@@ -54,7 +54,7 @@ export function readAll(fd: number, what: string, { limit = 16 << 20, before }: 
   }
 }
 
-/** The beginning of the buffer, which lets go of the rest if it is large. */
+/** Returns the beginning of the buffer, as a copy if the rest is large, whose memory can be freed then. */
 function trimmed(buffer: Uint8Array, length: number): Uint8Array {
   return length > 1 << 20 ? buffer.slice(0, length) : buffer.subarray(0, length)
 }
@@ -72,7 +72,7 @@ export function writeAll(fd: number, bytes: Uint8Array, what: string): void {
   }
 }
 
-/** The whole file as text; throws EFBIG if it is longer than `limit` bytes. */
+/** Returns the whole file as text; throws EFBIG if it is longer than `limit` bytes. */
 export function readText(path: string, limit?: number): string {
   using file = openRead(path)
   return host.decode(readAll(file.fd, path, { limit }))
@@ -85,8 +85,8 @@ export function writeExisting(path: string, text: string): void {
 }
 
 /**
- * Makes a new file of mode 0600 that holds `text`, on the disk before this returns if `synced`. Whatever bears the name
- * already, such as the leftover of a killed process, loses it first and is not written to: it may have other names.
+ * Makes a new file of mode 0600 with this text, on the disk before this returns if `synced`. A file with the name, such as a killed process
+ * leaves, is removed first and not written to: it may have other names.
  */
 export function writeNew(path: string, text: string, { synced }: { synced: boolean }): void {
   try {
@@ -111,8 +111,8 @@ function createNew(path: string): Descriptor {
 }
 
 /**
- * Makes `text` the content of the regular file of that very name, which is at no time empty; false if there is no such file.
- * A power cut may leave a mixture of old and new text.
+ * Replaces the content of the regular file of that very name, which is at no time empty. Returns false if there is no such file. A power
+ * cut may leave a mixture of old and new text.
  */
 export function overwriteRegular(path: string, text: string): boolean {
   const bytes = host.encode(text)
@@ -127,12 +127,12 @@ export function overwriteRegular(path: string, text: string): boolean {
   }
 }
 
-/** Gives a file a second name; false when that name is taken. */
+/** Gives a file a second name. Returns false if that name is taken. */
 export function linkFile(path: string, newName: string): boolean {
   return unlessExisting(() => checked(`create ${newName}`, host.link(path, newName))) !== undefined
 }
 
-/** Gives a file another name, taking it from the file that had it. */
+/** Renames a file, in place of one that has the new name. */
 export function renameFile(path: string, newName: string): void {
   checked(`replace ${newName}`, host.rename(path, newName))
 }
@@ -156,7 +156,7 @@ export function readRegular(path: string, limit: number): string | undefined {
   }
 }
 
-/** Makes the directory and its missing parents. Whatever exists is fine, also when others make it at the same time. */
+/** Makes the directory and its parents unless they exist; others may make them at the same time. */
 export function makeDirectories(path: string, mode: number): void {
   const make = () => unlessExisting(() => checked(`create directory ${path}`, host.mkdir(path, mode)))
   try {
@@ -169,12 +169,12 @@ export function makeDirectories(path: string, mode: number): void {
   }
 }
 
-/** Removes the name; false when there was none. */
+/** Removes the file. Returns false if there was none. */
 export function removeFile(path: string): boolean {
   return unlessMissing(() => checked(`remove ${path}`, host.unlink(path))) !== undefined
 }
 
-/** The value of `action`, or undefined if it fails because a name does not exist. */
+/** Returns the value of `action`, or undefined if it fails because a name does not exist. */
 export function unlessMissing<Value>(action: () => Value): Value | undefined {
   try {
     return action()
@@ -184,7 +184,7 @@ export function unlessMissing<Value>(action: () => Value): Value | undefined {
   }
 }
 
-/** The value of `action`, or undefined if it fails because a name is taken. */
+/** Returns the value of `action`, or undefined if it fails because a name is taken. */
 function unlessExisting<Value>(action: () => Value): Value | undefined {
   try {
     return action()
@@ -194,7 +194,7 @@ function unlessExisting<Value>(action: () => Value): Value | undefined {
   }
 }
 
-/** The names in a directory, in the kernel's order, without `.` and `..`. */
+/** Lists the names in a directory, in the kernel's order, without `.` and `..`. */
 export function listDirectory(path: string): string[] {
   return checked(`list ${path}`, host.list(path))
 }

@@ -1,36 +1,36 @@
 /**
- * All that the product asks of the world, in the terms of the system. Two programs answer: `native/` in the executables, in C, and
+ * All that the product needs of the system, in the system's terms. There are two implementations: `native/`, in C, in the executables, and
  * `node/` under Node.js, for debugging and for tests. Each makes a global `host` before the first module of the product is loaded.
  *
- * A function that can fail answers a negative errno instead of its value. None fails with EINTR: a call that a signal interrupted is
- * made again. A path that holds a NUL byte is EINVAL. What is opened is closed in programs that are started (O_CLOEXEC).
+ * A function that can fail returns a negative errno instead of its value. None fails with EINTR: a call that a signal interrupted is
+ * repeated. A path with a NUL byte is EINVAL. Descriptors are closed in programs that are started (O_CLOEXEC).
  */
 export interface Host {
   // The process
 
-  /** The arguments of the process, the first being the name that it was started under. */
+  /** Returns the arguments of the process; the first is the name that it was started under. */
   arguments(): string[]
-  /** The environment, each variable as `NAME=value`, in the order given. */
+  /** Returns the environment, each variable as `NAME=value`, in its order. */
   environment(): string[]
   /** Ends the process at once. */
   exit(status: number): never
-  /** Milliseconds since the process began, by a clock that nobody sets. */
+  /** Returns the milliseconds since the process began, by a monotonic clock. */
   uptime(): number
-  /** Does nothing for that long. */
+  /** Waits. */
   sleep(milliseconds: number): void
   /**
-   * Runs the executable at `path` to its end: with its path as only argument, in a session of its own, with standard signals. What it and
-   * those it started write to stdout and stderr is kept, up to 4 MiB of each: then EFBIG. After `milliseconds` all of them are killed.
+   * Runs the executable at `path` to its end: with its path as only argument, in a session of its own, with default signals. Returns what
+   * it and its children write to stdout and stderr; EFBIG beyond 4 MiB of each. After `milliseconds` all of them are killed.
    */
   spawn(path: string, environment: readonly string[], stdin: Uint8Array, milliseconds: number): Ended | number
 
   // Text and numbers
 
-  /** The text in UTF-8; half a surrogate pair becomes U+FFFD. */
+  /** Encodes the text in UTF-8; half a surrogate pair becomes U+FFFD. */
   encode(text: string): Uint8Array<ArrayBuffer>
-  /** The text that `bytes` are in UTF-8; what is not UTF-8 becomes U+FFFD, as the Encoding Standard has it. A byte order mark stays. */
+  /** Decodes UTF-8; other bytes become U+FFFD, as in the Encoding Standard. A byte order mark stays. */
   decode(bytes: Uint8Array): string
-  /** SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */
+  /** Returns the SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */
   sha512(text: string): string
   /** Fills `buffer`, at most 256 bytes, from the kernel's generator. */
   random(buffer: Uint8Array): number
@@ -39,35 +39,35 @@ export interface Host {
 
   /** The one flag of open(2) that we use whose number depends on the processor. */
   readonly O_NOFOLLOW: number
-  /** open(2): a file descriptor. `mode` is for a file that is created. */
+  /** open(2). Returns a file descriptor. `mode` is for a file that is created. */
   open(path: string, flags: number, mode: number): number
   close(fd: number): number
-  /** read(2): how many bytes were read into `buffer`, 0 at the end. */
+  /** read(2). Returns the number of bytes read, 0 at the end. */
   read(fd: number, buffer: Uint8Array): number
-  /** Waits until read(2) would not wait, so long at most: then ETIMEDOUT. */
+  /** Waits until read(2) would not wait, or until the time is over: ETIMEDOUT. */
   awaitInput(fd: number, milliseconds: number): number
   /** pread(2): as `read`, from `offset` on. */
   readAt(fd: number, buffer: Uint8Array, offset: number): number
   /**
-   * The text of the regular file of that very name, which costs three system calls. Follows no symbolic link of that name (ELOOP), and
-   * waits for nobody (EAGAIN). EFBIG if it is longer than `limit` bytes.
+   * Returns the text of the regular file of that very name, with three system calls. Follows no symbolic link of that name (ELOOP), and
+   * does not wait (EAGAIN). EFBIG if it is longer than `limit` bytes.
    */
   readFile(path: string, limit: number): string | number
-  /** write(2), waiting while the other side is slow: how many of `bytes` were written. */
+  /** write(2), waiting while the other side is slow. Returns the number of bytes written. */
   write(fd: number, bytes: Uint8Array): number
-  /** Puts a file's content on the disk (fdatasync(2)). */
+  /** Writes a file's content to the disk (fdatasync(2)). */
   sync(fd: number): number
   /** Cuts a file to that length (ftruncate(2)). */
   truncate(fd: number, length: number): number
-  /** Waits for flock(2)'s exclusive lock, so long at most: then ETIMEDOUT. 0 does not wait. */
+  /** Waits for flock(2)'s exclusive lock, or until the time is over: ETIMEDOUT. 0 does not wait. */
   lock(fd: number, milliseconds: number): number
   link(path: string, newName: string): number
   rename(path: string, newName: string): number
   unlink(path: string): number
   mkdir(path: string, mode: number): number
-  /** The names in a directory, in the kernel's order, without `.` and `..`. */
+  /** Lists the names in a directory, in the kernel's order, without `.` and `..`. */
   list(path: string): string[] | number
-  /** statx(2). `follow` looks at what a symbolic link leads to instead of at the link. */
+  /** statx(2). `follow` follows a symbolic link. */
   stat(path: string, follow: boolean): Status | number
   /** statfs(2), of the file system that holds `path`. */
   fileSystem(path: string): FileSystem | number
@@ -82,32 +82,32 @@ export interface Host {
   netlink(protocol: number): number
   /** setsockopt(2). */
   setOption(fd: number, level: number, option: number, value: Uint8Array): number
-  /** getsockopt(2): how many bytes of `value` it filled. */
+  /** getsockopt(2). Returns the number of bytes filled in `value`. */
   getOption(fd: number, level: number, option: number, value: Uint8Array): number
   /** Sends one datagram. */
   send(fd: number, bytes: Uint8Array): number
   /**
-   * Waits for the next datagram that the kernel itself sent to a netlink socket: its length. What others sent is skipped. EMSGSIZE if it
-   * is longer than `buffer`; EAGAIN if none comes in the time that the option SO_RCVTIMEO sets.
+   * Waits for the next datagram from the kernel itself on a netlink socket; others are skipped. Returns its length. EMSGSIZE if it is
+   * longer than `buffer`; EAGAIN if none comes in the time that the option SO_RCVTIMEO sets.
    */
   receive(fd: number, buffer: Uint8Array): number
   /** Sends one datagram to the Unix socket at `path`, without waiting. */
   sendTo(path: string, bytes: Uint8Array): number
 }
 
-/** How a program ended that was waited for. */
+/** The end of a program. */
 export interface Ended {
   /** Undefined if a signal ended it. */
   readonly exitCode: number | undefined
   /** The number of the signal that ended it. */
   readonly signal: number | undefined
-  /** Whether it was killed, with all that it had started, because it took too long. */
+  /** True if it was killed, with its children, because it took too long. */
   readonly timedOut: boolean
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
 
-/** What statx(2) says of a file. */
+/** The answer of statx(2) on a file. */
 export interface Status {
   /** The device it is on. */
   readonly major: number
@@ -119,11 +119,11 @@ export interface Status {
   /** Time of the last modification: seconds since the epoch, and nanoseconds. */
   readonly modified: bigint
   readonly nanoseconds: number
-  /** Whether something is mounted at that very path; false if the kernel does not tell (before 5.8). */
+  /** True if something is mounted at that very path; false if the kernel does not tell (before 5.8). */
   readonly isMount: boolean
 }
 
-/** What statfs(2) says of a file system. */
+/** The answer of statfs(2) on a file system. */
 export interface FileSystem {
   /** Its magic number. */
   readonly type: number
@@ -137,5 +137,5 @@ export interface FileSystem {
   readonly flags: number
 }
 
-/** Made by the program that runs the product. */
+/** The implementation beneath. */
 export const host: Host = (globalThis as typeof globalThis & { host: Host }).host

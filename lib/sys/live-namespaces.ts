@@ -3,14 +3,13 @@ import { type FileStatus, fileStatus } from "./file-status.ts"
 import { mountedNamespaces } from "./mountinfo.ts"
 import { failedWith, SystemError } from "./system-error.ts"
 
-/** The machine's or the node container's first process lives in no pod, and may be closed to all others. */
+/** The first process of the machine or the node container is in no pod, and others may not be allowed to examine it. */
 const INIT = "1"
 
 /**
- * Returns a path to each network namespace that lives, by its inode; undefined for one that is mounted out of sight. Looks at every mount and at every
- * thread of the machine, which costs a system call each, from this process's mount namespace. A namespace that is held by nothing but an
- * open file or by a mount in another mount namespace is not seen. Throws SystemError if a thread cannot be examined: then nothing is
- * certain.
+ * Returns a path to each network namespace that exists, by its inode; undefined for one whose mount is hidden by another. Reads every mount
+ * and every thread of the machine, with a system call each, from this process's mount namespace. A namespace that only an open file or a
+ * mount in another mount namespace holds is not seen. Throws SystemError if a thread cannot be examined: then nothing is certain.
  */
 export function readLiveNamespaces(): ReadonlyMap<string, string | undefined> {
   const paths = new Map<string, string | undefined>()
@@ -23,7 +22,7 @@ export function readLiveNamespaces(): ReadonlyMap<string, string | undefined> {
   return paths
 }
 
-/** Returns a path to each of these namespaces. Throws SystemError if one cannot be examined or is mounted out of sight. */
+/** Returns a path to each of these namespaces. Throws SystemError if one cannot be examined or its mount is hidden. */
 export function liveNamespacePaths(): string[] {
   return Array.from(readLiveNamespaces(), ([inode, path]) => {
     if (path === undefined) throw new SystemError("ENOENT", `find where net:[${inode}] is mounted`)
@@ -31,7 +30,7 @@ export function liveNamespacePaths(): string[] {
   })
 }
 
-/** Returns if the namespace that was mounted there can be seen there, and nothing that was mounted over it. */
+/** Returns true if the namespace is visible at its mount, with nothing mounted over it. */
 function isAt(path: string, inode: string): boolean {
   try {
     return `${fileStatus(path).inode}` === inode
@@ -58,7 +57,7 @@ function namespaceOf(thread: string): FileStatus {
   try {
     return fileStatus(`${thread}/ns/net`)
   } catch (error) {
-    if (failedWith(error, "EACCES")) fileStatus(thread) // the kernel says EACCES, too, if the thread has just ended: then this throws ENOENT
+    if (failedWith(error, "EACCES")) fileStatus(thread) // throws ENOENT if the thread has just ended, which is EACCES too
     throw error
   }
 }
@@ -67,7 +66,7 @@ function numbersIn(directory: string): string[] {
   return listDirectory(directory).filter((name) => "0" <= name && name < ":")
 }
 
-/** A process may end at any moment, and has no namespace any more when it has ended and its parent does not know yet. */
+/** Returns undefined if the process has ended, which has no namespace even before its parent has waited for it. */
 function unlessGone<Value>(action: () => Value): Value | undefined {
   try {
     return action()

@@ -4,8 +4,8 @@ import { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } from "./open-flags.ts"
 import { checked } from "./system-error.ts"
 
 /**
- * Appends the line in one write, which keeps it apart from those that others append to the same file at the same time. The file is
- * made if it is missing, mode 0600; a symbolic link is not followed, a pipe that nobody reads not waited for. Throws SystemError.
+ * Appends the line in one write, so that it does not mix with lines of others. Makes the file, mode 0600, if it is missing. Follows no
+ * symbolic link, and does not wait for a reader of a pipe. Throws SystemError.
  */
 export function appendLine(path: string, line: string): void {
   if (!path.startsWith("/")) return // the working directory is the runtime's

@@ -1,11 +1,11 @@
-/** A network namespace that is mounted, by its inode, and where. */
+/** A mounted network namespace, by its inode, and the path of the mount. */
 export interface MountedNamespace {
   readonly inode: string
   readonly path: string
 }
 
 /**
- * The network namespaces in the text of a mountinfo file (proc_pid_mountinfo(5)): field 4 is `net:[4026532177]`, field 5 the
+ * Returns the network namespaces in the text of a mountinfo file (proc_pid_mountinfo(5)): field 4 is `net:[4026532177]`, field 5 the
  * path, with white space and backslashes in octal.
  */
 export function mountedNamespaces(mountinfo: string): MountedNamespace[] {

@@ -17,13 +17,13 @@ export const NETLINK_NETFILTER = 12
 /** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
 const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
 
-/** The kernel answers within the send; a wait this long means that something is badly wrong. */
+/** The kernel answers during the send; a wait this long is a fault. */
 const ANSWER_TIMEOUT_SECONDS = 30
 
 /** The kernel fills at most 32 KiB per datagram of a dump, and takes the buffer's size into account. */
 const BUFFER = 64 * 1024
 
-/** A datagram up to this size fits the send buffer that every socket has (net.core.wmem_default is 212,992). */
+/** A datagram up to this size fits into the default send buffer (net.core.wmem_default is 212,992). */
 const ORDINARY = 128 * 1024
 
 /** Sees every datagram of a socket, for the log. */
@@ -33,7 +33,7 @@ export interface NetlinkObserver {
 }
 
 /**
- * A netlink socket. It belongs to the network namespace it was opened in for all its life. Extended acknowledgements and strict
+ * A netlink socket. It stays in the network namespace that it was opened in. Extended acknowledgements and strict
  * checking, by which dumps are filtered in the kernel, are on if the kernel knows them (4.20).
  */
 export class NetlinkSocket implements Disposable {
@@ -50,13 +50,13 @@ export class NetlinkSocket implements Disposable {
     this.limitWait(ANSWER_TIMEOUT_SECONDS)
   }
 
-  /** Has messages of this group (RTNLGRP_*) arrive, too, from now on. */
+  /** Subscribes to messages of a multicast group (RTNLGRP_*). */
   join(group: number): void {
-    this.send(NOTHING) // gives the socket a port: the kernel announces nothing to sockets that have none
+    this.send(NOTHING) // binds the socket to a port: without one it receives no multicast
     checked("listen for kernel events", this.#tryOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group))
   }
 
-  /** Bounds every later `receive`, in seconds. */
+  /** Limits the wait of later calls of `receive`. */
   limitWait(seconds: number): void {
     const microseconds = BigInt(Math.max(1, Math.trunc(seconds * 1e6)))
     const time = new BigInt64Array([microseconds / 1_000_000n, microseconds % 1_000_000n]) // struct timeval
@@ -84,7 +84,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Waits for any announcement, or for one that was missed; returns false if `seconds` pass without. */
+  /** Waits for a multicast message, or for one that was lost; returns false if none comes in time. */
   waitForEvent(seconds: number): boolean {
     if (seconds <= 0) return false
     this.limitWait(seconds)
@@ -98,7 +98,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Sets an option and answers as the host does: options that older kernels lack are left off. */
+  /** Sets an option and returns the host's answer: older kernels lack some. */
   #tryOption(level: number, option: number, value: number): number {
     return host.setOption(this.#file.fd, level, option, new Uint8Array(new Int32Array([value]).buffer))
   }

@@ -10,13 +10,13 @@ const OWN = "/proc/self/ns/net"
 const SOL_SOCKET = 1
 const SO_NETNS_COOKIE = 71
 
-/** A network namespace held open: it lives at least until this is closed. */
+/** An open network namespace, which exists at least until this is closed. */
 export class NetworkNamespace implements Disposable {
   readonly path: string
   readonly #file: Descriptor
   readonly #home: Descriptor
 
-  /** Throws SystemError, ENOENT when there is no such path. Whether it is a network namespace shows when it is entered. */
+  /** Throws SystemError, ENOENT if there is no such path. Only inside() and cookie() find out if it is a network namespace. */
   constructor(path: string) {
     this.path = path
     this.#file = openRead(path)
@@ -28,17 +28,16 @@ export class NetworkNamespace implements Disposable {
   }
 
   /**
-   * Waits until this process alone has the namespace locked, until it is closed: a kernel's lock on the namespace itself, whatever path leads
-   * there, which ends with the process. Throws TimedOut.
+   * Locks the namespace until it is closed or the process ends, for this process alone. The kernel's lock is on the namespace itself,
+   * whatever path leads there. Throws TimedOut.
    */
   lock(): void {
     lock(this.#file.fd, this.path)
   }
 
   /**
-   * Runs `body` in this namespace and comes back whatever it does. Only what `body` opens and writes belongs there:
-   * it must not wait, and must not start threads or processes, which would stay behind. Throws SystemError EINVAL if the
-   * path is no network namespace.
+   * Runs `body` in this namespace, and returns from it even if `body` throws. `body` may open and write things there; it must not wait, or
+   * start threads or processes, which would stay there. Throws SystemError EINVAL if the path is no network namespace.
    */
   inside<Value>(body: () => Value): Value {
     checked(`enter network namespace ${this.path}`, host.enterNetwork(this.#file.fd))
@@ -50,8 +49,8 @@ export class NetworkNamespace implements Disposable {
   }
 
   /**
-   * Returns what tells this namespace from every other of this boot (SO_NETNS_COOKIE, Linux 5.14); undefined if the kernel does not, or if
-   * this process may not enter it. Throws SystemError if the process did not come back.
+   * Returns the namespace's cookie, which no other namespace of this boot has (SO_NETNS_COOKIE, Linux 5.14); undefined if the kernel has
+   * none, or if this process may not enter the namespace. Throws SystemError if the process cannot leave it again.
    */
   cookie(): bigint | undefined {
     if (host.enterNetwork(this.#file.fd) < 0) return undefined
@@ -70,7 +69,7 @@ export class NetworkNamespace implements Disposable {
   }
 }
 
-/** As NetworkNamespace.cookie(), of the one at `path`; undefined also if that cannot be opened. */
+/** Returns the cookie of the namespace at `path`; undefined also if that cannot be opened. */
 export function cookieOf(path: string): bigint | undefined {
   using namespace = openedOrNone(path)
   return namespace?.cookie()
@@ -85,7 +84,7 @@ function openedOrNone(path: string): NetworkNamespace | undefined {
   }
 }
 
-/** The network namespace this process runs in. Throws NoProc where the kernel shows no process its own. */
+/** Returns the network namespace of this process. Throws NoProc if /proc is not mounted. */
 export function ownNamespace(): FileStatus {
   try {
     return fileStatus(OWN)
@@ -96,15 +95,15 @@ export function ownNamespace(): FileStatus {
   }
 }
 
-/** Nothing is mounted on /proc, without which namespaces and settings would all seem to be missing. */
+/** Reports that /proc is not mounted: all namespaces and sysctls would seem to be missing. */
 export class NoProc extends Error {
   readonly advice = "mount proc on /proc: the plugins find namespaces there, and the kernel's settings"
 }
 
-/** What is said of a path that leads nowhere, or nowhere for this process: its own namespace is open to every process. */
+/** The errors for a path that leads nowhere, or not for this process, which can always open its own namespace. */
 const NOT_OWN = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL", "EACCES"] as const
 
-/** Returns if `path` is the network namespace this process runs in. */
+/** Returns true if `path` is the network namespace of this process. */
 export function isOwnNamespace(path: string, own = ownNamespace()): boolean {
   try {
     return sameFile(fileStatus(path), own)

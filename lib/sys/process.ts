@@ -44,7 +44,10 @@ export function exit(status: number): never {
   host.exit(status)
 }
 
-/** Returns the first regular file of that name in the directories, or undefined. Throws SystemError if one that could not be examined may be it. */
+/**
+ * Returns the first regular file of that name in the directories, or undefined. Throws SystemError if one that could not be examined may be
+ * it.
+ */
 export function findExecutable(name: string, directories: readonly string[]): string | undefined {
   let unknown: SystemError | undefined
   for (const directory of directories) {

@@ -4,7 +4,7 @@ const names = (
   "VTALRM PROF WINCH IO PWR SYS"
 ).split(" ")
 
-/** `SIGKILL`; `signal 40` for one without a name. */
+/** Returns `SIGKILL`, or `signal 40` if it has no name. */
 export function signalName(number: number): string {
   const name = names[number - 1]
   return name === undefined ? `signal ${number}` : `SIG${name}`

@@ -1,6 +1,6 @@
 import { type Errno, errnoName, explain } from "./errno.ts"
 
-/** A system call failed. `asked` says what for, as in `open /proc/self/ns/net`. */
+/** Reports a system call that failed. `asked` completes "cannot ...": `open /proc/self/ns/net`. */
 export class SystemError extends Error {
   readonly errno: Errno
   readonly asked: string
@@ -12,7 +12,7 @@ export class SystemError extends Error {
   }
 }
 
-/** Returns what the host answered; throws a SystemError, whose sentence "cannot ..." `asked` completes, if that is a negative errno. */
+/** Returns the host's answer; throws SystemError if that is a negative errno. */
 export function checked(asked: string, answer: number): number
 export function checked<Value extends object | string>(asked: string, answer: Value | number): Value
 export function checked(asked: string, answer: object | string | number): object | string | number {
@@ -20,7 +20,7 @@ export function checked(asked: string, answer: object | string | number): object
   return answer
 }
 
-/** Whether `error` is a failed system call with one of these error numbers. */
+/** Returns true if a system call failed with one of these errors. */
 export function failedWith(error: unknown, ...errnos: Errno[]): error is SystemError {
   return error instanceof SystemError && errnos.includes(error.errno)
 }

@@ -1,6 +1,6 @@
 /** Something else did not come to its end in time. To try again later may help. */
 export class TimedOut extends Error {
-  /** What an operator can look at; may be empty. */
+  /** Advice for the operator; may be empty. */
   readonly advice: string
 
   constructor(message: string, advice: string) {

@@ -6,7 +6,7 @@ import { formatAddress, parseAddress } from "../ip/address.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import type { FakeNode } from "./fake-node.ts"
 
-/** Returns what a pod asks for; its address is given with the length of its network. */
+/** Returns a pod's mappings; `text` is its address with the length of its network. */
 export function podMappings(
   text: string,
   mappings: readonly PortMapping[],

@@ -16,7 +16,7 @@ const LOCK_NB = 4
 /** Milliseconds between two tries to take a lock. */
 const BETWEEN_TRIES = 5
 
-/** What is done with a file that is open, and how it is opened. */
+/** Functions that open files, and that take descriptors. */
 export const descriptors = {
   O_NOFOLLOW: process.arch === "arm64" ? 0o100000 : 0o400000,
   open: (path, flags, mode) => answerOn(path, (name) => libc.open(name, flags | O_CLOEXEC, mode)),
@@ -31,7 +31,7 @@ export const descriptors = {
   lock,
 } satisfies Partial<Host>
 
-/** Linux has closed the descriptor, signal or not: a second close could hit what has been opened since. */
+/** Closes a descriptor, only once: Linux closes it even if a signal interrupts, and the number may be another file's by now. */
 function close(fd: number): number {
   const answer = answerOnce(() => libc.close(fd))
   return answer === -EINTR ? 0 : answer

@@ -5,5 +5,5 @@ import { ownProcess } from "./process.ts"
 import { sockets } from "./sockets.ts"
 import { text } from "./text.ts"
 
-/** The world as Node.js and the C library show it. */
+/** The host of Node.js and the C library. */
 export const nodeHost: Host = { ...ownProcess, ...text, ...descriptors, ...names, ...sockets }

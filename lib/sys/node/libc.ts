@@ -37,7 +37,7 @@ export const libc = {
   write: library.func("int64_t write(int fd, const void *bytes, uint64_t length)"),
 }
 
-/** The answer of a system call, or the negative errno if it failed. One that a signal interrupted is made again. */
+/** Returns the answer of a system call, or the negative errno. Repeats one that a signal interrupted. */
 export function answerOf(call: () => number): number {
   for (;;) {
     const answer = answerOnce(call)
@@ -45,19 +45,19 @@ export function answerOf(call: () => number): number {
   }
 }
 
-/** As `answerOf`, whatever comes in between. */
+/** Returns the answer of a system call, or the negative errno, also if a signal interrupted it. */
 export function answerOnce(call: () => number): number {
   const answer = call()
   return answer === -1 ? -lastErrno() : answer
 }
 
-/** As `answerOf`, of a call that takes a path as C wants it. */
+/** Returns the answer of a system call on a path, or the negative errno. */
 export function answerOn(path: string, call: (name: Uint8Array) => number): number {
   const name = cString(path)
   return name ? answerOf(() => call(name)) : -EINVAL
 }
 
-/** The text with the NUL that ends it in C; undefined if it holds one itself, which would silently cut it. */
+/** Returns the text with a NUL at the end, for C; undefined if it contains one, which would cut it. */
 export function cString(text: string): Uint8Array | undefined {
   return text.includes("\0") ? undefined : encoder.encode(`${text}\0`)
 }

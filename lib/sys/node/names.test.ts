@@ -19,7 +19,7 @@ const { ENOENT, EEXIST, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG } = constants.errn
 const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
 
-/** What a program of GNU says of a path. */
+/** Returns the output of a GNU program about a path. */
 const told = (...command: [string, ...string[]]) =>
   execFileSync(command[0], command.slice(1), { encoding: "utf8" }).trim()
 

@@ -11,7 +11,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100
 const STATX_BASIC_STATS = 0x7ff
 const STATX_ATTR_MOUNT_ROOT = 0x2000n
 
-/** What is done with a file by its name. */
+/** Functions that take names of files. */
 export const names = {
   link: (path, newName) => answerOn(path, (from) => answerOn(newName, (to) => libc.link(from, to))),
   rename: (path, newName) => answerOn(path, (from) => answerOn(newName, (to) => libc.rename(from, to))),
@@ -26,7 +26,7 @@ export const names = {
   },
 } satisfies Partial<Host>
 
-/** Through a Dir, since readdirSync sorts the names. */
+/** Lists names by a Dir, because readdirSync sorts them. */
 function list(path: string): string[] | number {
   if (path.includes("\0")) return -EINVAL
   try {
@@ -45,7 +45,7 @@ function* namesIn(directory: Dir): Generator<string> {
   for (let entry = directory.readSync(); entry; entry = directory.readSync()) yield entry.name
 }
 
-/** node:fs tells neither the parts of a device's number nor what is mounted. */
+/** Calls statx itself: node:fs tells neither the parts of a device's number nor mounts. */
 function stat(path: string, follow: boolean): Status | number {
   const view = new DataView(new ArrayBuffer(256)) // struct statx
   const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW
@@ -63,7 +63,7 @@ function stat(path: string, follow: boolean): Status | number {
   }
 }
 
-/** node:fs does not tell the flags. */
+/** Calls statfs itself: node:fs does not tell the flags. */
 function fileSystem(path: string): FileSystem | number {
   const words = new BigUint64Array(15) // struct statfs of 64-bit machines
   const answer = answerOn(path, (name) => libc.statfs(name, words))

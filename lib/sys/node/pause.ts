@@ -1,6 +1,6 @@
 const nobodysWord = new Int32Array(new SharedArrayBuffer(4))
 
-/** Does nothing for that long: no timer runs, no promise goes on. */
+/** Waits without running timers or promises. */
 export function sleep(milliseconds: number): void {
   Atomics.wait(nobodysWord, 0, 0, milliseconds)
 }

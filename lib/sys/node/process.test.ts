@@ -6,7 +6,7 @@ import { nodeWithTypeScript } from "../../testing/script.ts"
 const [node, ...loading] = nodeWithTypeScript
 const script = fileURLToPath(new URL("../../testing/process-of-host.ts", import.meta.url))
 
-/** What the script printed, run with these parameters and variables, and how it ended. */
+/** Runs the script with these parameters and variables, and returns its output and exit code. */
 function run(parameters: string[], env: Record<string, string>) {
   const { status, stdout } = spawnSync(node, [...loading, script, ...parameters], { env, encoding: "utf8" })
   return { status, ...JSON.parse(stdout) }

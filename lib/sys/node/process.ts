@@ -2,7 +2,7 @@ import type { Host } from "../host.ts"
 import { sleep } from "./pause.ts"
 import { spawn } from "./spawn.ts"
 
-/** The process that runs the product, of which Node.js and a script are the beginning. */
+/** The process, without Node.js and its script in the arguments. */
 export const ownProcess = {
   arguments: () => process.argv.slice(2),
   environment: () => Object.entries(process.env).map(([name, value]) => `${name}=${value}`),

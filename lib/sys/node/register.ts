@@ -1,4 +1,4 @@
-/** Import this before any module of the product: lib/sys/host.ts looks for the global as it is loaded. */
+/** Import this before any module of the product: lib/sys/host.ts reads the global when it is loaded. */
 
 import { nodeHost } from "./host.ts"
 

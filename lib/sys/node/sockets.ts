@@ -13,9 +13,9 @@ const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
 
-/** Network namespaces, and what is sent and received. */
+/** Functions of network namespaces and sockets. */
 export const sockets = {
-  /** Moves the thread that JavaScript runs on, and no other of Node.js. */
+  /** Moves only the thread that JavaScript runs on. */
   enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),

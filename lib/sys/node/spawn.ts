@@ -6,10 +6,10 @@ import { errnoOf } from "./errno.ts"
 
 const { EFBIG, EINVAL, ENOBUFS, ENOEXEC, ETIMEDOUT } = system.errno
 
-/** What a program may write to stdout, and to stderr, before it is killed. */
+/** The bytes that a program may write to stdout, and to stderr, before it is killed. */
 const OUTPUT_LIMIT = 4 << 20
 
-/** As lib/sys/host.ts promises. What left the program's process group is not killed with it. */
+/** Implements Host.spawn(), but does not kill processes that left the program's process group. */
 export function spawn(
   path: string,
   environment: readonly string[],
@@ -18,7 +18,7 @@ export function spawn(
 ): Ended | number {
   if ([path, ...environment].some((text) => text.includes("\0"))) return -EINVAL
   if (isForShell(path)) return -ENOEXEC
-  // The types do not know that this function knows `detached`.
+  // The types lack `detached`.
   const options: SpawnSyncOptionsWithBufferEncoding & { detached: boolean } = {
     argv0: path,
     env: Object.fromEntries(environment.map(nameAndValue)),
@@ -52,14 +52,14 @@ function outcomeOf({ pid, status, signal, error, stdout, stderr }: SpawnSyncRetu
   }
 }
 
-/** Kills what the program had started; Node.js killed the program alone. There may be nothing left. */
+/** Kills the program's children, if there are any left: Node.js killed only the program. */
 function killGroup(leader: number): void {
   try {
     process.kill(-leader, "SIGKILL")
   } catch {}
 }
 
-/** Tells what Node.js would have a shell run, since execvp(3) does: an executable that is neither ELF nor names an interpreter. */
+/** Returns true for an executable that is neither ELF nor names an interpreter, which Node.js, as execvp(3), would have a shell run. */
 function isForShell(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)

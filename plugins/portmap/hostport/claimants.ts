@@ -37,9 +37,9 @@ export function findGoneClaimants(
 }
 
 /**
- * Returns true if the pod of the rule is gone: no network namespace has its address, and no veth can be its: neither the computed name, its
- * alias, nor an unmarked veth on the same bridge exists. Missing veths prove that only if this pod, of the same network, has a veth of the
- * computed name. This pod's own namespace is not searched: users may request any address.
+ * Returns true if the rule's pod is gone: no network namespace has its address, and neither the computed name, its alias, nor an unmarked veth
+ * on the same bridge exists. That proves it only on a network whose pods have veths of computed names, as this pod has. This pod's own
+ * namespace is not searched: users may request any address.
  */
 function isGone(host: NetworkStack, attachment: Attachment, { netns }: PodMappings, rule: PodRule): boolean {
   const claimant = attachmentIn(rule)
