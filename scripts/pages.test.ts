@@ -45,6 +45,32 @@ describe("a relative link", () => {
   })
 })
 
+describe("a block of code that names its file", () => {
+  const files = { "docs/example/add.ts": 'import "x"\n\nfunction add() {\n  if (a) {\n    b()\n  }\n}\n' }
+  const quoting = (path: string, code: string) => `text\n\n\`\`\`ts ${path}\n${code}\n\`\`\`\n`
+
+  test.each([
+    ["README.md", "docs/example/add.ts", "function add() {\n  if (a) {"],
+    ["README.md", "docs/example/add.ts", "if (a) {\n  b()"],
+    ["docs/x.md", "example/add.ts", "b()"],
+  ])("on %s quotes %s: %j", (page, path, code) => {
+    expect(rules(page, quoting(path, code), files)).toEqual([])
+  })
+
+  test.each([
+    ["docs/example/add.ts", "function add(b) {", "does not say that"],
+    ["docs/example/add.ts", "function add() {\n  b()", "does not say that"],
+    ["docs/example/add.ts", "add() {", "does not say that"],
+    ["docs/example/del.ts", "function add() {", "is not there"],
+  ])("is found if %s does not say %j", (path, code, rule) => {
+    expect(rules("README.md", quoting(path, code), files)).toEqual([expect.stringContaining(rule)])
+  })
+
+  test("is any other text without a name", () => {
+    expect(rules("README.md", "```ts\nadd()\n```\n", files)).toEqual([])
+  })
+})
+
 describe("a plugin's page", () => {
   const page = (parts: readonly string[]) => `# x\n\n${parts.map((part) => `## ${part}\n\ntext\n`).join("\n")}`
   const [first = "", second = "", ...others] = PARTS
@@ -61,8 +87,8 @@ describe("a plugin's page", () => {
     ["one too many", [...PARTS, "More"]],
     ["none", []],
   ])("is found with its parts %s", (_, parts) => {
-    for (const kind of ["plugins", "ipam"]) {
-      expect(rules(`${kind}/x/README.md`, page(parts))).toEqual([expect.stringContaining("parts in this order")])
+    for (const folder of ["plugins/x", "ipam/x", "docs/example-plugin"]) {
+      expect(rules(`${folder}/README.md`, page(parts))).toEqual([expect.stringContaining("parts in this order")])
     }
   })
 })

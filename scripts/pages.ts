@@ -14,9 +14,14 @@ interface Found {
   readonly rule: string
 }
 
-/** Returns what is wrong with the page `file` that says `text`: links, test names, a plugin's parts. */
+/** Returns what is wrong with the page `file` that says `text`: links, quotes, test names, a plugin's parts. */
 export function breachesOf(file: string, text: string, read: Read): Breach[] {
-  const found = [...brokenLinks(file, text, read), ...wrongParts(file, text), ...wrongTestNames(file, text, read)]
+  const found = [
+    ...brokenLinks(file, text, read),
+    ...wrongQuotes(file, text, read),
+    ...wrongParts(file, text),
+    ...wrongTestNames(file, text, read),
+  ]
   return found.map(({ offset, rule }) => ({ file, line: lineAt(text, offset), rule }))
 }
 
@@ -49,8 +54,25 @@ function anchorOf(title: string): string {
     .replaceAll(" ", "-")
 }
 
+/** A block of code that names its file behind the language, as a link would. */
+const QUOTE = /^```\w+ (\S+)\n([\s\S]*?)^```$/gm
+
+function* wrongQuotes(file: string, text: string, read: Read): Generator<Found> {
+  for (const { 1: path = "", 2: quote = "", index } of text.matchAll(QUOTE)) {
+    const source = posix.join(posix.dirname(file), path)
+    const there = read(source)
+    if (there === undefined) yield { offset: index, rule: `quotes ${source}, which is not there` }
+    else if (!withoutIndents(`\n${there}`).includes(withoutIndents(`\n${quote}`)))
+      yield { offset: index, rule: `quotes ${source}, which does not say that` }
+  }
+}
+
+function withoutIndents(text: string): string {
+  return text.replace(/^[ \t]+/gm, "")
+}
+
 function* wrongParts(file: string, text: string): Generator<Found> {
-  if (!/^(plugins|ipam)\/[^/]+\/README\.md$/.test(file)) return
+  if (!/^(plugins\/[^/]+|ipam\/[^/]+|docs\/example-plugin)\/README\.md$/.test(file)) return
   const parts = [...withoutFences(text).matchAll(/^## (.+)$/gm)]
   const wrong = parts.findIndex(([, title], at) => title !== PARTS[at])
   if (wrong < 0 && parts.length === PARTS.length) return

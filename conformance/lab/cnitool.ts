@@ -23,13 +23,15 @@ export interface CnitoolCall {
   readonly capabilityArgs?: Readonly<Record<string, unknown>>
   readonly ifname?: string
   readonly implementation?: Implementation
+  /** CNI_PATH; the implementation's own directory unless given. */
+  readonly path?: string
 }
 
 export function cnitoolEnvironment(call: CnitoolCall, networks: string): Record<string, string> {
   return {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     NETCONFPATH: networks,
-    CNI_PATH: binDirectory(call.implementation),
+    CNI_PATH: call.path ?? binDirectory(call.implementation),
     ...(call.args !== undefined && { CNI_ARGS: call.args }),
     ...(call.capabilityArgs && { CAP_ARGS: JSON.stringify(call.capabilityArgs) }),
     ...(call.ifname !== undefined && { CNI_IFNAME: call.ifname }),
