@@ -5,7 +5,7 @@ import { type Rows, record } from "./rows.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
 import { type Cost, timed } from "./stopwatch.ts"
 
-/** A pod on a veth pair, whose host's end is named after it. */
+/** A pod on a veth pair, whose host end is named after it. */
 export class LinkedPod extends Pod {
   readonly veth = `v${this.containerId}`
 

@@ -8,7 +8,7 @@ import type { World } from "./world.ts"
 export interface Baseline {
   readonly whole: NodeSnapshot
   readonly links: ReadonlySet<string>
-  /** By witness: its MAC address, and the host's end of its veth. */
+  /** By witness: its MAC address, and the host end of its veth. */
   readonly ports: readonly { readonly mac: string; readonly host: string }[]
   /** `chain: rule`, of all tables. */
   readonly rules: readonly string[]

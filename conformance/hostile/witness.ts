@@ -46,7 +46,7 @@ export class Witness implements Disposable {
     return this.attachment.result?.ips?.map(({ address }) => address.replace(/\/.*/, "")) ?? []
   }
 
-  /** The host's end of its veth, and its own. */
+  /** The host end of its veth, and its own. */
   get links(): { readonly host: Described | undefined; readonly mac: string } {
     const [eth0] = this.pod.ip("link", "show", "eth0")
     const host = this.#world.node.ip("link", "show").find(({ ifindex }) => ifindex === eth0?.link_index)

@@ -26,7 +26,7 @@ test.each([
   ["it is another attachment's, in the same namespace", { alias: another, peerNamespace: 7 }, 7, false, 0],
   ["it is another attachment's, under our name", { alias: another, name }, 7, false, 0],
   ["it is no veth", { alias, kind: "dummy" }, 7, false, 0],
-])("the host's end is proven or not where %s", (_, link, podId, proven, questions) => {
+])("the host end is proven or not where %s", (_, link, podId, proven, questions) => {
   const described = { index: 5, name: "veth0", kind: "veth", peer: 2, ...link }
   const host = new FakeStack({ GETLINK: [found(NEWLINK, linkMessage(described))], GETNSID: [named(podId ?? -1)] })
   const read = readLink(host.rtnetlink, 5)

@@ -5,7 +5,7 @@ import { readNamespaceId } from "../netlink/route/namespace-id.ts"
 import { attachmentAlias, hostVethName, isAttachmentAlias } from "./names.ts"
 
 /**
- * Says if a link of the host is the host's end of the attachment's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
+ * Says if a link of the host is the host end of the attachment's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
  * computed name; of any other the kernel has to say that the other end lives in the namespace behind the descriptor `fd`, if there is one. Which
  * of the pod's interfaces that is, only the pod knows.
  */

@@ -21,7 +21,7 @@ const attachments = (count: number, network: string): Attachment[] =>
     ifname: "eth0",
   }))
 
-describe("the host-side veth's name", () => {
+describe("the host end's name", () => {
   test("never changes: pods that run must be found by later versions", () => {
     expect(hostVethName(attachment)).toBe("vethhkhek59bli1")
     expect(hostVethName({ ...attachment, ifname: "net1" })).toBe("vethhkhedkhao0g")

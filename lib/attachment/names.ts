@@ -9,7 +9,7 @@ const TEMPORARY_PREFIX = "cni-ts"
 const TEMPORARY_DIGITS = 9
 
 /**
- * The host-side veth of an attachment, computed from its attachment alone, so that any later call finds it without the pod's namespace:
+ * Returns the name of the attachment's host end, computed from the attachment alone, so that any later call finds it without the pod's namespace:
  * `veth`, four base-32 digits of the network and seven of the attachment, together the 15 bytes the kernel allows.
  */
 export function hostVethName({ network, containerId, ifname }: Attachment): string {
@@ -54,7 +54,7 @@ const DIGEST_MARK = `${ALIAS_MARK}sha512 `
 const ALIAS_BYTES = 254
 
 /**
- * The alias that ADD's last step puts on the host-side veth, for people (`ip link`) and as the mark of a finished attachment:
+ * The alias that ADD's last step puts on the host end, for people (`ip link`) and as the mark of a finished attachment:
  * a veth without it is what a killed ADD left.
  */
 export function attachmentAlias({ network, containerId, ifname }: Attachment): string {

@@ -9,7 +9,7 @@ import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
 
 const NO_IPV6 = "boot the node without ipv6.disable=1, or give pods no IPv6 addresses"
 
-/** The pod's end of a link, and what it is to get. */
+/** The pod end of a link, and what it is to get. */
 export interface PodInterface {
   readonly index: number
   readonly name: string

@@ -12,14 +12,14 @@ import type { BridgeConfig } from "./config.ts"
 import { ensureMacGuard, removeMacGuard } from "./mac-guard.ts"
 import { setPortVlans } from "./vlan.ts"
 
-/** A pod's veth pair: the host end, and the pod's end by its index in the pod and its MAC address. */
+/** A pod's veth pair: the host end, and the pod end by its index in the pod and its MAC address. */
 export interface VethPair {
   readonly host: Link
   readonly pod: { readonly index: number; readonly mac: Mac }
 }
 
 /**
- * Makes the veth pair. The host end is a port of the bridge with its settings, and up; the pod's end stays down. Throws Conflict if the pod
+ * Makes the veth pair. The host end is a port of the bridge with its settings, and up; the pod end stays down. Throws Conflict if the pod
  * is attached already.
  */
 export function attach(

@@ -29,7 +29,7 @@ function ask(node: Node, command: string, netns: Pod, prevResult: Result, implem
   return node.call("bandwidth", { command, netns, config, implementation })
 }
 
-/** The host's end of the pod's interface, of which the kernel says that its other end is elsewhere. */
+/** The host end of the pod's interface, of which the kernel says that its other end is elsewhere. */
 function hostVeth(node: Node, { interfaces = [] }: Result): string {
   const names = interfaces.filter(({ sandbox = "" }) => sandbox === "").map(({ name }) => name)
   return names.find((name) => node.link(name)?.["link_netnsid"] !== undefined) ?? ""

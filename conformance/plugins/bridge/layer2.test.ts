@@ -67,7 +67,7 @@ test("an existing bridge is used as it is, even if it was down", () => {
   expect(node.link("cni0")?.ifindex).toBe(before?.ifindex)
 })
 
-test("disableContainerInterface leaves the pod's end down, and ADD does not wait for it", () => {
+test("disableContainerInterface leaves the pod end down, and ADD does not wait for it", () => {
   using node = new Node()
   const [network, pod] = [new Network(node, { disableContainerInterface: true }), node.pod()]
   const result = network.connect(pod)

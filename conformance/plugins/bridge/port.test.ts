@@ -3,7 +3,7 @@ import { Node } from "../../lab/node.ts"
 import { output } from "../../lab/run.ts"
 import { type Config, hostLocal, Network, port } from "./network.ts"
 
-describe("the host's end of the veth", () => {
+describe("the host end of the veth", () => {
   test.each([
     ["hairpinMode", "hairpin"],
     ["portIsolation", "isolated"],
