@@ -45,6 +45,27 @@ describe("a relative link", () => {
   })
 })
 
+describe("a path in backticks", () => {
+  const files = { lib: "", "lib/net": "", "lib/net/stack.ts": "", docs: "", "docs/lib/x.ts": "" }
+
+  test.each([
+    ["x.md", "`lib/net/stack.ts`, in `lib/net/`"],
+    ["docs/x.md", "`lib/x.ts`"],
+    ["x.md", "`lib/net/NAME.ts`, `lib/*/stack.ts`, `lib/NAME/x.ts`"],
+    ["x.md", "`sys/net.ts`, `/lib/net/x.ts`, `dist/bin`"],
+    ["x.md", "```\n`lib/net/hostport`\n```"],
+  ])("on %s may be %s", (page, text) => {
+    expect(rules(page, `${text}\n`, files)).toEqual([])
+  })
+
+  test.each(["`lib/net/hostport`", "`lib/net/hostport/`", "`lib/x.ts`", "`lib/net/README.md`"])(
+    "is found if it is %s, which is not there",
+    (text) => {
+      expect(rules("x.md", `${text}\n`, files)).toEqual([expect.stringContaining("which is not there")])
+    },
+  )
+})
+
 describe("a block of code that names its file", () => {
   const files = { "docs/example/add.ts": 'import "x"\n\nfunction add() {\n  if (a) {\n    b()\n  }\n}\n' }
   const quoting = (path: string, code: string) => `text\n\n\`\`\`ts ${path}\n${code}\n\`\`\`\n`

@@ -14,10 +14,11 @@ interface Found {
   readonly rule: string
 }
 
-/** Returns what is wrong with the page `file` that says `text`: links, quotes, test names, a plugin's parts. */
+/** Returns what is wrong with the page `file` that says `text`: links, paths, quotes, test names, a plugin's parts. */
 export function breachesOf(file: string, text: string, read: Read): Breach[] {
   const found = [
     ...brokenLinks(file, text, read),
+    ...missingPaths(file, text, read),
     ...wrongQuotes(file, text, read),
     ...wrongParts(file, text),
     ...wrongTestNames(file, text, read),
@@ -52,6 +53,20 @@ function anchorOf(title: string): string {
     .toLowerCase()
     .replace(/[^\p{Letter}\p{Number}_ -]/gu, "")
     .replaceAll(" ", "-")
+}
+
+/** A path in backticks, without a placeholder (`NAME`) or a glob. */
+const PATH = /`((?![^`]*\b[A-Z]+\b(?!\.md))[\w.-]+\/[\w./-]*)`/g
+
+/** Those from the root or from the page's folder; what begins with no folder of the repository's is no path of it. */
+function* missingPaths(file: string, text: string, read: Read): Generator<Found> {
+  for (const { 1: path = "", index } of withoutFences(text).matchAll(PATH)) {
+    const [folder = ""] = path.split("/")
+    if (path.endsWith(".test.ts") || read(folder) !== "") continue // tests are wrongTestNames()'s
+    const places = [path, posix.join(posix.dirname(file), path)].map((place) => place.replace(/\/$/, ""))
+    if (places.every((place) => read(place) === undefined))
+      yield { offset: index, rule: `names ${path}, which is not there` }
+  }
 }
 
 /** A block of code that names its file behind the language, as a link would. */

@@ -21,7 +21,7 @@ export interface ChainedPlugin<Config> {
   readonly readConfig: (config: NetworkConfig) => Config
   /** Says if there is nothing to do: ADD hands the result on as it came, and CHECK has nothing to compare. */
   readonly isIdle: (config: Config) => boolean
-  /** Adds to the interface and returns the result for the next plugin. What it made it gives to `undo`, which takes it back if it throws. */
+  /** Adds to the interface and returns the result for the next plugin. What it made it gives to `undo`, which removes it if it throws. */
   readonly add: (making: ChainedMaking<Config>, previous: Result) => Result
   /** Compares the node with what ADD made of the result; throws code 104 that names the first difference. */
   readonly check: (connection: ChainedConnection<Config>, result: Result) => void

@@ -19,7 +19,7 @@ export interface InterfacePlugin<Config extends IpamConfig> {
   readonly name: string
   /** Reads and checks all of the configuration; throws code 7 that names the key. */
   readonly readConfig: (config: NetworkConfig) => Config
-  /** Makes the interface and returns the result. What it made it gives to `undo`, which takes it back if it throws. */
+  /** Makes the interface and returns the result. What it made it gives to `undo`, which removes it if it throws. */
   readonly add: (making: Making<Config>) => Result
   /** Compares the node and the pod with the result of ADD; throws code 104 that names the first difference. */
   readonly check: (connection: Connection<Config>, result: Result) => void

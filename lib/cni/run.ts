@@ -129,7 +129,7 @@ function refuseOwnNamespace({ netns, netnsOverride }: Environment, own: FileStat
   )
 }
 
-/** An ADD whose result cannot be handed over is taken back: the runtime will believe that it failed. */
+/** Hands over the result of ADD. If that fails, ADD is undone: the runtime will believe that it failed. */
 function deliver(plugin: Plugin, call: Call): void {
   const result = plugin.add(call)
   try {
