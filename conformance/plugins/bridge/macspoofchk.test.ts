@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs"
+import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { type Call, environment, stdin } from "../../lab/call.ts"
@@ -43,8 +43,11 @@ describe("a pod", () => {
   })
 })
 
-/** While `work` goes on: a pod that sends from another's MAC address as fast as it can. Returns if the bridge heard it. */
-async function heardSpoofing(node: Node, pod: Pod, work: () => void): Promise<boolean> {
+const HEARD = { sent: true, heard: true }
+const UNHEARD = { sent: true, heard: false }
+
+/** Lets a pod send from another's MAC address as fast as it can while `work` goes on. Returns if it did, and if the bridge heard it. */
+async function spoofDuring(node: Node, pod: Pod, work: () => void): Promise<{ sent: boolean; heard: boolean }> {
   const flag = join(node.dir, "working")
   writeFileSync(flag, "")
   const behind = "add chain bridge watch heard { type filter hook prerouting priority -200; }"
@@ -56,15 +59,21 @@ async function heardSpoofing(node: Node, pod: Pod, work: () => void): Promise<bo
   output(["sleep", "0.5"])
   rmSync(flag)
   await spoofer
-  return !output(node.inside(["nft", "list", "table", "bridge", "watch"])).includes("counter packets 0 ")
+  const heard = !output(node.inside(["nft", "list", "table", "bridge", "watch"])).includes("counter packets 0 ")
+  const sent = existsSync(`${flag}.sent`)
+  rmSync(`${flag}.sent`, { force: true })
+  return { sent, heard }
 }
 
+/** Says nothing: nobody reads it while `work` goes on, and a write that waits for that would keep it from sending. */
 const SPOOFER = `
+exec > /dev/null 2>&1
 while [ -e "$0" ]; do
   ip link set eth0 address 02:00:00:00:00:66 up || continue
   ip addr replace 10.244.1.99/24 dev eth0
   ip neigh replace 10.244.1.1 lladdr ff:ff:ff:ff:ff:ff nud permanent dev eth0
   ping -n -q -c 3 -i 0.01 -W 0.01 10.244.1.1
+  : > "$0.sent"
 done
 true`
 
@@ -86,10 +95,10 @@ describe("a bridge never hears another's MAC address from a running pod (the ref
     network.connect(node.pod())
     const second = ipam ? network.as("ours", { ipam: hostLocal(node, ["10.9.0.0/24"]) }) : network
     const pod = node.pod()
-    expect(await heardSpoofing(node, pod, () => expect(slowly(second, "ADD", pod)).toBe(exitCode))).toBe(false)
+    expect(await spoofDuring(node, pod, () => expect(slowly(second, "ADD", pod)).toBe(exitCode))).toEqual(UNHEARD)
     const plain = network.as("ours", { macspoofchk: false })
     const other = node.pod()
-    expect(await heardSpoofing(node, other, () => expect(slowly(plain, "ADD", other)).toBe(0))).toBe(true)
+    expect(await spoofDuring(node, other, () => expect(slowly(plain, "ADD", other)).toBe(0))).toEqual(HEARD)
   })
 
   test("that is being disconnected", async () => {
@@ -97,10 +106,10 @@ describe("a bridge never hears another's MAC address from a running pod (the ref
     const network = guarded(node)
     for (const pod of [node.pod(), node.pod()]) network.connect(pod)
     const [pod, other] = node.pods as [Pod, Pod]
-    expect(await heardSpoofing(node, pod, () => expect(slowly(network, "DEL", pod)).toBe(0))).toBe(false)
+    expect(await spoofDuring(node, pod, () => expect(slowly(network, "DEL", pod)).toBe(0))).toEqual(UNHEARD)
     expect(ruleset(node)).not.toContain(pod.containerId)
     nft(node, `flush chain ${TABLE} PREROUTING`)
-    expect(await heardSpoofing(node, other, () => expect(slowly(network, "DEL", other)).toBe(0))).toBe(true)
+    expect(await spoofDuring(node, other, () => expect(slowly(network, "DEL", other)).toBe(0))).toEqual(HEARD)
   })
 })
 
