@@ -3,7 +3,6 @@ import "./kernel-clock.ts" // before what needs a host
 import { type Address, plus } from "../../lib/ip/address.ts"
 import { localMac } from "../../lib/ip/mac.ts"
 import { defaultPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
-import { trySysctl } from "../../lib/net/stack.ts"
 import { Conversation } from "../../lib/netlink/conversation.ts"
 import { decodeMessages, NLMSG_ERROR, refusalIn } from "../../lib/netlink/message.ts"
 import { addAddress } from "../../lib/netlink/route/address.ts"
@@ -11,6 +10,7 @@ import { changeLink, createBridge, createVeth, type Link, readLink, removeLink }
 import { addRoute } from "../../lib/netlink/route/route.ts"
 import { Writer } from "../../lib/netlink/writer.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
+import { writeExisting } from "../../lib/sys/file.ts"
 import { NETLINK_ROUTE, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { inKernel } from "./kernel-clock.ts"
@@ -57,7 +57,7 @@ export class Floor {
       peer: { name: "eth0", mac: localMac(randomBytes(6)), mtu: MTU, namespace: namespace.fd },
     })
     const { index, peer } = expectLink(this.#host, name)
-    trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+    writeExisting(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, "1")
     changeLink(this.#host, index, name, { up: true })
     batch(inPod, (rtnetlink) => this.#configure(rtnetlink, peer, offset))
   }

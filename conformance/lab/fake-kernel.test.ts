@@ -36,6 +36,7 @@ import { readGeneration, transact } from "../../lib/netlink/netfilter/transactio
 import { listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { type Errno, errnoName } from "../../lib/sys/errno.ts"
 import { NETLINK_NETFILTER, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
+import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { deleteSet } from "../../lib/testing/delete-set.ts"
 import { FakeKernel } from "../../lib/testing/fake-kernel.ts"
 import { FakeNftables } from "../../lib/testing/fake-nftables.ts"
@@ -107,8 +108,9 @@ beforeEach(emptyRuleset)
 
 /** Has both kernels do it, and expects the same answers and the same result of both. */
 function expectAlike(ask: (nfnetlink: Conversation) => unknown): void {
+  using namespace = new NetworkNamespace(node.path)
   const listeners = [
-    new Listener(real.inside(() => new NetlinkSocket(NETLINK_NETFILTER))),
+    new Listener(namespace.inside(() => new NetlinkSocket(NETLINK_NETFILTER))),
     new Listener(new FakeKernel(answering(new FakeNftables()))),
   ]
   const [byReal, byFake] = listeners.map((listener) => {

@@ -9,6 +9,7 @@ import { encodeIptablesRule } from "../../lib/netlink/netfilter/xtables/encode.t
 import { legacyTables } from "../../lib/netlink/netfilter/xtables/legacy.ts"
 import { formatIptablesRule, type IptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
 import { builtInChain } from "../../lib/netlink/netfilter/xtables/tables.ts"
+import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import type { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
 
@@ -86,6 +87,6 @@ function chainOf(family: Family, table: string, name: string): Chain {
 
 /** Has ours name the tables of iptables-legacy on this node. */
 export function legacyOn(node: Node): string[][] {
-  using stack = NetworkStack.pod(node.path)
-  return families.map((family) => stack.inside(() => legacyTables(family)))
+  using namespace = new NetworkNamespace(node.path)
+  return namespace.inside(() => families.map(legacyTables))
 }

@@ -1,12 +1,9 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
 import { type Address, formatAddress, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
-import { readSysctl, trySysctl, writeSysctl } from "../net/stack.ts"
 import { decodeRoute } from "../netlink/route/route.ts"
 import { EEXIST, EPERM, FakeStack, refused } from "../testing/fake-stack.ts"
 import { configurePodInterface, type PodInterface } from "./pod-interface.ts"
-
-vi.mock("../net/stack.ts", () => ({ readSysctl: vi.fn(), trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 const address = (text: string) => parseAddress(text) as Address
 const prefix = (text: string) => parsePrefix(text) as Prefix
@@ -15,15 +12,17 @@ const ipv4 = { prefix: prefix("10.1.0.5/24"), gateway: address("10.1.0.1") }
 const ipv6 = { prefix: prefix("fd00::5/64"), gateway: address("fd00::1") }
 const plain: PodInterface = { index: 2, name: "eth0", addresses: [ipv4], routes: [], detectDuplicates: false }
 
-/** Sysctls and requests in the order in which they happen. */
-let stack: FakeStack
+/** A stack whose log has sysctls, too, in the order in which they are set. */
+class LoggingStack extends FakeStack {
+  override readonly writeSysctl = vi.fn((name: string, value: string) => void this.log.push(`${name}=${value}`))
+  override trySysctl(name: string, value: string): void {
+    this.log.push(`${name}=${value}`)
+  }
+}
+
+let stack: LoggingStack
 beforeEach(() => {
-  vi.clearAllMocks()
-  stack = new FakeStack()
-  const note = (name: string, value: string) => void stack.log.push(`${name}=${value}`)
-  vi.mocked(trySysctl).mockImplementation(note)
-  vi.mocked(writeSysctl).mockImplementation(note)
-  vi.mocked(readSysctl).mockReturnValue("0")
+  stack = new LoggingStack()
 })
 
 const gateways = () =>
@@ -57,11 +56,11 @@ describe("configuring the pod's interface", () => {
 
   test("without IPv6 touches nothing that a kernel without IPv6 must have", () => {
     configurePodInterface(stack, plain)
-    expect(vi.mocked(writeSysctl)).not.toHaveBeenCalled()
+    expect(stack.writeSysctl).not.toHaveBeenCalled()
   })
 
   test("switches IPv6 on where it is off, on lo too", () => {
-    vi.mocked(readSysctl).mockReturnValue("1")
+    vi.spyOn(stack, "readSysctl").mockReturnValue("1")
     configurePodInterface(stack, { ...plain, addresses: [ipv6] })
     expect(stack.log).toEqual(
       expect.arrayContaining(["net/ipv6/conf/lo/disable_ipv6=0", "net/ipv6/conf/eth0/disable_ipv6=0"]),
@@ -69,7 +68,7 @@ describe("configuring the pod's interface", () => {
   })
 
   test("stops at the first address the pod has already, before the link is up", () => {
-    stack = new FakeStack({ NEWADDR: [refused(EEXIST)] })
+    stack = new LoggingStack({ NEWADDR: [refused(EEXIST)] })
     expect(() => configurePodInterface(stack, { ...plain, addresses: [ipv4, ipv6] })).toThrow(
       "cannot add an address to eth0: EEXIST",
     )
@@ -77,7 +76,7 @@ describe("configuring the pod's interface", () => {
   })
 
   test("names the route that fails", () => {
-    stack = new FakeStack({ NEWROUTE: [refused(EPERM)] })
+    stack = new LoggingStack({ NEWROUTE: [refused(EPERM)] })
     const routes = [{ dst: prefix("10.0.0.0/8") }]
     expect(() => configurePodInterface(stack, { ...plain, routes })).toThrow("cannot add route 10.0.0.0/8: EPERM")
   })

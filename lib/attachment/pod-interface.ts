@@ -2,7 +2,7 @@ import type { Address, Family } from "../ip/address.ts"
 import type { Prefix } from "../ip/prefix.ts"
 import { Conflict } from "../net/conflict.ts"
 import { waitForDetection } from "../net/events.ts"
-import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "../net/stack.ts"
+import type { NetworkStack, Sysctls } from "../net/stack.ts"
 import { addAddress } from "../netlink/route/address.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
@@ -29,7 +29,7 @@ export interface PodInterface {
 export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
   const { index, name, addresses, linkRoutes, detectDuplicates } = wish
   const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
-  pod.inside(() => prepareSysctls(name, hasIPv6, detectDuplicates))
+  pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish, hasIPv6))
   for (const { prefix } of addresses) {
     const skipDetection = prefix.address.family === 6 && !detectDuplicates
     addAddress(pod.rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
@@ -40,19 +40,19 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   addRoutes(pod, wish)
 }
 
-function prepareSysctls(name: string, hasIPv6: boolean, detectDuplicates: boolean): void {
-  trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
-  if (detectDuplicates) trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
-  trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1")
+function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterface, hasIPv6: boolean): void {
+  sysctls.trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
+  if (detectDuplicates) sysctls.trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
+  sysctls.trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1")
   if (!hasIPv6) return
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`
-    const value = readSysctl(disabled)
+    const value = sysctls.readSysctl(disabled)
     if (value === undefined) throw new Conflict(`the kernel has no IPv6 for ${link} of the pod`, NO_IPV6)
-    if (value !== "0") writeSysctl(disabled, "0")
+    if (value !== "0") sysctls.writeSysctl(disabled, "0")
   }
-  writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
-  trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
+  sysctls.writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, "1")
+  sysctls.trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
 }
 
 function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {

@@ -1,17 +1,17 @@
 import { changeLink, type Link, readLink } from "../netlink/route/link.ts"
-import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "./stack.ts"
+import type { NetworkStack } from "./stack.ts"
 
 /**
  * Keeps the node from learning routes and addresses on a link that leads to pods: who sends router advertisements there is no router. To be
- * called before the link is up. Throws SystemError where the link would listen all the same; one without IPv6 does not.
+ * called before the link is up. Throws SystemError if the link would accept them all the same; one without IPv6 does not.
  */
-export function refuseAdvertisements(link: string): void {
+export function refuseAdvertisements(host: NetworkStack, link: string): void {
   const setting = (key: string) => `net/ipv6/conf/${link}/${key}`
   try {
-    writeSysctl(setting("accept_ra"), "0")
+    host.writeSysctl(setting("accept_ra"), "0")
   } catch (error) {
-    const listens = (readSysctl(setting("accept_ra")) ?? "0") !== "0"
-    if (listens && readSysctl(setting("disable_ipv6")) !== "1") throw error
+    const listens = (host.readSysctl(setting("accept_ra")) ?? "0") !== "0"
+    if (listens && host.readSysctl(setting("disable_ipv6")) !== "1") throw error
   }
 }
 
@@ -22,16 +22,17 @@ export const IPV6_LEAST_MTU = 1280
  * Lets a link of the node that is the pods' gateway have IPv6 addresses, whose MTU may be too small (a veth's other end on the node gets the
  * same), and which may be born with IPv6 off, as all links of a node that has it off. Its link-local address is usable at once.
  */
-export function admitIPv6({ rtnetlink }: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
+export function admitIPv6(host: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
+  const { rtnetlink } = host
   const setting = (key: string) => `net/ipv6/conf/${name}/${key}`
   if (mtu < IPV6_LEAST_MTU) {
     const port = kind === "veth" ? readLink(rtnetlink, peer) : undefined
     if (port) changeLink(rtnetlink, port.index, port.name, { mtu: IPV6_LEAST_MTU })
     changeLink(rtnetlink, index, name, { mtu: IPV6_LEAST_MTU })
-    trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates, and to listen to routers
+    host.trySysctl(setting("disable_ipv6"), "1") // the kernel has begun to detect duplicates, and to listen to routers
   }
-  if (readSysctl(setting("disable_ipv6")) !== "1") return
-  trySysctl(setting("accept_dad"), "0")
-  refuseAdvertisements(name)
-  writeSysctl(setting("disable_ipv6"), "0")
+  if (host.readSysctl(setting("disable_ipv6")) !== "1") return
+  host.trySysctl(setting("accept_dad"), "0")
+  refuseAdvertisements(host, name)
+  host.writeSysctl(setting("disable_ipv6"), "0")
 }

@@ -7,12 +7,19 @@ import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
 
-/**
- * One network namespace's network stack: its links, addresses and routes through `kernel`, its packet filter through `netfilter`, and
- * its sysctls.
- */
-export class NetworkStack implements Disposable {
-  /** Undefined for the namespace this process runs in. */
+/** The kernel's settings of one network namespace: files below /proc/sys, whose names begin with `net/`. */
+export interface Sysctls {
+  /** Returns the setting's value, or undefined if the kernel has none. */
+  readSysctl(name: string): string | undefined
+  /** Throws SystemError, ENOENT if the kernel has no such setting, as without IPv6. */
+  writeSysctl(name: string, value: string): void
+  /** Sets what may stay as it is: it does not matter if the kernel lacks the setting or does not let it be changed. */
+  trySysctl(name: string, value: string): void
+}
+
+/** The network stack of one network namespace: links, addresses and routes, packet filter, and sysctls. */
+export class NetworkStack implements Disposable, Sysctls {
+  /** Undefined for the namespace that this process runs in. */
   readonly namespace: NetworkNamespace | undefined
   readonly rtnetlink: Conversation
   readonly nfnetlink: Conversation
@@ -39,9 +46,21 @@ export class NetworkStack implements Disposable {
     }
   }
 
-  /** Runs `body` in the stack's namespace, so that files below /proc/sys/net and new sockets are this stack's. It must not wait. */
-  inside<Value>(body: () => Value): Value {
-    return this.namespace ? this.namespace.inside(body) : body()
+  readSysctl(name: string): string | undefined {
+    return this.withSysctls((own) => own.readSysctl(name))
+  }
+
+  writeSysctl(name: string, value: string): void {
+    this.withSysctls((own) => own.writeSysctl(name, value))
+  }
+
+  trySysctl(name: string, value: string): void {
+    this.withSysctls((own) => own.trySysctl(name, value))
+  }
+
+  /** Has `body` read and set several of the stack's sysctls: a pod's namespace is entered and left once for all. It must not wait. */
+  withSysctls<Value>(body: (own: Sysctls) => Value): Value {
+    return inside(this.namespace, () => body(sysctlsHere))
   }
 
   /** Opens a socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
@@ -58,8 +77,23 @@ export class NetworkStack implements Disposable {
   }
 }
 
-function openSocket(stack: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
-  return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
+function inside<Value>(namespace: NetworkNamespace | undefined, body: () => Value): Value {
+  return namespace ? namespace.inside(body) : body()
+}
+
+function openSocket({ namespace }: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
+  return inside(namespace, () => new NetlinkSocket(number, tracer(protocol, namespace?.path)))
+}
+
+/** The sysctls of the namespace that the process is in at the moment. */
+const sysctlsHere: Sysctls = {
+  readSysctl: (name) => unlessMissing(() => readText(`/proc/sys/${name}`).trim()),
+  writeSysctl: (name, value) => writeExisting(`/proc/sys/${name}`, value),
+  trySysctl(name, value) {
+    try {
+      this.writeSysctl(name, value)
+    } catch {}
+  },
 }
 
 /** A socket that is opened when it is first used: few calls need the packet filter. */
@@ -84,24 +118,4 @@ class LazySocket implements Transport {
   [Symbol.dispose](): void {
     this.#socket?.[Symbol.dispose]()
   }
-}
-
-/**
- * Sets `net/...` of the stack that `body` of NetworkStack.inside() belongs to. Throws SystemError, ENOENT if the kernel has no
- * such setting, as without IPv6.
- */
-export function writeSysctl(name: string, value: string): void {
-  writeExisting(`/proc/sys/${name}`, value)
-}
-
-/** Sets what may stay as it is: it does not matter if the kernel lacks the setting or will not have it changed. */
-export function trySysctl(name: string, value: string): void {
-  try {
-    writeSysctl(name, value)
-  } catch {}
-}
-
-/** Returns the setting's value, or undefined if the kernel has none. */
-export function readSysctl(name: string): string | undefined {
-  return unlessMissing(() => readText(`/proc/sys/${name}`).trim())
 }

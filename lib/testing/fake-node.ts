@@ -11,6 +11,10 @@ export class FakeNode implements NetworkStack {
   readonly #filter: FakeKernel
   readonly rtnetlink
   readonly nfnetlink
+  readonly readSysctl = noSysctls
+  readonly writeSysctl = noSysctls
+  readonly trySysctl = noSysctls
+  readonly withSysctls = noSysctls
   #meanwhile: { readonly type: number; readonly step: () => void } | undefined
 
   constructor(links = new FakeLinks(), nftables = new FakeNftables()) {
@@ -46,13 +50,13 @@ export class FakeNode implements NetworkStack {
     step()
   }
 
-  inside<Value>(body: () => Value): Value {
-    return body()
-  }
-
   listen(): never {
     throw new Error("a fake node has no events")
   }
 
   [Symbol.dispose](): void {}
+}
+
+function noSysctls(): never {
+  throw new Error("a fake node has no sysctls")
 }

@@ -1,6 +1,6 @@
 import { addressBytes } from "../ip/address.ts"
 import { parsePrefix } from "../ip/prefix.ts"
-import type { NetworkStack } from "../net/stack.ts"
+import type { NetworkStack, Sysctls } from "../net/stack.ts"
 import { attributeSet, bytes, encode, nested, text, u32 } from "../netlink/attribute.ts"
 import { decodeMessages } from "../netlink/message.ts"
 import { Writer } from "../netlink/writer.ts"
@@ -27,7 +27,7 @@ const names: Readonly<Record<number, string>> = {
 /** What the kernel answers to each kind of request, in turn; the last answer stands for all that follow. */
 export type Script = Readonly<Record<string, readonly Answer[]>>
 
-/** Everything is agreed to and nothing is there, except where the script says otherwise. */
+/** Agrees to everything and has nothing, unless the script says otherwise. All sysctls are 0 and stay so. */
 export class FakeStack implements NetworkStack {
   readonly namespace = undefined
   /** The kinds of all requests so far, and what tests add. */
@@ -60,8 +60,16 @@ export class FakeStack implements NetworkStack {
     return messages.filter(({ type }) => names[type] === name).map(({ payload }) => payload)
   }
 
-  inside<Value>(body: () => Value): Value {
-    return body()
+  readSysctl(_name: string): string | undefined {
+    return "0"
+  }
+
+  writeSysctl(_name: string, _value: string): void {}
+
+  trySysctl(_name: string, _value: string): void {}
+
+  withSysctls<Value>(body: (own: Sysctls) => Value): Value {
+    return body(this)
   }
 
   listen(): never {

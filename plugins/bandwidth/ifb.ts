@@ -53,7 +53,7 @@ export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: L
   const name = createOrReplace(host.rtnetlink, attachment, veth)
   const link = readLink(host.rtnetlink, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
-  refuseAdvertisements(name) // up as it is: it receives nothing itself
+  refuseAdvertisements(host, name) // up as it is: it receives nothing itself
   return link
 }
 

@@ -3,7 +3,7 @@ import { createPodVeth } from "../../lib/attachment/veth.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
-import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { changeLink, type Link, removeLink } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
@@ -34,7 +34,7 @@ export function attach(
   const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
   const veth = createPodVeth(host, { attachment, host: hostEnd, pod: podEnd }, undo)
-  disableIPv6(veth)
+  disableIPv6(host, veth)
   if (config.macspoofchk) guard(host, veth, attachment, podMac, undo)
   setPortVlans(host.rtnetlink, veth.index, {
     vlan: config.vlan,
@@ -60,9 +60,9 @@ function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac,
  * Switches IPv6 off on the port, which needs no address, and which older kernels (6.1) then delete faster. Router advertisements stay off
  * if somebody removes it from the bridge and switches IPv6 on.
  */
-function disableIPv6({ name }: Link): void {
-  trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
-  trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+function disableIPv6(host: NetworkStack, { name }: Link): void {
+  host.trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
+  host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
 }
 
 /** Sets the MTU of both ends, once it is known if the pod has IPv6. */
@@ -73,6 +73,6 @@ export function settleMtu(
 ): void {
   if (veth.mtu === mtu) return
   changeLink(host.rtnetlink, veth.index, veth.name, { mtu })
-  disableIPv6(veth) // below IPv6's least MTU there was nothing to switch off
+  disableIPv6(host, veth) // below IPv6's least MTU there was nothing to switch off
   changeLink(pod.rtnetlink, inPod.index, `peer of ${veth.name}`, { mtu })
 }

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test, vi } from "vitest"
+import { beforeEach, describe, expect, test } from "vitest"
 import { formatPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { Undo } from "../../lib/net/undo.ts"
@@ -22,8 +22,6 @@ import {
   putGatewayAddresses,
   type WantedBridge,
 } from "./bridge-link.ts"
-
-vi.mock("../../lib/net/stack.ts", () => ({ readSysctl: () => "0", trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 const wanted: WantedBridge = { name: "cni0", mtu: 1450, promiscuous: false, vlanFiltering: false }
 const cni0 = linkMessage({ index: 2, name: "cni0", mtu: 1450 })

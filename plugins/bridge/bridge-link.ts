@@ -3,7 +3,7 @@ import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { formatPrefix, overlaps, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { admitIPv6, IPV6_LEAST_MTU, refuseAdvertisements } from "../../lib/net/ipv6.ts"
-import { type NetworkStack, readSysctl, trySysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { findUplink, listUplinks } from "../../lib/net/uplink.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
@@ -41,13 +41,13 @@ export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Und
   if (!link) throw new Conflict(`bridge ${wanted.name} vanished while it was being set up`, "try again")
   if (created) {
     // Until the bridge's link-local address leaves DAD, the kernel sends no neighbour solicitations from it, so forwarded IPv6 packets are dropped.
-    trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
-    refuseAdvertisements(link.name)
+    host.trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
+    refuseAdvertisements(host, link.name)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(rtnetlink, link.index, link.name, change)
     return { ...link, ...change }
   }
-  ignorePodAdvertisements(rtnetlink, link, undo)
+  ignorePodAdvertisements(host, link, undo)
   if (!link.up) {
     undo.add(() => unlessUsed(rtnetlink, link, () => changeLink(rtnetlink, link.index, link.name, { up: false })))
   }
@@ -97,12 +97,13 @@ export function adaptBridge({ rtnetlink }: NetworkStack, link: Link, wanted: Wan
 }
 
 /** Makes a bridge that exists ignore router advertisements from pods, unless it is the node's uplink. */
-function ignorePodAdvertisements(rtnetlink: Conversation, bridge: Link, undo: Undo): void {
+function ignorePodAdvertisements(host: NetworkStack, bridge: Link, undo: Undo): void {
+  const { rtnetlink } = host
   const setting = `net/ipv6/conf/${bridge.name}/accept_ra`
-  const value = readSysctl(setting) ?? "0"
+  const value = host.readSysctl(setting) ?? "0"
   if (value === "0" || listUplinks(rtnetlink, [6]).has(bridge.index)) return
-  undo.add(() => unlessUsed(rtnetlink, bridge, () => trySysctl(setting, value)))
-  refuseAdvertisements(bridge.name)
+  undo.add(() => unlessUsed(rtnetlink, bridge, () => host.trySysctl(setting, value)))
+  refuseAdvertisements(host, bridge.name)
 }
 
 /** Returns the bridge of that name, or undefined. Throws Conflict if another link has the name. */

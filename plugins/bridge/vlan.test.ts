@@ -1,12 +1,10 @@
-import { describe, expect, test, vi } from "vitest"
+import { describe, expect, test } from "vitest"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { decodeLink } from "../../lib/netlink/route/link.ts"
 import { decodePortVlans } from "../../lib/netlink/route/port-vlan.ts"
 import { Writer } from "../../lib/netlink/writer.ts"
 import { agreed, EEXIST, FakeStack, found, linkMessage, nothing, refused } from "../../lib/testing/fake-stack.ts"
 import { ensureGatewayInterface, setPortVlans } from "./vlan.ts"
-
-vi.mock("../../lib/net/stack.ts", () => ({ trySysctl: vi.fn(), writeSysctl: vi.fn() }))
 
 /** RTM_NEWLINK of the bridge family, with `[flags, id]` of each VLAN. */
 function portMessage(index: number, vlans: readonly (readonly [number, number])[]): Uint8Array {

@@ -2,7 +2,7 @@ import { gatewayPortName } from "../../lib/attachment/names.ts"
 import { localMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { refuseAdvertisements } from "../../lib/net/ipv6.ts"
-import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, createVeth, type Link, readLink } from "../../lib/netlink/route/link.ts"
@@ -50,8 +50,8 @@ export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: n
     setPortVlans(rtnetlink, port.index, { vlan, trunk: [], keepDefault })
   }
   for (const end of [port, link].filter(({ up }) => !up)) {
-    refuseAdvertisements(end.name)
-    trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, "0")
+    refuseAdvertisements(host, end.name)
+    host.trySysctl(`net/ipv6/conf/${end.name}/accept_dad`, "0")
     changeLink(rtnetlink, end.index, end.name, { up: true })
   }
   return link

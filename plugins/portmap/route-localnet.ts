@@ -1,7 +1,7 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Address } from "../../lib/ip/address.ts"
-import { type NetworkStack, readSysctl, trySysctl, writeSysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listUplinks } from "../../lib/net/uplink.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { readRule } from "../../lib/netlink/netfilter/read-rule.ts"
@@ -37,16 +37,16 @@ export function planRouteLocalnet(
   const link = linkTo(host, address)
   if (!link) return undefined
   const setting = settingOf(link)
-  if (!isOpen(link)) {
+  if (!isOpen(host, link)) {
     if (!leadsToPods(host, link, pod)) {
       refused(link.name)
       return undefined
     }
-    writeSysctl(setting, "") // opens it for writing, no more
+    host.writeSysctl(setting, "") // opens it for writing, no more
   }
   // The rules exist by now. A DEL that did not see them may have cleared the setting since the plan.
   return () => {
-    if (!isOpen(link) && leadsToPods(host, link, pod)) writeSysctl(setting, "1")
+    if (!isOpen(host, link) && leadsToPods(host, link, pod)) host.writeSysctl(setting, "1")
   }
 }
 
@@ -57,9 +57,9 @@ export function planRouteLocalnet(
 export function closeRouteLocalnet(host: NetworkStack, pod: MappedPod, addresses: readonly Address[]): void {
   for (const address of addresses) {
     const link = linkTo(host, address)
-    if (!link || !isOpen(link) || isNeeded(host, link) || !leadsToPods(host, link, pod)) continue
-    trySysctl(settingOf(link), readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
-    if (isNeeded(host, link)) trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
+    if (!link || !isOpen(host, link) || isNeeded(host, link) || !leadsToPods(host, link, pod)) continue
+    host.trySysctl(settingOf(link), host.readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
+    if (isNeeded(host, link)) host.trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
   }
 }
 
@@ -85,8 +85,8 @@ function settingOf({ name }: Link): string {
   return `net/ipv4/conf/${name}/route_localnet`
 }
 
-function isOpen(link: Link): boolean {
-  return readSysctl(settingOf(link)) === "1"
+function isOpen(host: NetworkStack, link: Link): boolean {
+  return host.readSysctl(settingOf(link)) === "1"
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Address, type Family, formatAddress, sameAddress } from "../../lib/ip/address.ts"
-import { type NetworkStack, readSysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import { type Flow, type FlowFilter, findFlows, removeFlow } from "../../lib/netlink/netfilter/conntrack.ts"
 import { lookupRoute } from "../../lib/netlink/route/route.ts"
@@ -44,7 +44,7 @@ export function forgetUdpFlows(host: NetworkStack, family: Family, ports: readon
   const forget = (some: readonly number[]) =>
     forgetFlows(host, { family, protocol: protocols.udp, destinationPorts: new Set(some) }, isSelected)
   try {
-    const oneByOne = all.length > 1 && isSearchCheaper(all.length) && all.every((port) => forget([port]))
+    const oneByOne = all.length > 1 && isSearchCheaper(host, all.length) && all.every((port) => forget([port]))
     if (!oneByOne) forget(all)
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
@@ -52,8 +52,8 @@ export function forgetUdpFlows(host: NetworkStack, family: Family, ports: readon
 }
 
 /** Returns true if one search for each port costs less than listing all flows of the node once. */
-function isSearchCheaper(ports: number): boolean {
-  const flows = Number(readSysctl("net/netfilter/nf_conntrack_count"))
+function isSearchCheaper(host: NetworkStack, ports: number): boolean {
+  const flows = Number(host.readSysctl("net/netfilter/nf_conntrack_count"))
   return ports * (SEARCH.flows + flows / SEARCH.share) < flows
 }
 

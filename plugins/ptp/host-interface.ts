@@ -1,7 +1,7 @@
 import { formatPrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { admitIPv6, refuseAdvertisements } from "../../lib/net/ipv6.ts"
-import { type NetworkStack, trySysctl } from "../../lib/net/stack.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { addAddress } from "../../lib/netlink/route/address.ts"
 import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
@@ -18,10 +18,10 @@ export function configureHostInterface(host: NetworkStack, veth: Link, { hostAdd
   const hasIPv6 = hostAddresses.some(({ address }) => address.family === 6)
   // The node sends neighbour solicitations from the link-local address, which DAD would keep tentative for a second or two.
   if (hasIPv6) {
-    trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
+    host.trySysctl(`net/ipv6/conf/${name}/accept_dad`, "0")
     admitIPv6(host, veth)
   }
-  refuseAdvertisements(name)
+  refuseAdvertisements(host, name)
   changeLink(rtnetlink, index, name, { up: true })
   for (const prefix of hostAddresses) {
     addAddress(rtnetlink, { index, link: name, prefix, skipDetection: prefix.address.family === 6 })
