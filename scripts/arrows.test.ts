@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { breachesOf } from "./arrows.ts"
+import { breachesAmong, breachesOf } from "./arrows.ts"
 
 const importing = (target: string) => `import { x } from "${target}"\n`
 const rules = (file: string, text: string) => breachesOf(file, text).map(({ rule }) => rule)
@@ -11,6 +11,7 @@ describe("arrows between layers", () => {
     ["plugins/bridge/add.ts", "./config.ts"],
     ["plugins/registry.ts", "./bridge/plugin.ts"],
     ["plugins/registry.ts", "../ipam/host-local/plugin.ts"],
+    ["plugins/main.ts", "../lib/cni/run.ts"],
     ["ipam/host-local/add.ts", "../../lib/sys/file.ts"],
     ["docs/example-plugin/plugin.ts", "./add.ts"],
     ["docs/example-plugin/plugin.ts", "../../lib/attachment/chained-plugin.ts"],
@@ -26,6 +27,8 @@ describe("arrows between layers", () => {
     ["lib/cni/run.ts", "../../plugins/registry.ts", "above"],
     ["lib/net/stack.ts", "../cni/errors.ts", "above"],
     ["lib/cni/run.ts", "../net/stack.ts", "touches no kernel"],
+    ["lib/attachment/veth.ts", "../cni/run.ts", "only plugins/main.ts"],
+    ["plugins/bridge/plugin.ts", "../../lib/cni/run.ts", "only plugins/main.ts"],
     ["lib/ip/mac.ts", "../sys/errno.ts", "above"],
     ["plugins/bridge/add.ts", "../../ipam/host-local/plugin.ts", "neither"],
     ["ipam/host-local/add.ts", "../../plugins/bridge/plugin.ts", "neither"],
@@ -72,6 +75,80 @@ describe("arrows between layers", () => {
     "conformance/lab/node.ts",
   ])("%s is free to import what it needs", (file) => {
     expect(rules(file, importing("node:fs") + importing("../../plugins/registry.ts"))).toEqual([])
+  })
+})
+
+/** Returns the breaches among files, of each of which its imports are given. */
+function among(imports: Readonly<Record<string, readonly string[]>>) {
+  const textOf = (targets: readonly string[]) =>
+    targets.map((target) => `import type { X } from "${target}"\n`).join("")
+  return breachesAmong(new Map(Object.entries(imports).map(([file, targets]) => [file, textOf(targets)])))
+}
+
+describe("imports in a circle", () => {
+  test("are named by the import that closes it, though it be one of a type", () => {
+    const files = { "lib/cni/a.ts": ["../ip/x.ts", "./b.ts"], "lib/cni/b.ts": ["./c.ts"], "lib/cni/c.ts": ["./a.ts"] }
+    expect(among(files)).toEqual([
+      {
+        file: "lib/cni/c.ts",
+        line: 1,
+        rule: "imports in a circle: lib/cni/a.ts -> lib/cni/b.ts -> lib/cni/c.ts -> lib/cni/a.ts",
+      },
+    ])
+  })
+
+  test("are every one named, also of a file that imports itself", () => {
+    const files = {
+      "lib/ip/a.ts": ["./b.ts", "./a.ts"],
+      "lib/ip/b.ts": ["./a.ts", "./c.ts"],
+      "lib/ip/c.ts": ["./b.ts"],
+    }
+    expect(among(files).map(({ file, line }) => `${file}:${line}`)).toEqual([
+      "lib/ip/b.ts:1",
+      "lib/ip/c.ts:1",
+      "lib/ip/a.ts:2",
+    ])
+  })
+
+  test("are not two ways to one file", () => {
+    expect(among({ "lib/ip/a.ts": ["./b.ts", "./c.ts"], "lib/ip/b.ts": ["./c.ts"], "lib/ip/c.ts": [] })).toEqual([])
+  })
+
+  test("are allowed where nothing of it becomes part of the executables", () => {
+    expect(among({ "conformance/a.ts": ["./b.ts"], "conformance/b.ts": ["./a.ts"] })).toEqual([])
+  })
+})
+
+describe("a file of lib/attachment or lib/net", () => {
+  const plugins = {
+    "plugins/main.ts": ["../lib/net/stack.ts", "./bridge/plugin.ts", "./ptp/plugin.ts"],
+    "plugins/bridge/plugin.ts": ["./link.ts", "../../lib/attachment/veth.ts"],
+    "plugins/bridge/link.ts": ["../../lib/net/vlan.ts"],
+    "plugins/ptp/plugin.ts": ["../../lib/attachment/veth.ts"],
+    "lib/attachment/veth.ts": ["../net/stack.ts"],
+    "lib/net/vlan.ts": ["./port.ts", "../netlink/vlan.ts"],
+    "lib/net/vlan.test.ts": ["./port.ts"],
+  }
+
+  test("that one plugin alone needs belongs to that plugin, and so does what only this file needs", () => {
+    expect(among(plugins)).toEqual(
+      ["lib/net/vlan.ts", "lib/net/port.ts"].map((file) => ({
+        file,
+        line: 1,
+        rule: "plugins/bridge alone needs it: it belongs there",
+      })),
+    )
+  })
+
+  test("that two plugins need, each by a file of its own, stays", () => {
+    expect(
+      among({ ...plugins, "plugins/ptp/plugin.ts": ["./link.ts"], "plugins/ptp/link.ts": ["../../lib/net/vlan.ts"] }),
+    ).toMatchObject([{ file: "lib/attachment/veth.ts" }, { file: "lib/net/stack.ts" }])
+  })
+
+  test("that an IPAM plugin and another one need stays", () => {
+    const files = { ...plugins, "ipam/static/plugin.ts": ["../../lib/net/vlan.ts"] }
+    expect(among(files)).toEqual([])
   })
 })
 

@@ -1,12 +1,20 @@
 import { readFileSync } from "node:fs"
 import { join, posix } from "node:path"
+import { cyclesIn, type ImportGraph, importGraph, reachedFrom } from "./import-graph.ts"
 import { type Breach, lineAt, ROOT, report, repositoryFiles } from "./repository.ts"
+import { codeOnly, importsIn } from "./source.ts"
 
 /** From the top: a layer may import itself and those behind it. */
 const layers = ["plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
 
 /** The protocol touches no kernel: of the layers below it knows what they throw, what is undone after a failure, and how to have netlink logged. */
 const KNOWN_TO_CNI = ["lib/net/conflict.ts", "lib/net/undo.ts", "lib/netlink/kernel-error.ts", "lib/netlink/trace.ts"]
+
+/** Answers the process' one call: only what starts the process may ask for that. */
+const RUN = "lib/cni/run.ts"
+
+/** The layers whose files serve several plugins. */
+const SHARED = ["lib/attachment", "lib/net"]
 
 /** On nobody's path in production: what tests alone import, and the host under Node.js. Both are free. */
 const BESIDE = ["lib/testing", "lib/sys/node"]
@@ -17,7 +25,7 @@ const MAX_LINES = 400
 /** The one module that may look for what the program beneath has made. */
 const SEAM = "lib/sys/host.ts"
 
-/** What `text`, the content of `file`, does that it may not. Paths are those of the repository, with slashes. */
+/** Returns what `text`, the content of `file`, does that it may not. Paths are those of the repository, with slashes. */
 export function breachesOf(file: string, text: string): Breach[] {
   const found: Found[] = []
   if (file.endsWith(".ts")) {
@@ -32,7 +40,7 @@ interface Found {
   readonly rule: string
 }
 
-/** Whether it may become part of the executables. */
+/** Says if the file may become part of the executables. */
 function isProduct(file: string): boolean {
   return (/^(plugins|ipam|lib)\//.test(file) || isExample(file)) && !file.endsWith(".test.ts") && !isBeside(file)
 }
@@ -52,13 +60,11 @@ function layerOf(file: string): string {
 }
 
 function* wrongImports(file: string, text: string): Generator<Found> {
-  for (const { 1: target = "", index } of withoutComments(text).matchAll(
-    /\b(?:from|import|require)\s*\(?\s*"([^"]+)"/g,
-  )) {
+  for (const { target, offset } of importsIn(text)) {
     const rule = target.startsWith(".")
       ? ruleAgainst(file, posix.join(posix.dirname(file), target))
       : `${layerOf(file)} imports ${target}: the executables hold nothing but this repository's files`
-    if (rule) yield { offset: index, rule }
+    if (rule) yield { offset, rule }
   }
 }
 
@@ -74,6 +80,7 @@ function ruleAgainst(file: string, target: string): string | undefined {
   if (from === "lib/cni" && ["lib/net", "lib/netlink"].includes(to) && !KNOWN_TO_CNI.includes(target)) {
     return `lib/cni imports ${target}: the protocol touches no kernel`
   }
+  if (target === RUN && !isRoot(file)) return `${file} imports ${RUN}: only plugins/main.ts runs a plugin`
   const stays = from !== to || from.startsWith("lib/") || isRoot(file) || folderOf(file) === folderOf(target)
   return stays ? undefined : `${folderOf(file)} imports ${target}: plugins do not import each other`
 }
@@ -85,6 +92,26 @@ function isRoot(file: string): boolean {
 
 function folderOf(file: string): string {
   return file.split("/").slice(0, 2).join("/")
+}
+
+/**
+ * Returns what files do together that they may not: import each other in a circle, types included, or hold in a shared layer what one plugin
+ * alone needs, directly or by files that nobody else needs.
+ */
+export function breachesAmong(texts: ReadonlyMap<string, string>): Breach[] {
+  const graph = importGraph(new Map([...texts].filter(([file]) => isProduct(file))))
+  return [...cyclesIn(graph), ...unshared(graph)]
+}
+
+function unshared(graph: ImportGraph): Breach[] {
+  const users = new Map<string, Set<string>>()
+  const inPlugins = [...graph.keys()].filter((file) => ["plugins", "ipam"].includes(layerOf(file)) && !isRoot(file))
+  for (const plugin of new Set(inPlugins.map(folderOf))) {
+    const own = inPlugins.filter((file) => folderOf(file) === plugin)
+    for (const file of reachedFrom(graph, own)) users.set(file, (users.get(file) ?? new Set()).add(plugin))
+  }
+  const alone = [...users].filter(([file, { size }]) => SHARED.includes(layerOf(file)) && size === 1)
+  return alone.map(([file, [plugin]]) => ({ file, line: 1, rule: `${plugin} alone needs it: it belongs there` }))
 }
 
 /** What is not ECMAScript's, and what ECMAScript leaves to chance. A program's name for it would mislead, too. */
@@ -103,29 +130,12 @@ function* tooLong(text: string): Generator<Found> {
   if (lines > MAX_LINES) yield { offset: text.length - 1, rule: `${lines} lines, more than ${MAX_LINES}` }
 }
 
-const TOKENS = /\/\*[\s\S]*?\*\/|\/\/.*|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g
-
-/** The text with its comments blanked, every other character where it was. */
-function withoutComments(text: string): string {
-  return text.replace(TOKENS, (token) => (token.startsWith("/") ? blank(token) : token))
-}
-
-/** Also without what strings say; the expressions inside templates stay. */
-function codeOnly(text: string): string {
-  return text.replace(TOKENS, (token) => {
-    if (!token.startsWith("`")) return blank(token)
-    return token.replace(/(\$\{[^}]*\})|[^\n]/g, (_, expression: string | undefined) => expression ?? " ")
-  })
-}
-
-function blank(token: string): string {
-  return token.replace(/[^\n]/g, " ")
-}
-
 function main(): void {
   const files = repositoryFiles()
-  const breaches = files.flatMap((file) => breachesOf(file, readFileSync(join(ROOT, file), "utf8")))
-  report(breaches, `arrows: ${files.length} files keep to the layers`)
+  const code = files.filter((file) => file.endsWith(".ts"))
+  const texts = new Map(code.map((file) => [file, readFileSync(join(ROOT, file), "utf8")]))
+  const breaches = [...texts].flatMap(([file, text]) => breachesOf(file, text))
+  report([...breaches, ...breachesAmong(texts)], `arrows: ${files.length} files keep to the layers`)
 }
 
 // By its name alone: reached through a symbolic link, its path would differ, and nothing would be checked.
