@@ -2,8 +2,9 @@ import { expect, test } from "vitest"
 import { readLink } from "../netlink/route/link.ts"
 import { type Answer, acknowledge, part } from "../testing/fake-kernel.ts"
 import { FakeStack, found, linkMessage } from "../testing/fake-stack.ts"
+import { attachmentAlias } from "./alias.ts"
 import { isHostEnd } from "./host-end.ts"
-import { attachmentAlias, hostVethName } from "./names.ts"
+import { hostVethName } from "./names.ts"
 
 const attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 const [alias, name] = [attachmentAlias(attachment), hostVethName(attachment)]

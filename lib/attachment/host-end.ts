@@ -2,7 +2,8 @@ import type { Attachment } from "../cni/attachment.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import type { Link } from "../netlink/route/link.ts"
 import { readNamespaceId } from "../netlink/route/namespace-id.ts"
-import { attachmentAlias, hostVethName, isAttachmentAlias } from "./names.ts"
+import { attachmentAlias, isAttachmentAlias } from "./alias.ts"
+import { hostVethName } from "./names.ts"
 
 /**
  * Says if a link of the host is the host end of the attachment's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or

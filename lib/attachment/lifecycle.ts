@@ -7,16 +7,10 @@ import { type Removal, removeWithChains, together } from "../net/foreign-jumps.t
 import { NetworkStack } from "../net/stack.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { changeLink, type Link, listLinks, readLink, removeLink } from "../netlink/route/link.ts"
+import { attachmentAlias, isAttachmentAlias, isOursOrUnfinished, isOursOrUnfinishedIn } from "./alias.ts"
 import type { AttachmentRules } from "./attachment-rules.ts"
 import type { Removable } from "./interface-plugin.ts"
-import {
-  attachmentAlias,
-  hostVethName,
-  isAttachmentAlias,
-  isHostVethNameIn,
-  isOursOrUnfinished,
-  isOursOrUnfinishedIn,
-} from "./names.ts"
+import { hostVethName, isHostVethNameIn } from "./names.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
 import { isOfAttachment } from "./same-pod.ts"
 

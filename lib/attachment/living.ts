@@ -1,7 +1,8 @@
 import type { Attachment } from "../cni/attachment.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { type Link, listLinks } from "../netlink/route/link.ts"
-import { attachmentInAlias, gatewayPortName } from "./names.ts"
+import { attachmentInAlias } from "./alias.ts"
+import { gatewayPortName } from "./names.ts"
 
 /**
  * The attachments of the host's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose it is,

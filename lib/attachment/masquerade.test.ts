@@ -8,8 +8,9 @@ import { ensureChain, ensureTable, MSG, readChain } from "../netlink/netfilter/r
 import { transact } from "../netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { FakeNode } from "../testing/fake-node.ts"
+import { attachmentAlias } from "./alias.ts"
 import { ensureMasquerade, masqueradeProblem, masqueradeRules, removeMasquerade } from "./masquerade.ts"
-import { attachmentAlias, hostVethName } from "./names.ts"
+import { hostVethName } from "./names.ts"
 
 const table = { family: "inet", name: "cni_plugins_masquerade" } as const
 const [checks, postrouting] = ["masq_checks", "postrouting"].map((name) => ({ table, name })) as [Named, Named]

@@ -1,17 +1,9 @@
 import { describe, expect, test } from "vitest"
 import type { Attachment } from "../cni/attachment.ts"
 import { ifnameProblem } from "../cni/environment.ts"
-import {
-  attachmentAlias,
-  gatewayPortName,
-  hostVethName,
-  isHostVethName,
-  isHostVethNameIn,
-  temporaryName,
-} from "./names.ts"
+import { gatewayPortName, hostVethName, isHostVethName, isHostVethNameIn, temporaryName } from "./names.ts"
 
 const attachment: Attachment = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
-const bytesOf = (text: string) => new TextEncoder().encode(text).length
 
 /** Container ids as containerd makes them: 64 hex digits. */
 const attachments = (count: number, network: string): Attachment[] =>
@@ -28,7 +20,7 @@ describe("the host end's name", () => {
     expect(gatewayPortName("cni0.100")).toBe("vethv22lb71nbl6")
   })
 
-  test("is one that the kernel takes, in all of its 15 bytes, whoever the owner is", () => {
+  test("is one that the kernel takes, in all of its 15 bytes, whatever the attachment is", () => {
     const extremes = [
       { network: "n", containerId: "c", ifname: "e" },
       { network: "n".repeat(300), containerId: "c".repeat(300), ifname: "e".repeat(15) },
@@ -52,7 +44,7 @@ describe("the host end's name", () => {
     }
   })
 
-  test("differs for every part of the owner, also where the parts run together alike", () => {
+  test("differs for every part of the attachment, also where the parts run together alike", () => {
     const names = [
       attachment,
       { ...attachment, network: "podnet2" },
@@ -77,26 +69,7 @@ describe("the host end's name", () => {
   })
 })
 
-describe("the alias", () => {
-  test("says whose it is", () => {
-    expect(attachmentAlias(attachment)).toBe("cni-ts podnet 0123456789abcdef eth0")
-  })
-
-  test("never exceeds the 254 bytes that the kernel takes: a longer one is a digest", () => {
-    const length = bytesOf(attachmentAlias({ ...attachment, containerId: "" }))
-    const longest = attachmentAlias({ ...attachment, containerId: "c".repeat(254 - length) })
-    const tooLong = attachmentAlias({ ...attachment, containerId: "c".repeat(255 - length) })
-    expect(bytesOf(longest)).toBe(254)
-    expect(longest).toContain("cni-ts podnet ")
-    expect(tooLong).toMatch(/^cni-ts sha512 [0-9a-f]{128}$/)
-  })
-
-  test("counts bytes, not characters", () => {
-    expect(attachmentAlias({ ...attachment, ifname: "é".repeat(120) })).toMatch(/^cni-ts sha512 /)
-  })
-})
-
-test("a temporary name is computed from its owner, fits the kernel's 15 bytes and is nobody else's", () => {
+test("a temporary name is computed from the attachment, fits the kernel's 15 bytes and is no other's", () => {
   const others = [
     { ...attachment, network: "other" },
     { ...attachment, containerId: "c2" },

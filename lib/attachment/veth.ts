@@ -4,10 +4,12 @@ import type { NetworkStack } from "../net/stack.ts"
 import type { Undo } from "../net/undo.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { createVeth, type Link, type NewVeth, readLink, removeLink } from "../netlink/route/link.ts"
+import { isUnfinished } from "./alias.ts"
+import { alreadyAttached } from "./already-attached.ts"
 import { removeMasquerade } from "./masquerade.ts"
 import { hostVethName } from "./names.ts"
 
-/** A veth pair to be made for a pod; the names are the attachment's. */
+/** A veth pair to be made for a pod; its names are the attachment's. */
 export interface PodVeth {
   readonly attachment: Attachment
   readonly host: Omit<NewVeth["host"], "name">
@@ -16,11 +18,11 @@ export interface PodVeth {
 
 /**
  * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the attachment. It takes the place of what
- * a killed ADD left: a veth without the alias that ADD sets last, and rules. Throws Conflict where the pod is attached already.
+ * a killed ADD left: an unfinished veth, and rules. Throws Conflict if the pod is attached already.
  */
 export function createPodVeth(host: NetworkStack, { attachment, ...ends }: PodVeth, undo: Undo): Link {
   const name = hostVethName(attachment)
-  undo.add(() => removeUnfinished(host, name)) // also where the kernel's answer was lost
+  undo.add(() => removeUnfinished(host, name)) // also if the kernel's answer was lost
   createOrReplace(host, attachment, { host: { name, ...ends.host }, peer: { name: attachment.ifname, ...ends.pod } })
   undo.add(() => removeLink(host.rtnetlink, name))
   const veth = readLink(host.rtnetlink, name)
@@ -35,22 +37,17 @@ function createOrReplace(host: NetworkStack, attachment: Attachment, wish: NewVe
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
     const present = readLink(rtnetlink, wish.host.name)
-    if (!present) throw exists(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
-    if (present.kind !== "veth") throw exists(`host interface ${present.name} is in the way: it is no veth`)
-    if (present.alias !== "") throw exists(`host interface ${present.name} already exists (${present.alias})`)
+    if (!present) throw alreadyAttached(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
+    if (present.kind !== "veth") throw alreadyAttached(`host interface ${present.name} is in the way: it is no veth`)
+    if (!isUnfinished(present.alias))
+      throw alreadyAttached(`host interface ${present.name} already exists (${present.alias})`)
     removeMasquerade(host, attachment)
     removeLink(rtnetlink, present.index)
     createVeth(rtnetlink, wish)
   }
 }
 
-/** A finished attachment says whose it is; that one stays. */
 function removeUnfinished({ rtnetlink }: NetworkStack, name: string): void {
   const veth = readLink(rtnetlink, name)
-  if (veth?.kind === "veth" && veth.alias === "") removeLink(rtnetlink, veth.index)
-}
-
-/** Says that the pod is attached already. */
-export function exists(message: string): Conflict {
-  return new Conflict(message, "a pod is attached once per network and interface name: DEL the attachment first")
+  if (veth?.kind === "veth" && isUnfinished(veth.alias)) removeLink(rtnetlink, veth.index)
 }

@@ -1,5 +1,5 @@
+import { attachmentAlias, isOursOrUnfinished, isOursOrUnfinishedIn, isUnfinished } from "../../lib/attachment/alias.ts"
 import { readLivingAttachments } from "../../lib/attachment/living.ts"
-import { attachmentAlias, isOursOrUnfinished, isOursOrUnfinishedIn } from "../../lib/attachment/names.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
@@ -30,7 +30,7 @@ function nameOf(text: string): string {
 
 /**
  * Returns the MAC address of an attachment's ifb: locally administered, three bytes of the network and two of the attachment. It tells
- * whose the ifb is until that has its alias, which the kernel does not take in the request that makes a link.
+ * whose the ifb is while that is unfinished.
  */
 export function ifbMac({ network, containerId, ifname }: Attachment): Uint8Array {
   return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
@@ -88,7 +88,9 @@ function created(rtnetlink: Conversation, ifb: Parameters<typeof createIfb>[1]):
 
 /** Returns true if alias or MAC address tell that the ifb is the attachment's. Those of the Go plugin's tell nothing. */
 function isIfbOf({ alias, mac }: Link, attachment: Attachment): boolean {
-  return alias === attachmentAlias(attachment) || (alias === "" && formatMac(mac) === formatMac(ifbMac(attachment)))
+  return (
+    alias === attachmentAlias(attachment) || (isUnfinished(alias) && formatMac(mac) === formatMac(ifbMac(attachment)))
+  )
 }
 
 /** Returns true if the ifb has no alias, as the Go plugin's, and `veth` redirects to it. */

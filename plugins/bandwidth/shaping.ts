@@ -1,4 +1,4 @@
-import { attachmentAlias } from "../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"

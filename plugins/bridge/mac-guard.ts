@@ -1,6 +1,7 @@
+import { attachmentAlias, isAttachmentAlias } from "../../lib/attachment/alias.ts"
 import type { AttachmentRules, CollectedRules } from "../../lib/attachment/attachment-rules.ts"
 import { readLivingAttachments } from "../../lib/attachment/living.ts"
-import { attachmentAlias, hostVethName, isAttachmentAlias, isHostVethNameIn } from "../../lib/attachment/names.ts"
+import { hostVethName, isHostVethNameIn } from "../../lib/attachment/names.ts"
 import { cutComment, isPlain, networkRuleKey, plain, ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"

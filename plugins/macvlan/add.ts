@@ -1,7 +1,7 @@
 import { hasIPv6 } from "../../lib/attachment/addresses.ts"
+import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
 import type { Making } from "../../lib/attachment/interface-plugin.ts"
-import { attachmentAlias } from "../../lib/attachment/names.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"

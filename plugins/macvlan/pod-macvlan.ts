@@ -1,5 +1,6 @@
-import { attachmentAlias, temporaryName } from "../../lib/attachment/names.ts"
-import { exists } from "../../lib/attachment/veth.ts"
+import { attachmentAlias } from "../../lib/attachment/alias.ts"
+import { alreadyAttached } from "../../lib/attachment/already-attached.ts"
+import { temporaryName } from "../../lib/attachment/names.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
@@ -23,8 +24,8 @@ export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac
 
 /**
  * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel wants a name that is free in
- * `source` too, which often has an `eth0` as well, so the macvlan gets a temporary name and is renamed. Replaces a link with that name or
- * alias, which a killed ADD left. Throws Conflict if the pod is attached already.
+ * `source` too, which often has an `eth0` as well, so the macvlan gets a temporary name and is renamed. Replaces an
+ * unfinished link, which has that name or alias. Throws Conflict if the pod is attached already.
  */
 export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wanted: PodMacvlan, undo: Undo): Link {
   const { attachment, ...macvlan } = wanted
@@ -55,7 +56,7 @@ function rename({ rtnetlink }: NetworkStack, { index, name }: Link, ifname: stri
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
     const present = readLink(rtnetlink, ifname)
-    if (present?.alias !== name) throw exists(`interface ${JSON.stringify(ifname)} already exists in the pod`)
+    if (present?.alias !== name) throw alreadyAttached(`interface ${JSON.stringify(ifname)} already exists in the pod`)
     removeLink(rtnetlink, present.index)
     changeLink(rtnetlink, index, name, change)
   }

@@ -1,4 +1,5 @@
-import { attachmentAlias, hostVethName, isHostVethName } from "../../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { hostVethName, isHostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { formatAddress } from "../../../lib/ip/address.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
-import { attachmentAlias, hostVethName } from "../../../lib/attachment/names.ts"
+import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
 import { transfer } from "../../../lib/netlink/netfilter/phrase.ts"
