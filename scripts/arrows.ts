@@ -7,7 +7,7 @@ import { codeOnly, importsIn } from "./source.ts"
 /** From the top: a layer may import itself and those behind it. */
 const layers = ["plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
 
-/** The protocol touches no kernel: of the layers below it knows what they throw, what is undone after a failure, and how to have netlink logged. */
+/** Files that lib/cni may import: the protocol touches no kernel, but knows the errors of the layers below, Undo, and the netlink log. */
 const KNOWN_TO_CNI = ["lib/net/conflict.ts", "lib/net/undo.ts", "lib/netlink/kernel-error.ts", "lib/netlink/trace.ts"]
 
 /** Answers the process' one call: only what starts the process may ask for that. */
@@ -85,7 +85,7 @@ function ruleAgainst(file: string, target: string): string | undefined {
   return stays ? undefined : `${folderOf(file)} imports ${target}: plugins do not import each other`
 }
 
-/** `plugins/registry.ts` and its neighbours, which know all plugins. */
+/** Says if the file is `plugins/registry.ts` or a neighbour, which know all plugins. */
 function isRoot(file: string): boolean {
   return file.split("/").length === 2
 }

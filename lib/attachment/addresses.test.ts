@@ -7,7 +7,7 @@ import { Undo } from "../net/undo.ts"
 import { takeAddresses } from "./addresses.ts"
 
 describe("taking addresses", () => {
-  /** An IPAM plugin that answers ADD by these, in turn, and keeps what it was asked. */
+  /** Returns an IPAM plugin that answers ADD by these, in turn, and keeps what it was asked. */
   function ipamOf(...answers: (Result | Error)[]): { ipam: Delegate; asked: string[] } {
     const asked: string[] = []
     const note = (verb: string) => () => void asked.push(verb)

@@ -4,7 +4,7 @@ import type { NetworkStack } from "../net/stack.ts"
 
 /** Packet filter rules that a plugin makes for an attachment, as DEL and GC see them. */
 export interface AttachmentRules {
-  /** Plans, for removeWithChains(), that the attachment has none any more, whoever made them. */
+  /** Plans, for removeWithChains(), to remove the attachment's, whoever made them. */
   readonly planRemoval: (host: NetworkStack, attachment: Attachment) => Removal
   /** Removes those of the network's attachments that are not among `valid`, or if that is undefined of those that are certainly gone. */
   readonly collect: (host: NetworkStack, network: string, valid: readonly Attachment[] | undefined) => CollectedRules
@@ -13,7 +13,7 @@ export interface AttachmentRules {
 }
 
 export interface CollectedRules {
-  /** What is gone, each in words. */
+  /** The rules and chains that are gone, each in words. */
   readonly removed: readonly string[]
   /** Chains that rules of others keep. */
   readonly held: readonly Held[]

@@ -13,7 +13,7 @@ import { Undo } from "../net/undo.ts"
 /** A plugin that adds to an interface which others made: what it does itself, beside what chainedPlugin() does for all of them. */
 export interface ChainedPlugin<Config> {
   readonly name: string
-  /** All, unless it is left out. */
+  /** All versions of CNI, unless it is left out. */
   readonly versions?: readonly Version[]
   /** The plugins that it may stand behind, for the message if it stands behind none. */
   readonly behind: string
@@ -35,6 +35,7 @@ export interface ChainedPlugin<Config> {
   readonly takeBack?: (call: Call) => void
 }
 
+/** An attachment with the network stack of the node. */
 export interface ChainedConnection<Config> {
   readonly call: Call
   readonly config: Config
@@ -42,6 +43,7 @@ export interface ChainedConnection<Config> {
   readonly host: NetworkStack
 }
 
+/** An attachment to whose interface ADD is about to add. */
 export interface ChainedMaking<Config> extends ChainedConnection<Config> {
   readonly undo: Undo
 }

@@ -11,13 +11,13 @@ import { type Link, readLink } from "../netlink/route/link.ts"
 import { type Route as KernelRoute, listLinkRoutes, listRoutes, RT_TABLE_MAIN } from "../netlink/route/route.ts"
 import { isHostEnd } from "./host-end.ts"
 
-/** The pod's interface, and where it stands in the result's list. */
+/** The pod's interface, and its position in the result's list. */
 export interface CheckedInterface {
   readonly link: Link
   readonly position: number
 }
 
-/** The pod's interface is there, is of that kind (`veth`, ...) and has the MAC address that the result says. */
+/** Returns the pod's interface; throws unless it is there, of that kind (`veth`, ...) and with the MAC address that the result says. */
 export function checkPodInterface(pod: NetworkStack, call: Call, result: Result, kind: string): CheckedInterface {
   const { ifname, netns } = call.environment
   const position = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox === netns)
@@ -49,12 +49,12 @@ export function checkHostEnd({ host, pod }: Stacks, inPod: Link, call: Call, res
   return veth
 }
 
-/** The addresses of the interface at that position: those the result gives to it, or to none in particular. */
+/** Returns the addresses of the interface at that position: those that the result gives to it, or to none in particular. */
 export function ownIps({ ips }: Result, position: number): IpConfig[] {
   return ips.filter((ip) => ip.interface === undefined || ip.interface === position)
 }
 
-/** The link has the MAC address that the result says, if it says one. */
+/** Throws if the result says another MAC address than the link's. */
 export function compareMac(link: Link, listed: Interface): void {
   const mac = formatMac(link.mac)
   if (listed.mac !== "" && listed.mac.toLowerCase() !== mac) {
@@ -62,17 +62,17 @@ export function compareMac(link: Link, listed: Interface): void {
   }
 }
 
-/** What the result says of the pod's interface is so: its addresses, and every route. Throws naming the first difference. */
+/** Throws, naming the first difference, unless the pod's interface has its addresses and the pod has every route of the result. */
 export function checkPodNetwork(pod: NetworkStack, checked: CheckedInterface, result: Result): void {
   const routes = routesOf(pod, checked.link)
   checkAddresses(pod, checked, result, routes)
   checkRoutes(checked, result, routes)
 }
 
-/** The routes of a table, or those out of the pod's interface in whichever table. */
+/** Returns the routes of a table, or those by the pod's interface of all tables. */
 type Routes = (family: Family, table: number | "any") => readonly KernelRoute[]
 
-/** Every address the result gives to the interface is on it, and its network is reached through it. */
+/** Throws unless every address that the result gives to the interface is on it, and its network is reached by it. */
 function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
   const expected = ownIps(result, position)
   if (expected.length === 0) return
@@ -90,7 +90,7 @@ function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface,
   }
 }
 
-/** Every route of the result exists. Of default routes only the destination counts: later plugins may redirect them. */
+/** Throws unless every route of the result exists. Of default routes only the destination counts: later plugins may redirect them. */
 function checkRoutes({ link }: CheckedInterface, result: Result, routes: Routes): void {
   for (const route of result.routes) {
     if (!isRouted(routes, route)) {
@@ -99,7 +99,7 @@ function checkRoutes({ link }: CheckedInterface, result: Result, routes: Routes)
   }
 }
 
-/** Says if the route is in its table, or, if that is the main one, where a later plugin (`sbr`, `vrf`) has moved it with its interface's others. */
+/** Says if the route is in its table or, if that is the main one, in another: later plugins (`sbr`, `vrf`) move all routes of an interface. */
 function isRouted(routes: Routes, wanted: Route): boolean {
   const { family } = wanted.dst.address
   const table = wanted.table || RT_TABLE_MAIN
@@ -107,7 +107,7 @@ function isRouted(routes: Routes, wanted: Route): boolean {
   return table === RT_TABLE_MAIN && routes(family, "any").some((present) => serves(present, wanted))
 }
 
-/** The pod's routes, each table of a family read once. */
+/** Returns a reader of the pod's routes, which reads each table of a family once. */
 function routesOf({ rtnetlink }: NetworkStack, { index }: Link): Routes {
   const read = new Map<string, readonly KernelRoute[]>()
   return (family, table) => {
@@ -120,7 +120,7 @@ function routesOf({ rtnetlink }: NetworkStack, { index }: Link): Routes {
   }
 }
 
-/** The kernel clears a destination's host bits. */
+/** Says if a route does what was wanted. The kernel clears a destination's host bits. */
 function serves(present: KernelRoute, { dst, gw }: Route): boolean {
   if (!samePrefix(present.dst, networkOf(dst)) || present.hops.length === 0) return false
   if (isDefault(dst) || !gw) return true

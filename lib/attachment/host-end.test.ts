@@ -36,7 +36,7 @@ test.each([
   if (questions > 0) expect(host.bodies("GETNSID")[0]).toEqual(Uint8Array.of(0, 0, 0, 0, 8, 0, 3, 0, 3, 0, 0, 0))
 })
 
-/** RTM_NEWNSID with NETNSA_NSID. */
+/** Answers RTM_NEWNSID with NETNSA_NSID. */
 function named(id: number): Answer {
   const body = new Uint8Array(12)
   body.set([8, 0, 1, 0], 4)

@@ -49,7 +49,7 @@ export interface Making<Config> extends Connection<Config> {
   readonly takeAddresses: () => Result
 }
 
-/** How DEL and GC remove what a plugin makes. */
+/** The removal of what a plugin makes, for DEL and GC. */
 export interface Removable {
   /** Removes all that the attachment has, whoever made it and whatever is left of it; nothing is fine. */
   readonly remove: (call: Call) => void
@@ -78,7 +78,7 @@ export function interfacePlugin<Config extends IpamConfig>(parts: InterfacePlugi
   }
 }
 
-/** Returns how to find the IPAM plugin, later: one that is gone must not keep the interface from being removed. */
+/** Returns a function that finds the IPAM plugin: one that is gone must not keep the interface from being removed. */
 function ipamOf(call: Call, type: string): () => Delegate | undefined {
   return () => (type === "" ? undefined : findDelegate(call, type))
 }
@@ -114,8 +114,11 @@ function collect(removes: Removable, call: Call): void {
 }
 
 function status<Config extends IpamConfig>(parts: InterfacePlugin<Config>, call: Call): void {
-  const config = orUnavailable(() => parts.readConfig(call.config))
   using host = NetworkStack.host()
-  orUnavailable(() => parts.status(host, config))
-  orUnavailable(ipamOf(call, config.ipamType))?.status()
+  const ipam = orUnavailable(() => {
+    const config = parts.readConfig(call.config)
+    parts.status(host, config)
+    return ipamOf(call, config.ipamType)()
+  })
+  ipam?.status() // it says itself why it is not available
 }

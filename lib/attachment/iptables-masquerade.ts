@@ -6,21 +6,21 @@ import type { Chain } from "../netlink/netfilter/ruleset.ts"
 import { sha512Hex } from "../sys/digest.ts"
 
 /*
- * What the Go plugins' iptables backend leaves for a container, where iptables is iptables-nft: its rules are in nf_tables, and are found
- * by the names of chains alone. The rules of iptables-legacy are elsewhere and cannot be seen here.
+ * The rules that the Go plugins' iptables backend makes for a container by iptables-nft: they are in nf_tables, and found by the names of
+ * chains alone. Those of iptables-legacy are elsewhere and cannot be seen here.
  */
 
-/** Per container and network; the interface has no part in it. */
+/** Returns the chain of a container in a network, which all its interfaces share. */
 function chainOf(family: "ip" | "ip6", { network, containerId }: Attachment): Chain {
   return { table: { family, name: "nat" }, name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}` }
 }
 
-/** The container's chain goes, and so do the rules that lead there. */
+/** Plans to remove the container's chain, and the rules that lead there. */
 export function planIptablesRemoval(nfnetlink: Conversation, family: "ip" | "ip6", attachment: Attachment): Removal {
   return planChainRemoval(nfnetlink, chainOf(family, attachment), "POSTROUTING")
 }
 
-/** Whether the Go plugin masquerades the container by iptables-nft. */
+/** Says if the Go plugin masquerades the container by iptables-nft. */
 export function isMasqueradedByIptables(
   nfnetlink: Conversation,
   family: "ip" | "ip6",

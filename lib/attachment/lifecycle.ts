@@ -14,7 +14,7 @@ import { hostVethName, isHostVethNameIn } from "./names.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
 import { isOfAttachment } from "./same-pod.ts"
 
-/** Returns how DEL and GC remove what a plugin makes that connects pods by veth pairs: the pairs, and rules of these kinds. */
+/** Returns the removal of what a plugin makes that connects pods by veth pairs: the pairs, and rules of these kinds. */
 export function vethPairs(kinds: readonly AttachmentRules[]): Removable {
   return {
     remove: (call) => removeVeth(call, kinds),
@@ -53,7 +53,7 @@ function planRemoval(
   return together(removals)
 }
 
-/** Nothing comes out of the pod any more. The veth may be gone. */
+/** Sets the veth down, so that nothing comes out of the pod any more. It may be gone. */
 function silence({ rtnetlink }: NetworkStack, { index, name }: Link): void {
   try {
     changeLink(rtnetlink, index, name, { up: false })
@@ -63,8 +63,8 @@ function silence({ rtnetlink }: NetworkStack, { index, name }: Link): void {
 }
 
 /**
- * The Go plugin's veth has a random name on the host, and ours may have been renamed. One that says it is another's belongs to another
- * network of the pod, or to another pod.
+ * Removes a pair that the pod's end leads to: the Go plugin's has a random name on the host, and ours may have been renamed. One that says
+ * it is another's belongs to another network of the pod, or to another pod.
  */
 function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, call: Call): void {
   const attachment = attachmentOf(call)

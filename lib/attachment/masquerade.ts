@@ -23,7 +23,7 @@ import { readLivingAttachments } from "./living.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 
 /*
- * What pods send beyond their network leaves with the node's address. Table, chains, rules and comments are those of the Go plugins'
+ * Packets that pods send beyond their network leave with the node's address. Table, chains, rules and comments are those of the Go plugins'
  * nftables backend, so that either implementation finds, checks and removes what the other made.
  */
 
@@ -33,7 +33,7 @@ const table: Table = {
   comment: "Masquerading for plugins from github.com/containernetworking/plugins",
 }
 
-/** One rule per address of a pod. */
+/** Has one rule per address of a pod. */
 const checks: Chain = {
   table,
   name: "masq_checks",
@@ -46,7 +46,7 @@ const postrouting: Chain = {
   base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" },
 }
 
-/** Multicast is none of it. */
+/** Returns the rules that lead all packets but multicast to `checks`. */
 function postroutingRules(): Expression[][] {
   const multicast = ["224.0.0.0/4", "ff00::/8"]
     .map((text) => parsePrefix(text))
@@ -57,7 +57,7 @@ function postroutingRules(): Expression[][] {
   ]
 }
 
-/** What a pod sends from its address to addresses outside its network. */
+/** Returns the rule that masquerades packets from the pod's address to addresses outside its network. */
 function ruleFor(pod: Prefix): Expression[] {
   const { address } = pod
   return [
@@ -68,15 +68,15 @@ function ruleFor(pod: Prefix): Expression[] {
   ]
 }
 
-/** Those that have an outside: nothing is beyond 0.0.0.0/0. */
+/** Returns the addresses whose networks have an outside: nothing is beyond 0.0.0.0/0. */
 function masqueradable(addresses: readonly Prefix[]): Prefix[] {
   return addresses.filter(({ length }) => length > 0)
 }
 
 /**
- * Masquerades what a new attachment sends from its addresses beyond their networks. Rules that a killed ADD left are not looked for:
- * that would mean to list those of all pods. createPodVeth() removes them, for it notices. Throws Conflict where the table's name is
- * taken by something else, KernelError.
+ * Masquerades packets that a new attachment sends from its addresses beyond their networks. Rules that a killed ADD left are not looked for,
+ * which would mean to list those of all pods: createPodVeth() removes them, as it finds the veth that goes with them. Throws Conflict if the
+ * table's name is taken by something else, KernelError.
  */
 export function ensureMasquerade(host: NetworkStack, { attachment, addresses, undo }: Masquerade): void {
   const { nfnetlink } = host
@@ -97,7 +97,7 @@ export interface Masquerade {
   readonly undo: Undo
 }
 
-/** Table and chains, unless the rules that hold them together are there. */
+/** Plans table and chains, unless the rules that hold them together are there. */
 function planLayout(nfnetlink: Conversation): Request[] {
   if (isLaidOut(nfnetlink)) return []
   const rules = postroutingRules().map((expressions) => appendRule(postrouting, { expressions }))
@@ -117,12 +117,12 @@ function rulesOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
   return listRules(nfnetlink, checks, ruleKey(attachment))
 }
 
-/** The attachment has no rules any more, whoever made them; those of the Go plugin's iptables backend are among them. */
+/** Removes the attachment's rules, whoever made them; those of the Go plugin's iptables backend are among them. */
 export function removeMasquerade({ nfnetlink }: NetworkStack, attachment: Attachment): void {
   removeWithChains(nfnetlink, () => planMasqueradeRemoval(nfnetlink, attachment))
 }
 
-/** For removeWithChains(): what removeMasquerade() removes. */
+/** Plans, for removeWithChains(), what removeMasquerade() removes. */
 function planMasqueradeRemoval(nfnetlink: Conversation, attachment: Attachment): Removal {
   const rules = rulesOf(nfnetlink, attachment).map(({ handle }) => deleteRule(checks, handle))
   return together([
@@ -133,8 +133,8 @@ function planMasqueradeRemoval(nfnetlink: Conversation, attachment: Attachment):
 }
 
 /**
- * What keeps these addresses from being masqueraded for the attachment, or undefined if nothing does. What the Go plugin's iptables
- * backend made in iptables-nft counts.
+ * Says why these addresses are not masqueraded for the attachment; undefined if they are, be it by rules that the Go plugin's iptables
+ * backend made in iptables-nft.
  */
 export function masqueradeProblem(
   { nfnetlink }: NetworkStack,

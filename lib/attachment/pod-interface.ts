@@ -18,7 +18,7 @@ export interface PodInterface {
   readonly linkRoutes?: readonly LinkRoute[]
   /** A route without gateway goes by the first gateway of its family, or on-link if there is none. */
   readonly routes: readonly LinkRoute[]
-  /** Ask the neighbours whether they have our IPv6 addresses, and wait for the answer. */
+  /** Have the kernel detect duplicates of the IPv6 addresses, and wait until it has. */
   readonly detectDuplicates: boolean
 }
 

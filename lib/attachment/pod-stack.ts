@@ -2,10 +2,10 @@ import { CniError, code } from "../cni/errors.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { failedWith } from "../sys/system-error.ts"
 
-/** What opening or entering a path says that is no network namespace, or none any more. Any other failure is not the path's fault. */
+/** Errors of opening or entering a path that is no network namespace, or none any more. Any other is not the path's fault. */
 const NO_NAMESPACE = ["ENOENT", "ENOTDIR", "EINVAL", "EISDIR", "ELOOP", "ENXIO", "ENAMETOOLONG"] as const
 
-/** The pod's network stack. Throws code 8 where CNI_NETNS leads to no network namespace. */
+/** Opens the pod's network stack. Throws code 8 if CNI_NETNS leads to no network namespace. */
 export function openPod(netns: string): NetworkStack {
   try {
     return NetworkStack.pod(netns)
@@ -26,8 +26,8 @@ export function openPod(netns: string): NetworkStack {
 }
 
 /**
- * As openPod, for an ADD that attaches the pod: waits until no other ADD is at work in it. So what looks unfinished was left by one that was
- * killed, and may be replaced. Throws TimedOut.
+ * As openPod, for an ADD that attaches the pod: waits until no other ADD is at work in it. So an unfinished link was left by a killed ADD, and
+ * may be replaced. Throws TimedOut.
  */
 export function openPodAlone(netns: string): NetworkStack {
   const pod = openPod(netns)
@@ -41,8 +41,8 @@ export function openPodAlone(netns: string): NetworkStack {
 }
 
 /**
- * The pod's network stack, or undefined where there is none any more: no path was given, or it leads nowhere or to something else, as
- * to the plain file that the namespace was mounted on. What lived in it died with it.
+ * Opens the pod's network stack; undefined if there is none any more: no path was given, or it leads nowhere or to something else, as to the
+ * plain file that the namespace was mounted on. All links in the namespace died with it.
  */
 export function openPodIfPresent(netns: string): NetworkStack | undefined {
   if (netns === "") return undefined

@@ -9,7 +9,7 @@ import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
 
 /**
  * Says if what DEL found in the namespace under the interface's name, without a mark of ours, is the attachment's: the namespace may be another
- * pod's by now. The result of ADD knows either end by its MAC address; where it does not, the path has to be one that keeps its meaning.
+ * pod's by now. The result of ADD knows either end by its MAC address; if it does not, the path has to be one that keeps its meaning.
  */
 export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean {
   const { ifname, netns } = call.environment
@@ -22,7 +22,7 @@ export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean 
   return other?.mac.toLowerCase() === formatMac(onHost.mac)
 }
 
-/** Returns what the result of ADD lists; nothing if it cannot be read, for which DEL must not fail. */
+/** Returns the interfaces of ADD's result; none if it cannot be read, for which DEL must not fail. */
 function readInterfaces({ config }: Call): readonly Interface[] {
   try {
     return readPrevResult(config)?.interfaces ?? []
@@ -33,8 +33,8 @@ function readInterfaces({ config }: Call): readonly Interface[] {
 }
 
 /**
- * Says if the path still leads to the namespace that it was of at ADD. It does where a namespace is mounted, as runtimes do, under a name of its own;
- * what a symbolic link leads to may change, and `/proc/PID/ns/net` is one: PID may be another process by now.
+ * Says if the path still leads to the namespace that it led to at ADD: one that runtimes mount, each under a name of its own, does. A symbolic
+ * link may lead elsewhere, and `/proc/PID/ns/net` is one: PID may be another process by now.
  */
 export function keepsMeaning(netns: string): boolean {
   const status = unlessMissing(() => linkStatus(netns))

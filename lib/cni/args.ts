@@ -1,7 +1,7 @@
 import { invalidArgs } from "./errors.ts"
 
 /**
- * CNI_ARGS (`K=V;K2=V2`) as the plugin knows it: only the keys in `known`.
+ * Reads the keys in `known` of CNI_ARGS (`K=V;K2=V2`).
  * An unknown key, or a pair without exactly one `=`, is refused with code 4, unless IgnoreUnknown (1 or true) allows unknown keys.
  */
 export function parseArgs<Key extends string>(text: string, known: readonly Key[]): Partial<Record<Key, string>> {

@@ -10,7 +10,7 @@ import { type CallMoment, printCallReport, printNetlinkMessage } from "./log-rec
 const JOURNAL = "/run/systemd/journal/socket"
 
 /**
- * The log of one call. Removals are said on stderr at once, where the runtime's own log has them. One line about the whole call, and
+ * The log of one call. Removals are said on stderr at once, for the runtime's own log. One line about the whole call, and
  * if CNI_TS_NETLINK is set one about each netlink message, goes where the configuration's `cniTsLog` or the environment's CNI_TS_LOG
  * says: a file, `journald`, or `journald:` and a socket. Without either nothing is measured or kept.
  */

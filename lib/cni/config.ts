@@ -13,7 +13,7 @@ export type UnmatchedConfig = Omit<NetworkConfig, "cniVersion"> & { readonly cni
 
 const ONE_OBJECT = "the network config on stdin has to be one JSON object"
 
-/** Decodes stdin: throws code 6 where it is no JSON object, 7 where the network's name is missing or dangerous. */
+/** Decodes stdin: throws code 6 if it is no JSON object, 7 if the network's name is missing or dangerous. */
 export function readConfig(bytes: Uint8Array): UnmatchedConfig {
   const document = decode(bytes)
   if (!isObject(document)) {
@@ -42,7 +42,7 @@ function decode(bytes: Uint8Array): Json {
   }
 }
 
-/** Editors on other systems write such files. */
+/** Says if stdin has a byte order mark or is in UTF-16, as files of editors on other systems. */
 function encodingProblem([first, second, third]: Uint8Array): string | undefined {
   const is = (...bytes: number[]) => bytes.every((byte, at) => [first, second, third][at] === byte)
   if (is(0xef, 0xbb, 0xbf)) return "it begins with a byte order mark: save the file as UTF-8 without one"
@@ -54,7 +54,7 @@ export function matchConfig(config: UnmatchedConfig, supported: readonly Version
   return { ...config, cniVersion: matchVersion(config.cniVersion, supported) }
 }
 
-/** The result of the plugins before this one in the chain, or undefined for the first. */
+/** Returns the result of the plugins before this one in the chain, or undefined for the first. */
 export function readPrevResult(config: NetworkConfig): Result | undefined {
   const value = config.fields.get("prevResult")
   return value === undefined ? undefined : readResult(value, "prevResult", config.cniVersion)

@@ -20,7 +20,7 @@ export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: (
 }
 
 /**
- * The plugin called `type` in CNI_PATH. If that is an executable of this very build the call stays in this process, which
+ * Finds the plugin called `type` in CNI_PATH. If that is an executable of this very build the call stays in this process, which
  * changes nothing but the time it takes; any other is executed as the specification says.
  */
 export function findDelegate(call: Call, type: string): Delegate {
@@ -51,7 +51,7 @@ function locate(call: Call, type: string): string {
   )
 }
 
-/** The time that goes by in a delegate is a phase of its own in the log. */
+/** Has the log count the time that goes by in a delegate as a phase of its own. */
 function timed({ log }: Call, { add, del, check, gc, status }: Delegate): Delegate {
   const during =
     <Value>(verb: () => Value) =>
@@ -83,8 +83,8 @@ function executed(call: Call, path: string): Delegate {
 }
 
 /**
- * A delegate that succeeded has given addresses, also where its answer cannot be read; one that was ended may have: they are released. One
- * that failed has released them itself.
+ * Does ADD, and releases the addresses if there is no result to return: a delegate that succeeded has given some, even if its answer cannot
+ * be read, and one that was killed may have. One that failed has released them itself.
  */
 function readOrRelease(call: Call, path: string): Result {
   using undo = new Undo()
@@ -112,7 +112,7 @@ function runDelegate(call: Call, path: string, command: Command, most: number): 
   throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
 }
 
-/** stdout of a delegate that succeeded, its stderr passed on. One that failed speaks through: its code, message and details are kept. */
+/** Returns the stdout of a delegate that succeeded, and passes its stderr on. Throws the error of one that failed as it is. */
 function outputOf(path: string, command: Command, { exitCode, signal, stdout, stderr }: Ended): string {
   const output = host.decode(stdout)
   if (exitCode === 0) {
@@ -140,7 +140,7 @@ function shown(output: string): string {
   return output.trim() === "" ? "it printed nothing" : `it printed ${output.slice(0, 200)}`
 }
 
-/** `null`, as printed by plugins without anything to say, is an empty result. */
+/** Reads the result; `null`, as printed by plugins without anything to say, is an empty one. */
 function readDelegateResult(call: Call, path: string, output: string): Result {
   try {
     const value = parseJson(output)

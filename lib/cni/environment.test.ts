@@ -18,7 +18,7 @@ const required: [string, string[]][] = [
   ["STATUS", ["CNI_PATH"]],
 ]
 
-/** The code, message and details of what `act` throws. */
+/** Returns the code, message and details of what `act` throws. */
 function failure(act: () => unknown): unknown {
   try {
     return act()

@@ -34,7 +34,7 @@ const variables: readonly Variable[] = [
 ]
 
 /**
- * Says whether a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. One expression for both
+ * Says if a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. One expression for both
  * ends of it would have the engine remember every character between them: ten megabytes of text are then too many.
  */
 export function isIdentifier(text: string): boolean {
@@ -43,7 +43,7 @@ export function isIdentifier(text: string): boolean {
 
 export const IDENTIFIER_RULE = "it has to begin with a letter or digit and may have these, _ . and - behind it"
 
-/** A text of others' as it may stand in a message. */
+/** Returns a text of others' as it may stand in a message. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}...` : text)
 }
@@ -89,7 +89,7 @@ function validateContainerId(id: string): void {
     )
 }
 
-/** DEL has nothing to do where ADD was refused, and lets the pod go. */
+/** Throws code 4 if no interface can have the name. For a reserved one DEL has nothing to do, as ADD was refused, and lets the pod go. */
 function validateIfname(name: string, command: string): void {
   const problem = ifnameProblem(name)
   if (!problem || (command === "DEL" && RESERVED.includes(name))) return
@@ -97,11 +97,11 @@ function validateIfname(name: string, command: string): void {
   throw new CniError(code.badEnvironment, `invalid CNI_IFNAME: ${problem}`, details)
 }
 
-/** What /proc/sys/net/ipv4/conf has beside the interfaces: the kernel refuses them as names without a word. */
+/** The entries of /proc/sys/net/ipv4/conf that are no interfaces: the kernel refuses them as names without a word. */
 const RESERVED = ["all", "default"]
 
 /**
- * Why no interface can have that name, or undefined if one can: the kernel's dev_valid_name(), stricter about white space
+ * Says why no interface can have that name; undefined if one can: the kernel's dev_valid_name(), stricter about white space
  * and about `%` and NUL, for the kernel makes an eth0 when asked for an `eth%d`, and ends a name at its NUL.
  */
 export function ifnameProblem(name: string): string | undefined {

@@ -7,7 +7,7 @@ import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
 import { printJson } from "./json.ts"
 
-/** Any failure as the runtime should read it. What nobody foresaw is code 999, without a stack trace. */
+/** Turns any failure into the error that the runtime reads. One that nobody foresaw is code 999, without a stack trace. */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error
   const cause = { cause: error }
@@ -23,20 +23,20 @@ export function toCniError(error: unknown): CniError {
   return new CniError(code.internal, `internal error: ${message}`, "this is a fault in cni-ts, please report it", cause)
 }
 
-/** The answer if the process may not have the memory, or the stack, that the call takes. */
+/** The error of a process that may not have the memory, or the stack, that the call takes. */
 export const outOfMemory = new CniError(
   code.internal,
   "out of memory",
   "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
 )
 
-/** The engine throws an error of a kind of its own, or null if that was too much already; of the stack it says so. */
+/** Says if the engine lacked memory: it throws an error of a kind of its own, or null if that was too much already; of the stack it says so. */
 function isLackOfMemory(error: unknown): boolean {
   if (error instanceof RangeError) return error.message.includes("call stack")
   return error === null || (error instanceof Error && error.name === "InternalError")
 }
 
-/** The error document of the specification; `version` is the configuration's, if it got that far. */
+/** Prints the error document of the specification; `version` is the configuration's, if it got that far. */
 export function printFailure(error: CniError, version: string | undefined): string {
   return printJson({
     cniVersion: version,

@@ -1,5 +1,5 @@
 /**
- * What the runtime reads in `code`. Below 100 the CNI specification (1.1.0, "Error") gives the meaning,
+ * The codes of errors. Below 100 the CNI specification (1.1.0, "Error") gives the meaning,
  * 8 is the Go library's for a network namespace that cannot serve; from 100 on they are ours.
  */
 export const code = {
@@ -31,7 +31,7 @@ export const code = {
 /** A failure as the runtime will read it: one document on stdout. */
 export class CniError extends Error {
   readonly code: number
-  /** What an operator can do next, or more about the cause. Empty only where another program failed and did not say. */
+  /** Tells what an operator can do next, or more about the cause. Empty only if another program failed and did not say. */
   readonly details: string
 
   constructor(code: number, message: string, details: string, options?: ErrorOptions) {
@@ -41,22 +41,22 @@ export class CniError extends Error {
   }
 }
 
-/** A value in the network configuration that cannot be used. `field` is its path, as in `ipam.ranges[0][1].subnet`. */
+/** Returns the error for a value in the network configuration that cannot be used. `field` is its path, as in `ipam.ranges[0][1].subnet`. */
 export function invalidConfig(field: string, problem: string, details = whoseToCorrect(field)): CniError {
   return new CniError(code.invalidConfig, `invalid network config: ${field}: ${problem}`, details)
 }
 
-/** A value that is not of the type, or not of the form, that its key has. */
+/** Returns the error for a value that is not of the type, or not of the form, that its key has. */
 export function undecodable(field: string, problem: string, details = whoseToCorrect(field)): CniError {
   return new CniError(code.decoding, `cannot decode ${field}: ${problem}`, details)
 }
 
-/** Something in CNI_ARGS that cannot be used. */
+/** Returns the error for something in CNI_ARGS that cannot be used. */
 export function invalidArgs(problem: string, details = whoseToCorrect("CNI_ARGS")): CniError {
   return new CniError(code.badEnvironment, `invalid CNI_ARGS: ${problem}`, details)
 }
 
-/** Not all of what a plugin reads on stdin was written by the network's administrator. */
+/** Says who can correct the field: not all of what a plugin reads on stdin was written by the network's administrator. */
 function whoseToCorrect(field: string): string {
   if (field.startsWith("answer of")) return "what it has printed is no error of CNI's"
   if (field.startsWith("prevResult")) return "it is in the result of the plugins before this one in the chain"
@@ -65,12 +65,12 @@ function whoseToCorrect(field: string): string {
   return "correct it in the network config"
 }
 
-/** A key this plugin knows and cannot serve. The specification wants key and value named. */
+/** Returns the error for a key that this plugin knows and cannot serve. The specification wants key and value named. */
 export function unsupportedField(field: string, value: string, details: string): CniError {
   return new CniError(code.unsupportedField, `unsupported field: ${field}: ${value}`, details)
 }
 
-/** CHECK's answer when the kernel's state is not what ADD left. */
+/** Returns CHECK's error for a kernel state that is not what ADD left. */
 export function changed(message: string, details = "run DEL and ADD again to restore the attachment"): CniError {
   return new CniError(code.changed, message, details)
 }

@@ -1,14 +1,14 @@
 import { toCniError } from "./error-document.ts"
 import { CniError } from "./errors.ts"
 
-/** How many failures are told in full. */
+/** Bounds how many failures are told in full. */
 const TOLD = 10
 
-/** What went wrong in a call that goes on after a failure. */
+/** The failures of a call that goes on after each of them. */
 export class Failures {
   readonly #errors: unknown[] = []
 
-  /** Does the step; if it fails, that is kept for later. */
+  /** Does the step; if it fails, keeps that for later. */
   attempt(step: () => void): void {
     try {
       step()

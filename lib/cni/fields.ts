@@ -8,7 +8,7 @@ import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
  * is an error that names its path. Of keys that differ in case only the exactly spelled one counts, or else the last.
  */
 export class Fields {
-  /** Where this object stands in the document; empty for the document itself. */
+  /** The object's path in the document; empty for the document itself. */
   readonly path: string
   readonly #object: JsonObject
   readonly #values = new Map<string, Json>()
@@ -22,7 +22,7 @@ export class Fields {
     }
   }
 
-  /** The value of `key`, or undefined if it is absent or null. */
+  /** Returns the value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
     const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
     return exact ?? this.#values.get(key.toLowerCase())
@@ -44,7 +44,7 @@ export class Fields {
     return this.#read(key, readBoolean)
   }
 
-  /** A whole number; JavaScript's safe range and `limits` bound it. */
+  /** Reads a whole number; JavaScript's safe range and `limits` bound it. */
   integer(key: string, limits: Limits = {}): number | undefined {
     return this.#read(key, (value, path) => readInteger(value, path, limits))
   }
@@ -61,7 +61,7 @@ export class Fields {
     return this.#read(key, readFields)
   }
 
-  /** Every element of a list through `read`; undefined if there is no list. */
+  /** Reads every element of a list by `read`; undefined if there is no list. */
   list<Item>(key: string, read: Reader<Item>): Item[] | undefined {
     return this.#read(key, (value, path) => readList(value, path, read))
   }
@@ -114,7 +114,7 @@ export function readInteger(value: Json, path: string, limits: Limits): number {
   return number
 }
 
-/** An address; the empty string means none, as it does to Go. */
+/** Reads an address; the empty string means none, as it does to Go. */
 export function readAddress(value: Json, path: string): Address | undefined {
   const text = readString(value, path)
   const address = parseAddress(text)

@@ -1,5 +1,5 @@
 /**
- * Returns what is wrong with a text that is no JSON document, and where: line and character, counted from 1; undefined if nothing is. Engines
+ * Returns what is wrong with a text that is no JSON document, at which line and character, counted from 1; undefined if nothing is. Engines
  * say it in words of their own, seldom with the place.
  */
 export function jsonProblem(text: string): string | undefined {
@@ -14,9 +14,9 @@ const MAX_SHOWN = 20
 class Search {
   readonly #text: string
   #at = 0
-  /** How each list and object around the place ends, the innermost last. */
+  /** The ends of the lists and objects around the place, the innermost last. */
   readonly #ends: ("]" | "}")[] = []
-  /** What has to come next; undefined behind a value. */
+  /** The kind of token that has to come next; undefined behind a value. */
   #due: "value" | "key" | undefined = "value"
 
   constructor(text: string) {
@@ -38,7 +38,7 @@ class Search {
     return due === "key" ? this.#key() : this.#behindValue()
   }
 
-  /** A value, of a list or object only the beginning. */
+  /** Reads a value, of a list or object only the beginning. */
   #value(): string | undefined {
     const char = this.#next()
     if (char === '"') return this.#string()
@@ -84,7 +84,7 @@ class Search {
     return this.#unexpected('a string lacks its "')
   }
 
-  /** The next character that is no white space, which is skipped. */
+  /** Skips white space and returns the character behind it. */
   #next(): string | undefined {
     while (SPACE.includes(this.#text[this.#at] ?? ".")) this.#at++
     return this.#text[this.#at]

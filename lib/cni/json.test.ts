@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isObject, type Json, JsonError, oddNumber, parseJson, printJson } from "./json.ts"
 
-/** What JSON.parse would have made of the document. */
+/** Returns the document as JSON.parse reads it. */
 function plain(value: Json): unknown {
   const digits = oddNumber(value)
   if (digits !== undefined) return Number(digits)

@@ -44,14 +44,14 @@ function parse(text: string): Json {
   }
 }
 
-/** The engine throws a RangeError if it has no stack left. */
+/** Says what is wrong with the text. The engine throws a RangeError if it has no stack left. */
 function problemOf(text: string, error: unknown): string {
   if (error instanceof SyntaxError)
     return (text.length <= MAX_SEARCHED ? jsonProblem(text) : undefined) ?? error.message
   return error instanceof RangeError ? TOO_DEEP : "it takes more memory than there is"
 }
 
-/** Half a surrogate pair is read as U+FFFD, as Go does: strict readers of our results would refuse it. */
+/** Reads half a surrogate pair as U+FFFD, as Go does: strict readers of our results would refuse it. */
 function mendSurrogates(_key: string, value: unknown): unknown {
   return typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\ufffd") : value
 }
@@ -61,7 +61,7 @@ function markOddNumber(token: string): string {
   return plain ? token : `"\\u0000${token}"`
 }
 
-/** The digits of an odd number, or undefined if it is none. */
+/** Returns the digits of an odd number, or undefined if it is none. */
 export function oddNumber(value: Json): string | undefined {
   return typeof value === "string" && value.startsWith("\0") ? value.slice(1) : undefined
 }
@@ -70,7 +70,7 @@ export function isObject(value: Json): value is JsonObject {
   return value !== null && typeof value === "object" && !Array.isArray(value)
 }
 
-/** Goes through the document level by level: values without levels below them fall away at once. */
+/** Says if the document is nested too deep. Goes through it level by level: values without levels below them fall away at once. */
 function isTooDeep(value: Json): boolean {
   let level = [value]
   for (let depth = 0; level.length > 0; depth++) {

@@ -11,7 +11,7 @@ import type { Version } from "./version.ts"
 export interface Plugin {
   readonly name: string
   readonly versions: readonly Version[]
-  /** Whether it gives out addresses, so that others may delegate to it. */
+  /** Set if it gives out addresses, so that others may delegate to it. */
   readonly ipam?: true
   readonly add: (call: Call) => Result
   readonly del: (call: Call) => void
@@ -22,18 +22,19 @@ export interface Plugin {
   readonly status: (call: Call) => void
 }
 
-/** What the runtime asks: its environment and the network configuration, both valid as far as the protocol goes. */
+/** One call of the runtime: its environment and the network configuration, both valid as far as the protocol goes. */
 export interface Call {
   readonly environment: Environment
   readonly config: NetworkConfig
   /** The variables as given, for delegates. */
   readonly variables: Readonly<Record<string, string | undefined>>
-  /** What the operator should know beside the result. */
+  /** Tells the operator about the call, beside its result. */
   readonly log: Log
   /** The plugins inside this executable, by name. */
   readonly siblings: Readonly<Record<string, Plugin>>
 }
 
+/** The network configuration, as the runtime sent it. */
 export interface NetworkConfig {
   readonly name: string
   readonly cniVersion: Version

@@ -6,9 +6,9 @@ import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
 import { atLeast, type Version } from "./version.ts"
 
 /**
- * The bytes the Go plugins would print for this result in `version`.
+ * Prints the result as the Go plugins do in `version`, byte for byte.
  * Up to 0.4.0 keys come in the order the specification declares them and `dns` always appears; from 1.0.0 on keys are sorted
- * and an empty `dns` is left out. Throws when `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
+ * and an empty `dns` is left out. Throws if `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
  */
 export function printResult(result: Result, version: Version): string {
   if (atLeast(version, "1.0.0")) return printJson(modern(result, version), sortedKeys)
@@ -76,7 +76,7 @@ function printIp(ip: IpConfig, is1: boolean): Printed {
   }
 }
 
-/** The fields of 1.1.0 are printed in every version that has room for routes, as the reference does. */
+/** Prints the fields of 1.1.0 in every version that has room for routes, as the Go plugins do. */
 function printRoute(route: Route): Printed {
   return {
     dst: formatPrefix(route.dst),
@@ -100,7 +100,7 @@ function printDns({ nameservers, domain, search, options }: Dns, omitEmpty: bool
   }
 }
 
-/** 0.1.0 and 0.2.0: the first address of each family; routes of a family without address are dropped. */
+/** Prints a result of 0.1.0 or 0.2.0: the first address of each family; routes of a family without address are dropped. */
 function early(result: Result, version: Version): Printed {
   const [ip4, ip6] = families.map((family) => {
     const ip = result.ips.find(({ address }) => address.address.family === family)

@@ -16,7 +16,7 @@ function read(value: unknown, version: Version): Result {
   return readResult(json(value), "prevResult", version)
 }
 
-/** `result` as the object that is printed in `version`. */
+/** Returns `result` as the object that is printed in `version`. */
 function printed(result: Result, version: Version): unknown {
   return JSON.parse(printResult(result, version))
 }
@@ -53,7 +53,7 @@ const shapes = {
   modern: { interfaces: interfaces11, ips: addresses, routes, dns },
 }
 const richWithoutExtras = { interfaces, ips: addresses, routes, dns }
-/** What an early result knows, in the newer forms. */
+/** The parts of a result that an early one has, in the newer forms. */
 const fromEarly = {
   ips: [addresses[0], addresses[2]].map((ip) => ({ address: ip?.address, gateway: ip?.gateway })),
   routes: plainRoutes,
@@ -64,7 +64,7 @@ const richFromEarly = {
   ips: fromEarly.ips.map((ip, index) => ({ version: index === 0 ? "4" : "6", ...ip })),
 }
 
-/** What became of a result in the first versions when the Go library printed it in the second ones. */
+/** The Go library's conversions of results of the first versions to the second ones. */
 const conversions: [string, readonly Version[], object, readonly Version[], object][] = [
   ["stays as it is", early, shapes.early, early, shapes.early],
   ["gets addresses without interface, ip4 first", early, shapes.early, rich, richFromEarly],

@@ -30,7 +30,7 @@ export function readDelegatedResult(value: Json, path: string, version: Version)
   return readResult(value, path, versions.find((known) => known === named) ?? version)
 }
 
-/** The versions whose results have the same shape as those of `version`. */
+/** Returns the versions whose results have the same shape as those of `version`. */
 function familyOf(version: Version): Version[] {
   const bounds: Version[] = ["0.1.0", "0.3.0", "1.0.0"]
   const start = bounds.findLast((bound) => atLeast(version, bound))
@@ -67,11 +67,11 @@ function readIp(value: Json, path: string): IpConfig {
   }
 }
 
-/** What the kernel has room for: more would silently become another number. */
+/** The numbers that the kernel has room for: a greater one would silently become another. */
 const U32 = { min: 0, max: 0xffffffff }
 const U8 = { min: 0, max: 0xff }
 
-/** A route of a result or of an IPAM configuration. Throws naming the path. */
+/** Reads a route of a result or of an IPAM configuration. Throws naming the path. */
 export function readRoute(value: Json, path: string): Route {
   const fields = readFields(value, path)
   return {
@@ -85,7 +85,7 @@ export function readRoute(value: Json, path: string): Route {
   }
 }
 
-/** `dns` of a result or a configuration. */
+/** Reads `dns` of a result or a configuration. */
 export function readDns(fields: Fields): Dns {
   const dns = fields.fields("dns") ?? new Fields({}, "dns")
   return {
@@ -96,7 +96,7 @@ export function readDns(fields: Fields): Dns {
   }
 }
 
-/** 0.1.0 and 0.2.0: one address per family, each with its routes. */
+/** Reads a result of 0.1.0 or 0.2.0: one address per family, each with its routes. */
 function readEarly(fields: Fields): Result {
   const families = [fields.fields("ip4"), fields.fields("ip6")].filter((family) => family !== undefined)
   return {

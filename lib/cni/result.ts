@@ -1,7 +1,7 @@
 import type { Address } from "../ip/address.ts"
 import type { Prefix } from "../ip/prefix.ts"
 
-/** What ADD made, in the form of CNI 1.1.0 whatever version the runtime speaks. */
+/** The result of ADD, in the form of CNI 1.1.0 whatever version the runtime speaks. */
 export interface Result {
   readonly interfaces: readonly Interface[]
   readonly ips: readonly IpConfig[]

@@ -68,7 +68,7 @@ function readInput(): Uint8Array {
 
 type Context = Pick<Call, "variables" | "siblings" | "log">
 
-/** The rest is the plugin's: the command is one the version allows, and the namespace is not the plugin's own. */
+/** Has the plugin do the command, if the version allows it and the namespace is not the plugin's own. */
 function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {
   const { command } = asked
   if (command === "CHECK") requireVersion(plugin, unmatched.cniVersion, command, "0.4.0")
@@ -119,7 +119,7 @@ function requireVersion(plugin: Plugin, config: string, command: string, least: 
   }
 }
 
-/** Checked before anything is done; the Go library notices only after its ADD has changed the node and printed a result. */
+/** Refuses the plugin's own namespace before anything is done; the Go library notices only after its ADD has changed the node and printed a result. */
 function refuseOwnNamespace({ netns, netnsOverride }: Environment, own: FileStatus): void {
   if (netns === "" || netnsOverride || !isOwnNamespace(netns, own)) return
   throw new CniError(

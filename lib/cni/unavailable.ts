@@ -1,7 +1,7 @@
 import { toCniError } from "./error-document.ts"
 import { CniError, code } from "./errors.ts"
 
-/** STATUS's way to say why ADD cannot be served: whatever `attempt` throws becomes code 50. */
+/** Returns what `attempt` returns. Turns whatever it throws into code 50, by which STATUS says why ADD cannot be served. */
 export function orUnavailable<Value>(attempt: () => Value): Value {
   try {
     return attempt()

@@ -8,7 +8,7 @@ import type { Call } from "./plugin.ts"
 const KEYS = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const
 
 /**
- * The attachments that must survive a GC call: those of either list. Undefined if there is none: the runtime does not say then
+ * Returns the attachments that must survive a GC call: those of either list. Undefined if there is none: the runtime does not say then
  * which pods live. An entry without container id or interface name is refused, for to overlook it would take a live container's network
  * away.
  */
@@ -23,7 +23,7 @@ function isSame({ containerId, ifname }: Attachment, other: Attachment | undefin
   return containerId === other?.containerId && ifname === other.ifname
 }
 
-/** A node may have tens of thousands of them: those with the usual keys are read at once. */
+/** Reads one of what may be tens of thousands: those with the usual keys are read at once. */
 function readAttachment(item: Json, path: string, network: string): Attachment {
   if (isObject(item)) {
     const { containerID, ifname } = item
@@ -43,7 +43,7 @@ function named(fields: Fields, key: string): string {
   return name
 }
 
-/** What a GC call leaves alone, and why the rest goes. */
+/** The attachments that a GC call leaves alone, and why the rest goes. */
 export interface Survivors {
   /** Undefined if the runtime named none: then nothing goes but what is certainly gone. */
   readonly attachments: readonly Attachment[] | undefined

@@ -21,7 +21,7 @@ export function compareVersions(a: string, b: string): number {
   return 0
 }
 
-/** Whether `version` is `least` or newer. Known versions, which is nearly all there are, are not taken apart. */
+/** Says if `version` is `least` or newer. Versions that are known, which nearly all are, need not be parsed. */
 export function atLeast(version: string, least: Version): boolean {
   const [place, floor] = [versions.indexOf(version as Version), versions.indexOf(least)]
   return place < 0 || floor < 0 ? compareVersions(version, least) >= 0 : place >= floor
@@ -36,7 +36,7 @@ function numbersOf(version: string): number[] {
   return parts.map(Number)
 }
 
-/** The supported version spelled exactly like `asked` (empty: 0.1.0); throws code 1 when there is none. */
+/** Returns the supported version spelled exactly like `asked` (empty: 0.1.0); throws code 1 if there is none. */
 export function matchVersion(asked: string, supported: readonly Version[]): Version {
   const wanted = asked === "" ? "0.1.0" : asked
   const match = supported.find((version) => version === wanted)

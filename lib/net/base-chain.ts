@@ -26,7 +26,7 @@ function refuseForeign(nfnetlink: Conversation, chain: Chain): void {
   )
 }
 
-/** Where the kernel calls the chain, for messages. */
+/** Returns, for messages, the hook at which the kernel calls the chain. */
 export function describeBase({ base }: Chain): string {
   return base ? `of type ${base.type} at hook ${base.hook} with priority ${base.priority}` : "at no hook"
 }

@@ -6,10 +6,10 @@ import { TimedOut } from "../sys/timed-out.ts"
 import { Conflict } from "./conflict.ts"
 import type { NetworkStack } from "./stack.ts"
 
-/** How long the kernel may take to bring a port up or to end duplicate address detection, in seconds. */
-const PATIENCE = 5
+/** Bounds the time that the kernel takes to bring a port up or to detect duplicate addresses. */
+const TIMEOUT_SECONDS = 5
 
-/** The link once traffic passes through it (operstate up). Throws TimedOut after five seconds, Conflict where it is gone. */
+/** Waits until traffic passes through the link (operstate up), and returns it. Throws TimedOut, or Conflict if the link is gone. */
 export function waitUntilUp(stack: NetworkStack, index: number): Link {
   let state: Operstate = "unknown"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
@@ -23,7 +23,7 @@ export function waitUntilUp(stack: NetworkStack, index: number): Link {
   throw new TimedOut(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")
 }
 
-/** Returns once no address of the link waits for duplicate address detection. Throws Conflict if one is a duplicate, TimedOut. */
+/** Waits until duplicate address detection has ended for all addresses of the link. Throws Conflict if one is a duplicate, TimedOut. */
 export function waitForDetection(stack: NetworkStack, index: number, name: string): void {
   const done = waitFor(stack, RTNLGRP.IPV6_IFADDR, () => {
     const addresses = listAddresses(stack.rtnetlink, index)
@@ -33,16 +33,16 @@ export function waitForDetection(stack: NetworkStack, index: number, name: strin
     return addresses.some(({ tentative }) => tentative) ? undefined : true
   })
   if (!done && readLink(stack.rtnetlink, index)?.operstate === "up") {
-    throw new TimedOut(`IPv6 addresses of ${name} are still tentative after ${PATIENCE} seconds`, "try again")
+    throw new TimedOut(`IPv6 addresses of ${name} are still tentative after ${TIMEOUT_SECONDS} seconds`, "try again")
   }
 }
 
-/** What `read` finds, now or after one of the kernel's announcements to `group`; undefined when the patience ends. */
+/** Returns what `read` finds, now or after one of the kernel's announcements to `group`; undefined if that is nothing until the time is up. */
 function waitFor<Value>(stack: NetworkStack, group: number, read: () => Value | undefined): Value | undefined {
   const found = read()
   if (found !== undefined) return found
   using events = stack.listen(group)
-  const deadline = host.uptime() + PATIENCE * 1000
+  const deadline = host.uptime() + TIMEOUT_SECONDS * 1000
   for (;;) {
     const value = read()
     if (value !== undefined || !events.waitForEvent((deadline - host.uptime()) / 1000)) return value

@@ -5,7 +5,7 @@ import { type FoundRule, readTableRules } from "../netlink/netfilter/rule.ts"
 import { type Chain, deleteChain, formatChain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried } from "../netlink/netfilter/transaction.ts"
 
-/** What is to go in one transaction. */
+/** Rules and chains that are to go in one transaction. */
 export interface Removal {
   readonly changes: Iterable<Request>
   /** Chains that are there, and that the changes leave without rules and without jumps of ours to them. */
@@ -15,11 +15,11 @@ export interface Removal {
 /** A chain that others keep. */
 export interface Held {
   readonly chain: Chain
-  /** Says so, and names who does. */
+  /** Says so, and names who keeps it. */
   readonly words: string
 }
 
-/** All of several, which may be empty. */
+/** Joins several removals, which may be empty. */
 export function together(removals: readonly Removal[]): Removal {
   return { changes: removals.flatMap(({ changes }) => [...changes]), chains: removals.flatMap(({ chains }) => chains) }
 }
@@ -46,7 +46,7 @@ export function removeWithChains(nfnetlink: Conversation, plan: () => Removal): 
     .map((chain) => ({ chain, words: describeHeld(nfnetlink, chain) }))
 }
 
-/** Changes for transact(): all of it, or nothing where rules of others lead to one of the chains (EBUSY). */
+/** Yields changes for transact(), which makes all of them, or none if rules of others lead to one of the chains (EBUSY). */
 export function* wholeOf({ changes, chains }: Removal): Generator<Request> {
   yield* changes
   for (const chain of chains) yield deleteChain(chain)
@@ -62,7 +62,7 @@ function isRemoved(nfnetlink: Conversation, chain: Chain): boolean {
   }
 }
 
-/** Says what holds a chain that the kernel does not delete, as far as rules of its table do. */
+/** Says who leads to a chain that the kernel therefore does not delete: rules of its table, or else a map. */
 export function describeHeld(nfnetlink: Conversation, chain: Chain): string {
   const leads = (rule: FoundRule) => (targetIn(rule.expressions()) === chain.name ? describe(rule) : undefined)
   const rules = retried(() => readTableRules(nfnetlink, chain.table, leads))

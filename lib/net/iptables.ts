@@ -4,7 +4,7 @@ import { deleteRule, type FoundRule, flushChain, listRules } from "../netlink/ne
 import { type Chain, readChain } from "../netlink/netfilter/ruleset.ts"
 import type { Removal } from "./foreign-jumps.ts"
 
-/** Of a chain that iptables-nft made: it goes, and so do the rules of chain `from` of its table that lead there. */
+/** Plans to remove a chain that iptables-nft made, and the rules of chain `from` of its table that lead there. */
 export function planChainRemoval(nfnetlink: Conversation, chain: Chain, from: string): Removal {
   if (!readChain(nfnetlink, chain)) return { changes: [], chains: [] }
   const caller = { table: chain.table, name: from }
@@ -12,7 +12,7 @@ export function planChainRemoval(nfnetlink: Conversation, chain: Chain, from: st
   return { changes: [...jumps, flushChain(chain)], chains: [chain] }
 }
 
-/** Whether the chain is there and a rule of chain `from` leads to it. */
+/** Says if the chain is there and a rule of chain `from` leads to it. */
 export function isReached(nfnetlink: Conversation, chain: Chain, from: string): boolean {
   return readChain(nfnetlink, chain) !== undefined && jumpsTo(nfnetlink, chain, from).length > 0
 }

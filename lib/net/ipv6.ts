@@ -19,8 +19,8 @@ export function refuseAdvertisements(host: NetworkStack, link: string): void {
 export const IPV6_LEAST_MTU = 1280
 
 /**
- * Lets a link of the node that is the pods' gateway have IPv6 addresses, whose MTU may be too small (a veth's other end on the node gets the
- * same), and which may be born with IPv6 off, as all links of a node that has it off. Its link-local address is usable at once.
+ * Lets a link of the node that is the pods' gateway have IPv6 addresses: raises an MTU that is too small, of a veth's other end on the node
+ * too, and switches IPv6 on if the node makes its links without. The link-local address is usable at once.
  */
 export function admitIPv6(host: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
   const { rtnetlink } = host

@@ -8,13 +8,13 @@ import { Conflict } from "./conflict.ts"
 export class Undo implements Disposable {
   #steps: (() => void)[] = []
 
-  /** From here on, turning back includes `step`. */
+  /** Adds `step`, which undoes what was done just now. */
   add(step: () => void): void {
     this.#steps.push(step)
   }
 
   /**
-   * Does `change`, which `step` undoes. Where it is refused, nothing was done, and `step` might take away what was there before. Any other
+   * Does `change`, which `step` undoes. If it is refused, nothing was done, and `step` might take away what was there before. Any other
    * failure leaves open if it was done: its answer may have been lost.
    */
   attempt<Value>(change: () => Value, step: () => void): Value {
@@ -28,7 +28,7 @@ export class Undo implements Disposable {
     }
   }
 
-  /** The change is done: nothing is to be undone any more. */
+  /** Forgets all steps: the change is done. */
   keep(): void {
     this.#steps = []
   }

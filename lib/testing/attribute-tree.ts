@@ -1,6 +1,6 @@
 import { toHex } from "./recorded.ts"
 
-/** How to read an attribute's payload: as text, or as attributes, which may follow a header of some bytes. */
+/** The form of an attribute's payload: text, or attributes, which may follow a header of some bytes. */
 export type Shape = "text" | { readonly header?: number; readonly nested: Readonly<Record<number, Shape>> }
 
 /** Payloads in hex by attribute number; several of one number are a list. */
@@ -8,8 +8,8 @@ export type Tree = { [type: string]: Branch | Branch[] }
 export type Branch = string | Tree
 
 /**
- * A request as a tree, by a reader that shares nothing with the codec under test. What may differ between two messages that mean
- * the same is left out: order, padding, the nesting mark, a text's final NUL, sequence number.
+ * Reads a request as a tree, sharing nothing with the codec under test. It leaves out what may differ between two messages that mean the
+ * same: order, padding, the nesting mark, a text's final NUL, sequence number.
  */
 export function requestTree(request: Uint8Array, shape: Shape): Tree {
   const view = new DataView(request.buffer, request.byteOffset, request.byteLength)

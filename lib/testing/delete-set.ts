@@ -8,7 +8,7 @@ export const DELSET = 11
 
 const attributes = attributeSet({ table: [1, text, "NFTA_SET_TABLE"], name: [2, text, "NFTA_SET_NAME"] })
 
-/** Change for transact(): the set is gone. ENOENT if it was not there. */
+/** Returns a change for transact() that deletes the set; ENOENT if there is none. */
 export function deleteSet({ table: { family, name: table }, name }: NamedSet): Request {
   return {
     asked: `delete set ${name}`,

@@ -10,7 +10,7 @@ import {
 import type { Protocol } from "../netlink/protocol.ts"
 import { Writer } from "../netlink/writer.ts"
 
-/** What the kernel would answer: datagrams, in their order. */
+/** Returns the datagrams that the kernel would answer, in their order. */
 export type Answer = (request: Message) => readonly Uint8Array[]
 
 const NLM_F_MULTI = 0x2
@@ -51,7 +51,7 @@ export class FakeKernel implements Transport {
   [Symbol.dispose](): void {}
 }
 
-/** The last request that `ask` makes of a kernel that agrees to everything. */
+/** Returns the last request that `ask` makes of a kernel that agrees to everything. */
 export function requestOf(ask: (kernel: Conversation) => void): Uint8Array {
   const kernel = new FakeKernel((request) => [acknowledge(request)])
   ask(kernel.conversation)
@@ -62,7 +62,7 @@ export function acknowledge(request: Message): Uint8Array {
   return error(request, { errno: 0, flags: NLM_F_CAPPED })
 }
 
-/** `words` is the extended acknowledgement; `capped` leaves the refused message's body out, as the kernel does when asked to. */
+/** Refuses a request. `words` is the extended acknowledgement; `capped` leaves the refused message's body out, as the kernel does when asked to. */
 export function refuse(request: Message, errno: number, words?: string, capped = true): Uint8Array {
   const flags = (capped ? NLM_F_CAPPED : 0) | (words === undefined ? 0 : NLM_F_ACK_TLVS)
   return error(request, { errno, flags, words })
@@ -103,19 +103,19 @@ function error(request: Message, { errno, flags, words, offset }: Refusal): Uint
   })
 }
 
-/** One datagram with one message per payload. */
+/** Returns one datagram with one message per payload. */
 export function part(request: Message, type: number, payloads: readonly Uint8Array[], flags = NLM_F_MULTI): Uint8Array {
   const { sequence } = request
   return joined(payloads.map((payload) => encodeMessage({ type, flags, sequence }, (writer) => writer.raw(payload))))
 }
 
-/** The end of a dump. */
+/** Returns the end of a dump. */
 export function done(request: Message, { interrupted = false, errno = 0 } = {}): Uint8Array {
   const flags = NLM_F_MULTI | (interrupted ? NLM_F_DUMP_INTR : 0)
   return encodeMessage({ type: NLMSG_DONE, flags, sequence: request.sequence }, (writer) => writer.u32(-errno))
 }
 
-/** Datagrams recorded elsewhere, as answers to this request. */
+/** Returns datagrams recorded elsewhere as answers to this request. */
 export function replay(request: Message, datagrams: readonly Uint8Array[]): Uint8Array[] {
   return datagrams.map((datagram) => {
     const copy = datagram.slice()
@@ -126,7 +126,7 @@ export function replay(request: Message, datagrams: readonly Uint8Array[]): Uint
   })
 }
 
-/** Messages start at multiples of four. */
+/** Joins messages, which start at multiples of four. */
 function joined(messages: readonly Uint8Array[]): Uint8Array {
   const writer = new Writer()
   for (const message of messages) writer.raw(message).align()

@@ -39,7 +39,7 @@ interface Draft {
 
 /**
  * A ruleset in memory, which answers the requests of lib/netlink/netfilter as nf_tables does; conformance/lab/fake-kernel.test.ts compares the
- * two. What it was not made for it throws at instead of answering. It does not judge if a chain's type and hook allow an expression.
+ * two. It throws at requests that it was not made for. It does not judge if a chain's type and hook allow an expression.
  */
 export class FakeNftables {
   #tables: Tables = new Map()

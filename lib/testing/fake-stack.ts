@@ -24,7 +24,7 @@ const names: Readonly<Record<number, string>> = {
   90: "GETNSID",
 }
 
-/** What the kernel answers to each kind of request, in turn; the last answer stands for all that follow. */
+/** The kernel's answers to each kind of request, in turn; the last one stands for all that follow. */
 export type Script = Readonly<Record<string, readonly Answer[]>>
 
 /** Agrees to everything and has nothing, unless the script says otherwise. All sysctls are 0 and stay so. */
@@ -54,7 +54,7 @@ export class FakeStack implements NetworkStack {
     return this.fake.conversation
   }
 
-  /** The bodies of the requests of one kind, in order. */
+  /** Returns the bodies of the requests of one kind, in order. */
   bodies(name: string): Uint8Array[] {
     const messages = this.fake.requests.flatMap(decodeMessages)
     return messages.filter(({ type }) => names[type] === name).map(({ payload }) => payload)
@@ -81,14 +81,14 @@ export class FakeStack implements NetworkStack {
 
 export const agreed: Answer = (request) => [acknowledge(request)]
 
-/** No such link, or a dump without objects. */
+/** Answers that there is no such link, or by a dump without objects. */
 export const nothing: Answer = (request) => [request.flags & 0x300 ? done(request) : refuse(request, 19)]
 
 export function refused(errno: number): Answer {
   return (request) => [refuse(request, errno)]
 }
 
-/** These objects, as the answer to one question or to a dump. */
+/** Returns an answer to one question or to a dump: these objects. */
 export function found(type: number, ...payloads: Uint8Array[]): Answer {
   return (request) => [part(request, type, payloads), request.flags & 0x300 ? done(request) : acknowledge(request)]
 }
@@ -123,7 +123,7 @@ export interface FakeLink {
   readonly operstate?: number
 }
 
-/** RTM_NEWLINK without its header. */
+/** Returns RTM_NEWLINK without its header. */
 export function linkMessage({ index, name, kind = "bridge", up = true, mtu = 1500, operstate = 6, ...rest }: FakeLink) {
   const writer = new Writer().u32(0).u32(index).u32(Number(up)).u32(0)
   const mac = Uint8Array.of(2, 0, 0, 0, 0, index)
@@ -131,7 +131,7 @@ export function linkMessage({ index, name, kind = "bridge", up = true, mtu = 150
   return writer.bytes
 }
 
-/** RTM_NEWADDR without its header. */
+/** Returns RTM_NEWADDR without its header. */
 export function addressMessage(index: number, prefix: string): Uint8Array {
   const { address, length } = parsePrefix(prefix) ?? { address: { family: 4, value: 0n } as const, length: 0 }
   const attributes = attributeSet({ local: [2, bytes, "IFA_LOCAL"] })

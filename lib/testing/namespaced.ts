@@ -4,7 +4,7 @@ import { nodeWithTypeScript } from "./script.ts"
 
 /**
  * Runs a module of this folder as a process of its own, which may do with its network and mounts what it likes: they are its own, and
- * `lo` is down. Whoever is not root becomes root of a user namespace, and sees in /proc no processes that are closed to it. Answers
+ * `lo` is down. Whoever is not root becomes root of a user namespace, and sees in /proc no processes that are closed to it. Returns
  * what the module printed, which is JSON.
  */
 export function namespaced(module: string): unknown {

@@ -9,7 +9,7 @@ import { SecondNetwork } from "./second-network.ts"
 
 const here = () => readlinkSync("/proc/thread-self/ns/net")
 
-/** Where the process was before, in, and after `inside`, and after an `inside` that threw. */
+/** Returns the namespace of this process before, in and after `inside`, and after an `inside` that threw. */
 function places(path: string) {
   using namespace = new NetworkNamespace(path)
   const before = here()

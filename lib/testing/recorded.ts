@@ -8,7 +8,7 @@ export interface Recording {
   readonly request: Uint8Array
   /** Datagrams from the kernel. */
   readonly replies: readonly Uint8Array[]
-  /** What it printed, where that was JSON. */
+  /** Its output, if that was JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: the tests know the shape of what ip -j and nft -j print
   readonly output: any
 }
@@ -24,7 +24,7 @@ interface Stored {
 const netlink = new URL("../netlink/", import.meta.url)
 const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json", "tc/fixtures/tc.json"]
 
-/** The fixture at that path below lib/netlink. */
+/** Reads the fixture at that path below lib/netlink. */
 export function recordingsIn(fixture: string): Recording[] {
   const { calls } = JSON.parse(readFileSync(new URL(fixture, netlink), "utf8")) as { calls: Stored[] }
   return calls.map(({ request, replies, ...call }) => ({
@@ -37,7 +37,7 @@ export function recordingsIn(fixture: string): Recording[] {
 
 export const recordings: readonly Recording[] = fixtures.flatMap(recordingsIn)
 
-/** What was recorded of this command, the last time it was run. */
+/** Returns what was recorded of this command the last time it was run. */
 export function recorded(command: string): Recording {
   const found = recordings.findLast((recording) => recording.command === command)
   if (!found) throw new Error(`not recorded: ${command}`)

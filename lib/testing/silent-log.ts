@@ -1,4 +1,4 @@
 import type { Log } from "../cni/log.ts"
 
-/** For calls made in tests: says nothing. */
+/** Says nothing: for calls made in tests. */
 export const silentLog: Log = { removed() {}, noticed() {}, timed: (_phase, step) => step() }
