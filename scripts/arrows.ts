@@ -105,7 +105,7 @@ export function breachesAmong(texts: ReadonlyMap<string, string>): Breach[] {
 
 function unshared(graph: ImportGraph): Breach[] {
   const users = new Map<string, Set<string>>()
-  const inPlugins = [...graph.keys()].filter((file) => ["plugins", "ipam"].includes(layerOf(file)) && !isRoot(file))
+  const inPlugins = [...graph.keys()].filter((file) => /^(plugins|ipam)\//.test(file) && !isRoot(file))
   for (const plugin of new Set(inPlugins.map(folderOf))) {
     const own = inPlugins.filter((file) => folderOf(file) === plugin)
     for (const file of reachedFrom(graph, own)) users.set(file, (users.get(file) ?? new Set()).add(plugin))

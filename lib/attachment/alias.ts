@@ -38,7 +38,7 @@ export function isAttachmentAlias(alias: string): boolean {
   return alias.startsWith(ALIAS_MARK)
 }
 
-/** Says if a veth or an ifb with this alias is unfinished, provided that its name or MAC address is computed: the Go plugins set no alias. */
+/** Says if a veth or ifb of ours is unfinished. Its name or MAC address has to show that it is ours: the Go plugins set no alias. */
 export function isUnfinished(alias: string): boolean {
   return alias === ""
 }

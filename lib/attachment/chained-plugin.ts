@@ -32,7 +32,7 @@ export interface ChainedPlugin<Config> {
   /** Removes what is of no attachment that survives. */
   readonly collect: (host: NetworkStack, call: Call, survivors: Survivors, failures: Failures) => void
   /** As remove(), after an ADD whose result could not be handed over, if that has to remove more. */
-  readonly takeBack?: (call: Call) => void
+  readonly takeBack?: (host: NetworkStack, attachment: Attachment, call: Call) => void
 }
 
 /** An attachment with the network stack of the node. */
@@ -55,11 +55,8 @@ export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
     name,
     versions: parts.versions ?? versions,
     add: (call) => add(parts, call),
-    del: (call) => {
-      using host = NetworkStack.host()
-      parts.remove(host, attachmentOf(call), call)
-    },
-    ...(takeBack && { takeBack }),
+    del: removing(parts.remove),
+    ...(takeBack && { takeBack: removing(takeBack) }),
     check: (call) => check(parts, call),
     gc: (call) => {
       const survivors = readSurvivors(call)
@@ -93,4 +90,11 @@ function check<Config>(parts: ChainedPlugin<Config>, call: Call): void {
   if (parts.isIdle(config)) return
   using host = NetworkStack.host()
   parts.check({ call, config, attachment: attachmentOf(call), host }, result)
+}
+
+function removing(remove: ChainedPlugin<never>["remove"]): (call: Call) => void {
+  return (call) => {
+    using host = NetworkStack.host()
+    remove(host, attachmentOf(call), call)
+  }
 }

@@ -6,10 +6,10 @@ import { TimedOut } from "../sys/timed-out.ts"
 import { Conflict } from "./conflict.ts"
 import type { NetworkStack } from "./stack.ts"
 
-/** Bounds the time that the kernel takes to bring a port up or to detect duplicate addresses. */
-const TIMEOUT_SECONDS = 5
+/** Ample for the kernel to bring a port up or to end duplicate address detection. */
+const EVENT_TIMEOUT_SECONDS = 5
 
-/** Waits until traffic passes through the link (operstate up), and returns it. Throws TimedOut, or Conflict if the link is gone. */
+/** Waits until traffic passes through the link (operstate up). Throws TimedOut after five seconds, Conflict if the link is gone. */
 export function waitUntilUp(stack: NetworkStack, index: number): Link {
   let state: Operstate = "unknown"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
@@ -33,16 +33,19 @@ export function waitForDetection(stack: NetworkStack, index: number, name: strin
     return addresses.some(({ tentative }) => tentative) ? undefined : true
   })
   if (!done && readLink(stack.rtnetlink, index)?.operstate === "up") {
-    throw new TimedOut(`IPv6 addresses of ${name} are still tentative after ${TIMEOUT_SECONDS} seconds`, "try again")
+    throw new TimedOut(
+      `IPv6 addresses of ${name} are still tentative after ${EVENT_TIMEOUT_SECONDS} seconds`,
+      "try again",
+    )
   }
 }
 
-/** Returns what `read` finds, now or after one of the kernel's announcements to `group`; undefined if that is nothing until the time is up. */
+/** Returns what `read` finds, now or after one of the kernel's announcements to `group`; undefined if the time is up. */
 function waitFor<Value>(stack: NetworkStack, group: number, read: () => Value | undefined): Value | undefined {
   const found = read()
   if (found !== undefined) return found
   using events = stack.listen(group)
-  const deadline = host.uptime() + TIMEOUT_SECONDS * 1000
+  const deadline = host.uptime() + EVENT_TIMEOUT_SECONDS * 1000
   for (;;) {
     const value = read()
     if (value !== undefined || !events.waitForEvent((deadline - host.uptime()) / 1000)) return value

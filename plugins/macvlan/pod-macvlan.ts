@@ -24,8 +24,8 @@ export interface PodMacvlan extends Omit<NewMacvlan, "name" | "namespace" | "mac
 
 /**
  * Makes the pod's macvlan, down, on a link of `source`: the node's stack, or the pod's own. The kernel wants a name that is free in
- * `source` too, which often has an `eth0` as well, so the macvlan gets a temporary name and is renamed. Replaces an
- * unfinished link, which has that name or alias. Throws Conflict if the pod is attached already.
+ * `source` too, which often has an `eth0` as well, so the macvlan gets a temporary name and is renamed. Replaces an unfinished
+ * link, which has that name or alias. Throws Conflict if the pod is attached already.
  */
 export function createPodMacvlan(source: NetworkStack, pod: NetworkStack, wanted: PodMacvlan, undo: Undo): Link {
   const { attachment, ...macvlan } = wanted
