@@ -146,6 +146,11 @@ describe("a file of lib/attachment or lib/net", () => {
     ).toMatchObject([{ file: "lib/attachment/veth.ts" }, { file: "lib/net/stack.ts" }])
   })
 
+  test("that the example alone needs besides belongs to the plugin all the same", () => {
+    const files = { ...plugins, "docs/example-plugin/plugin.ts": ["../../lib/net/vlan.ts"] }
+    expect(among(files).map(({ file }) => file)).toEqual(["lib/net/vlan.ts", "lib/net/port.ts"])
+  })
+
   test("that an IPAM plugin and another one need stays", () => {
     const files = { ...plugins, "ipam/static/plugin.ts": ["../../lib/net/vlan.ts"] }
     expect(among(files)).toEqual([])
