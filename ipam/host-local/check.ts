@@ -3,8 +3,8 @@ import { changed } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import type { HostLocalConfig } from "./config.ts"
-import { openExistingLeases } from "./lease-store.ts"
-import { legacyOwnerOf, ownerOf } from "./owner.ts"
+import { legacyOwnerOf, ownerOf } from "./leases/lease-holder.ts"
+import { openExistingLeases } from "./leases/lease-store.ts"
 import { rangeOf } from "./range-set.ts"
 
 /**

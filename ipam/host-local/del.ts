@@ -1,7 +1,7 @@
 import type { Call } from "../../lib/cni/plugin.ts"
 import { readPlace } from "./config.ts"
-import { openExistingLeases } from "./lease-store.ts"
-import { legacyOwnerOf, ownerOf } from "./owner.ts"
+import { legacyOwnerOf, ownerOf } from "./leases/lease-holder.ts"
+import { openExistingLeases } from "./leases/lease-store.ts"
 
 /** Frees whatever the attachment holds in this network. Nothing to free is success; ranges and arguments do not matter. */
 export function del({ environment, config }: Call): void {

@@ -3,8 +3,8 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { readSurvivors } from "../../lib/cni/valid-attachments.ts"
 import { advised } from "./advice.ts"
 import { readPlace, readReclaim } from "./config.ts"
-import { openExistingLeases } from "./lease-store.ts"
-import { type Attachment, describeLease, legacyOwnerOf, type Owner, partsOf } from "./owner.ts"
+import { type Attachment, describeLease, legacyOwnerOf, type Owner, partsOf } from "./leases/lease-holder.ts"
+import { openExistingLeases } from "./leases/lease-store.ts"
 import { reclaimLeases } from "./reclaim-leases.ts"
 
 /**

@@ -1,6 +1,6 @@
 import type { Call } from "../../lib/cni/plugin.ts"
-import type { Attempt, LeaseStore } from "./lease-store.ts"
-import { describeLease, type Owner } from "./owner.ts"
+import { describeLease, type Owner } from "./leases/lease-holder.ts"
+import type { Attempt, LeaseStore } from "./leases/lease-store.ts"
 
 /** Takes back what dead pods hold, all or one, and says so; answers if there was anything. */
 export function reclaimLeases(leases: LeaseStore, { log }: Call, of?: Owner, attempt?: Attempt): boolean {

@@ -3,7 +3,7 @@ import { writeObstacle } from "../../lib/sys/file-system.ts"
 import { refuseUnlockable } from "../../lib/sys/lock.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import type { HostLocalConfig } from "./config.ts"
-import { leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
+import { leaseDirectory, lockPath, nearestExisting } from "./leases/lease-directory.ts"
 
 /**
  * Throws if leases cannot be written. A range without a free address is no failure: a runtime would take the node's running pods

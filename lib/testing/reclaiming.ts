@@ -4,9 +4,9 @@ import "../sys/node/register.ts"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { openLeases } from "../../ipam/host-local/lease-store.ts"
-import { ownerOf } from "../../ipam/host-local/owner.ts"
-import { readResidence } from "../../ipam/host-local/residence.ts"
+import { ownerOf } from "../../ipam/host-local/leases/lease-holder.ts"
+import { openLeases } from "../../ipam/host-local/leases/lease-store.ts"
+import { readResidence } from "../../ipam/host-local/leases/netns-identity.ts"
 import { SecondNetwork } from "./second-network.ts"
 
 async function main(): Promise<void> {

@@ -1,26 +1,26 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs"
 import { afterEach, describe, expect, test, vi } from "vitest"
-import { type Address, parseAddress } from "../../lib/ip/address.ts"
-import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
-import { host } from "../../lib/sys/host.ts"
-import { readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
-import { cookieOf } from "../../lib/sys/netns.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
-import { namespaced } from "../../lib/testing/namespaced.ts"
-import { scratchDirectory } from "../../lib/testing/scratch.ts"
-import type { LeasePlace } from "./config.ts"
+import { type Address, parseAddress } from "../../../lib/ip/address.ts"
+import { mountNamespace, readBootId } from "../../../lib/sys/boot.ts"
+import { host } from "../../../lib/sys/host.ts"
+import { readLiveNamespaces } from "../../../lib/sys/live-namespaces.ts"
+import { cookieOf } from "../../../lib/sys/netns.ts"
+import { SystemError } from "../../../lib/sys/system-error.ts"
+import { namespaced } from "../../../lib/testing/namespaced.ts"
+import { scratchDirectory } from "../../../lib/testing/scratch.ts"
+import type { LeasePlace } from "../config.ts"
 import { leaseDirectory } from "./lease-directory.ts"
+import { type Owner, ownerOf } from "./lease-holder.ts"
+import type { Residence } from "./lease-record.ts"
 import { openLeases } from "./lease-store.ts"
-import { type Owner, ownerOf } from "./owner.ts"
-import { readResidence } from "./residence.ts"
-import type { Residence } from "./tenancy.ts"
+import { readResidence } from "./netns-identity.ts"
 
-vi.mock("../../lib/sys/live-namespaces.ts", async (real) => {
-  const { readLiveNamespaces, ...rest } = await real<typeof import("../../lib/sys/live-namespaces.ts")>()
+vi.mock("../../../lib/sys/live-namespaces.ts", async (real) => {
+  const { readLiveNamespaces, ...rest } = await real<typeof import("../../../lib/sys/live-namespaces.ts")>()
   return { ...rest, readLiveNamespaces: vi.fn(readLiveNamespaces) }
 })
-vi.mock("../../lib/sys/netns.ts", async (real) => {
-  const { cookieOf, ...rest } = await real<typeof import("../../lib/sys/netns.ts")>()
+vi.mock("../../../lib/sys/netns.ts", async (real) => {
+  const { cookieOf, ...rest } = await real<typeof import("../../../lib/sys/netns.ts")>()
   return { ...rest, cookieOf: vi.fn(cookieOf) }
 })
 

@@ -13,15 +13,15 @@ import {
   writeFileSync,
 } from "node:fs"
 import { afterEach, describe, expect, test, vi } from "vitest"
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
-import { parsePrefix } from "../../lib/ip/prefix.ts"
-import { host } from "../../lib/sys/host.ts"
-import { lockFile } from "../../lib/sys/lock.ts"
-import { scratchDirectory } from "../../lib/testing/scratch.ts"
-import type { LeasePlace } from "./config.ts"
+import { type Address, formatAddress, parseAddress } from "../../../lib/ip/address.ts"
+import { parsePrefix } from "../../../lib/ip/prefix.ts"
+import { host } from "../../../lib/sys/host.ts"
+import { lockFile } from "../../../lib/sys/lock.ts"
+import { scratchDirectory } from "../../../lib/testing/scratch.ts"
+import type { LeasePlace } from "../config.ts"
 import { leaseDirectory } from "./lease-directory.ts"
+import { legacyOwnerOf, type Owner, ownerOf } from "./lease-holder.ts"
 import { LeaseStore, openExistingLeases, openLeases } from "./lease-store.ts"
-import { legacyOwnerOf, type Owner, ownerOf } from "./owner.ts"
 
 const address = (text: string) => parseAddress(text) as Address
 const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })

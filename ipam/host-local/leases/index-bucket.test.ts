@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { formatAddress } from "../../lib/ip/address.ts"
+import { formatAddress } from "../../../lib/ip/address.ts"
 import { bucketOf, emptyBucket, isWhole, printBucket, readHoused, readLine, withLine } from "./index-bucket.ts"
-import { Leases } from "./leases.ts"
-import { legacyOwnerOf, type Owner, ownerOf, readOwner } from "./owner.ts"
-import { parseTenancy, printTenancy, type Tenancy } from "./tenancy.ts"
+import { legacyOwnerOf, type Owner, ownerOf, readOwner } from "./lease-holder.ts"
+import { parseTenancy, printTenancy, type Tenancy } from "./lease-record.ts"
+import { Leases } from "./leases-by-holder.ts"
 
 const web = ownerOf({ containerId: "web", ifname: "eth0" })
 const web1 = ownerOf({ containerId: "web", ifname: "eth1" })

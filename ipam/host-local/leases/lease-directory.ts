@@ -1,7 +1,7 @@
-import { CniError, code } from "../../lib/cni/errors.ts"
-import { unlessMissing } from "../../lib/sys/file.ts"
-import { fileStatus, linkStatus, S_IFLNK } from "../../lib/sys/file-status.ts"
-import type { LeasePlace } from "./config.ts"
+import { CniError, code } from "../../../lib/cni/errors.ts"
+import { unlessMissing } from "../../../lib/sys/file.ts"
+import { fileStatus, linkStatus, S_IFLNK } from "../../../lib/sys/file-status.ts"
+import type { LeasePlace } from "../config.ts"
 
 export function leaseDirectory({ dataDir, network }: LeasePlace): string {
   return `${dataDir}/${network}`

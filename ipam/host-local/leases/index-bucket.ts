@@ -1,7 +1,7 @@
-import { host } from "../../lib/sys/host.ts"
+import { host } from "../../../lib/sys/host.ts"
+import type { Owner } from "./lease-holder.ts"
 import { isLeaseName, type LeaseName } from "./lease-name.ts"
-import type { Owner } from "./owner.ts"
-import { parseTenancy, printTenancy, type Tenancy } from "./tenancy.ts"
+import { parseTenancy, printTenancy, type Tenancy } from "./lease-record.ts"
 
 /**
  * One part of the lease index as text: after a first line that tells it from an emptied file, one line per owner,

@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { describe, expect, test, vi } from "vitest"
-import { host } from "../../lib/sys/host.ts"
-import { scratchDirectory } from "../../lib/testing/scratch.ts"
+import { host } from "../../../lib/sys/host.ts"
+import { scratchDirectory } from "../../../lib/testing/scratch.ts"
+import { type Owner, ownerOf } from "./lease-holder.ts"
 import { LeaseIndex } from "./lease-index.ts"
-import { Leases } from "./leases.ts"
-import { type Owner, ownerOf } from "./owner.ts"
-import type { Tenancy } from "./tenancy.ts"
+import type { Tenancy } from "./lease-record.ts"
+import { Leases } from "./leases-by-holder.ts"
 
 const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
 const home: Tenancy = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }

@@ -1,8 +1,8 @@
-import { mountNamespace, readBootId } from "../../lib/sys/boot.ts"
-import { fileStatus } from "../../lib/sys/file-status.ts"
-import { cookieOf } from "../../lib/sys/netns.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
-import type { Residence } from "./tenancy.ts"
+import { mountNamespace, readBootId } from "../../../lib/sys/boot.ts"
+import { fileStatus } from "../../../lib/sys/file-status.ts"
+import { cookieOf } from "../../../lib/sys/netns.ts"
+import { SystemError } from "../../../lib/sys/system-error.ts"
+import type { Residence } from "./lease-record.ts"
 
 /** Returns what `netns` is to this process; undefined if it is no network namespace or cannot be examined. */
 export function readResidence(netns: string): Residence | undefined {

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
+import { type Address, formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 
 /** The name of a lease file, which is the one canonical text of the address that it leases. */
 export type LeaseName = string

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { legacyOwnerOf, ownerOf, readOwner } from "./owner.ts"
+import { legacyOwnerOf, ownerOf, readOwner } from "./lease-holder.ts"
 
 describe("the owner of a lease", () => {
   test("is written as container id, CR LF, interface name, without whitespace around the id", () => {

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.ts"
+import { type Address, formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 import {
   type Descriptor,
   linkFile,
@@ -10,20 +10,20 @@ import {
   renameFile,
   unlessMissing,
   writeNew,
-} from "../../lib/sys/file.ts"
-import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
-import { lockFile } from "../../lib/sys/lock.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
-import type { LeasePlace } from "./config.ts"
+} from "../../../lib/sys/file.ts"
+import { fileStatus, S_IFREG } from "../../../lib/sys/file-status.ts"
+import { lockFile } from "../../../lib/sys/lock.ts"
+import { SystemError } from "../../../lib/sys/system-error.ts"
+import type { LeasePlace } from "../config.ts"
+import type { RangeSet } from "../range-set.ts"
 import { leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
+import { type Owner, readOwner } from "./lease-holder.ts"
 import { LeaseIndex } from "./lease-index.ts"
 import { addressesNamed, isLeaseName, type LeaseName } from "./lease-name.ts"
-import { Leases } from "./leases.ts"
-import { type Owner, readOwner } from "./owner.ts"
-import type { RangeSet } from "./range-set.ts"
+import type { Residence } from "./lease-record.ts"
+import { Leases } from "./leases-by-holder.ts"
+import { stampOf } from "./netns-identity.ts"
 import { type Dead, findDead } from "./reclaim.ts"
-import { stampOf } from "./residence.ts"
-import type { Residence } from "./tenancy.ts"
 
 /** Never an address; a leftover is removed before it is used again. Below the lock there is one process at a time. */
 const SCRATCH = ".lease.tmp"

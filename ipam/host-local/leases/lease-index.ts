@@ -1,4 +1,4 @@
-import { randomBytes } from "../../lib/sys/digest.ts"
+import { randomBytes } from "../../../lib/sys/digest.ts"
 import {
   listDirectory,
   makeDirectories,
@@ -8,9 +8,9 @@ import {
   setModified,
   unlessMissing,
   writeNew,
-} from "../../lib/sys/file.ts"
-import { type FileStatus, fileStatus, linkStatus, S_IFDIR } from "../../lib/sys/file-status.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
+} from "../../../lib/sys/file.ts"
+import { type FileStatus, fileStatus, linkStatus, S_IFDIR } from "../../../lib/sys/file-status.ts"
+import { SystemError } from "../../../lib/sys/system-error.ts"
 import {
   bucketOf,
   emptyBucket,
@@ -23,10 +23,10 @@ import {
   withLine,
   withoutOwners,
 } from "./index-bucket.ts"
+import type { Owner } from "./lease-holder.ts"
 import type { LeaseName } from "./lease-name.ts"
-import type { Leases } from "./leases.ts"
-import type { Owner } from "./owner.ts"
-import type { Tenancy } from "./tenancy.ts"
+import type { Tenancy } from "./lease-record.ts"
+import type { Leases } from "./leases-by-holder.ts"
 
 const SCRATCH = "scratch"
 const MAX_BUCKET_BYTES = 64 << 20

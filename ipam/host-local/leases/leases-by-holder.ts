@@ -1,6 +1,6 @@
 import { bucketOf } from "./index-bucket.ts"
+import type { Owner } from "./lease-holder.ts"
 import type { LeaseName } from "./lease-name.ts"
-import type { Owner } from "./owner.ts"
 
 /** Leases by the part of the index that their owners are in. A network may have 65,000: each takes two places in a list, no more. */
 export class Leases {

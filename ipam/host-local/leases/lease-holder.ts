@@ -1,4 +1,4 @@
-import type { Environment } from "../../lib/cni/environment.ts"
+import type { Environment } from "../../../lib/cni/environment.ts"
 import type { LeaseName } from "./lease-name.ts"
 
 /**
