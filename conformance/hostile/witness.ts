@@ -11,7 +11,7 @@ export const NODE = { 4: "192.168.77.1", 6: "fd00:77::1" }
 const CLIENT = { 4: "192.168.77.9", 6: "fd00:77::9" }
 
 /** Far above what an answer takes, so that only what is lost is missed. */
-const PATIENCE = "20"
+const ANSWER_TIMEOUT_SECONDS = "20"
 
 const LIMITS = { ingressRate: 400_000_000, ingressBurst: 40_000_000, egressRate: 400_000_000, egressBurst: 40_000_000 }
 
@@ -79,13 +79,13 @@ export class Witness implements Disposable {
   }
 
   async #pings(from: Namespace, address: string): Promise<void> {
-    const argv = ["ping", "-n", "-q", "-c", "1", "-W", PATIENCE, address]
+    const argv = ["ping", "-n", "-q", "-c", "1", "-W", ANSWER_TIMEOUT_SECONDS, address]
     const { exitCode } = await runAsync(from.inside(argv))
     if (exitCode !== 0) this.#world.chronicle.fail(`witness ${this.name}: no echo from ${address} to ${from.name}`)
   }
 
   async #answers(host: string, expected: string): Promise<void> {
-    const argv = ["perl", "-e", CLIENT_PROGRAM, "tcp", host, `${this.hostPort}`, "0", PATIENCE]
+    const argv = ["perl", "-e", CLIENT_PROGRAM, "tcp", host, `${this.hostPort}`, "0", ANSWER_TIMEOUT_SECONDS]
     const { stdout } = await runAsync(this.#world.client.inside(argv))
     if (stdout === expected) return
     this.#world.chronicle.fail(`witness ${this.name}: port ${this.hostPort} of ${host} answers "${stdout}"`)

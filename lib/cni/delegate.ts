@@ -1,10 +1,10 @@
 import { Undo } from "../net/undo.ts"
 import { isOfThisBuild } from "../sys/build.ts"
 import { type Ended, host } from "../sys/host.ts"
-import { patience } from "../sys/patience.ts"
 import { findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { signalName } from "../sys/signals.ts"
 import { TimedOut } from "../sys/timed-out.ts"
+import { timeoutSeconds } from "../sys/timeout.ts"
 import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
@@ -88,26 +88,26 @@ function executed(call: Call, path: string): Delegate {
  */
 function readOrRelease(call: Call, path: string): Result {
   using undo = new Undo()
-  undo.add(() => execute(call, path, "DEL", PATIENCE_TO_RELEASE))
-  const ended = runDelegate(call, path, "ADD", PATIENCE)
+  undo.add(() => execute(call, path, "DEL", RELEASE_TIMEOUT_SECONDS))
+  const ended = runDelegate(call, path, "ADD", DELEGATE_TIMEOUT_SECONDS)
   if (ended.exitCode) undo.keep()
   const result = readDelegateResult(call, path, outputOf(path, "ADD", ended))
   undo.keep()
   return result
 }
 
-/** Seconds: with the wait for a lock before it, and the release after it, within the two minutes that runtimes give a call. */
-const PATIENCE = 60
-const PATIENCE_TO_RELEASE = 20
+/** With the wait for a lock before it, and the release after it, within the two minutes that runtimes give a call. */
+const DELEGATE_TIMEOUT_SECONDS = 60
+const RELEASE_TIMEOUT_SECONDS = 20
 
-function execute(call: Call, path: string, command: Command, most = PATIENCE): string {
+function execute(call: Call, path: string, command: Command, most = DELEGATE_TIMEOUT_SECONDS): string {
   return outputOf(path, command, runDelegate(call, path, command, most))
 }
 
 function runDelegate(call: Call, path: string, command: Command, most: number): Ended {
-  const seconds = patience(most)
+  const seconds = timeoutSeconds(most)
   const env = { ...call.variables, CNI_COMMAND: command }
-  const ended = runExecutable(path, { env, stdin: call.config.bytes, patience: seconds })
+  const ended = runExecutable(path, { env, stdin: call.config.bytes, timeoutSeconds: seconds })
   if (!ended.timedOut) return ended
   throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")
 }

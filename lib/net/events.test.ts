@@ -7,7 +7,7 @@ import { waitForDetection, waitUntilUp } from "./events.ts"
 const up = found(16, linkMessage({ index: 3, name: "veth0", kind: "veth" }))
 const down = found(16, linkMessage({ index: 3, name: "veth0", kind: "veth", operstate: 3 }))
 
-/** A stack that announces `count` changes, then is silent until the patience ends. */
+/** A stack that announces `count` changes, then is silent until the time is up. */
 class AnnouncingStack extends FakeStack {
   readonly announce = vi.fn()
   override listen(group?: number): never {
@@ -40,7 +40,7 @@ describe("waiting until a link is up", () => {
     expect(stack.announce).toHaveBeenCalledTimes(2)
   })
 
-  test("ends with an error that names the state when the patience does, and stops listening", () => {
+  test("ends with an error that names the state when the time is up, and stops listening", () => {
     const stack = new AnnouncingStack({ GETLINK: [down] })
     stack.announce.mockReturnValueOnce(true).mockReturnValue(false)
     expect(() => waitUntilUp(stack, 3)).toThrow("bridge port in error state: lowerlayerdown")

@@ -69,16 +69,16 @@ const BUSY_TRIES = 6
 export interface Input {
   readonly env: Variables
   readonly stdin: Uint8Array
-  /** Seconds after which it is killed. */
-  readonly patience: number
+  /** The executable is killed after that time. */
+  readonly timeoutSeconds: number
 }
 
 /** Runs an executable to its end in this process's namespaces, in a session of its own. Throws SystemError if it cannot be started. */
-export function runExecutable(path: string, { env, stdin, patience }: Input): Ended {
+export function runExecutable(path: string, { env, stdin, timeoutSeconds }: Input): Ended {
   const entries = Object.entries(env).map(([name, value]) => `${name}=${value}`)
   for (let attempt = 1; ; attempt++) {
     try {
-      return checked(`start ${path}`, host.spawn(path, entries, stdin, patience * 1000))
+      return checked(`start ${path}`, host.spawn(path, entries, stdin, timeoutSeconds * 1000))
     } catch (error) {
       if (!failedWith(error, "ETXTBSY") || attempt === BUSY_TRIES) throw error
       host.sleep(1000)

@@ -1,15 +1,15 @@
 import { readAll } from "./file.ts"
 import { host } from "./host.ts"
-import { patience } from "./patience.ts"
 import { checked, failedWith } from "./system-error.ts"
 import { TimedOut } from "./timed-out.ts"
+import { timeoutSeconds } from "./timeout.ts"
 
-/** What a runtime writes it has ready. */
-const TIMEOUT_SECONDS = 30
+/** Ample: a runtime has the configuration ready when it starts the plugin. */
+const STDIN_TIMEOUT_SECONDS = 30
 
-/** Reads stdin to its end, for half a minute at most; then throws TimedOut. */
+/** Reads stdin to its end. Throws TimedOut after half a minute. */
 export function readStdin(): Uint8Array {
-  const seconds = patience(TIMEOUT_SECONDS)
+  const seconds = timeoutSeconds(STDIN_TIMEOUT_SECONDS)
   const end = host.uptime() + seconds * 1000
   return readAll(0, "stdin", { before: () => awaitStdin(Math.max(0, end - host.uptime()), seconds) })
 }

@@ -56,7 +56,7 @@ const moment: fc.Arbitrary<Value> = fc.constantFrom<Value>(
   { odd: "NaN" },
   { integer: "1" },
 )
-const patience: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1, 50, 5000)
+const timeoutMilliseconds: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1, 50, 5000)
 
 const text: fc.Arbitrary<Value> = fc.oneof(path, fc.string({ unit: "binary", maxLength: 300 }))
 const flag: fc.Arbitrary<Value> = fc.boolean()
@@ -67,7 +67,7 @@ const parameters = {
   environment: [],
   uptime: [],
   sleep: [moment],
-  spawn: [executable, environment, bytes, patience],
+  spawn: [executable, environment, bytes, timeoutMilliseconds],
   encode: [text],
   decode: [bytes],
   sha512: [text],

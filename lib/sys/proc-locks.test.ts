@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { lockHolder } from "./lock-holder.ts"
+import { lockHolder } from "./proc-locks.ts"
 
 const LOCKS = `1: POSIX  ADVISORY  WRITE 11 fe:00:5 0 EOF
 2: FLOCK  ADVISORY  WRITE 12345 fe:00:9989088 0 EOF

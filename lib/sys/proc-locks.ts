@@ -5,8 +5,8 @@ export interface LockedFile {
 }
 
 /**
- * The process that holds a flock(2) lock on the file, from the text of /proc/locks (proc_locks(5)), such as
- * `3: FLOCK  ADVISORY  WRITE 12345 fe:00:9989088 0 EOF`. Undefined where none is listed, or it lives in another PID namespace.
+ * Returns the process that holds a flock(2) lock on the file, from the text of /proc/locks (proc_locks(5)), such as
+ * `3: FLOCK  ADVISORY  WRITE 12345 fe:00:9989088 0 EOF`. Undefined if none is listed, or if it is in another PID namespace.
  */
 export function lockHolder(locks: string, { device, inode }: LockedFile): number | undefined {
   const [major = 0, minor = 0] = device.split(":").map(Number)

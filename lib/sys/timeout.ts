@@ -1,0 +1,10 @@
+import { environment } from "./process.ts"
+
+const LEAST_SECONDS = 1
+const MOST_SECONDS = 3600
+
+/** Returns how many seconds to wait for others: what the environment variable CNI_TS_WAIT says, or else `usual`. */
+export function timeoutSeconds(usual: number): number {
+  const wanted = Math.trunc(Number(environment()["CNI_TS_WAIT"]))
+  return wanted >= LEAST_SECONDS && wanted <= MOST_SECONDS ? wanted : usual
+}
