@@ -9,37 +9,37 @@ import { allocate, type Candidate } from "./allocate.ts"
 import type { HostLocalConfig, LeasePlace } from "./config.ts"
 import { exhausted } from "./exhausted.ts"
 import { leaseDirectory } from "./leases/lease-directory.ts"
-import { legacyOwnerOf, type Owner, ownerOf } from "./leases/lease-holder.ts"
+import { holderOf, type LeaseHolder, legacyHolderOf } from "./leases/lease-holder.ts"
 import { type LeaseStore, openLeases } from "./leases/lease-store.ts"
-import { readResidence } from "./leases/netns-identity.ts"
+import { readNetnsIdentity } from "./leases/netns-identity.ts"
 import { formatSet, isGateway, type RangeSet, rangeOf } from "./range-set.ts"
 import { reclaimLeases } from "./reclaim-leases.ts"
 import { assignRequested } from "./requested.ts"
 import { parseResolvConf } from "./resolv-conf.ts"
 
-/** Leases one address of each range set for the attachment, or leaves the leases as they were. */
+/** Leases one address of each range set to the attachment. If that fails, the leases are as they were. */
 export function add(call: Call, network: HostLocalConfig): Result {
   const { environment } = call
   const requested = assignRequested(network.sets, network.requested)
   const dns = network.resolvConf === undefined ? noDns : readDns(network.resolvConf)
-  const owner = ownerOf(environment)
-  const residence = network.reclaim ? readResidence(environment.netns) : undefined
+  const holder = holderOf(environment)
+  const identity = network.reclaim ? readNetnsIdentity(environment.netns) : undefined
 
   using leases = openLeases(network.place)
-  const reclaim = (of?: Owner) => network.reclaim && reclaimLeases(leases, call, of)
-  const readHeld = () => [...leases.addressesOf(owner), ...leases.addressesOf(legacyOwnerOf(environment))]
+  const reclaim = (of?: LeaseHolder) => network.reclaim && reclaimLeases(leases, call, of)
+  const readHeld = () => [...leases.addressesOf(holder), ...leases.addressesOf(legacyHolderOf(environment))]
   const before = readHeld()
-  const held = before.length > 0 && reclaim(owner) ? readHeld() : before
+  const held = before.length > 0 && reclaim(holder) ? readHeld() : before
   const given = network.sets.map((set, index) => {
     const wanted = requested[index]
     return explained(index, () => {
-      if (wanted) return takeRequested(leases, set, wanted, { owner, held, reclaim })
+      if (wanted) return takeRequested(leases, set, wanted, { holder, held, reclaim })
       refuseSecond(set, held, environment.containerId, network)
-      return takeNext(leases, { set, index, place: network.place }, { owner, held, reclaim })
+      return takeNext(leases, { set, index, place: network.place }, { holder, held, reclaim })
     })
   })
   for (const [index, { address }] of given.entries()) leases.setLastReserved(index, address)
-  leases.keep(owner, residence)
+  leases.keep(holder, identity)
   return { interfaces: [], ips: given.map(describe), routes: network.routes, dns }
 }
 
@@ -54,16 +54,18 @@ function readDns(path: string): Dns {
   throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
 }
 
-interface Holder {
-  readonly owner: Owner
+/** The attachment that asks for addresses. */
+interface Requester {
+  readonly holder: LeaseHolder
+  /** The addresses that it had before. */
   readonly held: readonly Address[]
-  /** Frees the leases of pods that are certainly gone, or of that one if it is; answers whether there were any. */
-  readonly reclaim: (of?: Owner) => boolean
+  /** Frees the leases of pods that are certainly gone, all or that holder's; returns true if there were any. */
+  readonly reclaim: (of?: LeaseHolder) => boolean
 }
 
-/** Code 102 says that it is this attachment that holds the address, as a killed ADD leaves it: who knows that may DEL and try again. */
-function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, holder: Holder): Candidate {
-  const { owner, held, reclaim } = holder
+/** Leases a requested address. Throws code 102 if this attachment holds it already, as after a killed ADD: DEL frees it. */
+function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, requester: Requester): Candidate {
+  const { holder, held, reclaim } = requester
   const text = formatAddress(address)
   const range = rangeOf(set, address)
   if (!range)
@@ -71,7 +73,7 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, hold
   if (isGateway(range, address)) {
     throw new CniError(code.noAddress, `requested ip ${text} is subnet's gateway`, "request another address")
   }
-  if (leases.take(address, owner) || (reclaim(leases.holderOf(address)) && leases.take(address, owner)))
+  if (leases.take(address, holder) || (reclaim(leases.holderOf(address)) && leases.take(address, holder)))
     return { address, range }
   throw new CniError(
     held.some((lease) => sameAddress(lease, address)) ? code.conflict : code.noAddress,
@@ -80,7 +82,7 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, hold
   )
 }
 
-/** An attachment has one address of each set. The Go plugin asks this only where no address is requested. */
+/** Throws if the attachment has an address of the set. The Go plugin, too, lets a requested address be a second one. */
 function refuseSecond(set: RangeSet, held: readonly Address[], containerId: string, { place }: HostLocalConfig): void {
   const address = held.find((lease) => rangeOf(set, lease))
   if (!address) return
@@ -98,8 +100,8 @@ interface Source {
   readonly place: LeasePlace
 }
 
-function takeNext(leases: LeaseStore, { set, index, place }: Source, { owner, reclaim }: Holder): Candidate {
-  const take = () => allocate(set, leases.lastReserved(index), (address) => leases.take(address, owner))
+function takeNext(leases: LeaseStore, { set, index, place }: Source, { holder, reclaim }: Requester): Candidate {
+  const take = () => allocate(set, leases.lastReserved(index), (address) => leases.take(address, holder))
   const next = take()
   if (next && leases.runsLow(set)) reclaim()
   const found = next ?? (reclaim() ? take() : undefined)
@@ -107,7 +109,7 @@ function takeNext(leases: LeaseStore, { set, index, place }: Source, { owner, re
   throw exhausted(set, leaseDirectory(place))
 }
 
-/** Says which range set could not be served. */
+/** Adds to a failure which range set could not be served. */
 function explained(index: number, attempt: () => Candidate): Candidate {
   try {
     return attempt()

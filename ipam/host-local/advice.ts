@@ -1,7 +1,7 @@
 import { CniError, code } from "../../lib/cni/errors.ts"
 import { failedWith, SystemError } from "../../lib/sys/system-error.ts"
 
-/** Does what works on leases; a file that could not be used is an error that says what to do. */
+/** Does `action`; if a file cannot be used, throws an error that says what to do. */
 export function advised<Value>(action: () => Value): Value {
   try {
     return action()
@@ -11,12 +11,12 @@ export function advised<Value>(action: () => Value): Value {
   }
 }
 
-/** NFS says EBADF of a file that is open for reading. */
+/** NFS answers EBADF if the file is open for reading only. */
 const NO_LOCKS = ["ENOLCK", "ENOSYS", "EOPNOTSUPP", "EBADF"] as const
 
 function adviceOn(error: SystemError): string {
   if (failedWith(error, ...NO_LOCKS)) {
-    return "its file system has no locks of flock(2), as some network file systems: keep leases on a local one, see ipam.dataDir"
+    return "its file system has no locks of flock(2), like some network file systems: keep leases on a local one, see ipam.dataDir"
   }
   return "host-local needs a writable directory for its leases: ipam.dataDir, or else /var/lib/cni/networks"
 }

@@ -8,9 +8,8 @@ export interface Candidate {
 }
 
 /**
- * The first address of the set that `take` accepts, or undefined when it accepts none. Every address that may be leased is
- * offered once, round robin: from the one after `last`, if `last` lies in the set, else from the set's first. A range's own
- * gateway is left out; another range's is not, as in the Go plugin.
+ * Returns the first address of the set that `take` accepts; undefined if it accepts none. Offers each address once, round robin: from the one
+ * after `last`, if `last` lies in the set, else from the set's first. Leaves out a range's own gateway, but not another range's, as the Go plugin does.
  */
 export function allocate(
   set: RangeSet,
@@ -32,7 +31,7 @@ interface Stretch {
   readonly count: bigint
 }
 
-/** The set's addresses in the order of the walk: the range that holds `last` is cut in two around it. */
+/** Returns the set's addresses in the order of the walk: the range that holds `last` is cut in two after it. */
 function stretches(set: RangeSet, last: Address | undefined): Stretch[] {
   const current = last && rangeOf(set, last)
   if (!last || !current) return set.map((range) => stretch(range, range.first, range.last))

@@ -3,21 +3,21 @@ import { changed } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import type { HostLocalConfig } from "./config.ts"
-import { legacyOwnerOf, ownerOf } from "./leases/lease-holder.ts"
+import { holderOf, legacyHolderOf } from "./leases/lease-holder.ts"
 import { openExistingLeases } from "./leases/lease-store.ts"
 import { rangeOf } from "./range-set.ts"
 
 /**
- * Fails unless the attachment holds a lease, and every address of its result that lies in our ranges. The Go plugin looks
- * for any lease only. Addresses of other ranges may be another plugin's.
+ * Throws unless the attachment holds a lease, and one for each address of its result that lies in our ranges. The Go plugin looks for any
+ * lease. Addresses outside our ranges may be another plugin's.
  */
 export function check({ environment, config }: Call, { place, sets }: HostLocalConfig): void {
   const given = readPrevResult(config)?.ips.map(({ address }) => address.address) ?? []
   const ours = given.filter((address) => sets.some((set) => rangeOf(set, address)))
 
   using leases = openExistingLeases(place)
-  const own = leases?.addressesOf(ownerOf(environment)) ?? []
-  const held: readonly Address[] = own.length > 0 ? own : (leases?.addressesOf(legacyOwnerOf(environment)) ?? [])
+  const own = leases?.addressesOf(holderOf(environment)) ?? []
+  const held: readonly Address[] = own.length > 0 ? own : (leases?.addressesOf(legacyHolderOf(environment)) ?? [])
   if (held.length === 0) {
     throw changed(`host-local: Failed to find address added by container ${environment.containerId}`)
   }

@@ -11,7 +11,7 @@ import { readRequested } from "./requested.ts"
 
 const DEFAULT_DATA_DIR = "/var/lib/cni/networks"
 
-/** Where a network's leases are kept. */
+/** The place of a network's leases in the file system. */
 export interface LeasePlace {
   readonly dataDir: string
   /** The network's directory in it. */
@@ -26,11 +26,11 @@ export interface HostLocalConfig {
   /** The file that the result's `dns` is read from, if any. */
   readonly resolvConf: string | undefined
   readonly requested: readonly Address[]
-  /** Whether leases of network namespaces that are gone are taken back. */
+  /** True if leases of pods that are gone are freed. */
   readonly reclaim: boolean
 }
 
-/** What ADD, CHECK and STATUS need: the whole configuration, valid in every part. `args` is CNI_ARGS. */
+/** Reads the whole configuration, for ADD, CHECK and STATUS; `args` is CNI_ARGS. Throws CniError if any part is invalid. */
 export function readHostLocal(config: NetworkConfig, args: string): HostLocalConfig {
   const ipam = readIpam(config.fields)
   const requested = readRequested(config.fields, args)
@@ -50,21 +50,21 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
   }
 }
 
-/** What DEL and GC need. They free leases even where ranges or arguments have become invalid since ADD. */
+/** Reads what DEL and GC need. They free leases even if ranges or arguments have become invalid since ADD. */
 export function readPlace(config: NetworkConfig): LeasePlace {
   const dataDir = readPath(readIpam(config.fields), "dataDir") ?? DEFAULT_DATA_DIR
   return { dataDir, network: directoryName(config.name) }
 }
 
-/** What a file's name may have (NAME_MAX). */
-const LONGEST = 255
+/** NAME_MAX. */
+const MAX_NAME_BYTES = 255
 
-/** The network's name, or if no directory can be called so its beginning and a digest, behind a character that no network's name has. */
+/** Returns the network's name; if that is too long, its beginning and a digest, joined by `#`, which no network's name has. */
 function directoryName(network: string): string {
-  return network.length <= LONGEST ? network : `${network.slice(0, 64)}#${sha512Hex(network)}`
+  return network.length <= MAX_NAME_BYTES ? network : `${network.slice(0, 64)}#${sha512Hex(network)}`
 }
 
-/** Whether leases are taken back that nobody asked to free. */
+/** Returns true unless `ipam.reclaim` forbids to free the leases of pods that are gone. */
 export function readReclaim(config: NetworkConfig): boolean {
   return readIpam(config.fields).boolean("reclaim") ?? true
 }
@@ -77,7 +77,7 @@ function readIpam(fields: Fields): Fields {
   return ipam
 }
 
-/** An absolute path; the empty one counts as absent. */
+/** Reads an absolute path; the empty one counts as absent. */
 function readPath(fields: Fields, key: string): string | undefined {
   const path = fields.string(key) || undefined
   if (path?.includes("\0")) throw invalidConfig(fields.pathOf(key), `${JSON.stringify(path)} holds a NUL byte`)
@@ -91,14 +91,14 @@ function readPath(fields: Fields, key: string): string | undefined {
   return path
 }
 
-/** The sets for the plugin that asks: one that makes the node the pods' gateway needs an address of each range for it. */
+/** Reads the range sets. If the calling plugin makes the node the pods' gateway, each range sets an address aside for it. */
 function readSets(fields: Fields, ipam: Fields): RangeSet[] {
   const sets = readWrittenSets(fields, ipam)
   const needsGateway = fields.get("isGateway") === true || fields.get("isDefaultGateway") === true
   return needsGateway ? sets.map(([head, ...rest]) => [withGateway(head), ...rest.map(withGateway)]) : sets
 }
 
-/** The runtime's sets, then the single range of older configurations, then `ranges`. */
+/** Reads the runtime's sets, then the single range of older configurations, then `ranges`. */
 function readWrittenSets(fields: Fields, ipam: Fields): RangeSet[] {
   const fromRuntime = fields.fields("runtimeConfig")?.list("ipRanges", readRangeSet) ?? []
   const legacy: RangeSet[] = ipam.has("subnet") ? [[rangeFrom(ipam)]] : []

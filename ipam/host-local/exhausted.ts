@@ -1,7 +1,7 @@
 import { CniError, code } from "../../lib/cni/errors.ts"
 import { formatSet, type RangeSet } from "./range-set.ts"
 
-/** No address of the set is free. */
+/** Returns the error for a set without a free address. */
 export function exhausted(set: RangeSet, directory: string): CniError {
   return new CniError(
     code.noAddress,

@@ -7,7 +7,7 @@ import { del } from "./del.ts"
 import { gc } from "./gc.ts"
 import { status } from "./status.ts"
 
-/** Leases addresses from the ranges of the configuration, one holder each on this node. */
+/** Leases addresses from the ranges of the configuration, each to one attachment on this node. */
 export const hostLocal = ipamPlugin({
   name: "host-local",
   readConfig: ({ config, environment }) => readHostLocal(config, environment.args),

@@ -7,8 +7,8 @@ import { contains, parsePrefix } from "../../lib/ip/prefix.ts"
 import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
 
 /**
- * The addresses the caller asks for: `IP` of CNI_ARGS, `args.cni.ips` and `runtimeConfig.ips` together, each once.
- * The conventions would have `args` suppress CNI_ARGS; the Go plugin adds them up, and so do we.
+ * Reads the addresses that the caller asks for: `IP` of CNI_ARGS, `args.cni.ips` and `runtimeConfig.ips` together, each once. By CNI's
+ * conventions `args` would replace CNI_ARGS; the Go plugin takes both, and so do we.
  */
 export function readRequested(fields: Fields, args: string): Address[] {
   const { IP = "" } = parseArgs(args, ["IP"])
@@ -33,12 +33,12 @@ function readMaybePrefix(value: Json, path: string): Address {
   return address
 }
 
-/** An address whose prefix length, if it has one, says nothing here. */
+/** Parses an address, and ignores its prefix length if it has one. */
 function parseMaybePrefix(text: string): Address | undefined {
   return text.includes("/") ? parsePrefix(text)?.address : parseAddress(text)
 }
 
-/** The address requested from each set, in the sets' order. Throws when one finds no set to give it. */
+/** Returns the address requested from each set, in the sets' order. Throws CniError if no set can give one of them. */
 export function assignRequested(sets: readonly RangeSet[], requested: readonly Address[]): (Address | undefined)[] {
   const assigned = sets.map((set) => requested.find((address) => rangeOf(set, address)))
   const left = requested.filter((address) => !assigned.includes(address))

@@ -6,8 +6,8 @@ import type { HostLocalConfig } from "./config.ts"
 import { leaseDirectory, lockPath, nearestExisting } from "./leases/lease-directory.ts"
 
 /**
- * Throws if leases cannot be written. A range without a free address is no failure: a runtime would take the node's running pods
- * down for it. Changes nothing.
+ * Throws if leases cannot be written. A range without a free address is no failure: for a failed STATUS a runtime marks the node as not
+ * ready, which costs it its running pods.
  */
 export function status({ place }: HostLocalConfig): void {
   const directory = leaseDirectory(place)
@@ -17,5 +17,5 @@ export function status({ place }: HostLocalConfig): void {
   if (existing !== lock && fileStatus(above).type !== S_IFDIR) throw new SystemError("ENOTDIR", `use ${above}`)
   const obstacle = writeObstacle(above)
   if (obstacle) throw new SystemError(obstacle, `write to ${above}`)
-  refuseUnlockable(existing === lock ? lock : `${above}/`) // of the lock itself no symbolic link is followed
+  refuseUnlockable(existing === lock ? lock : `${above}/`) // the slash has a symbolic link followed, which a lock must not be
 }

@@ -4,9 +4,9 @@ import "../sys/node/register.ts"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { ownerOf } from "../../ipam/host-local/leases/lease-holder.ts"
+import { holderOf } from "../../ipam/host-local/leases/lease-holder.ts"
 import { openLeases } from "../../ipam/host-local/leases/lease-store.ts"
-import { readResidence } from "../../ipam/host-local/leases/netns-identity.ts"
+import { readNetnsIdentity } from "../../ipam/host-local/leases/netns-identity.ts"
 import { SecondNetwork } from "./second-network.ts"
 
 async function main(): Promise<void> {
@@ -24,9 +24,9 @@ async function main(): Promise<void> {
 
   function lease(): void {
     using store = openLeases(place)
-    const owner = ownerOf({ containerId: "a", ifname: "eth0" })
-    store.take({ family: 4, value: 0x0a010203n }, owner)
-    store.keep(owner, readResidence(pod.path))
+    const holder = holderOf({ containerId: "a", ifname: "eth0" })
+    store.take({ family: 4, value: 0x0a010203n }, holder)
+    store.keep(holder, readNetnsIdentity(pod.path))
   }
 
   function reasons(): string[] {

@@ -1,7 +1,13 @@
 import { readHostLocal } from "../../../ipam/host-local/config.ts"
-import { emptyBucket, isWhole, readHoused, readLine, withLine } from "../../../ipam/host-local/leases/index-bucket.ts"
-import { ownerOf, readOwner } from "../../../ipam/host-local/leases/lease-holder.ts"
-import { parseTenancy } from "../../../ipam/host-local/leases/lease-record.ts"
+import {
+  emptyBucket,
+  isWhole,
+  readLine,
+  readRecordedLeases,
+  withLine,
+} from "../../../ipam/host-local/leases/index-bucket.ts"
+import { holderOf, readHolder } from "../../../ipam/host-local/leases/lease-holder.ts"
+import { parseLeaseRecord } from "../../../ipam/host-local/leases/lease-record.ts"
 import { parseResolvConf } from "../../../ipam/host-local/resolv-conf.ts"
 import { readStatic } from "../../../ipam/static/config.ts"
 import { parseArgs } from "../../../lib/cni/args.ts"
@@ -70,26 +76,26 @@ function readArguments(text: string): void {
 }
 
 function readLeaseFile(text: string): void {
-  readOwner(text)
+  readHolder(text)
   const address = parseAddress(text)
   if (address && !parseAddress(formatAddress(address))) throw new Error(`${text} is an address that has no text`)
   parseResolvConf(text)
-  parseTenancy(text)
+  parseLeaseRecord(text)
 }
 
 /** What is noted in an index, whatever else it says, is found there, unless it counts as damaged. */
 function readIndex(text: string): void {
-  readHoused(text, () => true)
-  const owner = ownerOf({ containerId: "container", ifname: "eth0" })
+  readRecordedLeases(text, () => true)
+  const holder = holderOf({ containerId: "container", ifname: "eth0" })
   if (!isWhole(text)) return
-  const found = readLine(withLine(text, owner, IP), owner)
+  const found = readLine(withLine(text, holder, IP), holder)
   if (found?.join() !== "10.1.2.3") throw new Error(`noted 10.1.2.3, found ${found}`)
 }
 
 const resident = { boot: "b", mounts: "4:1", namespace: "4:2", lease: "x", path: "/run/netns/pod" }
 const index = withLine(
-  withLine(emptyBucket, ownerOf({ containerId: "a", ifname: "eth1" }), IP),
-  ownerOf({ containerId: "b", ifname: "eth0" }),
+  withLine(emptyBucket, holderOf({ containerId: "a", ifname: "eth1" }), IP),
+  holderOf({ containerId: "b", ifname: "eth0" }),
   IP,
   resident,
 )

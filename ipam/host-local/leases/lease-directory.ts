@@ -7,11 +7,15 @@ export function leaseDirectory({ dataDir, network }: LeasePlace): string {
   return `${dataDir}/${network}`
 }
 
+export function indexDirectory({ dataDir, network }: LeasePlace): string {
+  return `${dataDir}/.cni-ts/${network}`
+}
+
 export function lockPath(directory: string): string {
   return `${directory}/lock`
 }
 
-/** The path, or the nearest directory above it that is there. Throws where a symbolic link on the way leads nowhere. */
+/** Returns the path, or the nearest directory above it that exists. Throws if a symbolic link on the way leads nowhere. */
 export function nearestExisting(path: string): string {
   if (path === "" || unlessMissing(() => fileStatus(path))) return path || "/"
   // A directory that is there by now was made by another process meanwhile.

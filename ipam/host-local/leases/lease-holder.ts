@@ -1,37 +1,36 @@
-import type { Environment } from "../../../lib/cni/environment.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { LeaseName } from "./lease-name.ts"
 
 /**
- * Who holds a lease, in the words of the lease file: container id, CR LF, interface name. Versions of the Go plugin
- * before 0.8 wrote the id alone; such an owner stands for every interface of the container.
+ * The attachment that holds a lease, as the lease file writes it: container id, CR LF, interface name. The Go plugin before 0.8 wrote the
+ * id alone, which stands for every interface of the container: the legacy holder.
  */
-export type Owner = string & { readonly [brand]: true }
+export type LeaseHolder = string & { readonly [brand]: true }
 declare const brand: unique symbol
 
-export type Attachment = Pick<Environment, "containerId" | "ifname">
-
-export function ownerOf({ containerId, ifname }: Attachment): Owner {
-  return `${containerId.trim()}\r\n${ifname}` as Owner
+/** Returns the holder for an attachment; its network is the directory that the lease is in. */
+export function holderOf({ containerId, ifname }: Omit<Attachment, "network">): LeaseHolder {
+  return `${containerId.trim()}\r\n${ifname}` as LeaseHolder
 }
 
-export function legacyOwnerOf({ containerId }: Pick<Attachment, "containerId">): Owner {
-  return containerId.trim() as Owner
+export function legacyHolderOf({ containerId }: Pick<Attachment, "containerId">): LeaseHolder {
+  return containerId.trim() as LeaseHolder
 }
 
-/** Container id and interface name; no interface if it names a container alone. */
-export function partsOf(owner: Owner): { containerId: string; ifname: string | undefined } {
-  const end = owner.indexOf("\r\n")
-  if (end < 0) return { containerId: owner, ifname: undefined }
-  return { containerId: owner.slice(0, end), ifname: owner.slice(end + 2) }
+/** Splits a holder into container id and interface name; a legacy holder has no interface. */
+export function partsOf(holder: LeaseHolder): { containerId: string; ifname: string | undefined } {
+  const end = holder.indexOf("\r\n")
+  if (end < 0) return { containerId: holder, ifname: undefined }
+  return { containerId: holder.slice(0, end), ifname: holder.slice(end + 2) }
 }
 
-/** The owner that a lease file names, or undefined if a crash left it empty or full of zeros. */
-export function readOwner(content: string): Owner | undefined {
-  const owner = content.trim()
-  return owner === "" || owner.includes("\0") ? undefined : (owner as Owner)
+/** Reads the holder from a lease file's content; undefined if a crash left the file empty or full of zeros. */
+export function readHolder(content: string): LeaseHolder | undefined {
+  const holder = content.trim()
+  return holder === "" || holder.includes("\0") ? undefined : (holder as LeaseHolder)
 }
 
-/** For the log. The owner is whatever the lease file says, so it is quoted. */
-export function describeLease(owner: Owner, names: readonly LeaseName[]): string {
-  return `lease ${names.toSorted().join(" ")} of ${JSON.stringify(owner)}`
+/** Describes leases for the log. Anybody may have written the lease file, so the holder is quoted. */
+export function describeLease(holder: LeaseHolder, names: readonly LeaseName[]): string {
+  return `lease ${names.toSorted().join(" ")} of ${JSON.stringify(holder)}`
 }

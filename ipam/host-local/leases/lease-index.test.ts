@@ -2,13 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync
 import { describe, expect, test, vi } from "vitest"
 import { host } from "../../../lib/sys/host.ts"
 import { scratchDirectory } from "../../../lib/testing/scratch.ts"
-import { type Owner, ownerOf } from "./lease-holder.ts"
+import { holderOf, type LeaseHolder } from "./lease-holder.ts"
 import { LeaseIndex } from "./lease-index.ts"
-import type { Tenancy } from "./lease-record.ts"
-import { Leases } from "./leases-by-holder.ts"
+import type { LeaseRecord } from "./lease-record.ts"
+import { LeasesByHolder } from "./leases-by-holder.ts"
 
-const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
-const home: Tenancy = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }
+const holder = (containerId: string) => holderOf({ containerId, ifname: "eth0" })
+const home: LeaseRecord = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }
 
 /** Where an index and the leases that it is of can be. */
 function place(): { path: string; leases: string } {
@@ -17,13 +17,13 @@ function place(): { path: string; leases: string } {
   return { path: `${directory}/.cni-ts/net`, leases: `${directory}/net` }
 }
 
-const read = (index: LeaseIndex, whose: Owner) => index.get(whose)
-/** Two leases of each, the last digits of which are the owner's number and one more. */
-function leasesOf(...ids: string[]): Leases {
-  const leases = new Leases()
+const read = (index: LeaseIndex, whose: LeaseHolder) => index.get(whose)
+/** Two leases of each, the last digits of which are the holder's number and one more. */
+function leasesOf(...ids: string[]): LeasesByHolder {
+  const leases = new LeasesByHolder()
   for (const id of ids) {
     const host = "abc".indexOf(id) + 2
-    leases.set(owner(id), [`10.1.2.${host}`, `fd00::${host}`])
+    leases.set(holder(id), [`10.1.2.${host}`, `fd00::${host}`])
   }
   return leases
 }
@@ -35,46 +35,48 @@ describe("an index", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
     const index = new LeaseIndex(path)
-    expect(read(index, owner("b"))).toEqual(["10.1.2.3", "fd00::3"])
-    expect(read(index, owner("none"))).toEqual([])
+    expect(read(index, holder("b"))).toEqual(["10.1.2.3", "fd00::3"])
+    expect(read(index, holder("none"))).toEqual([])
     expect(statSync(path).mode & 0o777).toBe(0o700)
     for (const name of readdirSync(path)) expect(name).toMatch(/^[0-9a-f]{2}$/)
   })
 
-  test("tells one owner's change, and forgets an owner without addresses with the file", () => {
+  test("tells one holder's change, and forgets an holder without addresses with the file", () => {
     const { path } = place()
     const index = new LeaseIndex(path)
     index.replace(three())
     const files = readdirSync(path).length
-    index.set(owner("b"), ["10.1.2.9"])
-    expect(read(new LeaseIndex(path), owner("b"))).toEqual(["10.1.2.9"])
-    expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
-    index.set(owner("b"), [])
+    index.set(holder("b"), ["10.1.2.9"])
+    expect(read(new LeaseIndex(path), holder("b"))).toEqual(["10.1.2.9"])
+    expect(read(new LeaseIndex(path), holder("a"))).toEqual(["10.1.2.2", "fd00::2"])
+    index.set(holder("b"), [])
     expect(readdirSync(path)).toHaveLength(files - 1)
   })
 
   test("forgets whom it is not made from again, and keeps where the others live", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
-    for (const id of ["a", "b"]) new LeaseIndex(path).set(owner(id), ["10.1.2.9"], home)
+    for (const id of ["a", "b"]) new LeaseIndex(path).set(holder(id), ["10.1.2.9"], home)
     const left = leasesOf("a", "c")
     new LeaseIndex(path).replace(left)
-    expect(new LeaseIndex(path).housed()).toEqual([{ owner: owner("a"), names: left.of(owner("a")), tenancy: home }])
-    expect(new LeaseIndex(path).housed(owner("c"))).toEqual([])
-    expect(new LeaseIndex(path).housed(owner("a"))).toHaveLength(1)
+    expect(new LeaseIndex(path).recorded()).toEqual([
+      { holder: holder("a"), names: left.of(holder("a")), record: home },
+    ])
+    expect(new LeaseIndex(path).recorded(holder("c"))).toEqual([])
+    expect(new LeaseIndex(path).recorded(holder("a"))).toHaveLength(1)
   })
 
-  test("forgets many owners, and writes each part once", () => {
+  test("forgets many holders, and writes each part once", () => {
     const { path } = place()
     const ids = Array.from({ length: 2000 }, (_, at) => `pod-${at}`)
-    const leases = new Leases()
-    for (const id of ids) leases.set(owner(id), ["10.1.2.3"])
+    const leases = new LeasesByHolder()
+    for (const id of ids) leases.set(holder(id), ["10.1.2.3"])
     new LeaseIndex(path).replace(leases)
     const rename = vi.spyOn(host, "rename")
-    new LeaseIndex(path).drop(ids.slice(1).map(owner))
+    new LeaseIndex(path).drop(ids.slice(1).map(holder))
     expect(rename.mock.calls.length).toBeLessThanOrEqual(256)
     rename.mockRestore()
-    expect([...(new LeaseIndex(path).owners(() => true)?.keys() ?? [])]).toEqual([owner("pod-0")])
+    expect([...(new LeaseIndex(path).holders(() => true)?.keys() ?? [])]).toEqual([holder("pod-0")])
     expect(readdirSync(path)).toHaveLength(1)
   })
 
@@ -83,11 +85,11 @@ describe("an index", () => {
     new LeaseIndex(path).replace(three())
     const readFile = vi.spyOn(host, "readFile").mockReturnValue(-5)
     const index = new LeaseIndex(path)
-    expect(index.get(owner("a"))).toBeUndefined()
-    expect(index.housed()).toEqual([])
-    expect(() => index.set(owner("a"), ["10.1.2.9"])).toThrow("EIO")
+    expect(index.get(holder("a"))).toBeUndefined()
+    expect(index.recorded()).toEqual([])
+    expect(() => index.set(holder("a"), ["10.1.2.9"])).toThrow("EIO")
     readFile.mockRestore()
-    expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
+    expect(read(new LeaseIndex(path), holder("a"))).toEqual(["10.1.2.2", "fd00::2"])
   })
 
   test("keeps its hands off files that are none of its own", () => {
@@ -95,7 +97,7 @@ describe("an index", () => {
     mkdirSync(path, { recursive: true })
     for (const name of ["notes", "abc", "AB"]) writeFileSync(`${path}/${name}`, "x")
     new LeaseIndex(path).replace(three())
-    new LeaseIndex(path).replace(new Leases())
+    new LeaseIndex(path).replace(new LeasesByHolder())
     expect(readdirSync(path).sort()).toEqual(["AB", "abc", "notes"])
   })
 
@@ -105,9 +107,9 @@ describe("an index", () => {
       const { path } = place()
       new LeaseIndex(path).replace(three())
       for (const name of readdirSync(path)) writeFileSync(`${path}/${name}`, text)
-      expect(new LeaseIndex(path).get(owner("a"))).toBeUndefined()
+      expect(new LeaseIndex(path).get(holder("a"))).toBeUndefined()
       new LeaseIndex(path).replace(three())
-      expect(read(new LeaseIndex(path), owner("a"))).toEqual(["10.1.2.2", "fd00::2"])
+      expect(read(new LeaseIndex(path), holder("a"))).toEqual(["10.1.2.2", "fd00::2"])
     },
   )
 
@@ -158,7 +160,7 @@ describe("the mark", () => {
   test("is none without an index", () => {
     const { path, leases } = place()
     expect(new LeaseIndex(path).isCurrent(leases)).toBe(false)
-    expect(new LeaseIndex(path).housed()).toEqual([])
+    expect(new LeaseIndex(path).recorded()).toEqual([])
   })
 })
 

@@ -14,31 +14,31 @@ import { SystemError } from "../../../lib/sys/system-error.ts"
 import {
   bucketOf,
   emptyBucket,
-  type Housed,
   isWhole,
   printBucket,
-  readHoused,
+  type RecordedLease,
+  readHolders,
   readLine,
-  readOwners,
+  readRecordedLeases,
   withLine,
-  withoutOwners,
+  withoutHolders,
 } from "./index-bucket.ts"
-import type { Owner } from "./lease-holder.ts"
+import type { LeaseHolder } from "./lease-holder.ts"
 import type { LeaseName } from "./lease-name.ts"
-import type { Tenancy } from "./lease-record.ts"
-import type { Leases } from "./leases-by-holder.ts"
+import type { LeaseRecord } from "./lease-record.ts"
+import type { LeasesByHolder } from "./leases-by-holder.ts"
 
 const SCRATCH = "scratch"
 const MAX_BUCKET_BYTES = 64 << 20
 
 /**
  * Who holds which addresses, so that finding an attachment's leases does not mean reading everybody's: files in a directory
- * that the Go plugin does not know, one for each of 256 parts of all owners. It changes leases without them. Any such
+ * that the Go plugin does not know, one for each of 256 parts of all holders. It changes leases without them. Any such
  * change touches the lease directory's modification time, which is how the index knows that it is outdated: it is
  * current as long as both directories bear the same mark, a random time of the 1970s that no clock would give.
  *
  * It also knows the network namespace that each attachment was in, which no lease file says. That survives the changes of others:
- * a tenancy names the very lease file it was noted for.
+ * a record names the very lease file it was noted for.
  *
  * Nothing here is synced: data that a power cut lost shows as a part that is not whole.
  */
@@ -64,60 +64,60 @@ export class LeaseIndex {
     setModified(leaseDirectory, mark)
   }
 
-  /** The names of the owner's leases; undefined if the index is damaged or cannot be read. */
-  get(owner: Owner): LeaseName[] | undefined {
-    const text = unlessUnusable(() => this.#text(bucketOf(owner)))
-    return text !== undefined && isWhole(text) ? readLine(text, owner) : undefined
+  /** The names of the holder's leases; undefined if the index is damaged or cannot be read. */
+  get(holder: LeaseHolder): LeaseName[] | undefined {
+    const text = unlessUnusable(() => this.#text(bucketOf(holder)))
+    return text !== undefined && isWhole(text) ? readLine(text, holder) : undefined
   }
 
-  /** The owners that `select` accepts, with the names of their leases; undefined if the index is damaged or cannot be read. */
-  owners(select: (owner: Owner) => boolean): Map<Owner, LeaseName[]> | undefined {
-    return unlessUnusable(() => this.#owners(select))
+  /** The holders that `select` accepts, with the names of their leases; undefined if the index is damaged or cannot be read. */
+  holders(select: (holder: LeaseHolder) => boolean): Map<LeaseHolder, LeaseName[]> | undefined {
+    return unlessUnusable(() => this.#holders(select))
   }
 
-  #owners(select: (owner: Owner) => boolean): Map<Owner, LeaseName[]> | undefined {
-    const found = new Map<Owner, LeaseName[]>()
+  #holders(select: (holder: LeaseHolder) => boolean): Map<LeaseHolder, LeaseName[]> | undefined {
+    const found = new Map<LeaseHolder, LeaseName[]>()
     for (const bucket of listDirectory(this.#path).filter(isBucket)) {
       const text = this.#text(bucket)
       if (!isWhole(text)) return undefined
-      for (const [owner, names] of readOwners(text, select)) found.set(owner, names)
+      for (const [holder, names] of readHolders(text, select)) found.set(holder, names)
     }
     return found
   }
 
   /**
-   * Every owner whose network namespace was noted, or that one alone, if `select` accepts what was noted, whether it still has the leases or
+   * Every holder whose network namespace was noted, or that one alone, if `select` accepts what was noted, whether it still has the leases or
    * not.
    */
-  housed(owner?: Owner, select: (tenancy: Tenancy) => boolean = () => true): Housed[] {
-    const read = () => this.#housedIn(owner === undefined ? listDirectory(this.#path) : [bucketOf(owner)], select)
-    const housed = unlessUnusable(read) ?? []
-    return owner === undefined ? housed : housed.filter((other) => other.owner === owner)
+  recorded(holder?: LeaseHolder, select: (record: LeaseRecord) => boolean = () => true): RecordedLease[] {
+    const read = () => this.#recordedIn(holder === undefined ? listDirectory(this.#path) : [bucketOf(holder)], select)
+    const recorded = unlessUnusable(read) ?? []
+    return holder === undefined ? recorded : recorded.filter((other) => other.holder === holder)
   }
 
-  #housedIn(buckets: readonly string[], select: (tenancy: Tenancy) => boolean): Housed[] {
-    return buckets.filter(isBucket).flatMap((bucket) => readHoused(this.#text(bucket), select))
+  #recordedIn(buckets: readonly string[], select: (record: LeaseRecord) => boolean): RecordedLease[] {
+    return buckets.filter(isBucket).flatMap((bucket) => readRecordedLeases(this.#text(bucket), select))
   }
 
-  /** Notes that these are the owner's leases, and no others, and where the owner lives. */
-  set(owner: Owner, names: readonly LeaseName[], tenancy?: Tenancy): void {
-    const bucket = bucketOf(owner)
-    this.#write(bucket, withLine(this.#text(bucket), owner, names, tenancy))
+  /** Notes that these are the holder's leases, and no others, and where the holder lives. */
+  set(holder: LeaseHolder, names: readonly LeaseName[], record?: LeaseRecord): void {
+    const bucket = bucketOf(holder)
+    this.#write(bucket, withLine(this.#text(bucket), holder, names, record))
   }
 
-  /** Notes that these owners have no leases; writes each part once. */
-  drop(owners: readonly Owner[]): void {
-    const gone = new Set(owners)
-    for (const bucket of new Set(owners.map(bucketOf))) {
+  /** Notes that these holders have no leases; writes each part once. */
+  drop(holders: readonly LeaseHolder[]): void {
+    const gone = new Set(holders)
+    for (const bucket of new Set(holders.map(bucketOf))) {
       this.#write(
         bucket,
-        withoutOwners(this.#text(bucket), (owner) => gone.has(owner)),
+        withoutHolders(this.#text(bucket), (holder) => gone.has(holder)),
       )
     }
   }
 
-  /** Makes the index say that these are all leases. Where their owners live it keeps. */
-  replace(leases: Leases): void {
+  /** Makes the index say that these are all leases. Where their holders live it keeps. */
+  replace(leases: LeasesByHolder): void {
     makeDirectories(this.#path, 0o700)
     this.#own(this.#path.slice(0, this.#path.lastIndexOf("/")))
     this.#own(this.#path)

@@ -1,18 +1,18 @@
 import { type Address, formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 
-/** The name of a lease file, which is the one canonical text of the address that it leases. */
+/** The name of a lease file: the canonical text of the address that it leases. */
 export type LeaseName = string
 
 const QUAD = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
 
-/** Whether a file of that name would be a lease. */
+/** Returns true if a file of that name would be a lease. */
 export function isLeaseName(name: string): boolean {
   if (QUAD.test(name)) return true
   const address = name.includes(":") ? parseAddress(name) : undefined
   return address !== undefined && formatAddress(address) === name
 }
 
-/** The addresses that lease files of those names lease. */
+/** Returns the addresses that lease files of those names lease. */
 export function addressesNamed(names: readonly LeaseName[]): Address[] {
   return names.map(parseAddress).filter((address) => address !== undefined)
 }

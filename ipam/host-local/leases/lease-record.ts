@@ -1,29 +1,18 @@
-/** Where the holder of a lease lives: its network namespace as it was when the lease was made. */
-export interface Residence {
-  readonly boot: string
-  /** The mount namespace, by inode, in which `path` leads there. */
-  readonly mounts: string
-  /**
-   * The network namespace: its inode, and `#` with its cookie if that was told, for an inode number is soon used again; `-` if it is not mounted
-   * in our mount namespace. Earlier builds wrote `@` and a time behind the inode, which says nothing.
-   */
-  readonly namespace: string
-  readonly path: string
-}
+import type { NetnsIdentity } from "./netns-identity.ts"
 
-/** A residence with the lease that it belongs to. */
-export interface Tenancy extends Residence {
-  /** Tells the lease file from any that others made later for the same owner and address. */
+/** The network namespace that a lease was made for, noted in the index so that the lease can be reclaimed. */
+export interface LeaseRecord extends NetnsIdentity {
+  /** The stamp of the lease file, which tells it from one that others make later for the same holder and address. */
   readonly lease: string
 }
 
-/** `<boot> <mounts> <namespace> <lease> "<path>"` */
-export function printTenancy({ boot, mounts, namespace, lease, path }: Tenancy): string {
+/** Prints `<boot> <mounts> <namespace> <lease> "<path>"`. */
+export function printLeaseRecord({ boot, mounts, namespace, lease, path }: LeaseRecord): string {
   return `${boot} ${mounts} ${namespace} ${lease} ${JSON.stringify(path)}`
 }
 
-/** Undefined where the text is not what printTenancy makes. */
-export function parseTenancy(text: string): Tenancy | undefined {
+/** Parses what printLeaseRecord prints; undefined if the text is anything else. */
+export function parseLeaseRecord(text: string): LeaseRecord | undefined {
   const [, boot, mounts, namespace, lease, path] =
     /^(\S+) (\d+) (-|\d+(?:[@#][\d.]+)?) ([\d.-]+) (".*")$/.exec(text) ?? []
   if (!boot || !mounts || !namespace || !lease || !path) return undefined

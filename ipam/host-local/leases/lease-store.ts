@@ -1,53 +1,35 @@
-import { type Address, formatAddress, parseAddress } from "../../../lib/ip/address.ts"
-import {
-  type Descriptor,
-  linkFile,
-  listDirectory,
-  makeDirectories,
-  overwriteRegular,
-  readRegular,
-  removeFile,
-  renameFile,
-  unlessMissing,
-  writeNew,
-} from "../../../lib/sys/file.ts"
-import { fileStatus, S_IFREG } from "../../../lib/sys/file-status.ts"
+import { type Address, formatAddress } from "../../../lib/ip/address.ts"
+import { type Descriptor, makeDirectories, unlessMissing } from "../../../lib/sys/file.ts"
 import { lockFile } from "../../../lib/sys/lock.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
 import type { LeasePlace } from "../config.ts"
 import type { RangeSet } from "../range-set.ts"
-import { leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
-import { type Owner, readOwner } from "./lease-holder.ts"
+import { indexDirectory, leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
+import { LeaseFiles } from "./lease-files.ts"
+import type { LeaseHolder } from "./lease-holder.ts"
 import { LeaseIndex } from "./lease-index.ts"
-import { addressesNamed, isLeaseName, type LeaseName } from "./lease-name.ts"
-import type { Residence } from "./lease-record.ts"
-import { Leases } from "./leases-by-holder.ts"
-import { stampOf } from "./netns-identity.ts"
-import { type Dead, findDead } from "./reclaim.ts"
+import { addressesNamed, type LeaseName } from "./lease-name.ts"
+import type { LeasesByHolder } from "./leases-by-holder.ts"
+import type { NetnsIdentity } from "./netns-identity.ts"
+import { findReclaimable, type ReclaimableLeases } from "./reclaim.ts"
 
-/** Never an address; a leftover is removed before it is used again. Below the lock there is one process at a time. */
-const SCRATCH = ".lease.tmp"
-
-/** Far above any container id that fits into an environment variable. */
-const MAX_LEASE_BYTES = 1 << 20
-
-/** How many taken addresses are tried one by one before the directory is listed. */
-const PATIENCE = 16
+/** A set with fewer free addresses runs low. */
+const LOW_FREE_ADDRESSES = 16
 
 /** Does a step, or notes that it failed. */
 export type Attempt = (step: () => void) => void
 
-/** The network's leases, locked until closed. The directory is made if it is missing. */
+/** Opens the network's leases, and locks them until they are closed. Makes the directory if it is missing. */
 export function openLeases(place: LeasePlace): LeaseStore {
   const existing = openExistingLeases(place)
   if (existing) return existing
   const directory = leaseDirectory(place)
-  nearestExisting(directory) // throws where making it would not help
+  nearestExisting(directory) // throws if making it would not help
   makeDirectories(directory, 0o755)
   return new LeaseStore(place, lockIn(directory))
 }
 
-/** As openLeases, but undefined where there is no directory, and so no lease. */
+/** Opens and locks the network's leases; undefined if there is no directory, and so no lease. */
 export function openExistingLeases(place: LeasePlace): LeaseStore | undefined {
   const lock = unlessMissing(() => lockIn(leaseDirectory(place)))
   return lock && new LeaseStore(place, lock)
@@ -58,131 +40,118 @@ function lockIn(directory: string): Descriptor {
 }
 
 /**
- * The leases of one network, in the files of the Go plugin: one file per address, its name the address, its content the
- * owner. A lease file comes into being complete and on the disk, under the name that makes it a lease (EEXIST: taken).
- * The directory itself is not synced: after a power cut the pods are gone too, and so may be their leases.
+ * The leases of one network: the lease files, and the index that finds them by holder.
  *
- * Every change ends with closing, which marks the index as current again; until then it counts as outdated, so that what
- * a killed process left half done is found by the next one.
+ * Closing marks the index as current after changes. Until then it counts as outdated, so that the next process finds what a killed one
+ * left half done.
  */
 export class LeaseStore implements Disposable {
-  readonly #directory: string
+  readonly #files: LeaseFiles
   readonly #lock: Descriptor
   readonly #index: LeaseIndex
-  /** Every lease, if the index cannot say it. */
-  #leases: Leases | undefined
-  /** Every name in the directory, if they had to be listed. */
-  #names: Set<string> | undefined
-  #refusals = 0
-  /** What the scratch file holds, while there is one. */
-  #scratch: string | undefined
+  /** Every lease, if the index cannot be written. */
+  #leases: LeasesByHolder | undefined
   /** Taken and not yet kept. */
   #taken: LeaseName[] = []
-  #touched = false
-  /** Whether the index agrees with the lease files. */
-  #indexed = true
+  #isChanged = false
+  /** False if the index may disagree with the lease files. */
+  #isIndexed = true
 
   constructor(place: LeasePlace, lock: Descriptor) {
-    this.#directory = leaseDirectory(place)
+    this.#files = new LeaseFiles(leaseDirectory(place))
     this.#lock = lock
-    this.#index = new LeaseIndex(`${place.dataDir}/.cni-ts/${place.network}`)
+    this.#index = new LeaseIndex(indexDirectory(place))
     try {
-      if (!this.#index.isCurrent(this.#directory)) this.#readAll()
+      if (!this.#index.isCurrent(this.#files.directory)) this.#readAll()
     } catch (error) {
       lock[Symbol.dispose]()
       throw error
     }
   }
 
-  /** The addresses whose lease files name exactly this owner. */
-  addressesOf(owner: Owner): readonly Address[] {
-    return addressesNamed(this.#namesOf(owner))
+  /** Returns the addresses whose lease files name exactly this holder. */
+  addressesOf(holder: LeaseHolder): readonly Address[] {
+    return addressesNamed(this.#namesOf(holder))
   }
 
-  #namesOf(owner: Owner): readonly LeaseName[] {
-    if (this.#leases) return this.#leases.of(owner)
-    const names = this.#index.get(owner)
-    if (names?.every((name) => this.#ownerOf(name) === owner)) return names
-    return this.#readAll().of(owner)
+  #namesOf(holder: LeaseHolder): readonly LeaseName[] {
+    if (this.#leases) return this.#leases.of(holder)
+    const names = this.#index.get(holder)
+    return names && this.#isConfirmed(holder, names) ? names : this.#readAll().of(holder)
   }
 
-  /** Whom the address is leased to. */
-  holderOf(address: Address): Owner | undefined {
-    return this.#ownerOf(formatAddress(address))
+  #isConfirmed(holder: LeaseHolder, names: readonly LeaseName[]): boolean {
+    return names.every((name) => this.#files.holderOf(name) === holder)
   }
 
-  /** Whether the set was found to have few free addresses left. Not known before many have been found taken. */
+  /** Returns the holder to which the address is leased, if any. */
+  holderOf(address: Address): LeaseHolder | undefined {
+    return this.#files.holderOf(formatAddress(address))
+  }
+
+  /** Returns true if the set has few free addresses. Knows it only after many addresses were found taken. */
   runsLow(set: RangeSet): boolean {
-    if (!this.#names) return false
-    const mark = set[0].first.family === 4 ? "." : ":"
-    let used = 0n
-    for (const name of this.#names) if (name.includes(mark)) used++
+    const taken = this.#files.countTaken(set[0].first.family)
+    if (taken === undefined) return false
     const size = set.reduce((sum, { first, last }) => sum + last.value - first.value + 1n, 0n)
-    return size - used < PATIENCE
+    return size - taken < LOW_FREE_ADDRESSES
   }
 
-  /** Leases the address, or answers false when it is taken. It is given back on closing unless kept. */
-  take(address: Address, owner: Owner): boolean {
+  /** Leases the address; returns false if it is taken. Closing frees it again unless it was kept. */
+  take(address: Address, holder: LeaseHolder): boolean {
     const name = formatAddress(address)
-    if (this.#names?.has(name)) return false
-    this.#touched = true
-    this.#writeScratch(owner) // one file for all leases of an ADD, under several names: synced once
-    if (linkFile(this.#path(SCRATCH), this.#path(name))) {
-      this.#taken.push(name)
-      return true
-    }
-    if (++this.#refusals > PATIENCE) this.#names ??= new Set(listDirectory(this.#directory))
-    return false
+    this.#isChanged = true
+    if (!this.#files.create(name, holder)) return false
+    this.#taken.push(name)
+    return true
   }
 
-  /** Makes what was taken the owner's, beside what it had. Where the owner lives is noted for `reclaim`. */
-  keep(owner: Owner, residence: Residence | undefined): void {
+  /** Adds what was taken to what the holder had. Notes the holder's network namespace for `reclaim`. */
+  keep(holder: LeaseHolder, identity: NetnsIdentity | undefined): void {
     const taken = this.#taken
     const [first] = taken
-    const lease = residence && first && stampOf(this.#path(first))
-    const names = [...this.#namesOf(owner).filter((held) => !taken.includes(held)), ...taken]
+    const lease = identity && first && this.#files.stampOf(first)
+    const names = [...this.#namesOf(holder).filter((held) => !taken.includes(held)), ...taken]
     this.#taken = []
-    this.#leases?.set(owner, names)
-    this.#tryIndexing(() => this.#index.set(owner, names, lease ? { ...residence, lease } : undefined))
+    this.#leases?.set(holder, names)
+    this.#tryIndexing(() => this.#index.set(holder, names, lease ? { ...identity, lease } : undefined))
   }
 
-  /** Frees the leases, all or one owner's, whose owners lived in network namespaces that are certainly gone, and answers them. */
-  reclaim(of?: Owner, attempt: Attempt = (step) => step()): Dead[] {
-    const freed: Dead[] = []
-    for (const dead of findDead(this.#directory, this.#index, of)) {
+  /** Frees the leases of network namespaces that are certainly gone, all or one holder's, and returns them. */
+  reclaim(of?: LeaseHolder, attempt: Attempt = (step) => step()): ReclaimableLeases[] {
+    const freed: ReclaimableLeases[] = []
+    for (const leases of findReclaimable(this.#files, this.#index, of)) {
       attempt(() => {
-        this.#remove(dead.names)
-        freed.push(dead)
+        this.#remove(leases.names)
+        freed.push(leases)
       })
     }
-    for (const { owner, left } of freed) {
-      if (left.length === 0) continue
-      this.#leases?.set(owner, left)
-      this.#tryIndexing(() => this.#index.set(owner, left))
+    for (const { holder, others } of freed) {
+      if (others.length === 0) continue
+      this.#leases?.set(holder, others)
+      this.#tryIndexing(() => this.#index.set(holder, others))
     }
-    this.#forget(freed.filter(({ left }) => left.length === 0).map(({ owner }) => owner))
+    this.#forget(freed.filter(({ others }) => others.length === 0).map(({ holder }) => holder))
     return freed
   }
 
-  /** Frees everything the owner holds; false if that is nothing. */
-  free(owner: Owner): boolean {
-    const names = this.#namesOf(owner)
+  /** Frees what the holder has; returns false if that is nothing. */
+  free(holder: LeaseHolder): boolean {
+    const names = this.#namesOf(holder)
     this.#remove(names)
-    if (names.length > 0) this.#forget([owner])
+    if (names.length > 0) this.#forget([holder])
     return names.length > 0
   }
 
-  /**
-   * Frees everything that owners hold whom `select` accepts, each lease in an `attempt` of its own, and tells of what was freed.
-   */
+  /** Frees all leases of the holders that `select` accepts, each in an `attempt` of its own, and passes them to `tell`. */
   freeAll(
-    select: (owner: Owner) => boolean,
-    tell: (owner: Owner, names: readonly LeaseName[]) => void,
+    select: (holder: LeaseHolder) => boolean,
+    tell: (holder: LeaseHolder, names: readonly LeaseName[]) => void,
     attempt: Attempt,
   ): void {
-    const gone: Owner[] = []
-    for (const [owner, indexed] of this.#ownersOf(select)) {
-      const names = indexed.every((name) => this.#ownerOf(name) === owner) ? indexed : this.#namesOf(owner)
+    const gone: LeaseHolder[] = []
+    for (const [holder, indexed] of this.#holders(select)) {
+      const names = this.#isConfirmed(holder, indexed) ? indexed : this.#namesOf(holder)
       const freed: LeaseName[] = []
       for (const name of names) {
         attempt(() => {
@@ -190,56 +159,45 @@ export class LeaseStore implements Disposable {
           freed.push(name)
         })
       }
-      if (freed.length > 0) tell(owner, freed)
-      if (freed.length === names.length) gone.push(owner)
+      if (freed.length > 0) tell(holder, freed)
+      if (freed.length === names.length) gone.push(holder)
     }
     this.#forget(gone)
   }
 
-  #ownersOf(select: (owner: Owner) => boolean): ReadonlyMap<Owner, readonly LeaseName[]> {
-    const indexed = this.#leases ? undefined : this.#index.owners(select)
-    return indexed ?? (this.#leases ?? this.#readAll()).owners(select)
+  #holders(select: (holder: LeaseHolder) => boolean): ReadonlyMap<LeaseHolder, readonly LeaseName[]> {
+    const indexed = this.#leases ? undefined : this.#index.holders(select)
+    return indexed ?? (this.#leases ?? this.#readAll()).holders(select)
   }
 
   #remove(names: readonly LeaseName[]): void {
     for (const name of names) {
-      this.#touched = true
-      removeFile(this.#path(name))
-      this.#names?.delete(name)
+      this.#isChanged = true
+      this.#files.remove(name)
     }
   }
 
-  /** They hold nothing any more. */
-  #forget(owners: readonly Owner[]): void {
-    if (owners.length === 0) return
-    this.#leases?.drop(owners)
-    this.#tryIndexing(() => this.#index.drop(owners))
+  #forget(holders: readonly LeaseHolder[]): void {
+    if (holders.length === 0) return
+    this.#leases?.drop(holders)
+    this.#tryIndexing(() => this.#index.drop(holders))
   }
 
-  /** The address leased last from the set, a hint where to look next; undefined if none or none that makes sense. */
+  /** Returns the address leased last from the set, if it is known: the search for a free one begins behind it. */
   lastReserved(set: number): Address | undefined {
-    return readLastReserved(this.#directory, set)
+    return this.#files.lastReserved(set)
   }
 
-  /**
-   * Written in place and not synced: a hint that is old, or that a power cut garbled, does no harm. The first is synced, so that none
-   * is ever empty.
-   */
   setLastReserved(set: number, address: Address): void {
-    this.#touched = true
-    const path = this.#path(lastReservedName(set))
-    const text = formatAddress(address)
-    if (overwriteRegular(path, text)) return
-    this.#writeScratch(text)
-    renameFile(this.#path(SCRATCH), path)
-    this.#scratch = undefined
+    this.#isChanged = true
+    this.#files.setLastReserved(set, address)
   }
 
   [Symbol.dispose](): void {
     try {
-      for (const name of this.#taken) removeFile(this.#path(name))
-      this.#removeScratch()
-      if (this.#touched && this.#indexed) this.#index.mark(this.#directory)
+      for (const name of this.#taken) this.#files.remove(name)
+      this.#files.removeScratch()
+      if (this.#isChanged && this.#isIndexed) this.#index.mark(this.#files.directory)
     } catch (error) {
       if (!(error instanceof SystemError)) throw error
     } finally {
@@ -247,83 +205,25 @@ export class LeaseStore implements Disposable {
     }
   }
 
-  /**
-   * Reads every lease, and brings the index up to date with what others did. Only files that bear an address are looked at.
-   * One that a crash left empty is removed. One that says anything else is somebody's reservation.
-   */
-  #readAll(): Leases {
-    this.#touched = true
-    this.#indexed = false // until all have been read
-    const leases = this.#readLeases()
-    this.#indexed = true
+  /** Reads every lease, and brings the index up to date with what others changed. */
+  #readAll(): LeasesByHolder {
+    this.#isChanged = true
+    this.#isIndexed = false // until all have been read
+    const leases = this.#files.readAll()
+    this.#isIndexed = true
     this.#tryIndexing(() => this.#index.replace(leases))
-    if (!this.#indexed) this.#leases = leases
+    if (!this.#isIndexed) this.#leases = leases
     return leases
   }
 
-  #readLeases(): Leases {
-    const leases = new Leases()
-    for (const name of listDirectory(this.#directory)) {
-      if (name === SCRATCH && this.#scratch === undefined) this.#tryRemoving(name)
-      const content = isLeaseName(name) ? readRegular(this.#path(name), MAX_LEASE_BYTES) : undefined
-      if (content === undefined) continue
-      const owner = readOwner(content)
-      if (owner) leases.add(owner, name)
-      else if (this.#isRegular(name)) this.#tryRemoving(name)
-    }
-    return leases
-  }
-
-  #ownerOf(name: string): Owner | undefined {
-    return readOwner(readRegular(this.#path(name), MAX_LEASE_BYTES) ?? "")
-  }
-
-  #isRegular(name: string): boolean {
-    return fileStatus(this.#path(name)).type === S_IFREG
-  }
-
-  /** Leases matter, their index does not: where it cannot be written, the next process reads them all again. */
-  #tryIndexing(action: () => void): void {
-    if (!this.#indexed) return
+  /** Changes the index. If it cannot be written, no call fails: the next process reads all leases again. */
+  #tryIndexing(change: () => void): void {
+    if (!this.#isIndexed) return
     try {
-      action()
+      change()
     } catch (error) {
       if (!(error instanceof SystemError)) throw error
-      this.#indexed = false
+      this.#isIndexed = false
     }
   }
-
-  /** A full or read-only disk must not keep anybody from reading the leases. */
-  #tryRemoving(name: string): void {
-    try {
-      removeFile(this.#path(name))
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error
-    }
-  }
-
-  #writeScratch(text: string): void {
-    if (this.#scratch === text) return
-    this.#removeScratch()
-    writeNew(this.#path(SCRATCH), text, { synced: true })
-    this.#scratch = text
-  }
-
-  #removeScratch(): void {
-    if (this.#scratch !== undefined) removeFile(this.#path(SCRATCH))
-    this.#scratch = undefined
-  }
-
-  #path(name: string): string {
-    return `${this.#directory}/${name}`
-  }
-}
-
-function readLastReserved(directory: string, set: number): Address | undefined {
-  const text = readRegular(`${directory}/${lastReservedName(set)}`, MAX_LEASE_BYTES)
-  return text === undefined ? undefined : parseAddress(text)
-}
-
-function lastReservedName(set: number): string {
-  return `last_reserved_ip.${set}`
 }

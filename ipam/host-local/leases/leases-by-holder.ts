@@ -1,17 +1,17 @@
 import { bucketOf } from "./index-bucket.ts"
-import type { Owner } from "./lease-holder.ts"
+import type { LeaseHolder } from "./lease-holder.ts"
 import type { LeaseName } from "./lease-name.ts"
 
-/** Leases by the part of the index that their owners are in. A network may have 65,000: each takes two places in a list, no more. */
-export class Leases {
-  /** By part: an owner, the name of a lease, the next owner, the name of another lease. */
+/** Leases by the part of the index that their holders are in. A network may have 65,000: each takes two places in a list, no more. */
+export class LeasesByHolder {
+  /** By part: an holder, the name of a lease, the next holder, the name of another lease. */
   readonly #pairs = new Map<string, string[]>()
 
-  add(owner: Owner, name: LeaseName): void {
-    const bucket = bucketOf(owner)
+  add(holder: LeaseHolder, name: LeaseName): void {
+    const bucket = bucketOf(holder)
     const pairs = this.#pairs.get(bucket)
-    if (pairs) pairs.push(owner, name)
-    else this.#pairs.set(bucket, [owner, name])
+    if (pairs) pairs.push(holder, name)
+    else this.#pairs.set(bucket, [holder, name])
   }
 
   /** The parts that have a lease. */
@@ -19,43 +19,43 @@ export class Leases {
     return new Set(this.#pairs.keys())
   }
 
-  /** The leases of the owners in one part. */
-  in(bucket: string): ReadonlyMap<Owner, readonly LeaseName[]> {
-    const leases = new Map<Owner, LeaseName[]>()
+  /** The leases of the holders in one part. */
+  in(bucket: string): ReadonlyMap<LeaseHolder, readonly LeaseName[]> {
+    const leases = new Map<LeaseHolder, LeaseName[]>()
     const pairs = this.#pairs.get(bucket) ?? []
     for (let at = 0; at < pairs.length; at += 2) {
-      const [owner, name = ""] = [pairs[at] as Owner, pairs[at + 1]]
-      const held = leases.get(owner)
+      const [holder, name = ""] = [pairs[at] as LeaseHolder, pairs[at + 1]]
+      const held = leases.get(holder)
       if (held) held.push(name)
-      else leases.set(owner, [name])
+      else leases.set(holder, [name])
     }
     return leases
   }
 
-  of(owner: Owner): readonly LeaseName[] {
-    return this.in(bucketOf(owner)).get(owner) ?? []
+  of(holder: LeaseHolder): readonly LeaseName[] {
+    return this.in(bucketOf(holder)).get(holder) ?? []
   }
 
-  /** Makes these the owner's only leases. */
-  set(owner: Owner, names: readonly LeaseName[]): void {
-    this.drop([owner])
-    for (const name of names) this.add(owner, name)
+  /** Makes these the holder's only leases. */
+  set(holder: LeaseHolder, names: readonly LeaseName[]): void {
+    this.drop([holder])
+    for (const name of names) this.add(holder, name)
   }
 
-  /** Forgets the owners; goes through each part once. */
-  drop(owners: readonly Owner[]): void {
-    const gone = new Set(owners)
-    for (const bucket of new Set(owners.map(bucketOf))) {
-      const others = [...this.in(bucket)].filter(([owner]) => !gone.has(owner))
+  /** Forgets the holders; goes through each part once. */
+  drop(holders: readonly LeaseHolder[]): void {
+    const gone = new Set(holders)
+    for (const bucket of new Set(holders.map(bucketOf))) {
+      const others = [...this.in(bucket)].filter(([holder]) => !gone.has(holder))
       this.#pairs.set(
         bucket,
-        others.flatMap(([owner, held]) => held.flatMap((name) => [owner, name])),
+        others.flatMap(([holder, held]) => held.flatMap((name) => [holder, name])),
       )
     }
   }
 
-  /** The owners that `select` accepts, with the names of their leases. */
-  owners(select: (owner: Owner) => boolean): Map<Owner, readonly LeaseName[]> {
-    return new Map([...this.buckets].flatMap((bucket) => [...this.in(bucket)]).filter(([owner]) => select(owner)))
+  /** The holders that `select` accepts, with the names of their leases. */
+  holders(select: (holder: LeaseHolder) => boolean): Map<LeaseHolder, readonly LeaseName[]> {
+    return new Map([...this.buckets].flatMap((bucket) => [...this.in(bucket)]).filter(([holder]) => select(holder)))
   }
 }

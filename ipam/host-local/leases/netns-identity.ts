@@ -2,21 +2,33 @@ import { mountNamespace, readBootId } from "../../../lib/sys/boot.ts"
 import { fileStatus } from "../../../lib/sys/file-status.ts"
 import { cookieOf } from "../../../lib/sys/netns.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
-import type { Residence } from "./lease-record.ts"
 
-/** Returns what `netns` is to this process; undefined if it is no network namespace or cannot be examined. */
-export function readResidence(netns: string): Residence | undefined {
-  const residence = netns === "" ? undefined : look(netns)
-  if (!residence || residence.namespace === "-") return residence
-  const cookie = cookieOf(netns)
-  return cookie === undefined ? residence : { ...residence, namespace: `${residence.namespace}#${cookie}` }
+/** A network namespace, described so that a later process can tell if it still exists. */
+export interface NetnsIdentity {
+  readonly boot: string
+  /** The inode of the mount namespace in which `path` leads to it. */
+  readonly mounts: string
+  /**
+   * Its inode, then `#` and its cookie if the kernel tells it, because inode numbers are used again; `-` if it is not mounted in our mount
+   * namespace. Earlier versions wrote `@` and a time behind the inode, which is ignored.
+   */
+  readonly namespace: string
+  readonly path: string
 }
 
-function look(netns: string): Residence | undefined {
+/** Reads the identity of the network namespace at `netns`; undefined if it is none or cannot be examined. */
+export function readNetnsIdentity(netns: string): NetnsIdentity | undefined {
+  const identity = netns === "" ? undefined : identityByInode(netns)
+  if (!identity || identity.namespace === "-") return identity
+  const cookie = cookieOf(netns)
+  return cookie === undefined ? identity : { ...identity, namespace: `${identity.namespace}#${cookie}` }
+}
+
+function identityByInode(netns: string): NetnsIdentity | undefined {
   try {
     const [namespace, mounts] = [fileStatus(netns), mountNamespace()]
     if (namespace.device !== mounts.device) return undefined // every namespace is a file of the one nsfs
-    // Below /proc/PID/root another process's mounts begin, of which we see nothing later.
+    // Below /proc/PID/root begin another process's mounts, which later processes may not see.
     const isOurs = namespace.isMount && !netns.includes("/proc/")
     return {
       boot: readBootId(),
@@ -24,17 +36,6 @@ function look(netns: string): Residence | undefined {
       namespace: isOurs ? `${namespace.inode}` : "-",
       path: netns,
     }
-  } catch (error) {
-    if (error instanceof SystemError) return undefined
-    throw error
-  }
-}
-
-/** The lease file as it is now; undefined if there is none. */
-export function stampOf(path: string): string | undefined {
-  try {
-    const { inode, modified, nanoseconds } = fileStatus(path)
-    return `${inode}.${modified}.${nanoseconds}`
   } catch (error) {
     if (error instanceof SystemError) return undefined
     throw error

@@ -1,19 +1,17 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs"
 import { afterEach, describe, expect, test, vi } from "vitest"
-import { type Address, parseAddress } from "../../../lib/ip/address.ts"
 import { mountNamespace, readBootId } from "../../../lib/sys/boot.ts"
 import { host } from "../../../lib/sys/host.ts"
 import { readLiveNamespaces } from "../../../lib/sys/live-namespaces.ts"
 import { cookieOf } from "../../../lib/sys/netns.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
+import { address, holder, lease, network } from "../../../lib/testing/leases.ts"
 import { namespaced } from "../../../lib/testing/namespaced.ts"
-import { scratchDirectory } from "../../../lib/testing/scratch.ts"
 import type { LeasePlace } from "../config.ts"
 import { leaseDirectory } from "./lease-directory.ts"
-import { type Owner, ownerOf } from "./lease-holder.ts"
-import type { Residence } from "./lease-record.ts"
+import type { LeaseHolder } from "./lease-holder.ts"
 import { openLeases } from "./lease-store.ts"
-import { readResidence } from "./netns-identity.ts"
+import { type NetnsIdentity, readNetnsIdentity } from "./netns-identity.ts"
 
 vi.mock("../../../lib/sys/live-namespaces.ts", async (real) => {
   const { readLiveNamespaces, ...rest } = await real<typeof import("../../../lib/sys/live-namespaces.ts")>()
@@ -24,68 +22,57 @@ vi.mock("../../../lib/sys/netns.ts", async (real) => {
   return { ...rest, cookieOf: vi.fn(cookieOf) }
 })
 
-const address = (text: string) => parseAddress(text) as Address
-const owner = (containerId: string) => ownerOf({ containerId, ifname: "eth0" })
+/** A network namespace of an earlier boot. */
+const before: NetnsIdentity = { boot: "00000000-1111", mounts: "1", namespace: "2@3.4", path: "/run/netns/x" }
 
-/** What lives in a network namespace of an earlier boot of the machine. */
-const before: Residence = { boot: "00000000-1111", mounts: "1", namespace: "2@3.4", path: "/run/netns/x" }
-
-const network = (): LeasePlace => ({ dataDir: scratchDirectory(), network: "net" })
-
-function lease(place: LeasePlace, whose: Owner, residence: Residence | undefined, ...texts: string[]): void {
+function reclaim(place: LeasePlace, of?: LeaseHolder) {
   using store = openLeases(place)
-  for (const text of texts) store.take(address(text), whose)
-  store.keep(whose, residence)
-}
-
-function reclaim(place: LeasePlace, of?: Owner) {
-  using store = openLeases(place)
-  return store.reclaim(of).map(({ owner, names, left, reason }) => ({ owner, addresses: names, left, reason }))
+  return store.reclaim(of).map(({ holder, names, others, reason }) => ({ holder, addresses: names, others, reason }))
 }
 
 const files = (place: LeasePlace) => readdirSync(leaseDirectory(place)).sort()
 
 describe("the leases of an earlier boot", () => {
-  test("are taken back, all of an owner's, and the reason is told", () => {
+  test("are taken back, all of an holder's, and the reason is told", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3", "fd00::3")
-    lease(place, owner("b"), undefined, "10.1.2.4")
+    lease(place, holder("a"), ["10.1.2.3", "fd00::3"], before)
+    lease(place, holder("b"), ["10.1.2.4"])
     const reason = 'its network namespace "/run/netns/x" was of an earlier boot'
-    expect(reclaim(place)).toEqual([{ owner: owner("a"), addresses: ["10.1.2.3", "fd00::3"], left: [], reason }])
+    expect(reclaim(place)).toEqual([{ holder: holder("a"), addresses: ["10.1.2.3", "fd00::3"], others: [], reason }])
     expect(files(place)).toEqual(["10.1.2.4", "lock"])
     expect(reclaim(place)).toEqual([])
   })
 
-  test("are taken back of one owner alone if only that one is asked for", () => {
+  test("are taken back of one holder alone if only that one is asked for", () => {
     const place = network()
-    for (const [id, text] of Object.entries({ a: "10.1.2.3", b: "10.1.2.4" })) lease(place, owner(id), before, text)
-    expect(reclaim(place, owner("b")).map(({ addresses }) => addresses)).toEqual([["10.1.2.4"]])
+    for (const [id, text] of Object.entries({ a: "10.1.2.3", b: "10.1.2.4" })) lease(place, holder(id), [text], before)
+    expect(reclaim(place, holder("b")).map(({ addresses }) => addresses)).toEqual([["10.1.2.4"]])
     expect(files(place)).toEqual(["10.1.2.3", "lock"])
   })
 
   test("are known though others changed the leases since", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], before)
     writeFileSync(`${leaseDirectory(place)}/10.1.2.9`, "go\r\neth0")
     expect(reclaim(place)).toHaveLength(1)
     expect(files(place)).toEqual(["10.1.2.9", "lock"])
   })
 
-  test("can be leased again at once, and the owner has none left", () => {
+  test("can be leased again at once, and the holder has none left", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], before)
     using store = openLeases(place)
-    expect(store.take(address("10.1.2.3"), owner("b"))).toBe(false)
+    expect(store.take(address("10.1.2.3"), holder("b"))).toBe(false)
     expect(store.reclaim()).toHaveLength(1)
-    expect(store.addressesOf(owner("a"))).toEqual([])
-    expect(store.take(address("10.1.2.3"), owner("b"))).toBe(true)
+    expect(store.addressesOf(holder("a"))).toEqual([])
+    expect(store.take(address("10.1.2.3"), holder("b"))).toBe(true)
   })
 })
 
 describe("in doubt a lease stays:", () => {
-  test("one that was made anew for the same owner and address", () => {
+  test("one that was made anew for the same holder and address", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], before)
     const path = `${leaseDirectory(place)}/10.1.2.3`
     rmSync(path)
     writeFileSync(path, "a\r\neth0")
@@ -95,31 +82,31 @@ describe("in doubt a lease stays:", () => {
 
   test("one that somebody else has written to", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], before)
     writeFileSync(`${leaseDirectory(place)}/10.1.2.3`, "b\r\neth0")
     expect(reclaim(place)).toEqual([])
   })
 
-  test("the second of an owner's, made anew, while the first is taken back", () => {
+  test("the second of an holder's, made anew, while the first is taken back", () => {
     const place = network()
-    lease(place, owner("a"), before, "10.1.2.3", "fd00::3")
+    lease(place, holder("a"), ["10.1.2.3", "fd00::3"], before)
     const path = `${leaseDirectory(place)}/fd00::3`
     rmSync(path)
     writeFileSync(path, "a\r\neth0")
-    expect(reclaim(place)).toMatchObject([{ addresses: ["10.1.2.3"], left: ["fd00::3"] }])
+    expect(reclaim(place)).toMatchObject([{ addresses: ["10.1.2.3"], others: ["fd00::3"] }])
     expect(files(place)).toEqual(["fd00::3", "lock"])
   })
 
   const now = () => ({ ...before, boot: readBootId(), mounts: `${mountNamespace().inode}`, path: "/proc/x" })
-  test.each<[string, () => Residence | undefined]>([
-    ["whose owner lives nobody knows where", () => undefined],
+  test.each<[string, () => NetnsIdentity | undefined]>([
+    ["whose holder lives nobody knows where", () => undefined],
     ["of another mount namespace, where its path may lead elsewhere", () => ({ ...now(), mounts: "1" })],
     ["of a namespace that was mounted nowhere", () => ({ ...now(), namespace: "-" })],
     ["of a namespace whose directory cannot be seen", () => ({ ...now(), path: "/no/such/directory/x" })],
-    ["of the namespace that this process is in", () => readResidence("/proc/self/ns/net")],
-  ])("one %s", (_, residence) => {
+    ["of the namespace that this process is in", () => readNetnsIdentity("/proc/self/ns/net")],
+  ])("one %s", (_, identity) => {
     const place = network()
-    lease(place, owner("a"), residence(), "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], identity())
     expect(reclaim(place)).toEqual([])
     expect(files(place)).toEqual(["10.1.2.3", "lock"])
   })
@@ -143,12 +130,12 @@ describe("a lease of a namespace of this boot", () => {
     ["is taken back if an earlier build noted it and none of that inode lives", true, "7@1.2", [], 2n],
   ])("%s", (_, isGone, namespace, living, cookie) => {
     const place = network()
-    lease(
-      place,
-      owner("a"),
-      { boot: readBootId(), mounts: `${mountNamespace().inode}`, path: PATH, namespace },
-      "10.1.2.3",
-    )
+    lease(place, holder("a"), ["10.1.2.3"], {
+      boot: readBootId(),
+      mounts: `${mountNamespace().inode}`,
+      path: PATH,
+      namespace,
+    })
     vi.mocked(readLiveNamespaces).mockReturnValue(new Map(living))
     vi.mocked(cookieOf).mockReturnValue(cookie)
     expect(reclaim(place)).toHaveLength(isGone ? 1 : 0)
@@ -158,7 +145,7 @@ describe("a lease of a namespace of this boot", () => {
   test("stays while not every process can be looked at", () => {
     const place = network()
     const here = { boot: readBootId(), mounts: `${mountNamespace().inode}`, path: PATH, namespace: "7#1" }
-    lease(place, owner("a"), here, "10.1.2.3")
+    lease(place, holder("a"), ["10.1.2.3"], here)
     vi.mocked(readLiveNamespaces).mockImplementation(() => {
       throw new SystemError("EACCES", "see the processes of others in /proc")
     })
@@ -174,7 +161,7 @@ describe("of two leases of an earlier boot", () => {
 
   function two(): LeasePlace {
     const place = network()
-    for (const [id, text] of Object.entries({ a: "10.1.2.3", b: "10.1.2.4" })) lease(place, owner(id), before, text)
+    for (const [id, text] of Object.entries({ a: "10.1.2.3", b: "10.1.2.4" })) lease(place, holder(id), [text], before)
     return place
   }
 
@@ -188,7 +175,7 @@ describe("of two leases of an earlier boot", () => {
     expect(files(place)).toEqual(["10.1.2.3", "lock"])
   })
 
-  test("one that cannot be removed is still its owner's, and taken back the next time", () => {
+  test("one that cannot be removed is still its holder's, and taken back the next time", () => {
     const place = two()
     const { unlink } = host
     const spy = vi.spyOn(host, "unlink").mockImplementation((path) => (path.endsWith("/10.1.2.3") ? EIO : unlink(path)))
@@ -211,7 +198,7 @@ describe("of two leases of an earlier boot", () => {
 })
 
 test.each(["/etc/hostname", "/no/such/netns", "/etc/hostname/x", ""])("%j is no place to live", (netns) => {
-  expect(readResidence(netns)).toBeUndefined()
+  expect(readNetnsIdentity(netns)).toBeUndefined()
 })
 
 test("a lease lives as long as its namespace is mounted or anybody is in it", () => {
