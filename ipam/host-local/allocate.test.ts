@@ -61,7 +61,7 @@ describe("the walk over one range", () => {
     expect(walk(set(only), "10.0.0.1")).toEqual([])
   })
 
-  test("leases the ends of a subnet where the range names them", () => {
+  test("leases the ends of a subnet if the range names them", () => {
     const range = { subnet: "10.0.0.0/30", rangeStart: "10.0.0.0", rangeEnd: "10.0.0.3", gateway: "10.9.9.9" }
     expect(walk(set(range))).toEqual(["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3"])
   })

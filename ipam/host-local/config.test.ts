@@ -26,7 +26,7 @@ describe("range sets", () => {
     expect(sets.map(([{ gateway }]) => gateway && formatAddress(gateway))).toEqual(["10.1.2.30"])
   })
 
-  test("a pair of addresses has a gateway where the plugin makes the node one, and else none", () => {
+  test("a pair of addresses has a gateway if the plugin makes the node one, and else none", () => {
     const ipam = { ranges: [[{ subnet: "10.1.2.6/31" }], [{ subnet: "fd00::/127", gateway: "fd00::" }]] }
     const gateways = (more: object) =>
       read({ ipam, ...more }).sets.map(([{ gateway }]) => gateway && formatAddress(gateway))
@@ -109,7 +109,7 @@ describe("the place of the leases", () => {
     })
   })
 
-  test("is known even where ranges are broken, so that DEL can free the lease", () => {
+  test("is known even if ranges are broken, so that DEL can free the lease", () => {
     expect(readPlace(network({ ipam: { subnet: "nonsense", ranges: 7 } }))).toMatchObject({ network: "pods" })
   })
 

@@ -49,7 +49,7 @@ describe("a range may say more", () => {
     expect(described({ subnet: "192.0.2.0/24", gateway: "198.51.100.1" }).gateway).toBe("198.51.100.1")
   })
 
-  test("the network address and the broadcast address are leased where they are named", () => {
+  test("the network address and the broadcast address are leased if they are named", () => {
     const range = { subnet: "192.0.2.0/24", rangeStart: "192.0.2.0", rangeEnd: "192.0.2.255" }
     expect(described(range)).toMatchObject({ first: "192.0.2.0", last: "192.0.2.255" })
   })

@@ -8,14 +8,14 @@ import { type AddressRange, formatRange, inRange, rangesOverlap } from "../../li
 /** A span of one subnet from which addresses are leased, and the gateway that comes with them. */
 export interface LeaseRange extends AddressRange {
   readonly subnet: Prefix
-  /** Undefined where both addresses of a point-to-point subnet are to be leased. */
+  /** Undefined if both addresses of a point-to-point subnet are to be leased. */
   readonly gateway: Address | undefined
 }
 
 /** Ranges of one family that together provide one address of an attachment. Never empty, never overlapping. */
 export type RangeSet = readonly [LeaseRange, ...LeaseRange[]]
 
-/** The range of the set that holds the address. */
+/** Returns the range of the set that holds the address. */
 export function rangeOf(set: RangeSet, address: Address): LeaseRange | undefined {
   return set.find((range) => inRange(range, address))
 }
@@ -32,7 +32,7 @@ export function setsOverlap(a: RangeSet, b: RangeSet): boolean {
   return a.some((range) => b.some((other) => rangesOverlap(range, other)))
 }
 
-/** A list of ranges as written at `path`. Throws code 6 or 7 naming the path. */
+/** Reads a list of ranges. Throws code 6 or 7, with the path, if it is not valid. */
 export function readRangeSet(value: Json, path: string): RangeSet {
   const [head, ...rest] = readList(value, path, readRange)
   if (!head) throw invalidConfig(path, "empty range set", "give it a range, or leave it out")
@@ -54,7 +54,7 @@ function readRange(value: Json, path: string): LeaseRange {
   return rangeFrom(readFields(value, path))
 }
 
-/** The range that `subnet`, `rangeStart`, `rangeEnd` and `gateway` of an object describe. */
+/** Reads the range that `subnet`, `rangeStart`, `rangeEnd` and `gateway` of an object describe. */
 export function rangeFrom(fields: Fields): LeaseRange {
   const subnet = readSubnet(fields)
   const afterNetwork = plus(subnet.address, 1n)
@@ -74,12 +74,12 @@ export function rangeFrom(fields: Fields): LeaseRange {
   return { subnet, first, last, gateway: fields.address("gateway") ?? (isPair ? undefined : afterNetwork) }
 }
 
-/** The range for a network whose pods need a gateway within it: of two addresses, the second. */
+/** Returns the range with a gateway in it, for plugins that need one: in a subnet of two addresses the second. */
 export function withGateway(range: LeaseRange): LeaseRange {
   return { ...range, gateway: range.gateway ?? lastOf(range.subnet) }
 }
 
-/** Both addresses of a /31 or /127 are hosts' (RFC 3021, RFC 6164). */
+/** Returns true for a /31 or /127, of which both addresses can be leased (RFC 3021, RFC 6164). */
 function isPointToPoint({ address, length }: Prefix): boolean {
   return length === bits(address.family) - 1
 }
@@ -116,7 +116,7 @@ function readSubnet(fields: Fields): Prefix {
   return subnet
 }
 
-/** IPv4 leaves the broadcast address out, which a pair of addresses has not; nor has IPv6. */
+/** Returns the last address of the subnet, without the broadcast address that IPv4 subnets of more than two addresses have. */
 function lastLeasable(subnet: Prefix): Address {
   const hasBroadcast = subnet.address.family === 4 && !isPointToPoint(subnet)
   return plus(lastOf(subnet), hasBroadcast ? -1n : 0n)

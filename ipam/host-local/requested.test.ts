@@ -32,7 +32,7 @@ describe("requested addresses", () => {
     expect(requested(document, "IP=10.0.0.2")).toEqual(["10.0.0.2", "10.0.0.3", "10.0.0.4"])
   })
 
-  test("are none where nobody asks", () => {
+  test("are none if nobody asks", () => {
     expect(requested({ args: {}, runtimeConfig: {} }, "IgnoreUnknown=1;K8S_POD_NAME=web")).toEqual([])
     expect(requested({}, "IP=")).toEqual([])
   })

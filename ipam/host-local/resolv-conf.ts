@@ -1,6 +1,6 @@
 import type { Dns } from "../../lib/cni/result.ts"
 
-/** What a resolv.conf says, by the Go plugin's rules: repeated lines add up, and only whole lines are comments. */
+/** Parses a resolv.conf by the Go plugin's rules: repeated lines add up, and only whole lines are comments. */
 export function parseResolvConf(text: string): Dns {
   const nameservers: string[] = []
   const search: string[] = []

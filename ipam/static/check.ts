@@ -5,7 +5,7 @@ import { formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
 import type { StaticConfig } from "./config.ts"
 
-/** Every address of the configuration is in the result, with its gateway. The Go plugin overlooks addresses that are missing. */
+/** Throws unless every configured address is in the result, with its gateway. The Go plugin overlooks missing addresses. */
 export function check({ environment, config }: Call, { addresses }: StaticConfig): void {
   const result = requirePrevResult(config)
   for (const { address, gateway } of addresses) {

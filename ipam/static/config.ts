@@ -15,7 +15,7 @@ export interface StaticConfig {
   readonly dns: Dns
 }
 
-/** The whole configuration, valid in every part. `args` is CNI_ARGS. */
+/** Reads the whole configuration; `args` is CNI_ARGS. Throws CniError if any part is invalid. */
 export function readStatic(config: NetworkConfig, args: string): StaticConfig {
   const ipam = config.fields.fields("ipam")
   if (!ipam) {
@@ -31,8 +31,8 @@ export function readStatic(config: NetworkConfig, args: string): StaticConfig {
 }
 
 /**
- * The runtime's addresses, else those of `args.cni.ips`, else the configured ones and after them those of CNI_ARGS. Every source is
- * read, so that a mistake in any of them is told.
+ * Reads the runtime's addresses; if there are none, those of `args.cni.ips`; if there are none, the configured ones and those of CNI_ARGS.
+ * Reads every source, so that a mistake in any of them is an error.
  */
 function readAddresses(fields: Fields, ipam: Fields, args: string): IpConfig[] {
   const configured = [...(ipam.list("addresses", readConfigured) ?? []), ...readArguments(args)]
@@ -61,7 +61,7 @@ function readEntry(value: Json, path: string): IpConfig {
   return { address }
 }
 
-/** `IP` and `GATEWAY` of CNI_ARGS, lists with commas: each gateway is that of the addresses whose network it is in. */
+/** Reads `IP` and `GATEWAY` of CNI_ARGS, lists with commas. Each gateway is for the addresses in whose network it lies. */
 function readArguments(args: string): IpConfig[] {
   const { IP = "", GATEWAY = "" } = parseArgs(args, ["IP", "GATEWAY"])
   const gateways = split(GATEWAY).map(readGateway)

@@ -1,4 +1,4 @@
-/** Prints why a pod's lease is taken back at each stage of the end of its network namespace. */
+/** Prints for each stage of the end of a network namespace why its lease is reclaimed, if it is. */
 
 import "../sys/node/register.ts"
 import { mkdtempSync, rmSync } from "node:fs"

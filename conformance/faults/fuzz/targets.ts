@@ -92,12 +92,12 @@ function readIndex(text: string): void {
   if (found?.join() !== "10.1.2.3") throw new Error(`noted 10.1.2.3, found ${found}`)
 }
 
-const resident = { boot: "b", mounts: "4:1", namespace: "4:2", lease: "x", path: "/run/netns/pod" }
+const record = { boot: "b", mounts: "4:1", namespace: "4:2", lease: "x", path: "/run/netns/pod" }
 const index = withLine(
   withLine(emptyBucket, holderOf({ containerId: "a", ifname: "eth1" }), IP),
   holderOf({ containerId: "b", ifname: "eth0" }),
   IP,
-  resident,
+  record,
 )
 
 export const targets: readonly Target[] = [

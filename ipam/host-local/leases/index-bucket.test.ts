@@ -10,7 +10,7 @@ const web = holderOf({ containerId: "web", ifname: "eth0" })
 const web1 = holderOf({ containerId: "web", ifname: "eth1" })
 const legacyWeb = legacyHolderOf({ containerId: "web" })
 
-describe("a part of the index", () => {
+describe("a bucket of the index", () => {
   test("holds a line for each holder, which a person can read", () => {
     const text = withLine(emptyBucket, web, ["fd00::3", "10.1.2.3"])
     expect(text).toBe('cni-ts lease index 2\n"web\\r\\neth0" 10.1.2.3 fd00::3\n')
@@ -23,7 +23,7 @@ describe("a part of the index", () => {
     expect(new Set([web, web1, legacyWeb].map(bucketOf)).size).toBe(1)
   })
 
-  test("forgets an holder without addresses", () => {
+  test("forgets a holder without addresses", () => {
     const text = withLine(emptyBucket, web, ["10.1.2.3"])
     expect(withLine(text, web, [])).toBe(emptyBucket)
   })
@@ -65,7 +65,7 @@ describe("for any holders", () => {
     )
   })
 
-  test("all of them are found in the part they belong to", () => {
+  test("all of them are found in their bucket", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(anyHolder, anyNames)), (entries) => {
         const [leases, all] = [new Map(entries), new LeasesByHolder()]
@@ -80,7 +80,7 @@ describe("for any holders", () => {
   })
 })
 
-test("container ids spread over all 256 parts", () => {
+test("container ids spread over all 256 buckets", () => {
   const ids = Array.from({ length: 5000 }, (_, index) => legacyHolderOf({ containerId: `container-${index}` }))
   const sizes = new Map<string, number>()
   for (const id of ids) sizes.set(bucketOf(id), (sizes.get(bucketOf(id)) ?? 0) + 1)
@@ -96,8 +96,8 @@ const home: LeaseRecord = {
   path: "/run/netns/cni-1",
 }
 
-describe("where an holder lives", () => {
-  test("stands on the holder's line, and is not taken for an address", () => {
+describe("the record of a network namespace", () => {
+  test("is on the holder's line, and is not taken for an address", () => {
     const text = withLine(emptyBucket, web, ["10.1.2.3", "fd00::3"], home)
     expect(text.split("\n")[1]).toBe(
       '"web\\r\\neth0" 10.1.2.3 fd00::3 in a37b5011-d9dd-4740-878c-2e7679955afb 4026531832 4026532177@1763950000.5 131.1763950000.5 "/run/netns/cni-1"',
@@ -108,7 +108,7 @@ describe("where an holder lives", () => {
     ])
   })
 
-  test("is kept when the index is made anew, for those who still have a lease", () => {
+  test("is kept when the bucket is printed anew, for holders that still have a lease", () => {
     const leases = new Map([
       [web, ["10.1.2.3"]],
       [web1, ["10.1.2.4"]],
@@ -133,14 +133,14 @@ describe("where an holder lives", () => {
   })
 
   test.each(["", "a b", 'boot 1 - 3 "unfinished', 'boot x 2 3 "/run"', 'boot 1 - 3 "a"b"', "boot 1 - 3 /run"])(
-    "is nowhere where its line says %j",
+    "is none if the line says %j",
     (text) => {
       expect(parseLeaseRecord(text)).toBeUndefined()
       expect(readRecordedLeases(`${emptyBucket}"web" 10.1.2.3 in ${text}\n`, () => true)).toEqual([])
     },
   )
 
-  test("is not believed in a part that is damaged", () => {
+  test("is not read from a damaged bucket", () => {
     const text = withLine(emptyBucket, web, ["10.1.2.3"], home)
     expect(readRecordedLeases(text.slice(0, -1), () => true)).toEqual([])
     expect(readRecordedLeases(text.replace("index 2", "index 1"), () => true)).toEqual([])

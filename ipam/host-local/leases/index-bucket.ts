@@ -4,45 +4,45 @@ import { isLeaseName, type LeaseName } from "./lease-name.ts"
 import { type LeaseRecord, parseLeaseRecord, printLeaseRecord } from "./lease-record.ts"
 
 /**
- * One part of the lease index as text: after a first line that tells it from an emptied file, one line per holder,
+ * One bucket of the lease index as text: a first line that tells it from an emptied file, then one line per holder,
  * `"3f2a...\r\neth0" 10.1.2.3 fd00::3`, followed by ` in ` and the record if the holder's network namespace is known.
  */
 const HEADER = "cni-ts lease index 2\n"
 const IN = " in "
 
-/** A part that nobody is in, which needs no file. */
+/** A bucket without holders, which needs no file. */
 export const emptyBucket = HEADER
 
-/** Which of the 256 parts an holder is in: an FNV-1a hash of the container id, so that a container is in one part only. */
+/** Returns the holder's bucket, one of 256 by an FNV-1a hash of the container id: all holders of a container share a bucket. */
 export function bucketOf(holder: LeaseHolder): string {
   const end = holder.indexOf("\r\n")
   const id = host.encode(end < 0 ? holder : holder.slice(0, end))
-  const { length } = id // each step counts, when there are 65,000 holders
+  const { length } = id // runs for each of up to 65,000 holders
   let hash = 0x811c9dc5
   for (let at = 0; at < length; at++) hash = Math.imul(hash ^ (id[at] ?? 0), 0x01000193)
   return ((hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & 0xff).toString(16).padStart(2, "0")
 }
 
-/** Whether the text is what was written, and not what a power cut left of it. */
+/** Returns true if the text is what was written, and not what a power cut left of it. */
 export function isWhole(text: string): boolean {
   return text.startsWith(HEADER) && text.endsWith("\n") && !text.includes("\0")
 }
 
-/** The names of the holder's leases in a whole part; undefined if its line makes no sense. */
+/** Reads the names of the holder's leases from a whole bucket; undefined if its line makes no sense. */
 export function readLine(text: string, holder: LeaseHolder): LeaseName[] | undefined {
   const found = findLine(text, holder)
   if (!found) return []
   return readNames(text.slice(found.start + startOf(holder).length, found.end))
 }
 
-/** What follows an holder in its line begins with the names. */
+/** Reads the names, which follow the holder in its line. */
 function readNames(rest: string): LeaseName[] | undefined {
   const end = rest.indexOf(IN)
   const names = (end < 0 ? rest : rest.slice(0, end)).split(" ")
   return names.every(isLeaseName) ? names : undefined
 }
 
-/** The holders in a whole part that `select` accepts, with the names of their leases. Lines that make no sense are left out. */
+/** Reads the holders that `select` accepts from a whole bucket, with the names of their leases. Skips lines that make no sense. */
 export function readHolders(text: string, select: (holder: LeaseHolder) => boolean): [LeaseHolder, LeaseName[]][] {
   const found: [LeaseHolder, LeaseName[]][] = []
   for (const line of text.split("\n")) {
@@ -54,14 +54,14 @@ export function readHolders(text: string, select: (holder: LeaseHolder) => boole
   return found
 }
 
-/** An holder's line that says where the holder lives. */
+/** The leases of one holder whose network namespace is recorded. */
 export interface RecordedLease {
   readonly holder: LeaseHolder
   readonly names: readonly LeaseName[]
   readonly record: LeaseRecord
 }
 
-/** All such lines of a part whose record `select` accepts; lines that make no sense are left out. */
+/** Reads the leases whose record `select` accepts from a bucket that may be damaged. Skips lines that make no sense. */
 export function readRecordedLeases(text: string, select: (record: LeaseRecord) => boolean): RecordedLease[] {
   const recorded: RecordedLease[] = []
   for (const line of isWhole(text) ? text.split("\n") : []) {
@@ -75,7 +75,7 @@ export function readRecordedLeases(text: string, select: (record: LeaseRecord) =
   return recorded
 }
 
-/** Where the JSON string ends that a line begins with; its length if there is none. */
+/** Returns the end of the JSON string that a line begins with; the length of the line if there is none. */
 function quotedEnd(line: string): number {
   const end = line.indexOf('" ') + 1
   const usual = line.startsWith('"') && end > 1 && line[end - 2] !== "\\"
@@ -91,14 +91,14 @@ function readQuoted(text: string): LeaseHolder | undefined {
   }
 }
 
-/** The part with these as the holder's only leases. */
+/** Returns the bucket with these as the holder's only leases. */
 export function withLine(text: string, holder: LeaseHolder, names: readonly LeaseName[], record?: LeaseRecord): string {
   const found = findLine(text, holder)
   const others = found ? text.slice(0, found.start) + text.slice(found.end + 1) : text
   return others + lineOf(holder, names, record)
 }
 
-/** The part without the holders that `select` accepts, whose lines make sense. */
+/** Returns the bucket without the holders that `select` accepts. Lines that make no sense stay. */
 export function withoutHolders(text: string, select: (holder: LeaseHolder) => boolean): string {
   const stays = (line: string) => {
     const holder = readQuoted(line.slice(0, quotedEnd(line)))
@@ -107,7 +107,7 @@ export function withoutHolders(text: string, select: (holder: LeaseHolder) => bo
   return text.split("\n").filter(stays).join("\n")
 }
 
-/** The part that says that these are all leases of its holders. Where they live it knows from the text that it replaces. */
+/** Prints the bucket for these leases, with the records that the text before it has of their holders. */
 export function printBucket(leases: ReadonlyMap<LeaseHolder, readonly LeaseName[]>, before: string): string {
   const records = new Map(readRecordedLeases(before, () => true).map(({ holder, record }) => [holder, record]))
   const lines = Array.from(leases, ([holder, names]) => lineOf(holder, names, records.get(holder)))
@@ -120,7 +120,7 @@ function lineOf(holder: LeaseHolder, names: readonly LeaseName[], record: LeaseR
   return `${startOf(holder)}${names.toSorted().join(" ")}${identity}\n`
 }
 
-/** JSON keeps any holder on one line, and no holder's text is the start of another's. */
+/** Returns the start of a holder's line. As JSON any holder is on one line, and none is the start of another. */
 function startOf(holder: LeaseHolder): string {
   return `${JSON.stringify(holder)} `
 }

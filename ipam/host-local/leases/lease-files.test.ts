@@ -24,7 +24,7 @@ describe("a lease", () => {
   })
 })
 
-describe("the hint where to look next", () => {
+describe("last_reserved_ip", () => {
   test("is written in place, never empty, and a shorter one leaves nothing of a longer one", () => {
     const place = network()
     const path = `${place.directory}/last_reserved_ip.0`

@@ -10,7 +10,7 @@ import { LeasesByHolder } from "./leases-by-holder.ts"
 const holder = (containerId: string) => holderOf({ containerId, ifname: "eth0" })
 const home: LeaseRecord = { boot: "b", mounts: "1", namespace: "2@3.4", lease: "5.6.7", path: "/run/netns/a" }
 
-/** Where an index and the leases that it is of can be. */
+/** Makes a place for an index and its leases. */
 function place(): { path: string; leases: string } {
   const directory = scratchDirectory()
   mkdirSync(`${directory}/net`)
@@ -18,7 +18,7 @@ function place(): { path: string; leases: string } {
 }
 
 const read = (index: LeaseIndex, whose: LeaseHolder) => index.get(whose)
-/** Two leases of each, the last digits of which are the holder's number and one more. */
+/** Returns two leases of each holder; their last digit is 2 for a, 3 for b, 4 for c. */
 function leasesOf(...ids: string[]): LeasesByHolder {
   const leases = new LeasesByHolder()
   for (const id of ids) {
@@ -31,7 +31,7 @@ function leasesOf(...ids: string[]): LeasesByHolder {
 const three = () => leasesOf("a", "b", "c")
 
 describe("an index", () => {
-  test("tells what it was made from, part by part", () => {
+  test("tells what it was made from, bucket by bucket", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
     const index = new LeaseIndex(path)
@@ -41,7 +41,7 @@ describe("an index", () => {
     for (const name of readdirSync(path)) expect(name).toMatch(/^[0-9a-f]{2}$/)
   })
 
-  test("tells one holder's change, and forgets an holder without addresses with the file", () => {
+  test("tells one holder's change, and forgets a holder without addresses with the file", () => {
     const { path } = place()
     const index = new LeaseIndex(path)
     index.replace(three())
@@ -53,7 +53,7 @@ describe("an index", () => {
     expect(readdirSync(path)).toHaveLength(files - 1)
   })
 
-  test("forgets whom it is not made from again, and keeps where the others live", () => {
+  test("forgets holders that it is not made from again, and keeps the records of the others", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
     for (const id of ["a", "b"]) new LeaseIndex(path).set(holder(id), ["10.1.2.9"], home)
@@ -66,7 +66,7 @@ describe("an index", () => {
     expect(new LeaseIndex(path).recorded(holder("a"))).toHaveLength(1)
   })
 
-  test("forgets many holders, and writes each part once", () => {
+  test("forgets many holders, and writes each bucket once", () => {
     const { path } = place()
     const ids = Array.from({ length: 2000 }, (_, at) => `pod-${at}`)
     const leases = new LeasesByHolder()
@@ -80,7 +80,7 @@ describe("an index", () => {
     expect(readdirSync(path)).toHaveLength(1)
   })
 
-  test("knows nothing of a part that cannot be read, and writes nothing in its place", () => {
+  test("knows nothing of a bucket that cannot be read, and writes nothing in its place", () => {
     const { path } = place()
     new LeaseIndex(path).replace(three())
     const readFile = vi.spyOn(host, "readFile").mockReturnValue(-5)
@@ -102,7 +102,7 @@ describe("an index", () => {
   })
 
   test.each(["", "\0".repeat(60), "cni-ts lease index 1\n", 'cni-ts lease index 2\n"a'])(
-    "knows that a part is damaged that says %j",
+    "knows that a bucket is damaged that says %j",
     (text) => {
       const { path } = place()
       new LeaseIndex(path).replace(three())

@@ -32,45 +32,44 @@ const SCRATCH = "scratch"
 const MAX_BUCKET_BYTES = 64 << 20
 
 /**
- * Who holds which addresses, so that finding an attachment's leases does not mean reading everybody's: files in a directory
- * that the Go plugin does not know, one for each of 256 parts of all holders. It changes leases without them. Any such
- * change touches the lease directory's modification time, which is how the index knows that it is outdated: it is
- * current as long as both directories bear the same mark, a random time of the 1970s that no clock would give.
+ * The leases by holder, so that finding an attachment's leases does not mean reading all lease files: 256 buckets, each a file in a
+ * directory of our own. The Go plugin changes leases without it, but not without changing the modification time of the lease directory.
+ * So the index is current as long as both directories bear the same mark: a random time in the 1970s, which no clock gives.
  *
- * It also knows the network namespace that each attachment was in, which no lease file says. That survives the changes of others:
- * a record names the very lease file it was noted for.
+ * It also records the network namespace of each attachment, which no lease file names. Records stay valid when others change leases:
+ * each names the lease file that it was made for.
  *
- * Nothing here is synced: data that a power cut lost shows as a part that is not whole.
+ * Nothing here is synced: a bucket that a power cut damaged is not whole.
  */
 export class LeaseIndex {
   readonly #path: string
-  /** The part read last, which is the only one an attachment needs. */
+  /** The bucket read last: one attachment needs no other. */
   #read: { readonly bucket: string; readonly text: string } | undefined
 
   constructor(path: string) {
     this.#path = path
   }
 
-  /** Whether nobody has changed the lease directory, or this one, since both were marked. */
+  /** Returns true if nobody changed either directory since both were marked. */
   isCurrent(leaseDirectory: string): boolean {
     const mark = unlessUnusable(() => this.#own(this.#path).modified)
     return mark !== undefined && isMark(mark) && mark === fileStatus(leaseDirectory).modified
   }
 
-  /** To be called last of all: a process killed before it leaves an index that is not current. */
+  /** Marks both directories. Comes last: a process killed before it leaves an index that is not current. */
   mark(leaseDirectory: string): void {
     const mark = newMark()
     setModified(this.#path, mark)
     setModified(leaseDirectory, mark)
   }
 
-  /** The names of the holder's leases; undefined if the index is damaged or cannot be read. */
+  /** Returns the names of the holder's leases; undefined if the index is damaged or cannot be read. */
   get(holder: LeaseHolder): LeaseName[] | undefined {
     const text = unlessUnusable(() => this.#text(bucketOf(holder)))
     return text !== undefined && isWhole(text) ? readLine(text, holder) : undefined
   }
 
-  /** The holders that `select` accepts, with the names of their leases; undefined if the index is damaged or cannot be read. */
+  /** Returns the holders that `select` accepts, with the names of their leases; undefined if the index is damaged or cannot be read. */
   holders(select: (holder: LeaseHolder) => boolean): Map<LeaseHolder, LeaseName[]> | undefined {
     return unlessUnusable(() => this.#holders(select))
   }
@@ -85,10 +84,7 @@ export class LeaseIndex {
     return found
   }
 
-  /**
-   * Every holder whose network namespace was noted, or that one alone, if `select` accepts what was noted, whether it still has the leases or
-   * not.
-   */
+  /** Returns the recorded leases, all or one holder's, whose record `select` accepts. Others may have freed them since. */
   recorded(holder?: LeaseHolder, select: (record: LeaseRecord) => boolean = () => true): RecordedLease[] {
     const read = () => this.#recordedIn(holder === undefined ? listDirectory(this.#path) : [bucketOf(holder)], select)
     const recorded = unlessUnusable(read) ?? []
@@ -99,13 +95,13 @@ export class LeaseIndex {
     return buckets.filter(isBucket).flatMap((bucket) => readRecordedLeases(this.#text(bucket), select))
   }
 
-  /** Notes that these are the holder's leases, and no others, and where the holder lives. */
+  /** Makes these the holder's only leases, with their record if there is one. */
   set(holder: LeaseHolder, names: readonly LeaseName[], record?: LeaseRecord): void {
     const bucket = bucketOf(holder)
     this.#write(bucket, withLine(this.#text(bucket), holder, names, record))
   }
 
-  /** Notes that these holders have no leases; writes each part once. */
+  /** Removes the holders; writes each bucket once. */
   drop(holders: readonly LeaseHolder[]): void {
     const gone = new Set(holders)
     for (const bucket of new Set(holders.map(bucketOf))) {
@@ -116,7 +112,7 @@ export class LeaseIndex {
     }
   }
 
-  /** Makes the index say that these are all leases. Where their holders live it keeps. */
+  /** Makes these all leases of the index. Keeps the records of their holders. */
   replace(leases: LeasesByHolder): void {
     makeDirectories(this.#path, 0o700)
     this.#own(this.#path.slice(0, this.#path.lastIndexOf("/")))
@@ -131,7 +127,7 @@ export class LeaseIndex {
     }
   }
 
-  /** The directory, which must be one: what a symbolic link leads to is not ours to change. */
+  /** Returns the directory's status. Throws if it is none: what a symbolic link leads to is not ours to change. */
   #own(directory: string): FileStatus {
     const status = linkStatus(directory)
     if (status.type !== S_IFDIR) throw new SystemError("ENOTDIR", `use ${directory}`)
@@ -163,16 +159,16 @@ function isBucket(name: string): boolean {
   return /^[0-9a-f]{2}$/.test(name)
 }
 
-/** From April 1974 to July 1978: a clock that was never set is in 1970. */
-const MARKS = 1 << 27
+/** Seconds since the epoch: marks are from here, April 1974, to July 1978. A clock that was never set is in 1970. */
+const FIRST_MARK_SECONDS = 1 << 27
 
 function newMark(): bigint {
   const [random = 0] = new Uint32Array(randomBytes(4).buffer)
-  return BigInt(MARKS + (random % MARKS))
+  return BigInt(FIRST_MARK_SECONDS + (random % FIRST_MARK_SECONDS))
 }
 
 function isMark(time: bigint): boolean {
-  return BigInt(MARKS) <= time && time < BigInt(2 * MARKS)
+  return BigInt(FIRST_MARK_SECONDS) <= time && time < BigInt(2 * FIRST_MARK_SECONDS)
 }
 
 function unlessUnusable<Value>(action: () => Value): Value | undefined {

@@ -9,7 +9,7 @@ import { leaseDirectory } from "./lease-directory.ts"
 import { type LeaseHolder, legacyHolderOf } from "./lease-holder.ts"
 import { LeaseStore, openExistingLeases } from "./lease-store.ts"
 
-/** As `inStore`, but the process is killed before it has closed its leases: the kernel drops its lock. */
+/** Opens the leases for an action of a process that is killed before it closes them: the kernel drops its lock. */
 function killedInStore(place: LeasePlace, action: (store: LeaseStore) => void): void {
   mkdirSync(leaseDirectory(place), { recursive: true })
   using lock = lockFile(`${leaseDirectory(place)}/lock`, 0o750)

@@ -2,9 +2,9 @@ import { bucketOf } from "./index-bucket.ts"
 import type { LeaseHolder } from "./lease-holder.ts"
 import type { LeaseName } from "./lease-name.ts"
 
-/** Leases by the part of the index that their holders are in. A network may have 65,000: each takes two places in a list, no more. */
+/** Leases in memory, by bucket of the index. A network may have 65,000: each takes two entries of a list and no object. */
 export class LeasesByHolder {
-  /** By part: an holder, the name of a lease, the next holder, the name of another lease. */
+  /** By bucket: a holder, the name of a lease, the next holder, the name of another lease. */
   readonly #pairs = new Map<string, string[]>()
 
   add(holder: LeaseHolder, name: LeaseName): void {
@@ -14,12 +14,12 @@ export class LeasesByHolder {
     else this.#pairs.set(bucket, [holder, name])
   }
 
-  /** The parts that have a lease. */
+  /** The buckets that have a lease. */
   get buckets(): ReadonlySet<string> {
     return new Set(this.#pairs.keys())
   }
 
-  /** The leases of the holders in one part. */
+  /** Returns the leases of the holders in one bucket. */
   in(bucket: string): ReadonlyMap<LeaseHolder, readonly LeaseName[]> {
     const leases = new Map<LeaseHolder, LeaseName[]>()
     const pairs = this.#pairs.get(bucket) ?? []
@@ -42,7 +42,7 @@ export class LeasesByHolder {
     for (const name of names) this.add(holder, name)
   }
 
-  /** Forgets the holders; goes through each part once. */
+  /** Removes the holders; goes through each bucket once. */
   drop(holders: readonly LeaseHolder[]): void {
     const gone = new Set(holders)
     for (const bucket of new Set(holders.map(bucketOf))) {
@@ -54,7 +54,7 @@ export class LeasesByHolder {
     }
   }
 
-  /** The holders that `select` accepts, with the names of their leases. */
+  /** Returns the holders that `select` accepts, with the names of their leases. */
   holders(select: (holder: LeaseHolder) => boolean): Map<LeaseHolder, readonly LeaseName[]> {
     return new Map([...this.buckets].flatMap((bucket) => [...this.in(bucket)]).filter(([holder]) => select(holder)))
   }

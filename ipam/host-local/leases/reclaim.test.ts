@@ -33,7 +33,7 @@ function reclaim(place: LeasePlace, of?: LeaseHolder) {
 const files = (place: LeasePlace) => readdirSync(leaseDirectory(place)).sort()
 
 describe("the leases of an earlier boot", () => {
-  test("are taken back, all of an holder's, and the reason is told", () => {
+  test("are taken back, all of a holder's, and the reason is told", () => {
     const place = network()
     lease(place, holder("a"), ["10.1.2.3", "fd00::3"], before)
     lease(place, holder("b"), ["10.1.2.4"])
@@ -87,7 +87,7 @@ describe("in doubt a lease stays:", () => {
     expect(reclaim(place)).toEqual([])
   })
 
-  test("the second of an holder's, made anew, while the first is taken back", () => {
+  test("the second of a holder's, made anew, while the first is taken back", () => {
     const place = network()
     lease(place, holder("a"), ["10.1.2.3", "fd00::3"], before)
     const path = `${leaseDirectory(place)}/fd00::3`
@@ -99,7 +99,7 @@ describe("in doubt a lease stays:", () => {
 
   const now = () => ({ ...before, boot: readBootId(), mounts: `${mountNamespace().inode}`, path: "/proc/x" })
   test.each<[string, () => NetnsIdentity | undefined]>([
-    ["whose holder lives nobody knows where", () => undefined],
+    ["without a known network namespace", () => undefined],
     ["of another mount namespace, where its path may lead elsewhere", () => ({ ...now(), mounts: "1" })],
     ["of a namespace that was mounted nowhere", () => ({ ...now(), namespace: "-" })],
     ["of a namespace whose directory cannot be seen", () => ({ ...now(), path: "/no/such/directory/x" })],
@@ -197,11 +197,11 @@ describe("of two leases of an earlier boot", () => {
   })
 })
 
-test.each(["/etc/hostname", "/no/such/netns", "/etc/hostname/x", ""])("%j is no place to live", (netns) => {
+test.each(["/etc/hostname", "/no/such/netns", "/etc/hostname/x", ""])("%j is no network namespace", (netns) => {
   expect(readNetnsIdentity(netns)).toBeUndefined()
 })
 
-test("a lease lives as long as its namespace is mounted or anybody is in it", () => {
+test("a lease stays as long as its namespace is mounted or a process is in it", () => {
   const gone = expect.stringMatching(/^its network namespace "\/.*" is gone$/)
   expect(namespaced("reclaiming.ts")).toEqual({ mounted: [], inhabited: [], deserted: [gone], again: [] })
 })

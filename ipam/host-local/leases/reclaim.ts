@@ -11,7 +11,7 @@ export interface ReclaimableLeases {
   readonly names: readonly LeaseName[]
   /** The holder's other leases: made anew by others, in no known namespace. */
   readonly others: readonly LeaseName[]
-  /** How it is known that the namespace is gone. */
+  /** For the log: the proof that the namespace is gone. */
   readonly reason: string
 }
 
