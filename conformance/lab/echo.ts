@@ -23,8 +23,8 @@ else { while (1) { my $from = $s->recv(my $text, 512); next unless defined $from
 /** A datagram is sent again until it is answered, as clients do: the first may wait for an address to be resolved. */
 export const CLIENT_PROGRAM = `
 use IO::Socket::IP; use IO::Select;
-my ($proto, $host, $port, $from, $patience) = @ARGV;
-alarm $patience; $SIG{ALRM} = sub { exit 1 };
+my ($proto, $host, $port, $from, $seconds) = @ARGV;
+alarm $seconds; $SIG{ALRM} = sub { exit 1 };
 my @from = $from ? (LocalPort => $from) : ();
 my $s = IO::Socket::IP->new(PeerHost => $host, PeerPort => $port, Proto => $proto, @from) or exit 1;
 if ($proto eq "tcp") { local $/; print <$s>; exit }
@@ -62,12 +62,12 @@ export interface Question {
   /** The client's own port; any unless given. */
   readonly from?: number
   /** Seconds until no answer is one. */
-  readonly patience?: number
+  readonly timeoutSeconds?: number
 }
 
 /** What a server answers to somebody in `namespace`, or undefined without an answer. */
 export function ask(namespace: Namespace, host: string, port: number, question: Question = {}): string | undefined {
-  const { transport = "tcp", from = 0, patience = 5 } = question
-  const asked = namespace.run("perl", "-e", CLIENT_PROGRAM, transport, host, `${port}`, `${from}`, `${patience}`)
+  const { transport = "tcp", from = 0, timeoutSeconds = 5 } = question
+  const asked = namespace.run("perl", "-e", CLIENT_PROGRAM, transport, host, `${port}`, `${from}`, `${timeoutSeconds}`)
   return asked.exitCode === 0 && asked.stdout !== "" ? asked.stdout : undefined
 }

@@ -100,7 +100,7 @@ describe.each([
     expect(portmap.check(pod, ports, [], { config: { prevResult: result } })).toMatchObject(QUIET)
     expect(portmap.del(pod)).toMatchObject(QUIET)
     for (const host of [NODE[4], NODE[6]])
-      expect(ask(site.client, host, port, { transport, patience: 1 })).toBeUndefined()
+      expect(ask(site.client, host, port, { transport, timeoutSeconds: 1 })).toBeUndefined()
   })
 })
 
@@ -137,11 +137,11 @@ test("a port of one address of the node is none of its others", () => {
   const { pod } = site.pod([tcp(8080, 80, NODE[4]), tcp(8081, 80, "0.0.0.0"), tcp(8082, 80, "::")])
   using _server = new Echo(pod, "tcp", 80)
   expect(ask(site.client, NODE[4], 8080)).toBe(`server hears ${CLIENT[4]}`)
-  expect(ask(site.node, "127.0.0.1", 8080, { patience: 1 })).toBeUndefined()
+  expect(ask(site.node, "127.0.0.1", 8080, { timeoutSeconds: 1 })).toBeUndefined()
   expect(ask(site.client, NODE[4], 8081)).toBe(`server hears ${CLIENT[4]}`)
-  expect(ask(site.client, NODE[6], 8081, { patience: 1 })).toBeUndefined()
+  expect(ask(site.client, NODE[6], 8081, { timeoutSeconds: 1 })).toBeUndefined()
   expect(ask(site.client, NODE[6], 8082)).toBe(`server hears ${CLIENT[6]}`)
-  expect(ask(site.client, NODE[4], 8082, { patience: 1 })).toBeUndefined()
+  expect(ask(site.client, NODE[4], 8082, { timeoutSeconds: 1 })).toBeUndefined()
 })
 
 test("without snat the client's address stays, and 127.0.0.1 is not opened", () => {
@@ -150,7 +150,7 @@ test("without snat the client's address stays, and 127.0.0.1 is not opened", () 
   using _server = new Echo(pod, "tcp", 80)
   expect(ask(site.client, NODE[4], 8080)).toBe(`server hears ${CLIENT[4]}`)
   expect(site.node.sysctl("net/ipv4/conf/cni0/route_localnet")).toBe("0")
-  expect(ask(site.node, "127.0.0.1", 8080, { patience: 1 })).toBeUndefined()
+  expect(ask(site.node, "127.0.0.1", 8080, { timeoutSeconds: 1 })).toBeUndefined()
 })
 
 test("with masqAll the pod hears every client by the node's address", () => {
@@ -168,10 +168,10 @@ test("conditions keep others away", () => {
     conditionsV6: ["iifname", "wan0", "ip6 saddr fd00:77::/61"],
   })
   using _server = new Echo(pod, "tcp", 80)
-  expect(ask(site.client, NODE[4], 8080, { patience: 1 })).toBeUndefined()
+  expect(ask(site.client, NODE[4], 8080, { timeoutSeconds: 1 })).toBeUndefined()
   expect(ask(site.node, NODE[4], 8080)).toBe(`server hears ${NODE[4]}`)
   expect(ask(site.client, NODE[6], 8080)).toBe(`server hears ${CLIENT[6]}`)
-  expect(ask(site.node, NODE[6], 8080, { patience: 1 })).toBeUndefined()
+  expect(ask(site.node, NODE[6], 8080, { timeoutSeconds: 1 })).toBeUndefined()
 })
 
 test("other hosts' ports of the same number are not led to the pod", () => {
@@ -195,7 +195,7 @@ describe("a UDP port moves at once, for a client that never changes its own", ()
     ["without DEL, the first pod being gone", 82],
   ])("%s", (how, number) => {
     using site = new Site(rare(number))
-    expect(ask(site.client, NODE[4], 53, { ...question, patience: 1 })).toBeUndefined() // leaves a flow that leads nowhere
+    expect(ask(site.client, NODE[4], 53, { ...question, timeoutSeconds: 1 })).toBeUndefined() // leaves a flow that leads nowhere
     const first = site.pod([udp(53, 5353)])
     using _first = new Echo(first.pod, "udp", 5353, "first")
     expect(ask(site.client, NODE[4], 53, question)).toBe(`first hears ${CLIENT[4]}`)
