@@ -18,8 +18,8 @@ export function add({ call, config, attachment, host, undo }: ChainedMaking<Port
   undo.add(() =>
     closeRouteLocalnet(
       host,
-      pod,
       wanted.filter(({ family }) => family === 4).map(({ address }) => address),
+      pod,
     ),
   )
   undo.attempt(

@@ -1,7 +1,7 @@
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Survivors } from "../../lib/cni/valid-attachments.ts"
-import { type Address, families, sameAddress } from "../../lib/ip/address.ts"
+import { type Address, families } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { collectHostports, removeHostports } from "./hostport/hostports.ts"
 import type { PodRule } from "./hostport/rule-list.ts"
@@ -14,7 +14,7 @@ export function remove(host: NetworkStack, attachment: Attachment, { environment
   const { rules, held } = removeHostports(host, attachment)
   for (const { words } of held) log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
   forgetFlowsOf(host, rules)
-  closeRouteLocalnet(host, { attachment, netns: environment.netns }, addressesOf(rules))
+  closeRouteLocalnet(host, addressesOf(rules), { attachment, netns: environment.netns })
 }
 
 /** Removes the network's stale rules. The Go plugin's do not name their network and stay. */
@@ -26,6 +26,7 @@ export function collect(host: NetworkStack, { config, log }: Call, { attachments
       logged.add(pod)
     }
     forgetFlowsOf(host, removed)
+    closeRouteLocalnet(host, addressesOf(removed))
   }
 }
 
@@ -44,10 +45,9 @@ function forgetFlowsOf(host: NetworkStack, rules: readonly PodRule[]): void {
 
 /** Returns the IPv4 addresses that ports were led to, each once. */
 function addressesOf(rules: readonly PodRule[]): Address[] {
-  const addresses: Address[] = []
+  const addresses = new Map<bigint, Address>()
   for (const { reading } of rules) {
-    const { to } = reading
-    if (to?.family === 4 && !addresses.some((known) => sameAddress(known, to))) addresses.push(to)
+    if (reading.to?.family === 4) addresses.set(reading.to.value, reading.to)
   }
-  return addresses
+  return [...addresses.values()]
 }

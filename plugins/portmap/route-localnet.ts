@@ -1,4 +1,5 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
+import { isHostVethName } from "../../lib/attachment/names.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -51,13 +52,12 @@ export function planRouteLocalnet(
 }
 
 /**
- * Clears route_localnet on the links to these addresses of a pod without rules, unless another pod's rules need it there. A link that is
- * not certainly the pod's stays as it is: others may have set it.
+ * Clears route_localnet on the links to these addresses of pods without rules, unless another pod's rules need it there. A link that does
+ * not certainly lead to pods alone stays as it is: others may have set it. `pod` is the one that had the addresses, if its link may be there.
  */
-export function closeRouteLocalnet(host: NetworkStack, pod: MappedPod, addresses: readonly Address[]): void {
-  for (const address of addresses) {
-    const link = linkTo(host, address)
-    if (!link || !isOpen(host, link) || isNeeded(host, link) || !leadsToPods(host, link, pod)) continue
+export function closeRouteLocalnet(host: NetworkStack, addresses: readonly Address[], pod?: MappedPod): void {
+  for (const link of linksTo(host, addresses)) {
+    if (!isOpen(host, link) || isNeeded(host, link) || !ledToPods(host, link, pod)) continue
     host.trySysctl(settingOf(link), host.readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
     if (isNeeded(host, link)) host.trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
   }
@@ -74,6 +74,14 @@ function isNeeded({ rtnetlink, nfnetlink }: NetworkStack, { index }: Link): bool
     if (refusedWith(error, "ERESTART")) return true // the rules change all the time
     throw error
   }
+}
+
+/** Returns the links that lead to the addresses, each once. */
+function linksTo({ rtnetlink }: NetworkStack, addresses: readonly Address[]): Link[] {
+  const indexes = addresses
+    .map((address) => lookupRoute(rtnetlink, address)?.index)
+    .filter((index) => index !== undefined)
+  return [...new Set(indexes)].map((index) => readLink(rtnetlink, index)).filter((link) => link !== undefined)
 }
 
 function linkTo({ rtnetlink }: NetworkStack, address: Address): Link | undefined {
@@ -94,14 +102,26 @@ function isOpen(host: NetworkStack, link: Link): boolean {
  * host end among its ports, which are all veths, and not the node's uplink; or the host's own interface in a VLAN of such a bridge.
  */
 function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: MappedPod): boolean {
-  const { rtnetlink } = host
   using namespace = openIfPresent(netns)
   const isOfPod = (candidate: Link) => isEndOf(host, candidate, attachment, namespace?.fd)
   if (isOfPod(link)) return true
+  return portsToPods(host, link)?.some(isOfPod) ?? false
+}
+
+/** As leadsToPods(), of pods that may be gone: their bridge has ports of other pods of ours by now, or none. */
+function ledToPods(host: NetworkStack, link: Link, pod: MappedPod | undefined): boolean {
+  if (pod && leadsToPods(host, link, pod)) return true
+  const ports = portsToPods(host, link)
+  return ports !== undefined && (ports.length === 0 || ports.some(({ name }) => isHostVethName(name)))
+}
+
+/** Returns the ports of the bridge that the link is or that its peer is a port of, if all are veths and it is not the node's uplink. */
+function portsToPods(host: NetworkStack, link: Link): readonly Link[] | undefined {
+  const { rtnetlink } = host
   const bridge = bridgeBehind(host, link)
-  if (!bridge || listUplinks(rtnetlink, [4]).has(link.index)) return false
+  if (!bridge || listUplinks(rtnetlink, [4]).has(link.index)) return undefined
   const { links: ports, partial } = listLinks(rtnetlink, { master: bridge })
-  return !partial && ports.every(({ kind }) => kind === "veth") && ports.some(isOfPod)
+  return !partial && ports.every(({ kind }) => kind === "veth") ? ports : undefined
 }
 
 /** Returns the index of the bridge that the link is, or that its peer is a port of; 0 if there is none. */

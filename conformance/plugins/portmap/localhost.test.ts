@@ -158,6 +158,60 @@ describe("a bridge is closed again", () => {
     expect(localnet(node, "cni0")).toBe("1")
   })
 
+  const COLLECTED: readonly [string, (portmap: Portmap, network: Network) => void][] = [
+    [
+      "portmap's GC",
+      (portmap) => {
+        expect(portmap.gc([])).toMatchObject({ exitCode: 0 })
+      },
+    ],
+    [
+      "portmap's GC, behind bridge's, which has removed the veth",
+      (portmap, network) => {
+        expect(network.gc([])).toMatchObject({ exitCode: 0 })
+        expect(portmap.gc([])).toMatchObject({ exitCode: 0 })
+      },
+    ],
+    [
+      "portmap's DEL, when the pod's veth has gone before",
+      (portmap, network) => {
+        const [pod] = network.node.pods
+        expect(network.del(pod as Pod)).toMatchObject(QUIET)
+        expect(portmap.ask("DEL", pod)).toMatchObject(QUIET)
+      },
+    ],
+  ]
+  test.each(COLLECTED)("by %s", (_, end) => {
+    using node = new Node()
+    const network = gateway(node)
+    map(network, node.pod())
+    expect(localnet(node, "cni0")).toBe("1")
+    end(new Portmap(node), network)
+    expect(localnet(node, "cni0")).toBe("0")
+  })
+
+  test("not by GC as long as another pod needs it, and not if its ports are another program's", () => {
+    using node = new Node()
+    const network = gateway(node)
+    const [stale, living] = [node.pod(), node.pod()]
+    map(network, stale, 8080)
+    map(network, living, 8081)
+    expect(new Portmap(node).gc([living])).toMatchObject({ exitCode: 0 })
+    expect(localnet(node, "cni0")).toBe("1")
+    for (const command of [
+      "link add docker0 up type bridge",
+      "link add veth12345 master docker0 up type veth peer far",
+    ])
+      output(node.inside(["ip", ...command.split(" ")]))
+    node.ip("addr", "add", "172.17.0.1/16", "dev", "docker0")
+    node.sysctl("net/ipv4/conf/docker0/route_localnet", "1")
+    const tenant = requested(node, "172.17.0.9/16")
+    map(tenant, node.pod(), 8082)
+    expect(tenant.gc([])).toMatchObject({ exitCode: 0 })
+    expect(new Portmap(node, { name: "tenant" }).gc([])).toMatchObject({ exitCode: 0 })
+    expect(localnet(node, "docker0")).toBe("1")
+  })
+
   test("when all its pods go at once", async () => {
     using node = new Node()
     const network = gateway(node)
