@@ -39,61 +39,86 @@ describe.each(ATTACHED)("two ADDs of one attachment at the same time by $name", 
   test("end with one that won and stays attached, and one that says so, wherever one overtakes the other", async () => {
     using node = new Node()
     if (plugin === "macvlan") plugIn(node)
-    const pod = node.pod()
-    const scene = new Twice(node, pod, plugin, config(node))
-    for (const point of scene.points()) {
-      const first = await stopAt(node, scene.step, point)
-      expect(first.isStopped, describePoint(point)).toBe(true)
-      let ended = false
-      const second = node.callAsync(plugin, scene.step.call).finally(() => {
-        ended = true
-      })
-      while (!ended && !waitsForLock(node)) await setTimeout(3)
-      scene.judge([await first.finish(), await second], describePoint(point))
-    }
+    await overtakeEverywhere(node, new Twice(node, [node.pod()], plugin, config(node)))
+  })
+
+  test("end so in different network namespaces too: the second takes nothing of the first", async () => {
+    using node = new Node()
+    if (plugin === "macvlan") plugIn(node)
+    const scene = new Twice(node, [node.pod(), node.pod()], plugin, config(node))
+    scene.addInTurn()
+    await overtakeEverywhere(node, scene)
   })
 
   test("do not both answer 0 if each has seen the other unfinished", async () => {
     using node = new Node()
     if (plugin === "macvlan") plugIn(node)
-    const pod = node.pod()
-    const scene = new Twice(node, pod, plugin, config(node))
+    const scene = new Twice(node, [node.pod()], plugin, config(node))
+    const [step] = scene.steps
     const points = scene.points()
     const done = points.at(-2) as Point // before the answer; a call that need not wait is made before the process stops
     const last = { ...done, nth: done.nth - 1 }
     for (let nth = 1; nth <= done.nth + 3; nth++) {
       const late = { name: last.name, nth }
-      const first = await stopAt(node, scene.step, last)
-      const second = await stopAt(node, scene.step, late, () => waitsForLock(node))
+      const first = await stopAt(node, step, last)
+      const second = await stopAt(node, step, late, () => waitsForLock(node))
       const outcomes = [await first.finish(), await second.finish()]
       scene.judge(outcomes, describePoint(late))
     }
   })
 })
 
-/** A pod that is attached twice over. */
+/** Stops the first ADD at each change that it makes, and starts the second. */
+async function overtakeEverywhere(node: Node, scene: Twice): Promise<void> {
+  const [step, later] = scene.steps
+  for (const point of scene.points()) {
+    const first = await stopAt(node, step, point)
+    expect(first.isStopped, describePoint(point)).toBe(true)
+    let ended = false
+    const second = node.callAsync(later.plugin, later.call).finally(() => {
+      ended = true
+    })
+    while (!ended && !waitsForLock(node)) await setTimeout(3)
+    scene.judge([await first.finish(), await second], describePoint(point))
+  }
+}
+
+/** An attachment that is made twice over, in one network namespace or in two. */
 class Twice {
-  readonly step: Step
+  readonly steps: readonly [Step, Step]
   readonly #node: Node
   readonly #network: Network
-  readonly #pod: Pod
+  readonly #pods: readonly [Pod, Pod]
+  readonly #containerId: string
 
-  constructor(node: Node, pod: Pod, plugin: string, config: object) {
+  constructor(node: Node, [pod, other = pod]: readonly [Pod, Pod?], plugin: string, config: object) {
     this.#node = node
-    this.#pod = pod
+    this.#pods = [pod, other]
+    this.#containerId = pod.containerId
     this.#network = new Network(node, { ...config, ...(plugin === "host-local" && { type: plugin }) })
-    const call: Call = { command: "ADD", netns: pod, config: this.#network.config }
-    this.step = { plugin, call }
+    const stepIn = (netns: Pod): Step => {
+      const call: Call = { command: "ADD", netns, containerId: this.#containerId, config: this.#network.config }
+      return { plugin, call }
+    }
+    this.steps = [stepIn(pod), stepIn(other)]
     this.#detach() // makes what the network leaves on its node by design
   }
 
   /** Where one call may have been overtaken: what changes something, the answer last. */
   points(): Point[] {
-    this.#network.connect(this.#pod)
+    const [{ plugin, call }] = this.steps
+    this.#network.connect(this.#pods[0])
     this.#detach()
-    const { points } = observe(this.#node, this.step.plugin, this.step.call)
+    const { points } = observe(this.#node, plugin, call)
     this.#detach()
     return points.filter(({ changes, name }) => changes && name !== "exit_group")
+  }
+
+  /** One call when the other is long over. */
+  addInTurn(): void {
+    const outcomes = this.steps.map(({ plugin, call }) => this.#node.call(plugin, call))
+    expect(outcomes[0]?.exitCode).toBe(0)
+    this.judge(outcomes, "in turn")
   }
 
   /** One of the calls has attached the pod; the other says that it is attached, or to try again. */
@@ -104,13 +129,18 @@ class Twice {
     expect([11, 102], where).toContain(lost[0]?.error?.code)
     const prevResult = won[0]?.result
     if (!prevResult) throw new Error(`${where}: no result`)
-    expect(this.#network.check(this.#pod, prevResult), where).toMatchObject({ exitCode: 0, stdout: "" })
+    const pod = outcomes[0]?.exitCode === 0 ? this.#pods[0] : this.#pods[1]
+    const checked = this.#network.check(pod, prevResult, { containerId: this.#containerId })
+    expect(checked, where).toMatchObject({ exitCode: 0, stdout: "" })
     expect(readLeases(this.#node), where).toHaveLength(prevResult.ips?.length ?? 0)
     this.#detach()
   }
 
   #detach(): void {
-    expect(this.#network.del(this.#pod)).toMatchObject({ exitCode: 0 })
+    for (const pod of new Set(this.#pods)) {
+      expect(this.#network.del(pod, { containerId: this.#containerId })).toMatchObject({ exitCode: 0 })
+      expect(pod.link("eth0")).toBeUndefined()
+    }
     expect(readLeases(this.#node)).toEqual([])
     const veths = this.#node.ip("link", "show", "type", "veth").map(({ ifname }) => ifname)
     expect(veths.filter((name) => name !== "uplink")).toEqual([])

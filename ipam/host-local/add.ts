@@ -2,6 +2,7 @@ import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { type Dns, type IpConfig, noDns, type Result } from "../../lib/cni/result.ts"
 import { type Address, formatAddress, sameAddress } from "../../lib/ip/address.ts"
+import { Conflict } from "../../lib/net/conflict.ts"
 import { readText } from "../../lib/sys/file.ts"
 import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
@@ -11,7 +12,7 @@ import { exhausted } from "./exhausted.ts"
 import { leaseDirectory } from "./leases/lease-directory.ts"
 import { holderOf, type LeaseHolder, legacyHolderOf } from "./leases/lease-holder.ts"
 import { type LeaseStore, openLeases } from "./leases/lease-store.ts"
-import { readNetnsIdentity } from "./leases/netns-identity.ts"
+import { existsElsewhere, type NetnsIdentity, readNetnsIdentity } from "./leases/netns-identity.ts"
 import { formatSet, isGateway, type RangeSet, rangeOf } from "./range-set.ts"
 import { reclaimLeases } from "./reclaim-leases.ts"
 import { assignRequested } from "./requested.ts"
@@ -30,6 +31,7 @@ export function add(call: Call, network: HostLocalConfig): Result {
   const readHeld = () => [...leases.addressesOf(holder), ...leases.addressesOf(legacyHolderOf(environment))]
   const before = readHeld()
   const held = before.length > 0 && reclaim(holder) ? readHeld() : before
+  if (identity && held.length > 0) refuseElsewhere(leases, holder, identity)
   const given = network.sets.map((set, index) => {
     const wanted = requested[index]
     return explained(index, () => {
@@ -52,6 +54,19 @@ function readDns(path: string): Dns {
     throw new CniError(code.file, error.message, "ipam.resolvConf names this file", { cause: error })
   }
   throw invalidConfig("ipam.resolvConf", `${path} is not a regular file`)
+}
+
+/**
+ * Throws Conflict if the attachment holds leases for another network namespace that exists. It is no CniError of code 102: a plugin that
+ * makes interfaces would take that for the leases of a killed ADD.
+ */
+function refuseElsewhere(leases: LeaseStore, holder: LeaseHolder, identity: NetnsIdentity): void {
+  const recorded = leases.identityOf(holder)
+  if (!recorded || !existsElsewhere(recorded, identity)) return
+  throw new Conflict(
+    `the attachment has addresses in another network namespace, ${JSON.stringify(recorded.path)}`,
+    "a pod is attached once per network and interface name: DEL the attachment first",
+  )
 }
 
 /** The attachment that asks for addresses. */

@@ -3,6 +3,7 @@ import type { Delegate } from "../cni/delegate.ts"
 import { CniError, code } from "../cni/errors.ts"
 import { emptyResult, type Result } from "../cni/result.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
+import { Conflict } from "../net/conflict.ts"
 import { Undo } from "../net/undo.ts"
 import { takeAddresses } from "./addresses.ts"
 
@@ -49,6 +50,12 @@ describe("taking addresses", () => {
     expect(() => takeAddresses(ipam, "some-ipam", undo)).toThrow("range is full")
     undo[Symbol.dispose]()
     expect(asked).toEqual(["add", "del", "add"])
+  })
+
+  test("leaves the leases that the attachment has in another network namespace", () => {
+    const { ipam, asked } = ipamOf(new Conflict("the attachment has addresses in another network namespace", "DEL"))
+    expect(() => takeAddresses(ipam, "some-ipam", new Undo())).toThrow(Conflict)
+    expect(asked).toEqual(["add"])
   })
 
   test("asks once where IPAM refuses for any other reason", () => {

@@ -3,7 +3,7 @@ import { readLink } from "../netlink/route/link.ts"
 import { type Answer, acknowledge, part } from "../testing/fake-kernel.ts"
 import { FakeStack, found, linkMessage } from "../testing/fake-stack.ts"
 import { attachmentAlias } from "./alias.ts"
-import { isHostEnd } from "./host-end.ts"
+import { isHostEnd, leadsElsewhere } from "./host-end.ts"
 import { hostVethName } from "./names.ts"
 
 const attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
@@ -34,6 +34,19 @@ test.each([
   expect(read && isHostEnd(host, read, attachment, 3)).toBe(proven)
   expect(host.log.filter((request) => request === "GETNSID")).toHaveLength(questions)
   if (questions > 0) expect(host.bodies("GETNSID")[0]).toEqual(Uint8Array.of(0, 0, 0, 0, 8, 0, 3, 0, 3, 0, 0, 0))
+})
+
+test.each([
+  ["in the pod's namespace", { peerNamespace: 7 }, 7, false],
+  ["in another namespace", { peerNamespace: 8 }, 7, true],
+  ["in another namespace, and the kernel has no id for the pod's", { peerNamespace: 8 }, -1, true],
+  ["in a namespace that is about to vanish", { peerNamespace: 0xffffffff }, 7, false],
+  ["on the host", {}, 7, false],
+])("a veth whose other end is %s leads elsewhere or not", (_, link, podId, expected) => {
+  const described = { index: 5, name, kind: "veth", peer: 2, ...link }
+  const host = new FakeStack({ GETLINK: [found(NEWLINK, linkMessage(described))], GETNSID: [named(podId)] })
+  const read = readLink(host.rtnetlink, 5)
+  expect(read && leadsElsewhere(host, read, 3)).toBe(expected)
 })
 
 /** Answers RTM_NEWNSID with NETNSA_NSID. */

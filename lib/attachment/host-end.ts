@@ -1,7 +1,7 @@
 import type { Attachment } from "../cni/attachment.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import type { Link } from "../netlink/route/link.ts"
-import { readNamespaceId } from "../netlink/route/namespace-id.ts"
+import { NOT_ASSIGNED, readNamespaceId } from "../netlink/route/namespace-id.ts"
 import { attachmentAlias, isAttachmentAlias } from "./alias.ts"
 import { hostVethName } from "./names.ts"
 
@@ -16,4 +16,10 @@ export function isHostEnd(host: NetworkStack, link: Link, attachment: Attachment
   if (link.name === hostVethName(attachment)) return true
   if (fd === undefined || link.peerNamespace === undefined) return false
   return link.peerNamespace === readNamespaceId(host.rtnetlink, fd)
+}
+
+/** Says if the link's other end lives in a namespace other than the one behind the descriptor `fd`. */
+export function leadsElsewhere(host: NetworkStack, { peerNamespace }: Link, fd: number | undefined): boolean {
+  if (fd === undefined || peerNamespace === undefined || peerNamespace === NOT_ASSIGNED) return false
+  return peerNamespace !== readNamespaceId(host.rtnetlink, fd)
 }

@@ -6,6 +6,7 @@ import { refusedWith } from "../netlink/kernel-error.ts"
 import { createVeth, type Link, type NewVeth, readLink, removeLink } from "../netlink/route/link.ts"
 import { isUnfinished } from "./alias.ts"
 import { alreadyAttached } from "./already-attached.ts"
+import { leadsElsewhere } from "./host-end.ts"
 import { removeMasquerade } from "./masquerade.ts"
 import { hostVethName } from "./names.ts"
 
@@ -18,11 +19,12 @@ export interface PodVeth {
 
 /**
  * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the attachment. It takes the place of what
- * a killed ADD left: an unfinished veth, and rules. Throws Conflict if the pod is attached already.
+ * a killed ADD left: an unfinished veth, and rules. Throws Conflict if the pod is attached already, or if an unfinished veth leads to another
+ * namespace, in which another ADD may be at work.
  */
 export function createPodVeth(host: NetworkStack, { attachment, ...ends }: PodVeth, undo: Undo): Link {
   const name = hostVethName(attachment)
-  undo.add(() => removeUnfinished(host, name)) // also if the kernel's answer was lost
+  undo.add(() => removeUnfinished(host, name, ends.pod.namespace)) // also if the kernel's answer was lost
   createOrReplace(host, attachment, { host: { name, ...ends.host }, peer: { name: attachment.ifname, ...ends.pod } })
   undo.add(() => removeLink(host.rtnetlink, name))
   const veth = readLink(host.rtnetlink, name)
@@ -41,13 +43,16 @@ function createOrReplace(host: NetworkStack, attachment: Attachment, wish: NewVe
     if (present.kind !== "veth") throw alreadyAttached(`host interface ${present.name} is in the way: it is no veth`)
     if (!isUnfinished(present.alias))
       throw alreadyAttached(`host interface ${present.name} already exists (${present.alias})`)
+    if (leadsElsewhere(host, present, wish.peer.namespace))
+      throw alreadyAttached(`host interface ${present.name} already leads to another network namespace`)
     removeMasquerade(host, attachment)
     removeLink(rtnetlink, present.index)
     createVeth(rtnetlink, wish)
   }
 }
 
-function removeUnfinished({ rtnetlink }: NetworkStack, name: string): void {
-  const veth = readLink(rtnetlink, name)
-  if (veth?.kind === "veth" && isUnfinished(veth.alias)) removeLink(rtnetlink, veth.index)
+function removeUnfinished(host: NetworkStack, name: string, fd: number | undefined): void {
+  const veth = readLink(host.rtnetlink, name)
+  if (veth?.kind !== "veth" || !isUnfinished(veth.alias) || leadsElsewhere(host, veth, fd)) return
+  removeLink(host.rtnetlink, veth.index)
 }

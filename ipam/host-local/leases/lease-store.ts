@@ -4,6 +4,7 @@ import { lockFile } from "../../../lib/sys/lock.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
 import type { LeasePlace } from "../config.ts"
 import type { RangeSet } from "../range-set.ts"
+import type { RecordedLease } from "./index-bucket.ts"
 import { indexDirectory, leaseDirectory, lockPath, nearestExisting } from "./lease-directory.ts"
 import { LeaseFiles } from "./lease-files.ts"
 import type { LeaseHolder } from "./lease-holder.ts"
@@ -115,6 +116,13 @@ export class LeaseStore implements Disposable {
     this.#taken = []
     this.#leases?.set(holder, names)
     this.#tryIndexing(() => this.#index.set(holder, names, lease ? { ...identity, lease } : undefined))
+  }
+
+  /** Returns the network namespace that one of the holder's leases was made for, if it is recorded and the lease is still the same. */
+  identityOf(holder: LeaseHolder): NetnsIdentity | undefined {
+    const isSame = ({ names, record }: RecordedLease) =>
+      names.some((name) => this.#files.stampOf(name) === record.lease)
+    return this.#index.recorded(holder).find(isSame)?.record
   }
 
   /** Frees the leases of network namespaces that are certainly gone, all or one holder's, and returns them. */

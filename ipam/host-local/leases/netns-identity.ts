@@ -24,6 +24,13 @@ export function readNetnsIdentity(netns: string): NetnsIdentity | undefined {
   return cookie === undefined ? identity : { ...identity, namespace: `${identity.namespace}#${cookie}` }
 }
 
+/** Returns true if a namespace other than `own` was recorded, and certainly exists: it is still where it was mounted. */
+export function existsElsewhere(recorded: NetnsIdentity, own: NetnsIdentity): boolean {
+  const [there, here] = [recorded, own].map(({ namespace }) => namespace.split("#")[0])
+  if (recorded.boot !== own.boot || there === "-" || here === "-" || there === here) return false
+  return readNetnsIdentity(recorded.path)?.namespace === recorded.namespace
+}
+
 function identityByInode(netns: string): NetnsIdentity | undefined {
   try {
     const [namespace, mounts] = [fileStatus(netns), mountNamespace()]

@@ -7,7 +7,8 @@ import { AF, familyNames, RTM } from "./rtm.ts"
 const attributes = attributeSet({ id: [1, u32, "NETNSA_NSID"], fd: [3, u32, "NETNSA_FD"] })
 
 const HEADER = 4 // struct rtgenmsg and its padding
-const NOT_ASSIGNED = 0xffffffff
+/** Also what the kernel calls a namespace that is about to vanish. */
+export const NOT_ASSIGNED = 0xffffffff
 
 /** An RTM_NEWNSID and its like. */
 export const namespaceIdBody: Body = {
