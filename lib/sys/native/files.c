@@ -120,6 +120,8 @@ static JSValue file_await_input(CALL)
     if (result == 0) {
         errno = ETIMEDOUT;
         result = -1;
+    } else if (result == -1 && errno == EINVAL) {
+        errno = EMFILE; /* poll(2) of a single descriptor if the process may have none */
     }
     return answer(js, result > 0 ? 0 : result);
 }
