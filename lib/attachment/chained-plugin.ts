@@ -9,6 +9,7 @@ import { readSurvivors, type Survivors } from "../cni/valid-attachments.ts"
 import { type Version, versions } from "../cni/version.ts"
 import { NetworkStack } from "../net/stack.ts"
 import { Undo } from "../net/undo.ts"
+import { openPod } from "./pod-stack.ts"
 
 /** A plugin that adds to an interface which others made: what it does itself, beside what chainedPlugin() does for all of them. */
 export interface ChainedPlugin<Config> {
@@ -17,8 +18,8 @@ export interface ChainedPlugin<Config> {
   readonly versions?: readonly Version[]
   /** The plugins that it may stand behind, for the message if it stands behind none. */
   readonly behind: string
-  /** Reads and checks all of the configuration; throws code 7 that names the key. */
-  readonly readConfig: (config: NetworkConfig) => Config
+  /** Reads and checks all of the configuration, and of CNI_ARGS what it knows; throws code 7 that names the key. */
+  readonly readConfig: (config: NetworkConfig, args: string) => Config
   /** Says if there is nothing to do: ADD hands the result on as it came, and CHECK has nothing to compare. */
   readonly isIdle: (config: Config) => boolean
   /** Adds to the interface and returns the result for the next plugin. What it made it gives to `undo`, which removes it if it throws. */
@@ -41,6 +42,8 @@ export interface ChainedConnection<Config> {
   readonly config: Config
   readonly attachment: Attachment
   readonly host: NetworkStack
+  /** Opens the pod's network stack, at most once; it is closed when all is done, or taken back. Throws code 8 if there is none. */
+  readonly openPod: () => NetworkStack
 }
 
 /** An attachment to whose interface ADD is about to add. */
@@ -67,29 +70,55 @@ export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
     },
     status: (call) => {
       using host = NetworkStack.host()
-      orUnavailable(() => parts.status(host, parts.readConfig(call.config)))
+      orUnavailable(() => parts.status(host, readConfig(parts, call)))
     },
   }
 }
 
+function readConfig<Config>(parts: ChainedPlugin<Config>, { config, environment }: Call): Config {
+  return parts.readConfig(config, environment.args)
+}
+
+/** The pod's network stack, opened when it is first asked for: not every plugin works in the pod. */
+class LazyPod implements Disposable {
+  readonly #netns: string
+  #pod: NetworkStack | undefined
+
+  constructor({ environment }: Call) {
+    this.#netns = environment.netns
+  }
+
+  readonly open = (): NetworkStack => {
+    this.#pod ??= openPod(this.#netns)
+    return this.#pod
+  };
+
+  [Symbol.dispose](): void {
+    this.#pod?.[Symbol.dispose]()
+  }
+}
+
 function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
-  const config = parts.readConfig(call.config)
+  const config = readConfig(parts, call)
   const previous = readPrevResult(call.config)
   if (!previous) throw invalidConfig("prevResult", "must be called as chained plugin", `put it behind ${parts.behind}`)
   if (parts.isIdle(config)) return previous
   using host = NetworkStack.host()
+  using pod = new LazyPod(call)
   using undo = new Undo()
-  const result = parts.add({ call, config, attachment: attachmentOf(call), host, undo }, previous)
+  const making = { call, config, attachment: attachmentOf(call), host, openPod: pod.open, undo }
+  const result = parts.add(making, previous)
   undo.keep()
   return result
 }
 
 function check<Config>(parts: ChainedPlugin<Config>, call: Call): void {
-  const config = parts.readConfig(call.config)
+  const config = readConfig(parts, call)
   const result = requirePrevResult(call.config)
   if (parts.isIdle(config)) return
   using host = NetworkStack.host()
-  parts.check({ call, config, attachment: attachmentOf(call), host }, result)
+  using pod = new LazyPod(call)
+  parts.check({ call, config, attachment: attachmentOf(call), host, openPod: pod.open }, result)
 }
 
 function removing(remove: ChainedPlugin<never>["remove"]): (call: Call) => void {

@@ -20,7 +20,11 @@ export function readMtu(fields: Fields): number {
   const mtu = fields.integer("mtu") ?? 0
   if (mtu === 0 || (mtu >= LEAST_MTU && mtu <= MOST_MTU)) return mtu
   const problem = `${mtu} is not between ${LEAST_MTU} and ${MOST_MTU}`
-  throw invalidConfig("mtu", problem, 'these are the kernel\'s bounds; without "mtu", or with 0, the plugin chooses')
+  throw invalidConfig(
+    fields.pathOf("mtu"),
+    problem,
+    'these are the kernel\'s bounds; without "mtu", or with 0, the plugin chooses',
+  )
 }
 
 /** Throws code 7 if the MTU that `field` sets is too small for the pod's IPv6 addresses; 0 sets none. */

@@ -185,6 +185,23 @@ describe("a list", () => {
   })
 })
 
+describe("an object of any keys", () => {
+  it("is read in its order, values that are null left out, and in the keys' own case", () => {
+    const read = one('{"b":"1","A":null,"a":"2"}').record("key", readString)
+    expect([...(read ?? [])]).toEqual([
+      ["b", "1"],
+      ["a", "2"],
+    ])
+    expect([one("null").record("key", readString), one("{}").record("key", readString)]).toEqual([undefined, new Map()])
+  })
+
+  it("names the value that is of another type, and itself", () => {
+    const message = "key.a.b: expected a string, got the number 1"
+    expect(() => one('{"a.b":1}').record("key", readString)).toThrow(undecodable(message))
+    expect(() => one("[]").record("key", readString)).toThrow(undecodable("key: expected an object, got a list"))
+  })
+})
+
 describe("an address", () => {
   it("is none when empty, as in Go", () => {
     expect(one('""').address("key")).toBeUndefined()

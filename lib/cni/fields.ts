@@ -70,6 +70,11 @@ export class Fields {
     return this.list(key, readString) ?? []
   }
 
+  /** Every value of an object through `read`, by its key, those that are null left out; undefined if there is no object. */
+  record<Item>(key: string, read: Reader<Item>): ReadonlyMap<string, Item> | undefined {
+    return this.#read(key, (value, path) => readRecord(value, path, read))
+  }
+
   #read<Value>(key: string, read: Reader<Value>): Value | undefined {
     const value = this.get(key)
     return value === undefined ? undefined : read(value, this.pathOf(key))
@@ -92,6 +97,12 @@ export function readString(value: Json, path: string): string {
 export function readFields(value: Json, path: string): Fields {
   if (!isObject(value)) throw wrongType(path, "an object", value)
   return new Fields(value, path)
+}
+
+function readRecord<Item>(value: Json, path: string, read: Reader<Item>): ReadonlyMap<string, Item> {
+  if (!isObject(value)) throw wrongType(path, "an object", value)
+  const given = Object.entries(value).filter(([, item]) => item !== null)
+  return new Map(given.map(([key, item]) => [key, read(item, `${path}.${key}`)]))
 }
 
 export function readList<Item>(value: Json, path: string, read: Reader<Item>): Item[] {

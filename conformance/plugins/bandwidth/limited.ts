@@ -30,6 +30,7 @@ export class LimitedPod {
     output(pod.inside(["ip", "address", "add", `${POD_ADDRESS}/24`, "dev", ifname]))
     output(pod.inside(["ip", "address", "add", "fd00::2/64", "dev", ifname, "nodad"]))
     output(pod.inside(["ip", "link", "set", ifname, "up"]))
+    this.#waitForCarrier()
     this.prevResult = {
       cniVersion: "1.0.0",
       interfaces: [
@@ -40,6 +41,12 @@ export class LimitedPod {
       routes: [{ dst: "0.0.0.0/0" }],
       dns: {},
     }
+  }
+
+  /** Both ends are up in an instant, and then the kernel adds IPv6 routes, which nobody who compares should miss. */
+  #waitForCarrier(): void {
+    const isUp = () => [this.node.link(this.veth), this.pod.link(this.ifname)].every((link) => link?.operstate === "UP")
+    for (let looks = 0; !isUp(); looks++) if (looks > 500) throw new Error(`${this.veth} has no carrier`)
   }
 
   call(command: string, config: Config, more: Partial<Call> = {}): Outcome {

@@ -104,6 +104,8 @@ test("switching something off is not the same as leaving it", () => {
     )
   expect(tree({ up: false })).toMatchObject({ header: expect.stringMatching(/0000000001000000$/) })
   expect(tree({ promiscuous: false })).toMatchObject({ header: expect.stringMatching(/0000000000010000$/) })
+  expect(tree({ allMulticast: false })).toMatchObject({ header: expect.stringMatching(/0000000000020000$/) })
+  expect(tree({ transmitQueueLength: 0 })).toMatchObject({ 13: "00000000" })
   expect(tree({ hairpin: false })).toMatchObject({ 18: { 4: "bridge", 5: { 4: "00" } } })
   expect(tree({ mtu: 1400 })).toMatchObject({ header: expect.stringMatching(/0000000000000000$/) })
 })
@@ -132,6 +134,8 @@ function asPrinted(shown: {
     mtu: shown["mtu"],
     up: shown.flags.includes("UP"),
     promiscuous: shown.flags.includes("PROMISC"),
+    allMulticast: shown.flags.includes("ALLMULTI"),
+    transmitQueueLength: shown["txqlen"] ?? 0,
     operstate: String(shown["operstate"]).toLowerCase(),
     promiscuity: shown["promiscuity"],
     kind: linkinfo?.info_kind ?? "",

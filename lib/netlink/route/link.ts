@@ -78,6 +78,7 @@ export const linkBody: Body = { header: linkHeader, attributes: link }
 
 const IFF_UP = 0x1
 const IFF_PROMISC = 0x100
+const IFF_ALLMULTI = 0x200
 const RTEXT_FILTER_SKIP_STATS = 8
 
 /** IF_OPER_* (RFC 2863); the index is the kernel's number. */
@@ -99,6 +100,9 @@ export interface Link {
   /** Counts the users of promiscuous mode; `promiscuous` is true if the administrator is one. */
   readonly promiscuity: number
   readonly promiscuous: boolean
+  /** The administrator wants every multicast packet. */
+  readonly allMulticast: boolean
+  readonly transmitQueueLength: number
   /** `veth`, `bridge`, ...; empty for hardware. */
   readonly kind: string
   readonly alias: string
@@ -175,6 +179,8 @@ export function decodeLink(message: Message): Link {
     operstate: operstates[values.operstate ?? 0] ?? "unknown",
     promiscuity: values.promiscuity ?? 0,
     promiscuous: (flags & IFF_PROMISC) !== 0,
+    allMulticast: (flags & IFF_ALLMULTI) !== 0,
+    transmitQueueLength: values.transmitQueueLength ?? 0,
     kind,
     alias: values.alias ?? "",
     master: values.master ?? 0,
@@ -304,6 +310,8 @@ export interface LinkChange {
   readonly name?: string
   readonly up?: boolean
   readonly promiscuous?: boolean
+  readonly allMulticast?: boolean
+  readonly transmitQueueLength?: number
   readonly mtu?: number
   readonly mac?: Uint8Array
   readonly alias?: string
@@ -314,7 +322,7 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias, name: newName } = change
+  const { mtu, mac, alias, transmitQueueLength, name: newName } = change
   rtnetlink.execute({
     asked: `change link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
@@ -324,15 +332,17 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
         mtu,
         mac,
         alias,
+        transmitQueueLength,
         info: infoOf(change),
       }),
   })
 }
 
-function flagsOf({ up, promiscuous }: LinkChange): { flags: number; change: number } {
+function flagsOf({ up, promiscuous, allMulticast }: LinkChange): { flags: number; change: number } {
   const wanted = [
     { flag: IFF_UP, on: up },
     { flag: IFF_PROMISC, on: promiscuous },
+    { flag: IFF_ALLMULTI, on: allMulticast },
   ]
   const sum = (flags: { flag: number }[]) => flags.reduce((all, { flag }) => all | flag, 0)
   return { flags: sum(wanted.filter(({ on }) => on)), change: sum(wanted.filter(({ on }) => on !== undefined)) }
