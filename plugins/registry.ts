@@ -7,6 +7,7 @@ import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
 import { ptp } from "./ptp/plugin.ts"
+import { tuning } from "./tuning/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
@@ -18,4 +19,5 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   portmap,
   ptp,
   static: staticAddresses,
+  tuning,
 }

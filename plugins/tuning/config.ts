@@ -1,0 +1,92 @@
+import { readMac, readMtu } from "../../lib/attachment/interface-keys.ts"
+import { parseArgs } from "../../lib/cni/args.ts"
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import { type Fields, readString } from "../../lib/cni/fields.ts"
+import { oddNumber } from "../../lib/cni/json.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { Mac } from "../../lib/ip/mac.ts"
+import type { LinkChange } from "../../lib/netlink/route/link.ts"
+import { host } from "../../lib/sys/host.ts"
+import { findTwice, isSysctlKey, type Sysctl } from "./sysctl.ts"
+
+/** What is asked of `tuning`: by the network's administrator, and by the runtime for one pod. */
+export interface TuningConfig {
+  /** In the order of the configuration, those that the runtime adds last. */
+  readonly sysctls: readonly Sysctl[]
+  readonly settings: Settings
+  readonly dataDir: string
+}
+
+/** Settings of the pod's interface; absent leaves it as it is. */
+export type Settings = Pick<LinkChange, "mac" | "mtu" | "promiscuous" | "allMulticast" | "transmitQueueLength">
+
+const DEFAULT_DATA_DIR = "/run/cni/tuning"
+
+/** Reads and checks the configuration for the commands that need all of it. */
+export function readTuningConfig(config: NetworkConfig, args: string): TuningConfig {
+  const { fields } = config
+  const asked = fields.fields("args")?.fields("cni")
+  return {
+    sysctls: readSysctls(config, asked),
+    settings: readSettings(fields, asked, args),
+    dataDir: fields.string("dataDir") || DEFAULT_DATA_DIR,
+  }
+}
+
+/** As readTuningConfig, for DEL, which must not fail for a configuration that ADD would have refused. */
+export function readDataDir({ fields }: NetworkConfig): string {
+  const value = fields.get("dataDir")
+  const isPath = typeof value === "string" && value !== "" && oddNumber(value) === undefined
+  return isPath ? value : DEFAULT_DATA_DIR
+}
+
+function readSysctls({ fields, bytes }: NetworkConfig, asked: Fields | undefined): Sysctl[] {
+  const values = new Map<string, Sysctl>()
+  for (const where of [fields, asked]) {
+    for (const [key, value] of where?.record("sysctl", readString) ?? []) {
+      const field = `${where?.pathOf("sysctl")}.${key}`
+      if (!isSysctlKey(key)) {
+        const advice =
+          'it has to be net.A.B or net/A/B, not both mixed; IFNAME stands for the interface, also if that is "eth0.5"'
+        throw invalidConfig(field, `invalid net sysctl key: ${JSON.stringify(key)}`, advice)
+      }
+      values.set(key, { key, field, value })
+    }
+  }
+  const twice = values.size > 0 ? findTwice(host.decode(bytes)) : undefined
+  if (twice !== undefined) throw invalidConfig(`sysctl.${twice}`, "duplicated sysctl keys are not allowed")
+  return [...values.values()]
+}
+
+/** What the runtime sends in `args` goes before what the network's administrator says. */
+function readSettings(fields: Fields, asked: Fields | undefined, args: string): Settings {
+  const of = (key: string) => (asked?.has(key) ? asked : fields)
+  const mac = readRequestedMac(fields, asked, args)
+  const mtu = readMtu(of("mtu"))
+  const promiscuous = of("promisc").boolean("promisc")
+  const allMulticast = of("allmulti").boolean("allmulti")
+  const transmitQueueLength = of("txQLen").integer("txQLen", { min: 0, max: 0x7fffffff })
+  return {
+    ...(mac && { mac }),
+    ...(mtu !== 0 && { mtu }),
+    ...(promiscuous && { promiscuous }), // false asks for nothing
+    ...(allMulticast !== undefined && { allMulticast }),
+    ...(transmitQueueLength !== undefined && { transmitQueueLength }),
+  }
+}
+
+function readRequestedMac(fields: Fields, asked: Fields | undefined, args: string): Mac | undefined {
+  const candidates: [string, string | undefined][] = [
+    ["args.cni.mac", asked?.string("mac")],
+    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
+    ["CNI_ARGS MAC", parseArgs(args, ["MAC"]).MAC],
+    ["mac", fields.string("mac")],
+  ]
+  const [source = "", text] = candidates.find(([, value]) => value) ?? []
+  const mac = readMac(source, text)
+  const [first = 0] = mac ?? []
+  if (mac && (first % 2 === 1 || mac.every((byte) => byte === 0))) {
+    throw invalidConfig(source, `${JSON.stringify(text)} is not the address of one interface`)
+  }
+  return mac
+}
