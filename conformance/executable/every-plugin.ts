@@ -3,6 +3,7 @@ import { LimitedPod } from "../plugins/bandwidth/limited.ts"
 import { type Config, DUAL, hostLocal } from "../plugins/bridge/network.ts"
 import { ofLan, plugIn } from "../plugins/macvlan/network.ts"
 import { resultOf, tcp } from "../plugins/portmap/network.ts"
+import { ALL, prepare } from "../plugins/tuning/network.ts"
 
 /** What each plugin is asked to do for the node's pod. */
 export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>> = {
@@ -22,5 +23,6 @@ export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>>
     prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24"]) },
   }),
   ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
+  tuning: (node, pod) => ({ ...ALL, dataDir: `${node.dir}/tuning`, ...prepare(node, pod) }),
   static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
 }

@@ -7,6 +7,7 @@ import { run } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
 import { LimitedPod } from "../plugins/bandwidth/limited.ts"
 import { hostLocal } from "../plugins/bridge/network.ts"
+import { ALL, prepare } from "../plugins/tuning/network.ts"
 
 /** Calls the plugin as root with these capabilities and no others. */
 function callWith(node: Node, plugin: string, capabilities: readonly string[], call: Call): Outcome {
@@ -42,6 +43,14 @@ const needs: readonly Needs[] = [
     },
   },
   { plugin: "loopback", capabilities: BOTH, config: () => ({}) },
+  {
+    plugin: "tuning",
+    capabilities: BOTH,
+    config: (node) => {
+      const [pod = node.pod()] = node.pods
+      return { ...ALL, dataDir: join(node.dir, "tuning"), ...prepare(node, pod) }
+    },
+  },
   { plugin: "host-local", capabilities: [], config: (node) => ({ ipam: hostLocal(node) }) },
   {
     plugin: "static",

@@ -111,7 +111,8 @@ function fail(scene: Scene, { verb, position, point, happens }: Failing, tally: 
   const problems = answerProblems(verb, outcome)
   // An ADD that failed has left nothing, whichever plugin's it was; then the chain is removed as a whole.
   if (verb === "ADD" && outcome.exitCode !== 0) {
-    problems.push(...differences(before, isUndelivered(outcome) ? scene.observe() : scene.observeAround()))
+    const leavesBridge = position === 0 && isUndelivered(outcome)
+    problems.push(...differences(before, leavesBridge ? scene.observe() : scene.observeAround()))
   }
   problems.push(...scene.failuresOf("DEL", outcome.result))
   return [...problems, ...differences(scene.untouched, scene.observe())]

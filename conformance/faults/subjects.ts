@@ -1,6 +1,7 @@
 import { join } from "node:path"
 import type { Node } from "../lab/node.ts"
 import { OUTSIDE, ofLan, plugIn } from "../plugins/macvlan/network.ts"
+import { ALL_OF_INTERFACE } from "../plugins/tuning/network.ts"
 
 export interface PluginConfig {
   readonly type: string
@@ -94,6 +95,12 @@ export const subjects: readonly Subject[] = [
       bandwidth: { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 },
     },
     beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
+    name: "tuning after bridge",
+    first: 1,
+    plugins: (node) => [bridged(node, V4), { type: "tuning", dataDir: join(node.dir, "tuning"), ...ALL_OF_INTERFACE }],
     reaches: "10.244.0.1",
   },
   {

@@ -10,7 +10,17 @@ const SECONDS = Number(process.env["CNITS_FUZZ_SECONDS"] ?? 12)
 const timeout = SECONDS * 2000 + 60_000
 
 const calls = fc.record({
-  plugin: fc.constantFrom("bridge", "ptp", "macvlan", "portmap", "bandwidth", "host-local", "static", "loopback"),
+  plugin: fc.constantFrom(
+    "bridge",
+    "ptp",
+    "macvlan",
+    "portmap",
+    "bandwidth",
+    "host-local",
+    "static",
+    "loopback",
+    "tuning",
+  ),
   command: fc.constantFrom("ADD", "DEL", "CHECK", "GC", "STATUS"),
   args: fc.oneof(fc.constant("IgnoreUnknown=1"), damagedText(argumentLists)),
   stdin: damagedJson(configs),

@@ -92,6 +92,19 @@ export const configs: readonly object[] = [
   { ...common, type: "host-local", ipam: hostLocal, runtimeConfig },
   { ...common, type: "static", ipam: addresses },
   { ...common, type: "loopback" },
+  {
+    ...common,
+    type: "tuning",
+    sysctl: { "net.ipv4.conf.IFNAME.arp_filter": "1", "net/core/somaxconn": "500" },
+    mac: "02:00:00:00:00:7a",
+    mtu: 1400,
+    promisc: true,
+    allmulti: false,
+    txQLen: 500,
+    dataDir: "/run/cni/tuning",
+    args: { cni: { sysctl: { "net.ipv4.ip_forward": "0" }, mac: "02:00:00:00:00:7b", mtu: 1300 } },
+    runtimeConfig,
+  },
 ]
 
 export const argumentLists: readonly string[] = [

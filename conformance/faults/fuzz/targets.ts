@@ -23,6 +23,8 @@ import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
 import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
 import { readPtpConfig } from "../../../plugins/ptp/config.ts"
+import { parseBackup } from "../../../plugins/tuning/backup.ts"
+import { readDataDir, readTuningConfig } from "../../../plugins/tuning/config.ts"
 import { damagedJson, damagedText } from "./damage.ts"
 import { kernelTargets } from "./kernel-targets.ts"
 import { argumentLists, configs } from "./samples.ts"
@@ -36,6 +38,8 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readPtpConfig,
   readMacvlanConfig,
   readPortmapConfig,
+  (config) => readTuningConfig(config, ""),
+  readDataDir,
   (config) => readHostLocal(config, ""),
   (config) => readStatic(config, ""),
   (config) => readValidAttachments(config.fields, config.name),
@@ -73,10 +77,12 @@ function readArguments(text: string): void {
   const network = matchConfig(readConfig(new TextEncoder().encode(JSON.stringify(config))), versions)
   refusable(() => readHostLocal(network, text))
   refusable(() => readStatic(network, text))
+  refusable(() => readTuningConfig(network, text))
 }
 
 function readLeaseFile(text: string): void {
   readHolder(text)
+  parseBackup(text)
   const address = parseAddress(text)
   if (address && !parseAddress(formatAddress(address))) throw new Error(`${text} is an address that has no text`)
   parseResolvConf(text)
@@ -110,7 +116,14 @@ export const targets: readonly Target[] = [
   { name: "CNI_ARGS", inputs: damagedText(argumentLists), check: readArguments },
   {
     name: "lease files",
-    inputs: damagedText(["container\r\neth0", "container", "10.1.2.3", "fd00::3", "nameserver 10.0.0.1\nsearch a b\n"]),
+    inputs: damagedText([
+      "container\r\neth0",
+      "container",
+      "10.1.2.3",
+      "fd00::3",
+      "nameserver 10.0.0.1\nsearch a b\n",
+      '{"mac":"02:00:00:00:00:7a","mtu":1500}',
+    ]),
     check: readLeaseFile,
   },
   { name: "the index of leases", inputs: damagedText([index]), check: readIndex },
