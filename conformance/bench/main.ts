@@ -11,6 +11,7 @@ import { measureMasquerade, measureMemory, measureParallel, measurePlugin, measu
 import { measureCrowd, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
+import { measureTuning } from "./tuning.ts"
 import { measureColdVersion, measureVersion } from "./version.ts"
 
 /** Of all three; ours is one file with three names. */
@@ -75,6 +76,7 @@ function main(): void {
     portmap: () => measurePorts(rows, options),
     crowd: () => measureCrowd(rows, options),
     bandwidth: () => measureLimits(rows, options),
+    tuning: () => measureTuning(rows, options),
     chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),
     leases: () => measureLeases(rows, options),
