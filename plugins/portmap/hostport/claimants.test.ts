@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
 import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
@@ -9,10 +10,9 @@ import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import { findGoneClaimants } from "./claimants.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { readLiveAddresses } from "./live-addresses.ts"
 import { listPodRules } from "./rule-list.ts"
 
-vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("../../../lib/attachment/live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const holder: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 const pod: Attachment = { ...holder, containerId: "c2" }

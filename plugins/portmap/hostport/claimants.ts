@@ -1,4 +1,5 @@
 import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { hostVethName, isHostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { formatAddress } from "../../../lib/ip/address.ts"
@@ -7,7 +8,6 @@ import type { NetworkStack } from "../../../lib/net/stack.ts"
 import { type Link, listLinks, readLink } from "../../../lib/netlink/route/link.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
-import { readLiveAddresses } from "./live-addresses.ts"
 import { type PodRule, takes } from "./rule-list.ts"
 import { attachmentIn, tagOf } from "./rule-tag.ts"
 

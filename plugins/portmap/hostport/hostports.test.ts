@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
 import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
@@ -15,12 +16,11 @@ import { podMappings, redirections, tcp } from "../../../lib/testing/host-ports.
 import type { Match } from "../packet-match.ts"
 import { collectHostports, ensureHostports, removeHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { readLiveAddresses } from "./live-addresses.ts"
 import { mappingRule } from "./pod-rules.ts"
 import { listPodRules } from "./rule-list.ts"
 import { findDifference } from "./verify.ts"
 
-vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("../../../lib/attachment/live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const layout = layoutOf(4)
 const [ADDRESS, OTHER] = ["10.1.0.2/24", "10.1.0.3/24"]

@@ -1,17 +1,17 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
 import { attachmentAlias } from "../../../lib/attachment/alias.ts"
+import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
 import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { readLiveAddresses } from "./live-addresses.ts"
 import { listPodRules } from "./rule-list.ts"
 import { tagOf } from "./rule-tag.ts"
 import { findStale, ofNoneOf } from "./stale-rules.ts"
 
-vi.mock("./live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
+vi.mock("../../../lib/attachment/live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 

@@ -1,9 +1,9 @@
+import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { readLivingAttachments } from "../../../lib/attachment/living.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { formatAddress } from "../../../lib/ip/address.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
-import { readLiveAddresses } from "./live-addresses.ts"
 import type { PodRule } from "./rule-list.ts"
 import { isNoteIn, type RuleTag, tagOf } from "./rule-tag.ts"
 

@@ -1,9 +1,9 @@
-import { formatAddress } from "../../../lib/ip/address.ts"
-import { NetworkStack } from "../../../lib/net/stack.ts"
-import { listAddresses } from "../../../lib/netlink/route/address.ts"
-import { fileStatus, sameFile } from "../../../lib/sys/file-status.ts"
-import { liveNamespacePaths } from "../../../lib/sys/live-namespaces.ts"
-import { failedWith, SystemError } from "../../../lib/sys/system-error.ts"
+import { formatAddress } from "../ip/address.ts"
+import { NetworkStack } from "../net/stack.ts"
+import { listAddresses } from "../netlink/route/address.ts"
+import { fileStatus, sameFile } from "../sys/file-status.ts"
+import { liveNamespacePaths } from "../sys/live-namespaces.ts"
+import { failedWith, SystemError } from "../sys/system-error.ts"
 
 /** Pods may come and go while their namespaces are read. */
 const MAX_ATTEMPTS = 20
