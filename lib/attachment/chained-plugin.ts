@@ -27,7 +27,7 @@ export interface ChainedPlugin<Config> {
   /** Compares the node with what ADD made of the result; throws code 104 that names the first difference. */
   readonly check: (connection: ChainedConnection<Config>, result: Result) => void
   /** Throws why ADD could not be served now. */
-  readonly status: (host: NetworkStack, config: Config) => void
+  readonly status: (host: NetworkStack, config: Config, call: Call) => void
   /** Removes all that it added for the attachment, whoever made it and whatever is left of it. No part of the configuration has to make sense. */
   readonly remove: (host: NetworkStack, attachment: Attachment, call: Call) => void
   /** Removes what is of no attachment that survives. */
@@ -70,7 +70,7 @@ export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
     },
     status: (call) => {
       using host = NetworkStack.host()
-      orUnavailable(() => parts.status(host, readConfig(parts, call)))
+      orUnavailable(() => parts.status(host, readConfig(parts, call), call))
     },
   }
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { fromHex } from "../../testing/recorded.ts"
-import { commentData, commentIn, commentTest, noteIn } from "./comment.ts"
+import { commentData, commentIn, commentTest, noteIn, noteTest } from "./comment.ts"
 
 const word = fc.string({ minLength: 1, maxLength: 120, unit: "grapheme-ascii" })
 
@@ -46,12 +46,29 @@ describe("the test for a comment without decoding it", () => {
   })
 })
 
+describe("the test for a note without decoding it", () => {
+  test("agrees with startsWith, with a comment before the note and without", () => {
+    const near = fc.string({ minLength: 1, maxLength: 4, unit: fc.constantFrom("a", "b", "é") })
+    fc.assert(
+      fc.property(fc.option(near, { nil: undefined }), near, near, (comment, note, prefix) => {
+        expect(noteTest(prefix)(commentData(comment, note))).toBe(note.startsWith(prefix))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test("passes data without a note, and no data", () => {
+    expect([commentData("a"), new Uint8Array()].map(noteTest("a"))).toEqual([true, true])
+  })
+})
+
 test("any user data is read without going beyond it", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (data) => {
       commentIn(data)
       noteIn(data)
       commentTest("abc")(data)
+      noteTest("abc")(data)
     }),
     { numRuns: 1000 },
   )

@@ -52,6 +52,16 @@ export function commentTest(text: string): (data: Uint8Array) => boolean {
   }
 }
 
+/** Returns a test for user data that has no note, or one that begins with this text. It does not decode others, which are most. */
+export function noteTest(text: string): (data: Uint8Array) => boolean {
+  const wanted = host.encode(text)
+  return (data) => {
+    if (data[0] !== NOTE) return (noteIn(data) ?? text).startsWith(text)
+    for (let at = wanted.length - 1; at >= 0; at--) if (data[at + 2] !== wanted[at]) return false
+    return wanted.length < (data[1] ?? 0)
+  }
+}
+
 /** Returns the note that commentData() wrote, or undefined if there is none. */
 export function noteIn(data: Uint8Array): string | undefined {
   return textIn(data, NOTE)

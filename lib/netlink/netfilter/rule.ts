@@ -2,7 +2,7 @@ import { attributeSet, type Body, be32, be64, bytes, findAttribute, nested, text
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn, commentTest, noteIn, userData } from "./comment.ts"
+import { commentData, commentIn, commentTest, noteIn, noteTest, userData } from "./comment.ts"
 import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
@@ -107,7 +107,12 @@ export function flushChain({ table, name }: ChainKey): Request {
  * ERESTART if they change too often to be read whole; transact() and retried() try again then.
  */
 export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  return dumpRules(nfnetlink, { table, chain: name, prefix }, (rule) => rule)
+  return dumpRules(nfnetlink, { table, chain: name, test: testFor(prefix) }, (rule) => rule)
+}
+
+/** Returns the chain's rules that have no note, or one that begins with `note`, in order. Throws as listRules(). */
+export function listRulesByNote(nfnetlink: Conversation, { table, name }: ChainKey, note: string): FoundRule[] {
+  return dumpRules(nfnetlink, { table, chain: name, test: noteTest(note) }, (rule) => rule)
 }
 
 /** Returns the values that `read` returns for the rules of all chains of the table, without undefined. Throws as listRules(). */
@@ -117,7 +122,7 @@ export function readTableRules<Value>(
   read: (rule: FoundRule, kept: number) => Value | undefined,
   prefix = "",
 ): Value[] {
-  return dumpRules(nfnetlink, { table, prefix }, read)
+  return dumpRules(nfnetlink, { table, test: testFor(prefix) }, read)
 }
 
 /** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded. Throws as listRules(). */
@@ -131,7 +136,8 @@ export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: F
 interface Wanted {
   readonly table: Table
   readonly chain?: string
-  readonly prefix: string
+  /** A test of the user data; undefined if all rules are wanted. */
+  readonly test: ((data: Uint8Array) => boolean) | undefined
 }
 
 const NFTA_RULE_USERDATA = 7
@@ -139,18 +145,21 @@ const NOTHING = new Uint8Array()
 
 function dumpRules<Value>(
   nfnetlink: Conversation,
-  { table, chain, prefix }: Wanted,
+  { table, chain, test }: Wanted,
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
-  const test = commentTest(prefix)
   const request = listing(table, chain)
   const { values, partial } = nfnetlink.collect(request, (message, kept) => {
     // Most rules are of others and are not decoded.
-    const data = prefix === "" || findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER)
-    return data === true || test(data ?? NOTHING) ? read(decodeRule(message), kept) : undefined
+    const wanted = !test || test(findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER) ?? NOTHING)
+    return wanted ? read(decodeRule(message), kept) : undefined
   })
   if (partial) throw new KernelError("ERESTART", request.asked)
   return values
+}
+
+function testFor(prefix: string): Wanted["test"] {
+  return prefix === "" ? undefined : commentTest(prefix)
 }
 
 /** Returns the request for all rules of a table, or of one of its chains. */
