@@ -3,6 +3,7 @@ import { staticAddresses } from "../ipam/static/plugin.ts"
 import type { Plugin } from "../lib/cni/plugin.ts"
 import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
+import { firewall } from "./firewall/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
@@ -13,6 +14,7 @@ import { tuning } from "./tuning/plugin.ts"
 export const plugins: Readonly<Record<string, Plugin>> = {
   bandwidth,
   bridge,
+  firewall,
   "host-local": hostLocal,
   loopback,
   macvlan,

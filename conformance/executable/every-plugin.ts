@@ -12,6 +12,10 @@ export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>>
     return { egressMode: "ifb", ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5, prevResult }
   },
   bridge: (node) => ({ isDefaultGateway: true, ipMasq: true, macspoofchk: true, ipam: hostLocal(node, DUAL) }),
+  firewall: (_, pod) => ({
+    ingressPolicy: "same-bridge",
+    prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24", "fd00::3/64"]) },
+  }),
   "host-local": (node) => ({ ipam: hostLocal(node) }),
   loopback: () => ({}),
   macvlan: (node) => {

@@ -65,6 +65,13 @@ const needs: readonly Needs[] = [
       prevResult: { cniVersion: "1.0.0", ips: [{ address: "10.1.2.3/24" }], interfaces: [], dns: {} },
     }),
   },
+  {
+    plugin: "firewall",
+    capabilities: ["net_admin"],
+    config: () => ({
+      prevResult: { cniVersion: "1.0.0", ips: [{ address: "10.1.2.3/24" }], interfaces: [], dns: {} },
+    }),
+  },
 ]
 
 describe("as root with no capabilities but", () => {

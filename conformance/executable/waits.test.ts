@@ -90,7 +90,18 @@ describe("the wait for the lock of host-local's leases", () => {
   })
 })
 
-const PLUGINS = ["bandwidth", "bridge", "host-local", "loopback", "macvlan", "portmap", "ptp", "static", "tuning"]
+const PLUGINS = [
+  "bandwidth",
+  "bridge",
+  "firewall",
+  "host-local",
+  "loopback",
+  "macvlan",
+  "portmap",
+  "ptp",
+  "static",
+  "tuning",
+]
 
 describe("stdin that never ends", () => {
   test.each(PLUGINS)(

@@ -98,6 +98,13 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
+    name: "firewall after bridge, with an ingress policy, beside another pod",
+    first: 1,
+    plugins: (node) => [bridged(node), { type: "firewall", ingressPolicy: "same-bridge" }],
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
     name: "tuning after bridge",
     first: 1,
     plugins: (node) => [bridged(node, V4), { type: "tuning", dataDir: join(node.dir, "tuning"), ...ALL_OF_INTERFACE }],

@@ -17,6 +17,7 @@ const CAPABILITIES = {
 /** What the machine's own tools show of a chained plugin's work, by the page. */
 const SHOWN: Readonly<Record<string, readonly [string[], string]>> = {
   "plugins/portmap": [["nft", "list", "table", "ip", "cni_hostport"], "tcp dport 8080"],
+  "plugins/firewall": [["iptables-save"], "-j ACCEPT"],
   "plugins/bandwidth": [["tc", "qdisc", "show"], "rate 10Mbit"],
 }
 

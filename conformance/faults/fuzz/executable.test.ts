@@ -16,6 +16,7 @@ const calls = fc.record({
     "macvlan",
     "portmap",
     "bandwidth",
+    "firewall",
     "host-local",
     "static",
     "loopback",

@@ -94,6 +94,14 @@ export const configs: readonly object[] = [
   { ...common, type: "loopback" },
   {
     ...common,
+    type: "firewall",
+    backend: "iptables",
+    iptablesAdminChainName: "CNI-ADMIN",
+    firewalldZone: "trusted",
+    ingressPolicy: "same-bridge",
+  },
+  {
+    ...common,
     type: "tuning",
     sysctl: { "net.ipv4.conf.IFNAME.arp_filter": "1", "net/core/somaxconn": "500" },
     mac: "02:00:00:00:00:7a",

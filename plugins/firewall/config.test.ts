@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest"
+import { matchConfig, readConfig } from "../../lib/cni/config.ts"
+import { CniError } from "../../lib/cni/errors.ts"
+import { versions } from "../../lib/cni/version.ts"
+import { readFirewallConfig } from "./config.ts"
+
+function read(config: object) {
+  const text = JSON.stringify({ cniVersion: "1.1.0", name: "podnet", type: "firewall", ...config })
+  return readFirewallConfig(matchConfig(readConfig(new TextEncoder().encode(text)), versions))
+}
+
+function refusal(config: object): readonly [code: number, message: string] {
+  try {
+    read(config)
+  } catch (error) {
+    if (error instanceof CniError) return [error.code, error.message]
+    throw error
+  }
+  throw new Error("not refused")
+}
+
+const DEFAULTS = { backend: undefined, adminChain: "CNI-ADMIN", ingressPolicy: "open" }
+
+describe("is read as the Go plugin reads it", () => {
+  test.each<[object, object]>([
+    [{}, DEFAULTS],
+    [{ backend: "", iptablesAdminChainName: "", firewalldZone: "", ingressPolicy: "" }, DEFAULTS],
+    [{ backend: "nftables" }, DEFAULTS],
+    [{ backend: "iptables" }, { ...DEFAULTS, backend: "iptables" }],
+    [{ firewalldZone: "public" }, DEFAULTS],
+    [{ iptablesAdminChainName: "CNI-foobar" }, { ...DEFAULTS, adminChain: "CNI-foobar" }],
+    [{ iptablesAdminChainName: "C".repeat(28) }, { ...DEFAULTS, adminChain: "C".repeat(28) }],
+    [{ INGRESSPOLICY: "isolated" }, { ...DEFAULTS, ingressPolicy: "isolated" }],
+    [{ ingressPolicy: "same-bridge" }, { ...DEFAULTS, ingressPolicy: "same-bridge" }],
+    [{ ingressPolicy: "open" }, DEFAULTS],
+  ])("%j", (config, wanted) => {
+    expect(read(config)).toEqual(wanted)
+  })
+})
+
+describe("is refused with a message that names the key", () => {
+  test.each<[object, number, string]>([
+    [{ backend: "firewalld" }, 2, 'unsupported field: backend: "firewalld"'],
+    [{ backend: "pf" }, 7, 'invalid network config: backend: "pf" is none of iptables, nftables'],
+    [{ backend: 1 }, 6, "cannot decode backend: "],
+    [{ firewalldZone: ["public"] }, 6, "cannot decode firewalldZone: "],
+    [{ ingressPolicy: "same_bridge" }, 7, 'ingressPolicy: unknown ingress policy: "same_bridge"'],
+    [{ ingressPolicy: "Isolated" }, 7, 'ingressPolicy: unknown ingress policy: "Isolated"'],
+    [{ iptablesAdminChainName: "C".repeat(29) }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "-A" }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "!x" }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "CNI ADMIN" }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "CNI-É" }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "a\0" }, 7, "iptablesAdminChainName: "],
+    [{ iptablesAdminChainName: "FORWARD" }, 7, "iptablesAdminChainName: FORWARD is not an administrator's chain"],
+    [{ iptablesAdminChainName: "ACCEPT" }, 7, "iptablesAdminChainName: ACCEPT is not an administrator's chain"],
+    [{ iptablesAdminChainName: "CNI-FORWARD" }, 7, "iptablesAdminChainName: CNI-FORWARD is not"],
+    [{ iptablesAdminChainName: "CNI-ISOLATION-STAGE-2" }, 7, "iptablesAdminChainName: CNI-ISOLATION-STAGE-2 is not"],
+  ])("%j", (config, code, words) => {
+    const [found, message] = refusal(config)
+    expect(found).toBe(code)
+    expect(message).toContain(words)
+  })
+})

@@ -1,0 +1,76 @@
+import { readLiveAddresses } from "../../lib/attachment/live-addresses.ts"
+import { readLivingAttachments } from "../../lib/attachment/living.ts"
+import { networkRuleKey, ruleKey } from "../../lib/attachment/rule-comment.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
+import { readPrevResult } from "../../lib/cni/config.ts"
+import { CniError } from "../../lib/cni/errors.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
+import type { Survivors } from "../../lib/cni/valid-attachments.ts"
+import { type Address, families, formatAddress } from "../../lib/ip/address.ts"
+import type { NetworkStack } from "../../lib/net/stack.ts"
+import { cleanUp } from "../../lib/netlink/netfilter/transaction.ts"
+import { formatIptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
+import { deleteFilterRule, describeRule, type FilterRule, listFilterRules, textOf } from "./filter-table.ts"
+import { CHAIN, podRules } from "./rules.ts"
+
+/** Removes the attachment's rules; those that do not say whose they are, as the Go plugin's, by the addresses of the result. */
+export function remove(host: NetworkStack, attachment: Attachment, call: Call): void {
+  removePodRules(host, attachment, previousAddresses(call))
+}
+
+/** Removes the rules that are the attachment's, and of those that do not say whose they are the rules for these addresses. */
+export function removePodRules(
+  { nfnetlink }: NetworkStack,
+  attachment: Attachment,
+  addresses: readonly Address[],
+): void {
+  const key = ruleKey(attachment)
+  const texts = addresses.flatMap(podRules).map(formatIptablesRule)
+  const isOwn = (rule: FilterRule) =>
+    rule.note === key || (rule.note === undefined && texts.length > 0 && texts.includes(textOf(rule) ?? ""))
+  cleanUp(nfnetlink, () => listPodRules(nfnetlink, key).filter(isOwn).map(deleteFilterRule))
+}
+
+/** Removes stale rules of the network. Those of the Go plugin do not say whose they are, and stay. */
+export function collect(host: NetworkStack, { config, log }: Call, { attachments, reason }: Survivors): void {
+  let stale: FilterRule[] = []
+  cleanUp(host.nfnetlink, () => {
+    const key = networkRuleKey(config.name)
+    const rules = listPodRules(host.nfnetlink, key).filter(({ note }) => note !== undefined)
+    stale = attachments ? outside(rules, attachments) : gone(rules, host)
+    return stale.map(deleteFilterRule)
+  })
+  for (const rule of stale) log.removed(describeRule(rule.family, rule.chain, textOf(rule) ?? ""), reason)
+}
+
+function listPodRules(nfnetlink: NetworkStack["nfnetlink"], key: string): FilterRule[] {
+  return families.flatMap((family) => listFilterRules(nfnetlink, family, CHAIN.pods, key))
+}
+
+/** Returns the addresses that ADD saw; none if that cannot be read, for which DEL must not fail. */
+function previousAddresses({ config }: Call): Address[] {
+  try {
+    return readPrevResult(config)?.ips.map(({ address }) => address.address) ?? []
+  } catch (error) {
+    if (error instanceof CniError) return []
+    throw error
+  }
+}
+
+function outside(rules: readonly FilterRule[], attachments: readonly Attachment[]): FilterRule[] {
+  const kept = new Set<string | undefined>(attachments.map(ruleKey))
+  return rules.filter(({ note }) => !kept.has(note))
+}
+
+/** Returns those whose pod has neither a veth of ours nor an address in any network namespace: not every pod hangs on a veth. */
+function gone(rules: readonly FilterRule[], host: NetworkStack): FilterRule[] {
+  const living = readLivingAttachments(host) // after the rules, of which each is younger than its pod's interface
+  const unknown = living ? outside(rules, living) : []
+  const addresses = unknown.length > 0 ? readLiveAddresses() : undefined
+  if (!addresses) return []
+  return unknown.filter((rule) => {
+    const { source, destination } = rule.read() ?? {}
+    const address = (source ?? destination)?.address
+    return address !== undefined && !addresses.has(formatAddress(address))
+  })
+}
