@@ -8,7 +8,7 @@ import { measureChain } from "./chain.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
 import { picture, SHOWN_CASES } from "./picture.ts"
 import { measureMasquerade, measureMemory, measureParallel, measurePlugin, measurePods } from "./pods.ts"
-import { measureCrowd, measurePorts } from "./ports.ts"
+import { measureCrowd, measureFirewall, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
 import { measureTuning } from "./tuning.ts"
@@ -75,6 +75,7 @@ function main(): void {
     masquerade: () => measureMasquerade(rows, options),
     portmap: () => measurePorts(rows, options),
     crowd: () => measureCrowd(rows, options),
+    firewall: () => measureFirewall(rows, options),
     bandwidth: () => measureLimits(rows, options),
     tuning: () => measureTuning(rows, options),
     chain: () => measureChain(rows, options),

@@ -7,16 +7,16 @@ import { type Cost, timed } from "./stopwatch.ts"
 
 const SIDES = ["ours", "reference"] as const
 
-/** One implementation's `portmap`, for pods that are not there: it maps ports to addresses that it is told. */
+/** One implementation's `portmap` or `firewall`, for pods that are not there: it makes rules for addresses that it is told. */
 export class PortContender {
   readonly #program: string
   readonly #config: object
   #pods = 0
 
   /** `backend`: undefined leaves the choice to the implementation. */
-  constructor(bin: string, backend?: string) {
-    this.#program = `${bin}/portmap`
-    this.#config = { cniVersion: "1.0.0", name: "ports", type: "portmap", ...(backend && { backend }) }
+  constructor(bin: string, backend?: string, type: "portmap" | "firewall" = "portmap") {
+    this.#program = `${bin}/${type}`
+    this.#config = { cniVersion: "1.0.0", name: "ports", type, ...(backend && { backend }) }
   }
 
   /** A call for the pod of that number. */
@@ -67,6 +67,22 @@ export function measurePorts(rows: Rows, { dir, runs }: Options): void {
     }
   }
   output(["nft", "flush", "ruleset"])
+}
+
+/** The rules of one pod for FORWARD, on a node that has those of its first pod, and as the 500th. */
+export function measureFirewall(rows: Rows, { dir, runs }: Options): void {
+  for (const [name, others] of [
+    ["firewall", 1],
+    ["firewall as the 500th pod", 499],
+  ] as const) {
+    for (const side of SIDES) {
+      const contender = new PortContender(`${dir}/${side}`, "iptables", "firewall")
+      const pod = new Pod()
+      for (let count = 0; count < others; count++) contender.call("ADD", pod, contender.number())
+      measureSide(rows, name, side, contender, others > 1 && side === "reference" ? Math.min(runs, 5) : runs)
+      output(["nft", "flush", "ruleset"])
+    }
+  }
 }
 
 /** As measurePorts, among the ports of 499 other pods. */
