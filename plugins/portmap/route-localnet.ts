@@ -1,5 +1,5 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
-import { isHostVethName } from "../../lib/attachment/names.ts"
+import { hostVethName, isHostVethName } from "../../lib/attachment/names.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -53,10 +53,11 @@ export function planRouteLocalnet(
 
 /**
  * Clears route_localnet on the links to these addresses of pods without rules, unless another pod's rules need it there. A link that does
- * not certainly lead to pods alone stays as it is: others may have set it. `pod` is the one that had the addresses, if its link may be there.
+ * not certainly lead to pods alone stays as it is: others may have set it. `pod` is the one that had the addresses, if its link may be there;
+ * without an address, as after a DEL that failed when the rules were gone, it is its link that counts.
  */
 export function closeRouteLocalnet(host: NetworkStack, addresses: readonly Address[], pod?: MappedPod): void {
-  for (const link of linksTo(host, addresses)) {
+  for (const link of addresses.length === 0 && pod ? linksOf(host, pod) : linksTo(host, addresses)) {
     if (!isOpen(host, link) || isNeeded(host, link) || !ledToPods(host, link, pod)) continue
     host.trySysctl(settingOf(link), host.readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
     if (isNeeded(host, link)) host.trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
@@ -74,6 +75,13 @@ function isNeeded({ rtnetlink, nfnetlink }: NetworkStack, { index }: Link): bool
     if (refusedWith(error, "ERESTART")) return true // the rules change all the time
     throw error
   }
+}
+
+/** Returns the host end of the pod's veth pair, if it has one of ours, and the bridge that this is a port of. */
+function linksOf({ rtnetlink }: NetworkStack, { attachment }: MappedPod): Link[] {
+  const end = readLink(rtnetlink, hostVethName(attachment))
+  const bridge = end?.master ? readLink(rtnetlink, end.master) : undefined
+  return [end, bridge].filter((link) => link !== undefined)
 }
 
 /** Returns the links that lead to the addresses, each once. */
