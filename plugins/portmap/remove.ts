@@ -6,7 +6,7 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import { collectHostports, removeHostports } from "./hostport/hostports.ts"
 import type { PodRule } from "./hostport/rule-list.ts"
 import { protocols } from "./port-mapping.ts"
-import { closeRouteLocalnet } from "./route-localnet.ts"
+import { closeRouteLocalnet, collectRouteLocalnet } from "./route-localnet.ts"
 import { forgetUdpFlows, type UdpPort } from "./udp-flows.ts"
 
 /** Removes the attachment's rules, whoever made them, and what ADD changed for them. */
@@ -28,6 +28,7 @@ export function collect(host: NetworkStack, { config, log }: Call, { attachments
     forgetFlowsOf(host, removed)
     closeRouteLocalnet(host, addressesOf(removed))
   }
+  collectRouteLocalnet(host, config.name)
 }
 
 /** Removes the UDP flows that these rules, now removed, led to their pods. */

@@ -1,5 +1,5 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
-import { hostVethName, isHostVethName } from "../../lib/attachment/names.ts"
+import { hostVethName, isHostVethName, isHostVethNameIn } from "../../lib/attachment/names.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Address } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -57,7 +57,22 @@ export function planRouteLocalnet(
  * without an address, as after a DEL that failed when the rules were gone, it is its link that counts.
  */
 export function closeRouteLocalnet(host: NetworkStack, addresses: readonly Address[], pod?: MappedPod): void {
-  for (const link of addresses.length === 0 && pod ? linksOf(host, pod) : linksTo(host, addresses)) {
+  closeUnneeded(host, addresses.length === 0 && pod ? linksOf(host, pod) : linksTo(host, addresses), pod)
+}
+
+/** Clears route_localnet on the network's bridges if no pod needs it there: a DEL that was killed may have removed the rules and no more. */
+export function collectRouteLocalnet(host: NetworkStack, network: string): void {
+  const { links } = listLinks(host.rtnetlink)
+  const ports = links.filter(({ kind, name }) => kind === "veth" && isHostVethNameIn(name, network))
+  const bridges = new Set(ports.map(({ master }) => master))
+  closeUnneeded(
+    host,
+    links.filter(({ index }) => bridges.has(index)),
+  )
+}
+
+function closeUnneeded(host: NetworkStack, links: readonly Link[], pod?: MappedPod): void {
+  for (const link of links) {
     if (!isOpen(host, link) || isNeeded(host, link) || !ledToPods(host, link, pod)) continue
     host.trySysctl(settingOf(link), host.readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
     if (isNeeded(host, link)) host.trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
