@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest"
-import { breachesOf, PARTS } from "./pages.ts"
+import { breachesOf, matches, PARTS } from "./pages.ts"
 
 /** Returns the rules that a page breaks in a repository of these files. */
 function rules(file: string, text: string, files: Record<string, string> = {}): string[] {
   const known: Record<string, string> = { ...files, [file]: text }
-  return breachesOf(file, text, (path) => known[path]).map(({ rule }) => rule)
+  const read = (path: string) =>
+    known[path] ?? (Object.keys(known).some((file) => matches(file, path)) ? "" : undefined)
+  return breachesOf(file, text, read).map(({ rule }) => rule)
 }
 
 describe("a relative link", () => {
@@ -52,18 +54,23 @@ describe("a path in backticks", () => {
     ["x.md", "`lib/net/stack.ts`, in `lib/net/`"],
     ["docs/x.md", "`lib/x.ts`"],
     ["x.md", "`lib/net/NAME.ts`, `lib/*/stack.ts`, `lib/NAME/x.ts`"],
+    ["x.md", "`lib/*/`, `lib/n*/*.ts`"],
     ["x.md", "`sys/net.ts`, `/lib/net/x.ts`, `dist/bin`"],
     ["x.md", "```\n`lib/net/hostport`\n```"],
   ])("on %s may be %s", (page, text) => {
     expect(rules(page, `${text}\n`, files)).toEqual([])
   })
 
-  test.each(["`lib/net/hostport`", "`lib/net/hostport/`", "`lib/x.ts`", "`lib/net/README.md`"])(
-    "is found if it is %s, which is not there",
-    (text) => {
-      expect(rules("x.md", `${text}\n`, files)).toEqual([expect.stringContaining("which is not there")])
-    },
-  )
+  test.each([
+    "`lib/net/hostport`",
+    "`lib/net/hostport/`",
+    "`lib/x.ts`",
+    "`lib/net/README.md`",
+    "`lib/*.ts`",
+    "`lib/*/x.test.ts`",
+  ])("is found if it is %s, which is not there", (text) => {
+    expect(rules("x.md", `${text}\n`, files)).toEqual([expect.stringContaining("which is not there")])
+  })
 })
 
 describe("a block of code that names its file", () => {

@@ -6,7 +6,7 @@ import { wrongTestNames } from "./test-names.ts"
 /** The parts of a plugin's page, in the order in which a reader wants them. */
 export const PARTS = ["What it does", "Example", "Keys", "What it refuses", "How it differs from the Go plugin"]
 
-/** Returns the text of a file of the repository, "" for a folder, undefined for what is not there. */
+/** Returns the text of a file of the repository, "" for a folder or a glob that matches something, undefined for what is not there. */
 export type Read = (path: string) => string | undefined
 
 interface Found {
@@ -55,18 +55,25 @@ function anchorOf(title: string): string {
     .replaceAll(" ", "-")
 }
 
-/** A path in backticks, without a placeholder (`NAME`) or a glob. */
-const PATH = /`((?![^`]*\b[A-Z]+\b(?!\.md))[\w.-]+\/[\w./-]*)`/g
+/** A path or glob in backticks, without a placeholder (`NAME`). */
+const PATH = /`((?![^`]*\b[A-Z]+\b(?!\.md))[\w.-]+\/[\w./*-]*)`/g
 
 /** Those from the root or from the page's folder; what begins with no folder of the repository's is no path of it. */
 function* missingPaths(file: string, text: string, read: Read): Generator<Found> {
   for (const { 1: path = "", index } of withoutFences(text).matchAll(PATH)) {
     const [folder = ""] = path.split("/")
-    if (path.endsWith(".test.ts") || read(folder) !== "") continue // tests are wrongTestNames()'s
+    const isTest = path.endsWith(".test.ts") && !path.includes("*") // wrongTestNames()'s
+    if (isTest || read(folder) !== "") continue
     const places = [path, posix.join(posix.dirname(file), path)].map((place) => place.replace(/\/$/, ""))
     if (places.every((place) => read(place) === undefined))
       yield { offset: index, rule: `names ${path}, which is not there` }
   }
+}
+
+/** Says if the file, or a folder that it is in, is one that the glob means: `*` is any text without a slash. */
+export function matches(file: string, glob: string): boolean {
+  const parts = glob.split("*").map((part) => part.replace(/[.+]/g, "\\$&"))
+  return new RegExp(`^${parts.join("[^/]*")}(/|$)`).test(file)
 }
 
 /** A block of code that names its file behind the language, as a link would. */
@@ -113,6 +120,7 @@ function main(): void {
   const known = new Set(files)
   const read = (path: string) => {
     if (known.has(path)) return readFileSync(join(ROOT, path), "utf8")
+    if (path.includes("*")) return files.some((file) => matches(file, path)) ? "" : undefined
     return files.some((file) => file.startsWith(posix.join(path, "/"))) && existsSync(join(ROOT, path)) ? "" : undefined
   }
   const pages = files.filter((file) => file.endsWith(".md"))
