@@ -11,7 +11,7 @@ export function advised<Value>(action: () => Value): Value {
   }
 }
 
-/** NFS answers EBADF if the file is open for reading only. */
+/** flock on NFS fails with EBADF if the file is open for reading only. */
 const NO_LOCKS = ["ENOLCK", "ENOSYS", "EOPNOTSUPP", "EBADF"] as const
 
 function adviceOn(error: SystemError): string {

@@ -53,7 +53,7 @@ export interface Making<Config> extends Connection<Config> {
 export interface Removable {
   /** Removes all that the attachment has, whoever made it and whatever is left of it; nothing is fine. */
   readonly remove: (call: Call) => void
-  /** Removes what is of no attachment that survives, each for itself. Left out if all of it goes with the pod's namespace. */
+  /** Removes what is of no attachment that survives; a failure does not stop the others. Left out if all of it goes with the pod's namespace. */
   readonly collect?: (call: Call, survivors: Survivors, failures: Failures) => void
 }
 

@@ -76,7 +76,10 @@ function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, call: Call
   if (own) removeLink(pod.rtnetlink, inPod.index)
 }
 
-/** Removes this network's rules and veths that belong to no attachment the runtime knows, wherever they are attached by now. */
+/**
+ * Removes this network's rules and veths that belong to no attachment the runtime lists. Without a list, only rules whose pods are certainly
+ * gone; veths stay.
+ */
 function collectVeths(call: Call, survivors: Survivors, failures: Failures, kinds: readonly AttachmentRules[]): void {
   const { config, log } = call
   const { attachments, reason } = survivors
@@ -89,7 +92,7 @@ function collectVeths(call: Call, survivors: Survivors, failures: Failures, kind
     throw new Conflict(held.map(({ words }) => words).join("; "), "delete those rules: the next GC removes the chain")
   }
   for (const rules of kinds) if (!rules.guard) failures.attempt(() => collectRules(rules))
-  // A pod that is gone has taken its veth along; one that is not is guarded as long as it has one.
+  // Guards go last: a pod that still has its veth must stay guarded.
   if (attachments) failures.attempt(() => removeStaleVeths(host, config.name, attachments, failures, gone))
   for (const rules of kinds) if (rules.guard) failures.attempt(() => collectRules(rules))
 }

@@ -165,7 +165,8 @@ function collectMasquerade(
   let stale: FoundRule[] = []
   cleanUp(nfnetlink, () => {
     const rules = listRules(nfnetlink, checks, networkRuleKey(network))
-    const living = valid ?? readLivingAttachments(host) // after the rules, of which each is younger than its pod's veth
+    // Read after the rules: a veth is made before its rules, so none is missed.
+    const living = valid ?? readLivingAttachments(host)
     const kept = living && new Set(living.map(ruleKey))
     stale = rules.filter(({ comment = "" }) => kept && !kept.has(keyIn(comment)))
     return stale.map(({ handle }) => deleteRule(checks, handle))

@@ -19,7 +19,7 @@ function networkVethPrefix(network: string): string {
   return VETH_PREFIX + digits(network, NETWORK_DIGITS)
 }
 
-/** Says if hostVethName() may have made the name. Those of the Go plugins, of Docker and others are shorter. */
+/** Says if hostVethName() may have made the name, or gatewayPortName(). Those of the Go plugins, of Docker and others are shorter. */
 export function isHostVethName(name: string): boolean {
   return name.startsWith(VETH_PREFIX) && name.length === VETH_PREFIX.length + NETWORK_DIGITS + ATTACHMENT_DIGITS
 }
@@ -34,7 +34,7 @@ export function gatewayPortName(gateway: string): string {
   return VETH_PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
 }
 
-/** Returns what an unfinished link in the pod is called until it gets the pod's name for it, and has for its alias from then on (alias.ts). */
+/** Returns the name of a macvlan while it is being made, which then is its alias until ADD ends (alias.ts). */
 export function temporaryName({ network, containerId, ifname }: Attachment): string {
   return TEMPORARY_PREFIX + digits(`temporary\n${network}\n${containerId}\n${ifname}`, TEMPORARY_DIGITS)
 }

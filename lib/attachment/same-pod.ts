@@ -9,14 +9,14 @@ import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
 
 /**
  * Says if what DEL found in the namespace under the interface's name, without a mark of ours, is the attachment's: the namespace may be another
- * pod's by now. The result of ADD knows either end by its MAC address; if it does not, the path has to be one that keeps its meaning.
+ * pod's by now. The result of ADD knows either end by its MAC address; if it does not, the path has to be a stable one.
  */
 export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean {
   const { ifname, netns } = call.environment
   const listed = readInterfaces(call)
-  const told = listed.find(({ name, sandbox, mac }) => name === ifname && sandbox !== "" && mac !== "")
-  if (!told) return keepsMeaning(netns)
-  if (told.mac.toLowerCase() === formatMac(inPod.mac)) return true
+  const inResult = listed.find(({ name, sandbox, mac }) => name === ifname && sandbox !== "" && mac !== "")
+  if (!inResult) return isStablePath(netns)
+  if (inResult.mac.toLowerCase() === formatMac(inPod.mac)) return true
   if (!onHost) return false
   const other = listed.find(({ name, sandbox }) => name === onHost.name && sandbox === "")
   return other?.mac.toLowerCase() === formatMac(onHost.mac)
@@ -36,7 +36,7 @@ function readInterfaces({ config }: Call): readonly Interface[] {
  * Says if the path still leads to the namespace that it led to at ADD: one that runtimes mount, each under a name of its own, does. A symbolic
  * link may lead elsewhere, and `/proc/PID/ns/net` is one: PID may be another process by now.
  */
-export function keepsMeaning(netns: string): boolean {
+export function isStablePath(netns: string): boolean {
   const status = unlessMissing(() => linkStatus(netns))
   return status !== undefined && status.type !== S_IFLNK
 }

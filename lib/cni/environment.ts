@@ -34,8 +34,8 @@ const variables: readonly Variable[] = [
 ]
 
 /**
- * Says if a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. One expression for both
- * ends of it would have the engine remember every character between them: ten megabytes of text are then too many.
+ * Says if a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. Two expressions:
+ * one for both ends would backtrack over megabytes.
  */
 export function isIdentifier(text: string): boolean {
   return /^[a-zA-Z0-9]/.test(text) && !/[^a-zA-Z0-9_.-]/.test(text)

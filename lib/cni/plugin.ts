@@ -15,7 +15,7 @@ export interface Plugin {
   readonly ipam?: true
   readonly add: (call: Call) => Result
   readonly del: (call: Call) => void
-  /** Undoes an ADD, called as that, whose result could not be handed over. DEL, unless that leaves more. */
+  /** Undoes a successful ADD whose result could not be printed; default: DEL. */
   readonly takeBack?: (call: Call) => void
   readonly check: (call: Call) => void
   readonly gc: (call: Call) => void

@@ -99,25 +99,25 @@ function isUsedBy(rtnetlink: Conversation, veth: Link, { alias, index }: Link): 
   return listFilters(rtnetlink, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
 }
 
-/** Removes the attachment's ifb, whoever made it, if there is one. */
+/** Removes the attachment's ifb, whoever made it, if there is one. One without an alias is another interface's if there is one with its own. */
 export function removeIfbs(host: NetworkStack, attachment: Attachment): void {
   const links = ifbNames(attachment).map((name) => readCandidate(host, name, attachment))
   const own = links.filter((link) => link && isIfbOf(link, attachment))
   for (const link of own.length > 0 ? own : links) if (link) removeLink(host.rtnetlink, link.index)
 }
 
-/** Returns the attachment's ifb, whoever made it, or undefined. */
+/** Returns the attachment's ifb, whoever made it, or undefined. One without an alias is another interface's if there is one with its own. */
 export function readIfb(host: NetworkStack, attachment: Attachment): Link | undefined {
-  let silent: Link | undefined
+  let withoutAlias: Link | undefined
   for (const name of ifbNames(attachment)) {
     const link = readCandidate(host, name, attachment)
     if (link && isIfbOf(link, attachment)) return link
-    silent ??= link
+    withoutAlias ??= link
   }
-  return silent
+  return withoutAlias
 }
 
-/** Returns the ifb if it is the attachment's or has no alias. Without an alias it is another interface's if the attachment has one with. */
+/** Returns the ifb if it is the attachment's or has no alias. */
 function readCandidate({ rtnetlink }: NetworkStack, name: string, attachment: Attachment): Link | undefined {
   const link = readLink(rtnetlink, name)
   return link?.kind === "ifb" && isOursOrUnfinished(link.alias, attachment) ? link : undefined
@@ -126,7 +126,8 @@ function readCandidate({ rtnetlink }: NetworkStack, name: string, attachment: At
 /** Lists the ifbs of the network's attachments that are not in `valid`, or, if `valid` is undefined, of those that are certainly gone. */
 export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): Link[] {
   const ifbs = listIfbs(host, network)
-  const living = valid ?? readLivingAttachments(host) // after the ifbs: ADD makes an ifb after the veth
+  // Read after the ifbs: a veth is made before its ifb, so none is missed.
+  const living = valid ?? readLivingAttachments(host)
   const known =
     living && new Set(living.flatMap((attachment) => [attachmentAlias(attachment), formatMac(ifbMac(attachment))]))
   return ifbs.filter(({ alias, mac }) => known && !known.has(alias || formatMac(mac)))

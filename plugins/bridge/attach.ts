@@ -27,7 +27,8 @@ export function attach(
   bridge: Link,
   mac: Mac | undefined,
 ): VethPair {
-  // An MTU too small for IPv6 has to wait: a bridge may take it from a port and lose IPv6, though the ADD will fail if the pod has IPv6.
+  // A bridge may take over a port's MTU, and loses IPv6 if that is too small for it. If IPAM gives the pod an IPv6 address, ADD fails, but
+  // the bridge would have lost IPv6: so such an MTU waits for IPAM (settleMtu).
   const early = config.mtu >= IPV6_LEAST_MTU || config.ipamType === ""
   const mtu = (early && config.mtu) || bridge.mtu
   const podMac = mac ?? localMac(randomBytes(6))

@@ -119,9 +119,9 @@ export function readBridge(rtnetlink: Conversation, name: string): Link | undefi
 }
 
 /**
- * Returns the MTU to create a bridge with: one less than wanted. A bridge keeps its MTU, whatever its ports have, only after a change to
- * another value, and an ADD that reads the bridge before that must not use 1500 for its pod. Below IPv6's least MTU a bridge would have no
- * IPv6.
+ * Returns the MTU to create a bridge with: one less than wanted. The kernel has a bridge follow its ports' MTUs until its own is changed
+ * to another value, so it cannot be made with the wanted one. A concurrent ADD may read the bridge before that change, and would give its
+ * pod the kernel's 1500. IPv6's least MTU is approached from above: below it a bridge has no IPv6.
  */
 function initialMtu(mtu: number): number {
   const LEAST = 68 // ETH_MIN_MTU

@@ -177,7 +177,8 @@ function collectMacGuards(
 function listStale(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): StaleGuards {
   const jumps = listRules(host.nfnetlink, prerouting, PREFIX)
   const chains = listChains(host.nfnetlink, table)
-  const living = valid ?? readLivingAttachments(host) // after the guards: ADD makes a guard after the veth
+  // Read after the guards: a veth is made before its guard, so none is missed.
+  const living = valid ?? readLivingAttachments(host)
   if (!living) return { jumps: [], chains: [] }
   const veths = new Set(living.map(hostVethName))
   const isStale = (jump: FoundRule) => isHostVethNameIn(vethOf(jump), network) && !veths.has(vethOf(jump))

@@ -1,5 +1,5 @@
 import { openPod, openPodIfPresent } from "../../lib/attachment/pod-stack.ts"
-import { keepsMeaning } from "../../lib/attachment/same-pod.ts"
+import { isStablePath } from "../../lib/attachment/same-pod.ts"
 import { readPrevResult } from "../../lib/cni/config.ts"
 import { CniError, changed, code } from "../../lib/cni/errors.ts"
 import type { Call, Plugin } from "../../lib/cni/plugin.ts"
@@ -61,7 +61,7 @@ function firstOf(addresses: readonly Prefix[], family: Family): IpConfig[] {
 function del(call: Call): void {
   const { netns } = call.environment
   using pod = openPodIfPresent(netns)
-  if (!pod || !keepsMeaning(netns)) return
+  if (!pod || !isStablePath(netns)) return
   const lo = readLoopback(pod)
   changeLink(pod.rtnetlink, lo.index, lo.name, { up: false })
 }

@@ -19,7 +19,8 @@ export function ofNoneOf(
 
 /** Returns those of the rules whose attachments are of this network and certainly gone. */
 export function findStale(rules: readonly PodRule[], host: NetworkStack, network: string): PodRule[] {
-  const living = readLivingAttachments(host) // after the rules: ADD makes a rule after the pod's interface
+  // Read after the rules: a pod's interface is made before its rules, so none is missed.
+  const living = readLivingAttachments(host)
   const unknown = living ? rules.filter(ofNoneOf(network, living)) : []
   return unknown.length > 0 ? withoutAddress(unknown) : []
 }
