@@ -1,4 +1,4 @@
-import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { ruleComment } from "../../lib/attachment/rule-comment.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { explainBase } from "../../lib/net/base-chain.ts"
@@ -10,7 +10,7 @@ import { remove } from "./remove.ts"
 import { chain, listOwnRules, rulesFor, table } from "./rules.ts"
 
 /** Adds the pod's rules. Done again, it replaces them. */
-export function add({ config, attachment, host, undo }: ChainedMaking<DenyConfig>, result: Result): Result {
+export function add({ config, attachment, host, undo }: ChainedAddContext<DenyConfig>, result: Result): Result {
   const { nfnetlink } = host
   const comment = ruleComment(attachment)
   const change = () =>

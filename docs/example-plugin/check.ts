@@ -1,4 +1,4 @@
-import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { sameExpressions } from "../../lib/netlink/netfilter/expression.ts"
@@ -8,7 +8,7 @@ import type { DenyConfig } from "./config.ts"
 import { chain, listOwnRules, rulesFor } from "./rules.ts"
 
 /** Returns if every rule that ADD made is there; throws code 104 if one is not. */
-export function check({ config, attachment, host }: ChainedConnection<DenyConfig>, result: Result): void {
+export function check({ config, attachment, host }: ChainedCheckContext<DenyConfig>, result: Result): void {
   const found = retried(() => listOwnRules(host.nfnetlink, attachment)).map((rule) => rule.expressions())
   for (const wanted of rulesFor(result, config)) {
     if (!found.some((expressions) => sameExpressions(expressions, wanted)))

@@ -23,9 +23,9 @@ export interface ChainedPlugin<Config> {
   /** Says if there is nothing to do: ADD hands the result on as it came, and CHECK has nothing to compare. */
   readonly isIdle: (config: Config) => boolean
   /** Adds to the interface and returns the result for the next plugin. What it made it gives to `undo`, which removes it if it throws. */
-  readonly add: (making: ChainedMaking<Config>, previous: Result) => Result
+  readonly add: (context: ChainedAddContext<Config>, previous: Result) => Result
   /** Compares the node with what ADD made of the result; throws code 104 that names the first difference. */
-  readonly check: (connection: ChainedConnection<Config>, result: Result) => void
+  readonly check: (context: ChainedCheckContext<Config>, result: Result) => void
   /** Throws why ADD could not be served now. */
   readonly status: (host: NetworkStack, config: Config, call: Call) => void
   /** Removes all that it added for the attachment, whoever made it and whatever is left of it. No part of the configuration has to make sense. */
@@ -36,8 +36,8 @@ export interface ChainedPlugin<Config> {
   readonly takeBack?: (host: NetworkStack, attachment: Attachment, call: Call) => void
 }
 
-/** An attachment with the network stack of the node. */
-export interface ChainedConnection<Config> {
+/** The attachment a call is about, with the network stack of the node. */
+export interface ChainedCheckContext<Config> {
   readonly call: Call
   readonly config: Config
   readonly attachment: Attachment
@@ -46,8 +46,8 @@ export interface ChainedConnection<Config> {
   readonly openPod: () => NetworkStack
 }
 
-/** An attachment to whose interface ADD is about to add. */
-export interface ChainedMaking<Config> extends ChainedConnection<Config> {
+/** The same for ADD, which is about to add to the interface. */
+export interface ChainedAddContext<Config> extends ChainedCheckContext<Config> {
   readonly undo: Undo
 }
 

@@ -20,9 +20,9 @@ export interface InterfacePlugin<Config extends IpamConfig> {
   /** Reads and checks all of the configuration; throws code 7 that names the key. */
   readonly readConfig: (config: NetworkConfig) => Config
   /** Makes the interface and returns the result. What it made it gives to `undo`, which removes it if it throws. */
-  readonly add: (making: Making<Config>) => Result
+  readonly add: (context: AddContext<Config>) => Result
   /** Compares the node and the pod with the result of ADD; throws code 104 that names the first difference. */
-  readonly check: (connection: Connection<Config>, result: Result) => void
+  readonly check: (context: CheckContext<Config>, result: Result) => void
   /** Throws why ADD could not be served now. */
   readonly status: (host: NetworkStack, config: Config) => void
   readonly removes: Removable
@@ -33,8 +33,8 @@ export interface IpamConfig {
   readonly ipamType: string
 }
 
-/** An attachment with the network stacks in which its two ends live. */
-export interface Connection<Config> {
+/** The attachment a call is about, with the network stacks in which its two ends live. */
+export interface CheckContext<Config> {
   readonly call: Call
   readonly config: Config
   readonly attachment: Attachment
@@ -42,8 +42,8 @@ export interface Connection<Config> {
   readonly pod: NetworkStack
 }
 
-/** An attachment that ADD is about to make. */
-export interface Making<Config> extends Connection<Config> {
+/** The same for ADD, which is about to make it. */
+export interface AddContext<Config> extends CheckContext<Config> {
   readonly undo: Undo
   /** Has IPAM give the pod addresses, which go back if ADD fails. They are none on a network without IPAM. */
   readonly takeAddresses: () => Result

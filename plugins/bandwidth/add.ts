@@ -1,4 +1,4 @@
-import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { unsupportedField } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
@@ -9,12 +9,12 @@ import { limitIngress, policeEgress, readTicks, redirectEgress } from "./shaping
 import { type Limit, policed, tokenBucketOf } from "./token-bucket.ts"
 
 /** Limits what the pod receives and sends. A repeated ADD replaces the limits. */
-export function add(making: ChainedMaking<BandwidthConfig>, result: Result): Result {
-  const { call, config, host, undo } = making
+export function add(context: ChainedAddContext<BandwidthConfig>, result: Result): Result {
+  const { call, config, host, undo } = context
   const veth = findHostVeth(host, call, result)
   const ticks = readTicks()
   if (config.ingress) limitIngress(host, veth, tokenBucketOf(config.ingress, ticks), undo)
-  const ifb = config.egress && limitEgress(making, { veth, limit: config.egress, ticks })
+  const ifb = config.egress && limitEgress(context, { veth, limit: config.egress, ticks })
   return ifb ? withInterface(result, ifb) : result
 }
 
@@ -25,8 +25,8 @@ interface Egress {
 }
 
 /** Limits what the pod sends. Returns the ifb if one was needed. */
-function limitEgress(making: ChainedMaking<BandwidthConfig>, { veth, limit, ticks }: Egress): Link | undefined {
-  const { config, attachment, host, undo } = making
+function limitEgress(context: ChainedAddContext<BandwidthConfig>, { veth, limit, ticks }: Egress): Link | undefined {
+  const { config, attachment, host, undo } = context
   const mode = config.egressMode
   if (mode !== "ifb" && policeEgress(host, veth, tokenBucketOf(policed(limit), ticks), undo)) return undefined
   if (mode === "police") {

@@ -1,4 +1,4 @@
-import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -13,12 +13,12 @@ import { readTicks } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
 /** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws the first difference. */
-export function check(connection: ChainedConnection<BandwidthConfig>, result: Result): void {
-  const { call, config, host } = connection
+export function check(context: ChainedCheckContext<BandwidthConfig>, result: Result): void {
+  const { call, config, host } = context
   const veth = findHostVeth(host, call, result)
   const ticks = readTicks()
   checkTokenBucket(host, veth, config.ingress, ticks)
-  checkEgress(connection, veth, ticks)
+  checkEgress(context, veth, ticks)
 }
 
 /** Throws unless the link sends through a token bucket with the limit's parameters, or, without a limit, through none. */
@@ -47,8 +47,8 @@ function compare(what: string, present: Partial<TokenBucket>, limit: Limit, tick
 }
 
 /** Throws unless the pod's egress is policed or redirected to the attachment's ifb, within the limit. */
-function checkEgress(connection: ChainedConnection<BandwidthConfig>, veth: Link, ticks: number): void {
-  const { config, attachment, host } = connection
+function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link, ticks: number): void {
+  const { config, attachment, host } = context
   const { egress: limit, egressMode: mode } = config
   const action = readEgress(host, veth)
   if (!limit) {

@@ -1,7 +1,7 @@
 import { hasIPv6 } from "../../lib/attachment/addresses.ts"
 import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
-import type { Making } from "../../lib/attachment/interface-plugin.ts"
+import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
@@ -28,15 +28,15 @@ import { refuseWideRequests } from "./requested-width.ts"
 import { ensureGatewayInterface } from "./vlan.ts"
 
 /** Connects one pod to the bridge. */
-export function add(making: Making<BridgeConfig>): Result {
-  const { call, config, attachment, host, pod, undo } = making
+export function add(context: AddContext<BridgeConfig>): Result {
+  const { call, config, attachment, host, pod, undo } = context
   const mac = readRequestedMac(call)
   const wanted = wantedBridge(config)
   const bridge = ensureBridge(host, wanted, undo)
-  const pair = attach(making, bridge, mac)
-  const layer3 = config.ipamType === "" ? undefined : planGateways(making.takeAddresses(), config)
+  const pair = attach(context, bridge, mac)
+  const layer3 = config.ipamType === "" ? undefined : planGateways(context.takeAddresses(), config)
   if (layer3 && config.isGateway) refuseWideRequests(call, config.ipamType, layer3.ips)
-  if (layer3) configurePod(making, pair, layer3)
+  if (layer3) configurePod(context, pair, layer3)
   else if (!config.disableContainerInterface) changeLink(pod.rtnetlink, pair.pod.index, attachment.ifname, { up: true })
   if (layer3 && config.ipMasq)
     ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
@@ -55,7 +55,11 @@ function wantedBridge({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfi
   return { name: bridge, mtu, promiscuous: promiscMode, vlanFiltering: vlan !== 0 || vlanTrunk !== undefined }
 }
 
-function configurePod({ host, pod, config, attachment }: Making<BridgeConfig>, pair: VethPair, layer3: Layer3): void {
+function configurePod(
+  { host, pod, config, attachment }: AddContext<BridgeConfig>,
+  pair: VethPair,
+  layer3: Layer3,
+): void {
   const mtu = config.mtu || pair.host.mtu
   const ipv6 = hasIPv6(layer3.ips)
   if (ipv6) assertRoomForIPv6("mtu", config.mtu)

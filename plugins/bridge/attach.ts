@@ -1,4 +1,4 @@
-import type { Making } from "../../lib/attachment/interface-plugin.ts"
+import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { createPodVeth } from "../../lib/attachment/veth.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
@@ -23,7 +23,7 @@ export interface VethPair {
  * is attached already.
  */
 export function attach(
-  { host, pod, undo, config, attachment }: Making<BridgeConfig>,
+  { host, pod, undo, config, attachment }: AddContext<BridgeConfig>,
   bridge: Link,
   mac: Mac | undefined,
 ): VethPair {

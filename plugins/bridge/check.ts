@@ -6,7 +6,7 @@ import {
   compareMac,
   ownIps,
 } from "../../lib/attachment/check.ts"
-import type { Connection } from "../../lib/attachment/interface-plugin.ts"
+import type { CheckContext } from "../../lib/attachment/interface-plugin.ts"
 import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { changed } from "../../lib/cni/errors.ts"
@@ -22,7 +22,7 @@ import { planGateways } from "./layer3.ts"
 import { macGuardProblem } from "./mac-guard.ts"
 
 /** Returns if all that ADD made for this attachment is as ADD left it; throws the first difference. */
-export function check({ call, config, attachment, host, pod }: Connection<BridgeConfig>, result: Result): void {
+export function check({ call, config, attachment, host, pod }: CheckContext<BridgeConfig>, result: Result): void {
   const bridge = checkBridge(host, config, result)
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd({ host, pod }, inPod.link, call, result)

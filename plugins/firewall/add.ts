@@ -1,4 +1,4 @@
-import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { Family } from "../../lib/ip/address.ts"
@@ -17,7 +17,10 @@ import { removePodRules } from "./remove.ts"
 import { CHAIN, type Shared, toBridges, toPods } from "./rules.ts"
 
 /** Lets the pod's traffic through the node, in one transaction. Done again, it changes nothing. The result is that of the plugins before. */
-export function add({ call, config, attachment, host, undo }: ChainedMaking<FirewallConfig>, result: Result): Result {
+export function add(
+  { call, config, attachment, host, undo }: ChainedAddContext<FirewallConfig>,
+  result: Result,
+): Result {
   const demands = demandsOf(config, result)
   noticeWhatIsNotSeen(host, config, call.log)
   const forward = demands.map(({ family }) => filterChain(family, CHAIN.forward))

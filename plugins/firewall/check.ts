@@ -1,4 +1,4 @@
-import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
@@ -14,7 +14,7 @@ const ADVICE =
   "if something emptied the chains, as a firewall does that is loaded anew, an ADD for any pod brings the shared rules back and one for this pod its own"
 
 /** Returns if the pod's rules are there and packets get to them; throws naming the first difference. */
-export function check({ config, attachment, host }: ChainedConnection<FirewallConfig>, result: Result): void {
+export function check({ config, attachment, host }: ChainedCheckContext<FirewallConfig>, result: Result): void {
   for (const demand of demandsOf(config, result)) {
     const difference = retried(() => findDifference(host.nfnetlink, demand, ruleKey(attachment)))
     if (difference) throw changed(difference, ADVICE)

@@ -1,7 +1,7 @@
 import { hasIPv6 } from "../../lib/attachment/addresses.ts"
 import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
-import type { Making } from "../../lib/attachment/interface-plugin.ts"
+import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
@@ -11,7 +11,7 @@ import { findMaster } from "./master.ts"
 import { createPodMacvlan } from "./pod-macvlan.ts"
 
 /** Gives one pod a macvlan on the master. */
-export function add({ call, config, attachment, host, pod, undo, takeAddresses }: Making<MacvlanConfig>): Result {
+export function add({ call, config, attachment, host, pod, undo, takeAddresses }: AddContext<MacvlanConfig>): Result {
   const mac = readRequestedMac(call)
   const source = config.linkInContainer ? pod : host
   const { mode, mtu, broadcastQueue, ipamType } = config

@@ -1,12 +1,12 @@
 import { checkPodInterface, checkPodNetwork } from "../../lib/attachment/check.ts"
-import type { Connection } from "../../lib/attachment/interface-plugin.ts"
+import type { CheckContext } from "../../lib/attachment/interface-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { MacvlanConfig } from "./config.ts"
 import { findMaster } from "./master.ts"
 
 /** Returns if the pod's macvlan is as ADD left it; throws the first difference. */
-export function check({ call, config, host, pod }: Connection<MacvlanConfig>, result: Result): void {
+export function check({ call, config, host, pod }: CheckContext<MacvlanConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "macvlan")
   const { name, macvlanMode, peer } = inPod.link
   // The default route may have moved since ADD, but a macvlan whose master is gone is gone itself.

@@ -1,4 +1,4 @@
-import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
@@ -11,7 +11,10 @@ import { closeRouteLocalnet, type MappedPod, planRouteLocalnet } from "./route-l
 import { forgetUdpFlows, type UdpPort } from "./udp-flows.ts"
 
 /** Leads the host ports that the runtime asks for to the pod. Returns prevResult. */
-export function add({ call, config, attachment, host, undo }: ChainedMaking<PortmapConfig>, result: Result): Result {
+export function add(
+  { call, config, attachment, host, undo }: ChainedAddContext<PortmapConfig>,
+  result: Result,
+): Result {
   const wanted = planPodMappings(call, config, result)
   const pod = { attachment, netns: call.environment.netns }
   const openLocalhost = wanted.map((each) => planLocalhost(host, pod, each, call.log))

@@ -1,4 +1,4 @@
-import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { PortmapConfig } from "./config.ts"
@@ -9,7 +9,7 @@ const ADVICE =
   "if something emptied the ruleset, as a firewall does that is loaded anew, an ADD for any pod brings the shared chains back and one for this pod its rules"
 
 /** Returns if the attachment's rules exist, each once, and packets reach them; throws the first difference. */
-export function check({ call, config, attachment, host }: ChainedConnection<PortmapConfig>, result: Result): void {
+export function check({ call, config, attachment, host }: ChainedCheckContext<PortmapConfig>, result: Result): void {
   for (const wanted of planPodMappings(call, config, result)) {
     const difference = findDifference(host, attachment, wanted)
     if (difference) throw changed(difference, ADVICE)

@@ -1,7 +1,7 @@
 import { hasIPv6 } from "../../lib/attachment/addresses.ts"
 import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
-import type { Making } from "../../lib/attachment/interface-plugin.ts"
+import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
 import { createPodVeth } from "../../lib/attachment/veth.ts"
@@ -16,7 +16,7 @@ import { configureHostInterface } from "./host-interface.ts"
 import { planLayer3 } from "./layer3.ts"
 
 /** Connects one pod to the node by a veth pair of its own. */
-export function add({ call, config, attachment, host, pod, undo, takeAddresses }: Making<PtpConfig>): Result {
+export function add({ call, config, attachment, host, pod, undo, takeAddresses }: AddContext<PtpConfig>): Result {
   const { ipMasq, mtu, dns } = config
   const [hostMac, podMac] = [localMac(randomBytes(6)), localMac(randomBytes(6))]
   const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu, namespace: pod.namespace?.fd } }

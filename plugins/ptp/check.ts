@@ -1,5 +1,5 @@
 import { checkHostEnd, checkPodInterface, checkPodNetwork, ownIps } from "../../lib/attachment/check.ts"
-import type { Connection } from "../../lib/attachment/interface-plugin.ts"
+import type { CheckContext } from "../../lib/attachment/interface-plugin.ts"
 import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { IpConfig, Result } from "../../lib/cni/result.ts"
@@ -12,7 +12,7 @@ import { listRoutes, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import type { PtpConfig } from "./config.ts"
 
 /** Returns if both ends of the pod's veth pair are as ADD left them; throws the first difference. */
-export function check({ call, config, attachment, host, pod }: Connection<PtpConfig>, result: Result): void {
+export function check({ call, config, attachment, host, pod }: CheckContext<PtpConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "veth")
   const veth = checkHostEnd({ host, pod }, inPod.link, call, result)
   const own = ownIps(result, inPod.position)

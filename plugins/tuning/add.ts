@@ -1,5 +1,5 @@
 import { hasIPv6 } from "../../lib/attachment/addresses.ts"
-import type { ChainedMaking } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
 import type { Interface, Result } from "../../lib/cni/result.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
@@ -10,21 +10,21 @@ import type { Settings, TuningConfig } from "./config.ts"
 import { refuseUnlisted, setSysctls } from "./sysctl.ts"
 
 /** Sets the sysctls, then the interface, and keeps what that was before. */
-export function add(making: ChainedMaking<TuningConfig>, result: Result): Result {
-  const { config, attachment, openPod, undo } = making
+export function add(context: ChainedAddContext<TuningConfig>, result: Result): Result {
+  const { config, attachment, openPod, undo } = context
   const { sysctls, settings } = config
   refuseUnlisted(sysctls)
   if (hasIPv6(result.ips)) assertRoomForIPv6("mtu", settings.mtu ?? 0)
   const pod = openPod()
   if (sysctls.length > 0) setSysctls(pod, sysctls, attachment.ifname, undo)
   if (Object.keys(settings).length === 0) return result
-  setInterface(making)
+  setInterface(context)
   const { ifname } = attachment
   const interfaces = result.interfaces.map((one) => (isInPod(one, ifname) ? described(one, settings) : one))
   return { ...result, interfaces }
 }
 
-function setInterface({ call, config, attachment, openPod, undo }: ChainedMaking<TuningConfig>): void {
+function setInterface({ call, config, attachment, openPod, undo }: ChainedAddContext<TuningConfig>): void {
   const { settings, dataDir } = config
   const { ifname } = attachment
   const { rtnetlink } = openPod()

@@ -1,4 +1,4 @@
-import type { ChainedConnection } from "../../lib/attachment/chained-plugin.ts"
+import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import type { Sysctls } from "../../lib/net/stack.ts"
@@ -7,7 +7,7 @@ import type { Settings, TuningConfig } from "./config.ts"
 import { readIfPossible, type Sysctl, sysctlPath } from "./sysctl.ts"
 
 /** Returns if the pod has the values that ADD set; throws naming the first that it has not. */
-export function check({ call, config, attachment, openPod }: ChainedConnection<TuningConfig>): void {
+export function check({ call, config, attachment, openPod }: ChainedCheckContext<TuningConfig>): void {
   const { sysctls, settings } = config
   const { ifname } = attachment
   const pod = openPod()
