@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config"
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
 /** Alike in all tests that run executables. */
-const asRoot = { setupFiles: ["conformance/lab/breathe.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
+const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
 
 /**
  * `pure` needs no privileges and runs anywhere in seconds; `conformance` runs the finished executables

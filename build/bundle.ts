@@ -9,8 +9,9 @@ export const MARK_PLACEHOLDER = `cni-ts build ${"0".repeat(64)}`
 
 /** Makes one script of a module, all plugins' unless said, and what it imports. Names of functions stay readable if `named`. */
 export async function bundle({ named = false, program = "plugins/main.ts" } = {}): Promise<string> {
-  // Leaves in the global object what the host keeps: a function to call, and words for when nothing else can be said.
-  const entry = `import { lastWords, main } from "./${program}"\nObject.assign(globalThis, { lastWords, main })\n`
+  // Leaves in the global object what the host keeps: a function to call, and the answer that needs no memory.
+  const globals = "{ main, outOfMemoryAnswer }"
+  const entry = `import ${globals} from "./${program}"\nObject.assign(globalThis, ${globals})\n`
   const { outputFiles } = await build({
     stdin: { contents: entry, resolveDir: root, sourcefile: "entry.ts", loader: "ts" },
     absWorkingDir: root,

@@ -16,4 +16,4 @@ export function main(): void {
 }
 
 /** The answer of a process without the memory to make one. */
-export const lastWords = printFailure(outOfMemory, undefined)
+export const outOfMemoryAnswer = printFailure(outOfMemory, undefined)

@@ -1,7 +1,7 @@
 import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { ruleComment } from "../../lib/attachment/rule-comment.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { explainBase } from "../../lib/net/base-chain.ts"
+import { explainingForeignChains } from "../../lib/net/base-chain.ts"
 import { appendRule, deleteRule } from "../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable } from "../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../lib/netlink/netfilter/transaction.ts"
@@ -21,7 +21,7 @@ export function add({ config, attachment, host, undo }: ChainedAddContext<DenyCo
       ...rulesFor(result, config).map((expressions) => appendRule(chain, { expressions, comment })),
     ])
   undo.attempt(
-    () => explainBase(nfnetlink, [chain], change),
+    () => explainingForeignChains(nfnetlink, [chain], change),
     () => remove(host, attachment),
   )
   return result

@@ -1,6 +1,6 @@
 import type { Attachment } from "../cni/attachment.ts"
 import { formatPrefix, hostPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
-import { explainBase } from "../net/base-chain.ts"
+import { explainingForeignChains } from "../net/base-chain.ts"
 import { type Removal, removeWithChains, together } from "../net/foreign-jumps.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import type { Undo } from "../net/undo.ts"
@@ -82,7 +82,7 @@ export function ensureMasquerade(host: NetworkStack, { attachment, addresses, un
   const { nfnetlink } = host
   const comment = ruleComment(attachment)
   undo.add(() => removeMasquerade(host, attachment))
-  explainBase(nfnetlink, [postrouting, checks], () =>
+  explainingForeignChains(nfnetlink, [postrouting, checks], () =>
     transact(nfnetlink, () => [
       ...planLayout(nfnetlink),
       ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),

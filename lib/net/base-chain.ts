@@ -7,7 +7,7 @@ import { Conflict } from "./conflict.ts"
  * Runs `change`, which needs each of `chains` at its hook, or at none. If that is refused because somebody else has a chain of such a name
  * elsewhere, throws a Conflict that says so.
  */
-export function explainBase(nfnetlink: Conversation, chains: readonly Chain[], change: () => void): void {
+export function explainingForeignChains(nfnetlink: Conversation, chains: readonly Chain[], change: () => void): void {
   try {
     change()
   } catch (error) {

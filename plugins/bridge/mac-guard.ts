@@ -5,7 +5,7 @@ import { hostVethName, isHostVethNameIn } from "../../lib/attachment/names.ts"
 import { cutComment, isPlain, networkRuleKey, plain, ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
-import { explainBase } from "../../lib/net/base-chain.ts"
+import { explainingForeignChains } from "../../lib/net/base-chain.ts"
 import { type Removal, removeWithChains, together } from "../../lib/net/foreign-jumps.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
@@ -88,7 +88,7 @@ function rulesFor(attachment: Attachment, veth: string, mac: Mac): { chain: Chai
 export function ensureMacGuard({ nfnetlink }: NetworkStack, attachment: Attachment, veth: string, mac: Mac): void {
   const note = ruleKey(attachment)
   const chains = chainsOf(attachment).map((chain) => ({ ...chain, note }))
-  explainBase(nfnetlink, [prerouting, ...chains], () =>
+  explainingForeignChains(nfnetlink, [prerouting, ...chains], () =>
     transact(nfnetlink, () => [
       ensureTable(table),
       ...[prerouting, ...chains].map(ensureChain),

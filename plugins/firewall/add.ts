@@ -2,7 +2,7 @@ import type { ChainedAddContext } from "../../lib/attachment/chained-plugin.ts"
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { Family } from "../../lib/ip/address.ts"
-import { explainBase } from "../../lib/net/base-chain.ts"
+import { explainingForeignChains } from "../../lib/net/base-chain.ts"
 import type { Conversation, Request } from "../../lib/netlink/conversation.ts"
 import { appendRule, insertRule } from "../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable } from "../../lib/netlink/netfilter/ruleset.ts"
@@ -27,7 +27,7 @@ export function add(
   const plan = () =>
     demands.flatMap((demand) => planFamily(host.nfnetlink, demand, config.adminChain, ruleKey(attachment)))
   undo.attempt(
-    () => explainBase(host.nfnetlink, forward, () => transact(host.nfnetlink, plan)),
+    () => explainingForeignChains(host.nfnetlink, forward, () => transact(host.nfnetlink, plan)),
     () => removePodRules(host, attachment, []),
   )
   return result

@@ -11,4 +11,4 @@ export function main(): void {
   runPlugin(plugins[programName()] ?? deny, plugins)
 }
 
-export const lastWords = printFailure(outOfMemory, undefined)
+export const outOfMemoryAnswer = printFailure(outOfMemory, undefined)

@@ -33,9 +33,9 @@ struct roots {
     JSRuntime *runtime;
     JSContext *context;
     JSValue main;
-    /* Said on stdout if `main` throws. */
-    const char *last_words;
-    size_t last_words_length;
+    /* Written to stdout if `main` throws. */
+    const char *out_of_memory_answer;
+    size_t out_of_memory_answer_length;
 };
 
 /* The roots of the image that is linked in, or NULL if there is none. */

@@ -80,16 +80,16 @@ static void print_exception(JSContext *js)
     fprintf(stderr, "the bundle's top level fails: %s\n", text ? text : "without words");
 }
 
-/* Keeps what the bundle has left in its global object: `main`, a function, and `lastWords`, a text. */
+/* Keeps what the bundle has left in its global object: `main`, a function, and `outOfMemoryAnswer`, a text. */
 static bool keep_roots(JSContext *js, struct roots *roots)
 {
     JSValue global = JS_GetGlobalObject(js);
     roots->main = JS_GetPropertyStr(js, global, "main");
-    JSValue words = JS_GetPropertyStr(js, global, "lastWords");
-    roots->last_words = JS_ToCStringLen(js, &roots->last_words_length, words);
-    JS_FreeValue(js, words);
+    JSValue answer_text = JS_GetPropertyStr(js, global, "outOfMemoryAnswer");
+    roots->out_of_memory_answer = JS_ToCStringLen(js, &roots->out_of_memory_answer_length, answer_text);
+    JS_FreeValue(js, answer_text);
     JS_FreeValue(js, global);
-    return JS_IsFunction(js, roots->main) && roots->last_words;
+    return JS_IsFunction(js, roots->main) && roots->out_of_memory_answer;
 }
 
 /* Evaluates the byte code on stdin, which may look at nothing of the world, and writes the image to stdout. */
@@ -133,13 +133,13 @@ static void occupy_standard_descriptors(void)
     }
 }
 
-/* Says what can be said without memory, and ends the process. */
-static _Noreturn void say_last_words(const struct roots *roots)
+/* Writes the answer that needs no memory, and ends the process. */
+static _Noreturn void answer_out_of_memory(const struct roots *roots)
 {
     ssize_t count;
-    RETRY(count, write(STDOUT_FILENO, roots->last_words, roots->last_words_length));
+    RETRY(count, write(STDOUT_FILENO, roots->out_of_memory_answer, roots->out_of_memory_answer_length));
     if (count == -1)
-        RETRY(count, write(STDERR_FILENO, roots->last_words, roots->last_words_length));
+        RETRY(count, write(STDERR_FILENO, roots->out_of_memory_answer, roots->out_of_memory_answer_length));
     _exit(EXIT_FAILURE);
 }
 
@@ -147,7 +147,7 @@ static _Noreturn void say_last_words(const struct roots *roots)
 static void out_of_stack(int signal)
 {
     (void)signal;
-    say_last_words(image_roots());
+    answer_out_of_memory(image_roots());
 }
 
 static void catch_stack_end(void)
@@ -197,10 +197,10 @@ int main(int argc, char **argv)
     catch_stack_end();
     occupy_standard_descriptors();
     if (!take_stack(roots->runtime))
-        say_last_words(roots);
+        answer_out_of_memory(roots);
     profile_begin(roots->context);
     JSValue result = JS_Call(roots->context, roots->main, JS_UNDEFINED, 0, NULL);
     if (JS_IsException(result))
-        say_last_words(roots);
+        answer_out_of_memory(roots);
     return EXIT_SUCCESS;
 }

@@ -1,6 +1,6 @@
-const nobodysWord = new Int32Array(new SharedArrayBuffer(4))
+const neverNotified = new Int32Array(new SharedArrayBuffer(4))
 
 /** Waits without running timers or promises. */
 export function sleep(milliseconds: number): void {
-  Atomics.wait(nobodysWord, 0, 0, milliseconds)
+  Atomics.wait(neverNotified, 0, 0, milliseconds)
 }

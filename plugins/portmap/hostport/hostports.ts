@@ -17,7 +17,7 @@ import { mappingRule, masqueradeRules } from "./pod-rules.ts"
 import { belongsTo, listPodRules, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
 import { type RuleTag, tagOf } from "./rule-tag.ts"
 import { planConditionCopies } from "./shared-conditions.ts"
-import { findStale, ofNoneOf } from "./stale-rules.ts"
+import { belongsToNone, findStale } from "./stale-rules.ts"
 
 /**
  * Leads host ports to a pod, in one transaction for both families, and replaces all rules that the attachment had. Throws Conflict if
@@ -137,7 +137,7 @@ export function* collectHostports(
   do {
     removed = remove(host.nfnetlink, (layout, removal) => {
       const room = MAX_RULES_PER_TRANSACTION - removal.rules.length
-      const isStale = valid && ofNoneOf(network, valid)
+      const isStale = valid && belongsToNone(network, valid)
       const stale = isStale
         ? listSome(host, layout, isStale, room)
         : findStale(listPodRules(host.nfnetlink, layout), host, network)

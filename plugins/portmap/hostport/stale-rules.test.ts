@@ -9,14 +9,14 @@ import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
 import { listPodRules } from "./rule-list.ts"
 import { tagOf } from "./rule-tag.ts"
-import { findStale, ofNoneOf } from "./stale-rules.ts"
+import { belongsToNone, findStale } from "./stale-rules.ts"
 
 vi.mock("../../../lib/attachment/live-addresses.ts", () => ({ readLiveAddresses: vi.fn() }))
 
 const pod: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
 
 describe("of rules that GC may remove", () => {
-  const isStale = ofNoneOf("podnet", [pod])
+  const isStale = belongsToNone("podnet", [pod])
 
   test.each<[string, Attachment, boolean]>([
     ["a valid attachment's is none", pod, false],
@@ -35,12 +35,12 @@ describe("of rules that GC may remove", () => {
 
   test("names of any length are told apart", () => {
     const long = { network: "n".repeat(200), containerId: "c".repeat(300), ifname: "eth0" }
-    const test = ofNoneOf(long.network, [long])
+    const test = belongsToNone(long.network, [long])
     expect([long, { ...long, containerId: `${long.containerId}d` }].map((one) => test(tagOf(one)))).toEqual([
       false,
       true,
     ])
-    expect(ofNoneOf(`${long.network}m`, [])(tagOf(long))).toBe(false)
+    expect(belongsToNone(`${long.network}m`, [])(tagOf(long))).toBe(false)
   })
 })
 

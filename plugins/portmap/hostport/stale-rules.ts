@@ -8,7 +8,7 @@ import type { PodRule } from "./rule-list.ts"
 import { isNoteIn, type RuleTag, tagOf } from "./rule-tag.ts"
 
 /** Returns a test for rules that name the network and none of these attachments of it. */
-export function ofNoneOf(
+export function belongsToNone(
   network: string,
   attachments: readonly Attachment[],
 ): (rule: Pick<FoundRule, "comment" | "note">) => boolean {
@@ -21,7 +21,7 @@ export function ofNoneOf(
 export function findStale(rules: readonly PodRule[], host: NetworkStack, network: string): PodRule[] {
   // Read after the rules: a pod's interface is made before its rules, so none is missed.
   const living = readLivingAttachments(host)
-  const unknown = living ? rules.filter(ofNoneOf(network, living)) : []
+  const unknown = living ? rules.filter(belongsToNone(network, living)) : []
   return unknown.length > 0 ? withoutAddress(unknown) : []
 }
 

@@ -29,7 +29,7 @@ export type Reply =
   | { readonly bytes: string }
   | { readonly error: string }
 
-export const lastWords = "no memory\n"
+export const outOfMemoryAnswer = "no memory\n"
 
 /** The replies go to a file, since stdout is one of the descriptors that are written to at random. */
 export function main(): void {
