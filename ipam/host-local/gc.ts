@@ -19,7 +19,7 @@ export function gc(call: Call): void {
   const reclaims = readReclaim(config)
   if (!leases) return
   const failures = new Failures()
-  const attempt = (step: () => void) => failures.attempt(() => advised(step))
+  const attempt = (step: () => void) => failures.capture(() => advised(step))
   if (attachments) {
     const isValid = membership(attachments)
     leases.freeAll(

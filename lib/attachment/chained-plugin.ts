@@ -106,9 +106,9 @@ function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
   using host = NetworkStack.host()
   using pod = new LazyPod(call)
   using undo = new Undo()
-  const making = { call, config, attachment: attachmentOf(call), host, openPod: pod.open, undo }
-  const result = parts.add(making, previous)
-  undo.keep()
+  const context = { call, config, attachment: attachmentOf(call), host, openPod: pod.open, undo }
+  const result = parts.add(context, previous)
+  undo.commit()
   return result
 }
 

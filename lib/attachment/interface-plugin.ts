@@ -92,7 +92,7 @@ function add<Config extends IpamConfig>(parts: InterfacePlugin<Config>, call: Ca
   using undo = new Undo()
   const take = () => (ipam ? takeAddresses(ipam, config.ipamType, undo) : emptyResult)
   const result = parts.add({ call, config, attachment: attachmentOf(call), host, pod, undo, takeAddresses: take })
-  undo.keep()
+  undo.commit()
   return result
 }
 
@@ -109,7 +109,7 @@ function collect(removes: Removable, call: Call): void {
   const ipam = ipamOf(call, readIpamType(call.config.fields))
   const failures = new Failures()
   removes.collect?.(call, readSurvivors(call), failures)
-  failures.attempt(() => ipam()?.gc())
+  failures.capture(() => ipam()?.gc())
   failures.rethrow()
 }
 

@@ -91,10 +91,10 @@ function collectVeths(call: Call, survivors: Survivors, failures: Failures, kind
     if (held.length === 0) return
     throw new Conflict(held.map(({ words }) => words).join("; "), "delete those rules: the next GC removes the chain")
   }
-  for (const rules of kinds) if (!rules.guard) failures.attempt(() => collectRules(rules))
+  for (const rules of kinds) if (!rules.guard) failures.capture(() => collectRules(rules))
   // Guards go last: a pod that still has its veth must stay guarded.
-  if (attachments) failures.attempt(() => removeStaleVeths(host, config.name, attachments, failures, gone))
-  for (const rules of kinds) if (rules.guard) failures.attempt(() => collectRules(rules))
+  if (attachments) failures.capture(() => removeStaleVeths(host, config.name, attachments, failures, gone))
+  for (const rules of kinds) if (rules.guard) failures.capture(() => collectRules(rules))
 }
 
 function removeStaleVeths(
@@ -108,7 +108,7 @@ function removeStaleVeths(
   for (const { kind, name, alias, index } of listLinks(rtnetlink).links) {
     const ours = kind === "veth" && isHostVethNameIn(name, network) && isOursOrUnfinishedIn(alias, network)
     if (!ours || valid.has(name)) continue
-    failures.attempt(() => {
+    failures.capture(() => {
       if (removeLink(rtnetlink, index)) gone(`${name} (${JSON.stringify(alias)})`)
     })
   }

@@ -90,9 +90,9 @@ function readOrRelease(call: Call, path: string): Result {
   using undo = new Undo()
   undo.add(() => execute(call, path, "DEL", RELEASE_TIMEOUT_SECONDS))
   const ended = runDelegate(call, path, "ADD", DELEGATE_TIMEOUT_SECONDS)
-  if (ended.exitCode) undo.keep()
+  if (ended.exitCode) undo.commit()
   const result = readDelegateResult(call, path, outputOf(path, "ADD", ended))
-  undo.keep()
+  undo.commit()
   return result
 }
 

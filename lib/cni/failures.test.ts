@@ -7,10 +7,10 @@ function failing(...errors: unknown[]): { done: number; rethrow: () => void } {
   const failures = new Failures()
   let done = 0
   for (const error of errors) {
-    failures.attempt(() => {
+    failures.capture(() => {
       throw error
     })
-    failures.attempt(() => void done++)
+    failures.capture(() => void done++)
   }
   return { done, rethrow: () => failures.rethrow() }
 }

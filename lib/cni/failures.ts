@@ -8,8 +8,8 @@ const TOLD = 10
 export class Failures {
   readonly #errors: unknown[] = []
 
-  /** Does the step; if it fails, keeps that for later. */
-  attempt(step: () => void): void {
+  /** Does the step. Keeps what it throws for rethrow(): the steps after it go on. */
+  capture(step: () => void): void {
     try {
       step()
     } catch (error) {

@@ -16,22 +16,22 @@ test("steps are undone in reverse when something fails, and the failure is the o
   expect(log).toEqual(["third", "second", "first"])
 })
 
-test("what is kept is not undone", () => {
+test("what is committed is not undone", () => {
   const log: string[] = []
   {
     using undo = new Undo()
-    undo.add(() => log.push("kept"))
-    undo.keep()
+    undo.add(() => log.push("committed"))
+    undo.commit()
   }
   expect(log).toEqual([])
 })
 
-test("steps added after keeping belong to a change of their own", () => {
+test("steps added after commit() belong to a change of their own", () => {
   const log: string[] = []
   {
     using undo = new Undo()
-    undo.add(() => log.push("kept"))
-    undo.keep()
+    undo.add(() => log.push("committed"))
+    undo.commit()
     undo.add(() => log.push("later"))
   }
   expect(log).toEqual(["later"])

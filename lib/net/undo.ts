@@ -2,7 +2,7 @@ import { KernelError } from "../netlink/kernel-error.ts"
 import { Conflict } from "./conflict.ts"
 
 /**
- * The way back from a half-done change: unless kept, its steps run in reverse when it is disposed.
+ * The way back from a half-done change: unless committed, its steps run in reverse when it is disposed.
  * A step that fails does not stop the others; the failure that made us turn back is the one to report.
  */
 export class Undo implements Disposable {
@@ -29,7 +29,7 @@ export class Undo implements Disposable {
   }
 
   /** Forgets all steps: the change is done. */
-  keep(): void {
+  commit(): void {
     this.#steps = []
   }
 

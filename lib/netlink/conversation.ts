@@ -76,7 +76,7 @@ export class Conversation implements Disposable {
 
   /** Returns all objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
   dump(request: Request): Dump {
-    const { values, partial } = this.collect(request, copied)
+    const { values, partial } = this.readDump(request, copied)
     return { messages: values, partial }
   }
 
@@ -84,7 +84,7 @@ export class Conversation implements Disposable {
    * Dumps as dump() does, and keeps the values that `read` returns for the messages, without undefined; `kept` counts those so far. A
    * message is valid only within `read`, so that thousands take no more memory than the values.
    */
-  collect<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
+  readDump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
       const readings = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP }, read)
       if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings

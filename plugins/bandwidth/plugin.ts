@@ -31,7 +31,7 @@ export const bandwidth = chainedPlugin({
 function collect(host: NetworkStack, { config, log }: Call, survivors: Survivors, failures: Failures): void {
   const { attachments, reason } = survivors
   for (const { index, name, alias } of listStaleIfbs(host, config.name, attachments)) {
-    failures.attempt(() => {
+    failures.capture(() => {
       if (removeLink(host.rtnetlink, index)) log.removed(`${name} (${JSON.stringify(alias)})`, reason)
     })
   }

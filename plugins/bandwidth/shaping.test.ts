@@ -18,7 +18,7 @@ function police(stack: FakeStack): boolean | string {
   using undo = new Undo()
   try {
     const policed = policeEgress(stack, veth, bucket, undo)
-    undo.keep()
+    undo.commit()
     return policed
   } catch (error) {
     return String(error)

@@ -27,7 +27,7 @@ function add(call: Call): Result {
   if (!lo.up) undo.add(() => changeLink(pod.rtnetlink, lo.index, lo.name, { up: false }))
   changeLink(pod.rtnetlink, lo.index, lo.name, { up: true })
   const result = previous ?? describe(pod, lo, netns)
-  undo.keep()
+  undo.commit()
   return result
 }
 

@@ -41,9 +41,9 @@ function collect(_host: unknown, { config, log }: Call, survivors: Survivors, fa
   const { attachments, reason } = survivors
   if (!attachments) return // a file does not say if its pod lives
   const dataDir = readDataDir(config)
-  failures.attempt(() => {
+  failures.capture(() => {
     for (const name of listStale(dataDir, config.name, attachments)) {
-      failures.attempt(() => {
+      failures.capture(() => {
         removeStale(dataDir, config.name, name)
         log.removed(`backup ${JSON.stringify(name)}`, reason)
       })

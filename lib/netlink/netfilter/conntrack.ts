@@ -91,7 +91,7 @@ export function findFlows(
   most: number,
 ): FoundFlows {
   let picked = true
-  const { values } = nfnetlink.collect(dumpRequest(wanted), (message, kept) => {
+  const { values } = nfnetlink.readDump(dumpRequest(wanted), (message, kept) => {
     if (kept >= most) return undefined
     if (!wanted.destinationPorts.has(destinationPortIn(message))) {
       picked = false

@@ -165,7 +165,7 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Ch
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
     write: (writer) => void writeHeader(writer, family),
   }
-  const { values, partial } = nfnetlink.collect(request, (message) => {
+  const { values, partial } = nfnetlink.readDump(request, (message) => {
     const found = decodeChain(message, family) // of all tables of the family
     return found.table.name === name ? found : undefined
   })
