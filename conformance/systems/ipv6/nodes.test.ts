@@ -1,10 +1,20 @@
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
-import { Node, type Pod } from "../lab/node.ts"
-import { output } from "../lab/run.ts"
-import { addReadOnly, type Config, DUAL, hostLocal, leased, Network, port, V4, V6 } from "../plugins/bridge/network.ts"
-import { dualOfLan, macvlan, ofLan, plugIn } from "../plugins/macvlan/network.ts"
-import { ptp } from "../plugins/ptp/network.ts"
+import { Node, type Pod } from "../../lab/node.ts"
+import { output } from "../../lab/run.ts"
+import {
+  addReadOnly,
+  type Config,
+  DUAL,
+  hostLocal,
+  leased,
+  Network,
+  port,
+  V4,
+  V6,
+} from "../../plugins/bridge/network.ts"
+import { dualOfLan, macvlan, ofLan, plugIn } from "../../plugins/macvlan/network.ts"
+import { ptp } from "../../plugins/ptp/network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const GATEWAY = "fd00:10:244:1::1"

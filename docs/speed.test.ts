@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { picture } from "../conformance/bench/picture.ts"
-import { ROOT } from "./repository.ts"
+import { ROOT } from "../scripts/repository.ts"
 
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8")
 
