@@ -12,7 +12,7 @@ import { LeaseIndex } from "./lease-index.ts"
 import { addressesNamed, type LeaseName } from "./lease-name.ts"
 import type { LeasesByHolder } from "./leases-by-holder.ts"
 import type { NetnsIdentity } from "./netns-identity.ts"
-import { findReclaimable, type ReclaimableLeases } from "./reclaim.ts"
+import { findReclaimable, type ReclaimableLeases } from "./reclaimable.ts"
 
 /** A set with fewer free addresses runs low. */
 const LOW_FREE_ADDRESSES = 16

@@ -6,8 +6,8 @@ import { cookieOf } from "../../../lib/sys/netns.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
 import type { NetnsIdentity } from "./netns-identity.ts"
 
-/** The node as this process sees it. Each part is read once, when it is first needed. */
-export class Node {
+/** Tells which network namespaces are certainly gone. Each part of the proof is read once, when it is first needed. */
+export class NetnsWitness {
   #boot: string | undefined
   #mounts: string | undefined
   readonly #visible = new Map<string, boolean>()

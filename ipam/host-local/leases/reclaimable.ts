@@ -3,7 +3,7 @@ import type { LeaseFiles } from "./lease-files.ts"
 import type { LeaseHolder } from "./lease-holder.ts"
 import type { LeaseIndex } from "./lease-index.ts"
 import type { LeaseName } from "./lease-name.ts"
-import { Node, unlessUnsure } from "./node.ts"
+import { NetnsWitness, unlessUnsure } from "./netns-witness.ts"
 
 /** Leases of one holder whose network namespace is certainly gone. */
 export interface ReclaimableLeases {
@@ -22,14 +22,14 @@ export interface ReclaimableLeases {
  */
 export function findReclaimable(files: LeaseFiles, index: LeaseIndex, of?: LeaseHolder): ReclaimableLeases[] {
   if (!unlessUnsure(() => isLocal(files.directory))) return []
-  const node = new Node()
+  const witness = new NetnsWitness()
   const reclaimable: ReclaimableLeases[] = []
-  for (const { holder, names, record } of index.recorded(of, (record) => node.goneReason(record) !== undefined)) {
+  for (const { holder, names, record } of index.recorded(of, (record) => witness.goneReason(record) !== undefined)) {
     const isRecorded = (name: LeaseName) =>
       files.stampOf(name) === record.lease && unlessUnsure(() => files.holderOf(name)) === holder
     const recorded = names.filter(isRecorded)
     const others = names.filter((name) => !recorded.includes(name))
-    const reason = node.goneReason(record)
+    const reason = witness.goneReason(record)
     if (recorded.length > 0 && reason) reclaimable.push({ holder, names: recorded, others, reason })
   }
   return reclaimable
