@@ -53,7 +53,10 @@ export class Floor {
     using inPod = namespace.inside(() => new NetlinkSocket(NETLINK_ROUTE))
     const name = vethName(pod)
     createVeth(this.#host, {
-      host: { name, mac: localMac(randomBytes(6)), mtu: MTU, master: this.#bridge.index },
+      name,
+      mac: localMac(randomBytes(6)),
+      mtu: MTU,
+      master: this.#bridge.index,
       peer: { name: "eth0", mac: localMac(randomBytes(6)), mtu: MTU, namespace: namespace.fd },
     })
     const { index, peer } = expectLink(this.#host, name)

@@ -6,7 +6,7 @@ import type { NetworkStack } from "../net/stack.ts"
 export interface AttachmentRules {
   /** Plans, for removeWithChains(), to remove the attachment's, whoever made them. */
   readonly planRemoval: (host: NetworkStack, attachment: Attachment) => Removal
-  /** Removes those of the network's attachments that are not among `valid`, or if that is undefined of those that are certainly gone. */
+  /** Removes those of the network's attachments that are not among `valid`, the runtime's list, or without one of those that are certainly gone. */
   readonly collect: (host: NetworkStack, network: string, valid: readonly Attachment[] | undefined) => CollectedRules
   /** Set if they keep the pod from sending what it may not: then it has to be silent before they go. */
   readonly guard?: true

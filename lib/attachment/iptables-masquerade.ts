@@ -16,7 +16,11 @@ function chainOf(family: "ip" | "ip6", { network, containerId }: Attachment): Ch
 }
 
 /** Plans to remove the container's chain, and the rules that lead there. */
-export function planIptablesRemoval(nfnetlink: Conversation, family: "ip" | "ip6", attachment: Attachment): Removal {
+export function planIptablesMasqueradeRemoval(
+  nfnetlink: Conversation,
+  family: "ip" | "ip6",
+  attachment: Attachment,
+): Removal {
   return planChainRemoval(nfnetlink, chainOf(family, attachment), "POSTROUTING")
 }
 

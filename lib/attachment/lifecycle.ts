@@ -32,14 +32,14 @@ function removeVeth(call: Call, kinds: readonly AttachmentRules[]): void {
   const attachment = attachmentOf(call)
   const found = readLink(host.rtnetlink, hostVethName(attachment))
   const veth = found?.kind === "veth" && isOursOrUnfinished(found.alias, attachment) ? found : undefined
-  const held = removeWithChains(host.nfnetlink, () => planRemoval(host, attachment, veth, kinds))
+  const held = removeWithChains(host.nfnetlink, () => planAllRemovals(host, attachment, veth, kinds))
   for (const { words } of held) call.log.noticed(words) // an empty chain harms nobody, and a DEL that fails keeps the pod
   if (veth && removeLink(host.rtnetlink, veth.index)) return
   using pod = openPodIfPresent(call.environment.netns)
   if (pod) removeVethOfOtherName(host, pod, call)
 }
 
-function planRemoval(
+function planAllRemovals(
   host: NetworkStack,
   attachment: Attachment,
   veth: Link | undefined,

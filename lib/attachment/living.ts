@@ -5,7 +5,7 @@ import { attachmentInAlias } from "./alias.ts"
 import { gatewayPortName } from "./names.ts"
 
 /**
- * Returns the attachments of the host's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose
+ * Returns the attachments of the node's veths: a veth is there only as long as its pod's network namespace. Undefined if one does not say whose
  * it is, as those of the Go plugins and of others: it may be anybody's.
  */
 export function readLivingAttachments({ rtnetlink }: NetworkStack): readonly Attachment[] | undefined {
@@ -15,7 +15,7 @@ export function readLivingAttachments({ rtnetlink }: NetworkStack): readonly Att
   return partial || known.length < attachments.length ? undefined : known
 }
 
-/** Returns all veths but the pairs by which the host itself is in a bridge's VLAN. */
+/** Returns all veths but the pairs by which the node itself is in a bridge's VLAN. */
 function podVeths(links: readonly Link[]): Link[] {
   const veths = links.filter(({ kind }) => kind === "veth")
   const names = new Set(veths.map(({ name }) => name))

@@ -18,7 +18,7 @@ import {
 } from "../netlink/netfilter/ruleset.ts"
 import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
 import type { AttachmentRules, CollectedRules } from "./attachment-rules.ts"
-import { isMasqueradedByIptables, planIptablesRemoval } from "./iptables-masquerade.ts"
+import { isMasqueradedByIptables, planIptablesMasqueradeRemoval } from "./iptables-masquerade.ts"
 import { readLivingAttachments } from "./living.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 
@@ -127,8 +127,8 @@ function planMasqueradeRemoval(nfnetlink: Conversation, attachment: Attachment):
   const rules = rulesOf(nfnetlink, attachment).map(({ handle }) => deleteRule(checks, handle))
   return together([
     { changes: rules, chains: [] },
-    planIptablesRemoval(nfnetlink, "ip", attachment),
-    planIptablesRemoval(nfnetlink, "ip6", attachment),
+    planIptablesMasqueradeRemoval(nfnetlink, "ip", attachment),
+    planIptablesMasqueradeRemoval(nfnetlink, "ip6", attachment),
   ])
 }
 
@@ -166,9 +166,9 @@ function collectMasquerade(
   cleanUp(nfnetlink, () => {
     const rules = listRules(nfnetlink, checks, networkRuleKey(network))
     // Read after the rules: a veth is made before its rules, so none is missed.
-    const living = valid ?? readLivingAttachments(host)
-    const kept = living && new Set(living.map(ruleKey))
-    stale = rules.filter(({ comment = "" }) => kept && !kept.has(keyIn(comment)))
+    const survivors = valid ?? readLivingAttachments(host)
+    const known = survivors && new Set(survivors.map(ruleKey))
+    stale = rules.filter(({ comment = "" }) => known && !known.has(keyIn(comment)))
     return stale.map(({ handle }) => deleteRule(checks, handle))
   })
   return { removed: stale.map(({ comment = "" }) => `a rule (${JSON.stringify(comment)})`), held: [] }

@@ -13,7 +13,7 @@ import { hostVethName } from "./names.ts"
 /** A veth pair to be made for a pod; its names are the attachment's. */
 export interface PodVeth {
   readonly attachment: Attachment
-  readonly host: Omit<NewVeth["host"], "name">
+  readonly host: Omit<NewVeth, "name" | "peer">
   readonly pod: Omit<NewVeth["peer"], "name">
 }
 
@@ -25,7 +25,7 @@ export interface PodVeth {
 export function createPodVeth(host: NetworkStack, { attachment, ...ends }: PodVeth, undo: Undo): Link {
   const name = hostVethName(attachment)
   undo.add(() => removeUnfinished(host, name, ends.pod.namespace)) // also if the kernel's answer was lost
-  createOrReplace(host, attachment, { host: { name, ...ends.host }, peer: { name: attachment.ifname, ...ends.pod } })
+  createOrReplace(host, attachment, { name, ...ends.host, peer: { name: attachment.ifname, ...ends.pod } })
   undo.add(() => removeLink(host.rtnetlink, name))
   const veth = readLink(host.rtnetlink, name)
   if (!veth) throw new Conflict(`host interface ${name} vanished while it was being set up`, "try again")
@@ -38,7 +38,7 @@ function createOrReplace(host: NetworkStack, attachment: Attachment, wish: NewVe
     createVeth(rtnetlink, wish)
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
-    const present = readLink(rtnetlink, wish.host.name)
+    const present = readLink(rtnetlink, wish.name)
     if (!present) throw alreadyAttached(`interface ${JSON.stringify(wish.peer.name)} already exists in the pod`)
     if (present.kind !== "veth") throw alreadyAttached(`host interface ${present.name} is in the way: it is no veth`)
     if (!isUnfinished(present.alias))

@@ -100,15 +100,15 @@ export class Conversation implements Disposable {
     const first = this.#sequence + 1
     this.#write(writer, begin)
     const asked = [begin.asked]
-    let held: Request | undefined
+    let pending: Request | undefined
     for (const request of requests) {
-      if (held) this.#write(writer, held)
-      held = request
+      if (pending) this.#write(writer, pending)
+      pending = request
       asked.push(request.asked)
     }
-    if (!held) return
+    if (!pending) return
     // The last one is acknowledged in any case, after all refusals, unless the transaction as a whole is refused.
-    const last = this.#write(writer, held, NLM_F_ACK)
+    const last = this.#write(writer, pending, NLM_F_ACK)
     this.#write(writer, end)
     this.#transport.send(writer.bytes)
     const refusal = this.#refusalAmong(first, last, asked, writer)

@@ -30,7 +30,7 @@ export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Res
   )
 }
 
-/** Returns the host's veth that is the peer of the pod's interface, and that has this as its peer. */
+/** Returns the node's veth that is the peer of the pod's interface, and that has this as its peer. */
 function readPeer(host: NetworkStack, pod: NetworkStack, { environment }: Call): Link {
   const { netns, ifname } = environment
   const inPod = readLink(pod.rtnetlink, ifname)

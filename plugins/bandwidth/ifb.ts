@@ -127,9 +127,10 @@ function readCandidate({ rtnetlink }: NetworkStack, name: string, attachment: At
 export function listStaleIfbs(host: NetworkStack, network: string, valid: readonly Attachment[] | undefined): Link[] {
   const ifbs = listIfbs(host, network)
   // Read after the ifbs: a veth is made before its ifb, so none is missed.
-  const living = valid ?? readLivingAttachments(host)
+  const survivors = valid ?? readLivingAttachments(host)
   const known =
-    living && new Set(living.flatMap((attachment) => [attachmentAlias(attachment), formatMac(ifbMac(attachment))]))
+    survivors &&
+    new Set(survivors.flatMap((attachment) => [attachmentAlias(attachment), formatMac(ifbMac(attachment))]))
   return ifbs.filter(({ alias, mac }) => known && !known.has(alias || formatMac(mac)))
 }
 

@@ -124,7 +124,7 @@ function planMacGuardRemoval(stack: NetworkStack, attachment: Attachment): Remov
   const chains = chainsOf(attachment)
   const present = chains.filter((chain) => readChain(nfnetlink, chain))
   const jumps = present[0] === chains[0] ? jumpsOf(nfnetlink, attachment) : []
-  return jumps.some((jump) => guardsAnother(stack, jump, attachment)) ? together([]) : planRemoval(present, jumps)
+  return jumps.some((jump) => guardsAnother(stack, jump, attachment)) ? together([]) : removalOf(present, jumps)
 }
 
 function guardsAnother({ rtnetlink }: NetworkStack, jump: FoundRule, attachment: Attachment): boolean {
@@ -134,7 +134,7 @@ function guardsAnother({ rtnetlink }: NetworkStack, jump: FoundRule, attachment:
   return isAttachmentAlias(alias) && alias !== attachmentAlias(attachment)
 }
 
-function planRemoval(chains: readonly Chain[], jumps: readonly FoundRule[]): Removal {
+function removalOf(chains: readonly Chain[], jumps: readonly FoundRule[]): Removal {
   return { changes: [...jumps.map(({ handle }) => deleteRule(prerouting, handle)), ...chains.map(flushChain)], chains }
 }
 
@@ -167,7 +167,7 @@ function collectMacGuards(
   let found: StaleGuards = { jumps: [], chains: [] }
   const held = removeWithChains(host.nfnetlink, () => {
     found = listStale(host, network, valid)
-    return planRemoval(found.chains, found.jumps)
+    return removalOf(found.chains, found.jumps)
   })
   const rules = found.jumps.map(({ comment }) => `a rule (${JSON.stringify(comment)})`)
   const gone = found.chains.filter(({ name }) => !held.some(({ chain }) => chain.name === name))
@@ -178,14 +178,14 @@ function listStale(host: NetworkStack, network: string, valid: readonly Attachme
   const jumps = listRules(host.nfnetlink, prerouting, PREFIX)
   const chains = listChains(host.nfnetlink, table)
   // Read after the guards: a veth is made before its guard, so none is missed.
-  const living = valid ?? readLivingAttachments(host)
-  if (!living) return { jumps: [], chains: [] }
-  const veths = new Set(living.map(hostVethName))
+  const survivors = valid ?? readLivingAttachments(host)
+  if (!survivors) return { jumps: [], chains: [] }
+  const veths = new Set(survivors.map(hostVethName))
   const isStale = (jump: FoundRule) => isHostVethNameIn(vethOf(jump), network) && !veths.has(vethOf(jump))
   const namesIn = (rules: readonly FoundRule[]) =>
     new Set(rules.flatMap((jump) => chainsNamed(targetIn(jump.expressions()) ?? "")).map(({ name }) => name))
   const [stale, kept] = [namesIn(jumps.filter(isStale)), namesIn(jumps.filter((jump) => !isStale(jump)))]
-  const keys = new Set(living.map(ruleKey))
+  const keys = new Set(survivors.map(ruleKey))
   const isLeftover = ({ note = "" }: Chain) => note.startsWith(networkRuleKey(network)) && !keys.has(note)
   return {
     jumps: jumps.filter(isStale),

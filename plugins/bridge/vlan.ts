@@ -32,7 +32,7 @@ export function setPortVlans(rtnetlink: Conversation, port: number, { vlan, trun
 }
 
 /**
- * Returns the interface `<bridge>.<vlan>`, up, by which the host takes part in one VLAN of a bridge: a veth whose peer is a port of the
+ * Returns the interface `<bridge>.<vlan>`, up, by which the node takes part in one VLAN of a bridge: a veth whose peer is a port of the
  * bridge. Makes it if it is missing; nothing removes it.
  */
 export function ensureGatewayInterface(host: NetworkStack, bridge: Link, vlan: number, keepDefault: boolean): Link {
@@ -61,7 +61,7 @@ function createGatewayInterface(rtnetlink: Conversation, bridge: Link, name: str
   const { index: master, mtu } = bridge
   const port = { name: gatewayPortName(name), mac: portMac(bridge), mtu, master }
   try {
-    createVeth(rtnetlink, { host: port, peer: { name, mac: localMac(randomBytes(6)), mtu } })
+    createVeth(rtnetlink, { ...port, peer: { name, mac: localMac(randomBytes(6)), mtu } })
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error // made by another ADD at the same moment
   }

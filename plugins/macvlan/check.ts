@@ -8,10 +8,10 @@ import { findMaster } from "./master.ts"
 /** Returns if the pod's macvlan is as ADD left it; throws the first difference. */
 export function check({ call, config, host, pod }: CheckContext<MacvlanConfig>, result: Result): void {
   const inPod = checkPodInterface(pod, call, result, "macvlan")
-  const { name, macvlanMode, peer } = inPod.link
+  const { name, macvlanMode, peer: parent } = inPod.link
   // The default route may have moved since ADD, but a macvlan whose master is gone is gone itself.
   const master = config.master === "" ? undefined : findMaster(config.linkInContainer ? pod : host, config)
-  if (master && peer !== master.index) throw changed(`${name} is not on ${master.name}`)
+  if (master && parent !== master.index) throw changed(`${name} is not on ${master.name}`)
   if (macvlanMode !== config.mode) throw changed(`macvlan mode of ${name} is ${macvlanMode}, not ${config.mode}`)
   checkPodNetwork(pod, inPod, result)
 }

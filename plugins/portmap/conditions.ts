@@ -18,7 +18,7 @@ export function readConditions(fields: Fields, family: Family): Match[] {
   const text = fields.strings(key).join(" ")
   if (isIptables(text))
     throw unsupportedField(key, text, `these are options of iptables; say it in the words of nft: ${KNOWN}`)
-  return new Reader(key, text, family).conditions()
+  return new ConditionParser(key, text, family).conditions()
 }
 
 /** Returns true for options of iptables, which the Go plugin recognizes in the same way. */
@@ -26,7 +26,7 @@ function isIptables(text: string): boolean {
   return text.startsWith("-") || text.startsWith("!")
 }
 
-class Reader {
+class ConditionParser {
   readonly #key: string
   readonly #family: Family
   readonly #words: string[]

@@ -122,7 +122,7 @@ function isOpen(host: NetworkStack, link: Link): boolean {
 
 /**
  * Returns true if the link leads to this pod, and to nothing but pods: it is the host end of the pod's veth pair; or a bridge with that
- * host end among its ports, which are all veths, and not the node's uplink; or the host's own interface in a VLAN of such a bridge.
+ * host end among its ports, which are all veths, and not the node's uplink; or the node's own interface in a VLAN of such a bridge.
  */
 function leadsToPods(host: NetworkStack, link: Link, { attachment, netns }: MappedPod): boolean {
   using namespace = openIfPresent(netns)

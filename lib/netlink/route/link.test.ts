@@ -49,7 +49,10 @@ describe("requests say what iproute2 says", () => {
     const namespace = 4 // the descriptor that ip happened to get
     const ours = requestOf((kernel) =>
       createVeth(kernel, {
-        host: { name: "veth0", mac: vethMac, mtu: 1450, master: 2 },
+        name: "veth0",
+        mac: vethMac,
+        mtu: 1450,
+        master: 2,
         peer: { name: "eth0", mac: podMac, mtu: 1450, namespace },
       }),
     )

@@ -108,7 +108,7 @@ export interface Link {
   readonly alias: string
   /** The bridge it is a port of; 0 if it is none. */
   readonly master: number
-  /** The index of a veth's peer, or of a macvlan's master, in its own namespace. 0 if there is none. */
+  /** IFLA_LINK: the index of a veth's peer, or of the link a macvlan is on (its `master` in CNI), in its own namespace. 0 if there is none. */
   readonly peer: number
   /** The id of the namespace of `peer`, in the namespace that was asked; undefined: the same one, or there is no `peer`. */
   readonly peerNamespace: number | undefined
@@ -221,10 +221,10 @@ export function createBridge(rtnetlink: Conversation, { name, mac, mtu, vlanFilt
   create(rtnetlink, `create bridge ${name}`, { name, mac, mtu: mtu || undefined, info: { kind: "bridge", data } })
 }
 
-/** A veth pair to make in one request, the peer at once in its namespace. */
-export interface NewVeth {
-  readonly host: VethEnd & { readonly master?: number | undefined }
-  /** `namespace` is an open file descriptor of a network namespace; absent: the host's own. */
+/** A veth to make in one request with its peer, which is at once in its namespace. */
+export interface NewVeth extends VethEnd {
+  readonly master?: number | undefined
+  /** `namespace` is an open file descriptor of a network namespace; absent: that of the veth. */
   readonly peer: VethEnd & { readonly namespace?: number | undefined }
 }
 
@@ -235,15 +235,14 @@ export interface VethEnd {
 }
 
 /** Makes a veth pair, both ends down. Throws EEXIST if either name is taken. */
-export function createVeth(rtnetlink: Conversation, { host, peer }: NewVeth): void {
-  const { name, mac, mtu, namespace } = peer
+export function createVeth(rtnetlink: Conversation, { name, mac, mtu, master, peer }: NewVeth): void {
   const peerMessage = new Writer()
-  link.write(writeHeader(peerMessage, {}), { name, mac, mtu: mtu || undefined, namespace })
-  create(rtnetlink, `create veth pair ${host.name} and ${name}`, {
-    name: host.name,
-    mac: host.mac,
-    mtu: host.mtu || undefined,
-    master: host.master,
+  link.write(writeHeader(peerMessage, {}), { ...peer, mtu: peer.mtu || undefined })
+  create(rtnetlink, `create veth pair ${name} and ${peer.name}`, {
+    name,
+    mac,
+    mtu: mtu || undefined,
+    master,
     info: { kind: "veth", data: encode(vethData, { peer: peerMessage.bytes }) },
   })
 }

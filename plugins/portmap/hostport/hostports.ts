@@ -11,9 +11,9 @@ import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { findGoneClaimants } from "./claimants.ts"
 import { claimPorts, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
-import { planIptablesRemoval } from "./iptables-hostport.ts"
+import { planIptablesHostportRemoval } from "./iptables-hostport.ts"
 import { areClaimsComplete, isIntact, type Layout, layoutOf, planLayout, refuseForeign } from "./layout.ts"
-import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, listPodRules, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
 import { type RuleTag, tagOf } from "./rule-tag.ts"
 import { planConditionCopies } from "./shared-conditions.ts"
@@ -58,7 +58,7 @@ function planOtherFamilies(
   for (const family of families) {
     if (wanted.some((each) => each.family === family)) continue
     const layout = layoutOf(family)
-    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
+    addToRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
   }
   return concatenated(removal.changes)
 }
@@ -91,7 +91,7 @@ function planReplacement(host: NetworkStack, attachment: Attachment, wanted: Pod
 function* appendRules({ hostports, masquerading }: Layout, tag: RuleTag, wanted: PodMappings): Generator<Request> {
   for (const mapping of wanted.mappings)
     yield appendRule(hostports, { expressions: mappingRule(wanted, mapping), ...tag })
-  for (const expressions of masqueradeRules(wanted)) yield appendRule(masquerading, { expressions, ...tag })
+  for (const expressions of hostportMasqueradeRules(wanted)) yield appendRule(masquerading, { expressions, ...tag })
 }
 
 function* concatenated(parts: readonly Iterable<Request>[]): Generator<Request> {
@@ -113,11 +113,11 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
 export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
   const { comment } = tagOf(attachment)
   return remove(nfnetlink, (layout, removal) => {
-    const { changes, chains } = planIptablesRemoval(nfnetlink, layout, attachment)
+    const { changes, chains } = planIptablesHostportRemoval(nfnetlink, layout, attachment)
     removal.changes.push(changes)
     removal.chains.push(...chains)
     if (areClaimsComplete(nfnetlink, layout) && !mayHaveRules(nfnetlink, layout, comment)) return
-    planRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
+    addToRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
   })
 }
 
@@ -156,24 +156,24 @@ function listSome(
   return readPodRules(nfnetlink, layout, (rule, kept) => (kept < limit && test(rule) ? toPodRule(rule) : undefined))
 }
 
-function planCollection(removal: Removal, layout: Layout, stale: PodRule[]): void {
+function planCollection(removal: HostportRemoval, layout: Layout, stale: PodRule[]): void {
   if (stale.length === 0) return
   const handles = new Set(stale.map(({ handle }) => handle))
   const containers = new Set(stale.map(({ comment }) => comment))
   const isStaying = ({ handle, comment }: FoundRule) => containers.has(comment) && !handles.has(handle)
   const read = (rule: FoundRule) => (isStaying(rule) ? toPodRule(rule) : undefined)
-  planRemoval(removal, layout, [stale, readPodRules(removal.nfnetlink, layout, read)])
+  addToRemoval(removal, layout, [stale, readPodRules(removal.nfnetlink, layout, read)])
 }
 
 /** A plan of rules and chains to remove, with the changes that do it. */
-interface Removal {
+interface HostportRemoval {
   readonly nfnetlink: Conversation
   readonly rules: PodRule[]
   readonly changes: Iterable<Request>[]
   readonly chains: Chain[]
 }
 
-function emptyRemoval(nfnetlink: Conversation): Removal {
+function emptyRemoval(nfnetlink: Conversation): HostportRemoval {
   return { nfnetlink, rules: [], changes: [], chains: [] }
 }
 
@@ -183,7 +183,7 @@ interface Removed {
   readonly held: readonly Held[]
 }
 
-function remove(nfnetlink: Conversation, plan: (layout: Layout, removal: Removal) => void): Removed {
+function remove(nfnetlink: Conversation, plan: (layout: Layout, removal: HostportRemoval) => void): Removed {
   let removal = emptyRemoval(nfnetlink)
   const held = removeWithChains(nfnetlink, () => {
     removal = emptyRemoval(nfnetlink)
@@ -194,7 +194,7 @@ function remove(nfnetlink: Conversation, plan: (layout: Layout, removal: Removal
 }
 
 /** Adds rules to the removal; `staying` are the other rules of their containers. */
-function planRemoval({ nfnetlink, rules, changes }: Removal, layout: Layout, [removed, staying]: Parts): void {
+function addToRemoval({ nfnetlink, rules, changes }: HostportRemoval, layout: Layout, [removed, staying]: Parts): void {
   if (removed.length === 0) return
   for (const rule of removed) rules.push(rule)
   changes.push(deleteRules(layout, removed))

@@ -20,7 +20,7 @@ function chainOf({ table }: Layout, { network, containerId }: Attachment): Chain
 }
 
 /** Plans to remove the container's chain and the jumps to it. */
-export function planIptablesRemoval(nfnetlink: Conversation, layout: Layout, attachment: Attachment): Removal {
+export function planIptablesHostportRemoval(nfnetlink: Conversation, layout: Layout, attachment: Attachment): Removal {
   return planChainRemoval(nfnetlink, chainOf(layout, attachment), ENTRY)
 }
 

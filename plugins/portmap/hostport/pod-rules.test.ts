@@ -7,7 +7,7 @@ import type { Match } from "../packet-match.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import type { PortMapping, Protocol } from "../port-mapping.ts"
 import { protocols } from "../port-mapping.ts"
-import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 
 function ip(text: string): Address {
   const address = parseAddress(text)
@@ -84,7 +84,7 @@ describe("masquerading", () => {
   ] as const)("%s, %s: %i rules", (text, masquerade, count) => {
     const own = network(text)
     const { address } = own
-    const rules = masqueradeRules({ ...pod, family: address.family, address, network: own, masquerade })
+    const rules = hostportMasqueradeRules({ ...pod, family: address.family, address, network: own, masquerade })
     expect(rules).toHaveLength(count)
     for (const steps of rules) expect(readRule(steps)).toEqual({ destination: address })
   })

@@ -33,7 +33,7 @@ const LOCALHOST: Prefix = { address: { family: 4, value: 0x7f000001n }, length: 
  * the pod itself and its neighbours, whom it would otherwise answer directly, from an address that they did not ask.
  * `ip saddr 127.0.0.1 ip daddr ADDRESS masquerade` is for the node's programs. `all` adds the first rule without NETWORK.
  */
-export function masqueradeRules({ family, address, network, masquerade: wanted }: PodMappings): Expression[][] {
+export function hostportMasqueradeRules({ family, address, network, masquerade: wanted }: PodMappings): Expression[][] {
   if (wanted === "none") return []
   const toPod = destination(hostPrefix(address))
   const everybody = [...toPod, ...redirected(), masquerade]

@@ -11,7 +11,7 @@ import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
 import type { Match } from "../packet-match.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
-import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { tagOf } from "./rule-tag.ts"
 import { findDifference } from "./verify.ts"
 
@@ -83,7 +83,7 @@ describe("what ADD left", () => {
     ],
     [
       "a masquerading rule is there twice",
-      () => add(masquerading, masqueradeRules(wanted)[0] ?? []),
+      () => add(masquerading, hostportMasqueradeRules(wanted)[0] ?? []),
       "a rule too many in chain masquerading",
     ],
     ...layout.shared.map(({ chain }): [string, () => void, string] => [
@@ -127,7 +127,7 @@ describe("rules of the Go plugin will do", () => {
     for (const mapping of wanted.mappings)
       add(hostports, mappingRule({ ...wanted, conditions: [] }, mapping), bare as { comment: string })
     expect(difference()).toContain("a rule is missing in chain masquerading")
-    add(masquerading, masqueradeRules({ ...wanted, masquerade: "all" })[2] ?? [], bare as { comment: string })
+    add(masquerading, hostportMasqueradeRules({ ...wanted, masquerade: "all" })[2] ?? [], bare as { comment: string })
     expect(difference()).toBeUndefined()
     removeRule(hostports, 1)
     expect(difference()).toContain("host port 80/tcp is missing")

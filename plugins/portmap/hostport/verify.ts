@@ -9,7 +9,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
 import { isMappedByIptables } from "./iptables-hostport.ts"
 import { type Layout, layoutOf } from "./layout.ts"
-import { mappingRule, masqueradeRules } from "./pod-rules.ts"
+import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
 import { commentOf } from "./rule-tag.ts"
 
@@ -35,7 +35,7 @@ function differenceIn(nfnetlink: Conversation, attachment: Attachment, pod: PodM
 interface OwnRule extends PodRule {
   /** The mappings that the rule serves: one, unless the config has the same mapping twice. */
   readonly serves: readonly PortMapping[]
-  /** The rule's index in masqueradeRules(), or -1. */
+  /** The rule's index in hostportMasqueradeRules(), or -1. */
   readonly masqueradeIndex: number
 }
 
@@ -43,7 +43,7 @@ interface OwnRule extends PodRule {
 function listOwnRules(nfnetlink: Conversation, layout: Layout, attachment: Attachment, pod: PodMappings): OwnRule[] {
   const isOwn = belongsTo(attachment, [pod.address])
   const mappings = groupByPort(pod.mappings, ({ protocol, hostPort }) => portKey(protocols[protocol], hostPort))
-  const masquerading = masqueradeRules(pod)
+  const masquerading = hostportMasqueradeRules(pod)
   const read = (rule: FoundRule): OwnRule | undefined => {
     const expressions = rule.expressions()
     const podRule = toPodRule({ ...rule, expressions: () => expressions })
@@ -92,7 +92,7 @@ function differenceInMasquerade(
   own: readonly OwnRule[],
 ): string | undefined {
   const found = own.filter(({ chain }) => chain === masquerading.name)
-  const wanted = masqueradeRules(pod).length
+  const wanted = hostportMasqueradeRules(pod).length
   if (found.length > 0 && wanted > 0 && found.every(({ note }) => note === undefined)) return undefined
   const present = new Set(found.map(({ masqueradeIndex }) => masqueradeIndex).filter((index) => index >= 0))
   if (present.size < wanted) return `a rule is missing in ${formatChain(masquerading)}`
