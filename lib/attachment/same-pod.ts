@@ -1,7 +1,5 @@
-import { readPrevResult } from "../cni/config.ts"
-import { CniError } from "../cni/errors.ts"
+import { readableResult } from "../cni/config.ts"
 import type { Call } from "../cni/plugin.ts"
-import type { Interface } from "../cni/result.ts"
 import { formatMac } from "../ip/mac.ts"
 import type { Link } from "../netlink/route/link.ts"
 import { unlessMissing } from "../sys/file.ts"
@@ -13,23 +11,13 @@ import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
  */
 export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean {
   const { ifname, netns } = call.environment
-  const listed = readInterfaces(call)
+  const listed = readableResult(call.config).interfaces
   const inResult = listed.find(({ name, sandbox, mac }) => name === ifname && sandbox !== "" && mac !== "")
   if (!inResult) return isStablePath(netns)
   if (inResult.mac.toLowerCase() === formatMac(inPod.mac)) return true
   if (!onHost) return false
   const other = listed.find(({ name, sandbox }) => name === onHost.name && sandbox === "")
   return other?.mac.toLowerCase() === formatMac(onHost.mac)
-}
-
-/** Returns the interfaces of ADD's result; none if it cannot be read, for which DEL must not fail. */
-function readInterfaces({ config }: Call): readonly Interface[] {
-  try {
-    return readPrevResult(config)?.interfaces ?? []
-  } catch (error) {
-    if (error instanceof CniError) return []
-    throw error
-  }
 }
 
 /**

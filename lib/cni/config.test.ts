@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { matchConfig, readConfig, readPrevResult } from "./config.ts"
+import { matchConfig, readableResult, readConfig, readPrevResult } from "./config.ts"
 import { type Version, versions } from "./version.ts"
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
@@ -110,4 +110,21 @@ describe("readPrevResult", () => {
       expect.objectContaining({ code: 6, message: expect.stringContaining(`its cniVersion is "${named}"`) }),
     )
   })
+})
+
+describe("readableResult", () => {
+  const resultOf = (prevResult: unknown) =>
+    readableResult(matchConfig(read(JSON.stringify({ name: "n", cniVersion: "1.0.0", prevResult })), versions))
+
+  it("is the result of ADD", () => {
+    const { interfaces } = resultOf({ cniVersion: "1.0.0", interfaces: [{ name: "eth0" }] })
+    expect(interfaces.map(({ name }) => name)).toEqual(["eth0"])
+  })
+
+  it.each([undefined, "nonsense", 5, { cniVersion: "9.9.9" }, { ips: [{ address: "no address" }] }])(
+    "is empty if DEL gets %j",
+    (prevResult) => {
+      expect(resultOf(prevResult)).toMatchObject({ interfaces: [], ips: [], routes: [] })
+    },
+  )
 })

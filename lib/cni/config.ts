@@ -4,7 +4,7 @@ import { CniError, code, invalidConfig, undecodable } from "./errors.ts"
 import { Fields } from "./fields.ts"
 import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { NetworkConfig } from "./plugin.ts"
-import type { Result } from "./result.ts"
+import { emptyResult, type Result } from "./result.ts"
 import { readResult } from "./result-read.ts"
 import { matchVersion, type Version } from "./version.ts"
 
@@ -65,4 +65,14 @@ export function requirePrevResult(config: NetworkConfig): Result {
   const result = readPrevResult(config)
   if (!result) throw invalidConfig("prevResult", "Required prevResult missing", "CHECK needs the result of ADD")
   return result
+}
+
+/** As readPrevResult, for DEL, which must not fail for it. Returns an empty result if there is none or it cannot be read. */
+export function readableResult(config: NetworkConfig): Result {
+  try {
+    return readPrevResult(config) ?? emptyResult
+  } catch (error) {
+    if (error instanceof CniError) return emptyResult
+    throw error
+  }
 }

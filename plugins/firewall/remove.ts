@@ -2,8 +2,7 @@ import { readLiveAddresses } from "../../lib/attachment/live-addresses.ts"
 import { readLivingAttachments } from "../../lib/attachment/living.ts"
 import { networkRuleKey, ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
-import { readPrevResult } from "../../lib/cni/config.ts"
-import { CniError } from "../../lib/cni/errors.ts"
+import { readableResult } from "../../lib/cni/config.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Survivors } from "../../lib/cni/valid-attachments.ts"
 import { type Address, families, formatAddress } from "../../lib/ip/address.ts"
@@ -15,7 +14,8 @@ import { CHAIN, podRules } from "./rules.ts"
 
 /** Removes the attachment's rules; those that do not say whose they are, as the Go plugin's, by the addresses of the result. */
 export function remove(host: NetworkStack, attachment: Attachment, call: Call): void {
-  removePodRules(host, attachment, previousAddresses(call))
+  const addresses = readableResult(call.config).ips.map(({ address }) => address.address)
+  removePodRules(host, attachment, addresses)
 }
 
 /** Removes the rules that are the attachment's, and of those that do not say whose they are the rules for these addresses. */
@@ -45,16 +45,6 @@ export function collect(host: NetworkStack, { config, log }: Call, { attachments
 
 function listPodRules(nfnetlink: NetworkStack["nfnetlink"], key: string): FilterRule[] {
   return families.flatMap((family) => listFilterRules(nfnetlink, family, CHAIN.pods, key))
-}
-
-/** Returns the addresses that ADD saw; none if that cannot be read, for which DEL must not fail. */
-function previousAddresses({ config }: Call): Address[] {
-  try {
-    return readPrevResult(config)?.ips.map(({ address }) => address.address) ?? []
-  } catch (error) {
-    if (error instanceof CniError) return []
-    throw error
-  }
 }
 
 function outside(rules: readonly FilterRule[], attachments: readonly Attachment[]): FilterRule[] {
