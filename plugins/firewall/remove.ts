@@ -54,7 +54,8 @@ function outside(rules: readonly FilterRule[], attachments: readonly Attachment[
 
 /** Returns those whose pod has neither a veth of ours nor an address in any network namespace: not every pod hangs on a veth. */
 function gone(rules: readonly FilterRule[], host: NetworkStack): FilterRule[] {
-  const living = readLivingAttachments(host) // after the rules, of which each is younger than its pod's interface
+  // Read after the rules: a pod's interface is made before its rules, so none is missed.
+  const living = readLivingAttachments(host)
   const unknown = living ? outside(rules, living) : []
   const addresses = unknown.length > 0 ? readLiveAddresses() : undefined
   if (!addresses) return []
