@@ -87,7 +87,7 @@ test("ADD of the 500th pod asks the kernel no more than that of the second, and 
   }
   const last = traced(portmap, "ADD", pod, 499)
   expect(last).toMatchObject({ requests: second.requests, answers: second.answers })
-  expect(second.requests).toBeLessThanOrEqual(7)
+  expect(second.requests).toBeLessThanOrEqual(9)
   for (const command of ["CHECK", "DEL", "GC", "STATUS"]) traced(portmap, command, pod, 499)
   const without = traced(portmap, "DEL", pod, 600, [])
   expect(without.answers, "a pod without ports does not read the others' rules").toBeLessThanOrEqual(16)

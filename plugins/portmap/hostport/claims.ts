@@ -1,7 +1,6 @@
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import {
   createElements,
-  deleteElements,
   ensureElements,
   ensureSet,
   flushSet,
@@ -35,19 +34,22 @@ interface Entries {
 }
 
 /**
- * Plans to claim the ports for a container without rules. The kernel answers EEXIST if one of the ports or the container is listed already,
- * ENOENT if a set has been emptied or deleted.
+ * Returns true if nobody has emptied or deleted one of the sets. To delete and make the sentinels within the transaction would say so, too, but
+ * then the kernel keeps the next one waiting for some 10 ms.
  */
-export function* claimPorts(
-  { claims, containers }: Layout,
-  comment: string,
-  mappings: readonly PortMapping[],
-): Generator<Request> {
-  const ports = claimsOf(mappings).add(CLAIMS_SENTINEL)
-  yield* deleteElements(claims, claimKeys(new Set([CLAIMS_SENTINEL])))
-  yield* createElements(claims, claimKeys(ports))
-  yield* deleteElements(containers, [CONTAINERS_SENTINEL])
-  yield* createElements(containers, [CONTAINERS_SENTINEL, containerKey(comment)])
+export function hasSentinels(nfnetlink: Conversation, { claims, containers }: Layout): boolean {
+  const [claim] = claimKeys(new Set([CLAIMS_SENTINEL]))
+  return (
+    claim !== undefined &&
+    hasElement(nfnetlink, claims, claim) &&
+    hasElement(nfnetlink, containers, CONTAINERS_SENTINEL)
+  )
+}
+
+/** Plans to claim the ports for a container without rules. The kernel answers EEXIST if one of them or the container is listed already. */
+export function* claimPorts(layout: Layout, comment: string, mappings: readonly PortMapping[]): Generator<Request> {
+  yield* createElements(layout.claims, claimKeys(claimsOf(mappings)))
+  yield* createElements(layout.containers, [containerKey(comment)])
 }
 
 /** Plans to fill both sets anew, from the rules that stay and the new pod's ports. */

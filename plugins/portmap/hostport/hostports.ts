@@ -10,7 +10,7 @@ import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { findGoneClaimants } from "./claimants.ts"
-import { claimPorts, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
+import { claimPorts, hasSentinels, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
 import { planIptablesHostportRemoval } from "./iptables-hostport.ts"
 import { areClaimsComplete, isIntact, type Layout, layoutOf, planLayout, refuseForeign } from "./layout.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
@@ -66,7 +66,8 @@ function planOtherFamilies(
 /** Plans the fast path: a container without rules, in a table that is as we left it. */
 function planNew(host: NetworkStack, attachment: Attachment, wanted: PodMappings): Iterable<Request> {
   const layout = layoutOf(wanted.family)
-  if (!isIntact(host.nfnetlink, layout)) return planReplacement(host, attachment, wanted)
+  const isAsLeft = isIntact(host.nfnetlink, layout) && hasSentinels(host.nfnetlink, layout)
+  if (!isAsLeft) return planReplacement(host, attachment, wanted)
   const tag = tagOf(attachment)
   return concatenated([claimPorts(layout, tag.comment, wanted.mappings), appendRules(layout, tag, wanted)])
 }
