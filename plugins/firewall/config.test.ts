@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { matchConfig, readConfig } from "../../lib/cni/config.ts"
-import { CniError } from "../../lib/cni/errors.ts"
 import { versions } from "../../lib/cni/version.ts"
+import { refusalOf } from "../../lib/testing/refusal.ts"
 import { readFirewallConfig } from "./config.ts"
 
 function read(config: object) {
@@ -9,15 +9,7 @@ function read(config: object) {
   return readFirewallConfig(matchConfig(readConfig(new TextEncoder().encode(text)), versions))
 }
 
-function refusal(config: object): readonly [code: number, message: string] {
-  try {
-    read(config)
-  } catch (error) {
-    if (error instanceof CniError) return [error.code, error.message]
-    throw error
-  }
-  throw new Error("not refused")
-}
+const refusal = (config: object) => refusalOf(() => read(config))
 
 const DEFAULTS = { backend: undefined, adminChain: "CNI-ADMIN", ingressPolicy: "open" }
 

@@ -12,7 +12,7 @@ export interface FirewallConfig {
   readonly ingressPolicy: IngressPolicy
 }
 
-/** Who may begin to talk to a pod: everybody, the pods of its own bridge and the node, or the node alone. */
+/** The peers that may begin to talk to a pod: everybody, the pods of its own bridge and the node, or the node alone. */
 export type IngressPolicy = (typeof policies)[number]
 const policies = ["open", "same-bridge", "isolated"] as const
 

@@ -10,7 +10,7 @@ export interface Demand {
   readonly family: Family
   /** The pod's own, in the order in which they are made. */
   readonly pod: readonly IptablesRule[]
-  /** What other pods need too, the way from FORWARD aside. */
+  /** Rules that other pods need too, the way from FORWARD aside. */
   readonly shared: readonly Shared[]
   /** Set if bridges have rules, which must come before those of the pods. */
   readonly hasPolicy: boolean

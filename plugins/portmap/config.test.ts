@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest"
 import { matchConfig, readConfig } from "../../lib/cni/config.ts"
-import { CniError } from "../../lib/cni/errors.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix } from "../../lib/ip/prefix.ts"
+import { refusalOf } from "../../lib/testing/refusal.ts"
 import { readPortmapConfig } from "./config.ts"
 import type { Match } from "./packet-match.ts"
 import { formatHostPort } from "./port-mapping.ts"
@@ -13,15 +13,7 @@ function read(config: object) {
   return readPortmapConfig(matchConfig(readConfig(new TextEncoder().encode(text)), versions))
 }
 
-function refusal(config: object): readonly [code: number, message: string] {
-  try {
-    read(config)
-  } catch (error) {
-    if (error instanceof CniError) return [error.code, error.message]
-    throw error
-  }
-  throw new Error("not refused")
-}
+const refusal = (config: object) => refusalOf(() => read(config))
 
 const mapped = (...portMappings: object[]) => read({ runtimeConfig: { portMappings } }).mappings
 const PORT = { hostPort: 8080, containerPort: 80, protocol: "tcp" }

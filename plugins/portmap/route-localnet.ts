@@ -35,7 +35,7 @@ export function planRouteLocalnet(
   address: Address,
   refused: (link: string) => void,
 ): (() => void) | undefined {
-  const link = linkTo(host, address)
+  const [link] = linksTo(host, [address])
   if (!link) return undefined
   const setting = settingOf(link)
   if (!isOpen(host, link)) {
@@ -105,11 +105,6 @@ function linksTo({ rtnetlink }: NetworkStack, addresses: readonly Address[]): Li
     .map((address) => lookupRoute(rtnetlink, address)?.index)
     .filter((index) => index !== undefined)
   return [...new Set(indexes)].map((index) => readLink(rtnetlink, index)).filter((link) => link !== undefined)
-}
-
-function linkTo({ rtnetlink }: NetworkStack, address: Address): Link | undefined {
-  const route = lookupRoute(rtnetlink, address)
-  return route && readLink(rtnetlink, route.index)
 }
 
 function settingOf({ name }: Link): string {

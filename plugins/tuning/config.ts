@@ -9,7 +9,7 @@ import type { LinkChange } from "../../lib/netlink/route/link.ts"
 import { host } from "../../lib/sys/host.ts"
 import { findTwice, isSysctlKey, type Sysctl } from "./sysctl.ts"
 
-/** What is asked of `tuning`: by the network's administrator, and by the runtime for one pod. */
+/** The settings that the network's administrator asks for, and the runtime for one pod. */
 export interface TuningConfig {
   /** In the order of the configuration, those that the runtime adds last. */
   readonly sysctls: readonly Sysctl[]
@@ -58,7 +58,7 @@ function readSysctls({ fields, bytes }: NetworkConfig, asked: Fields | undefined
   return [...values.values()]
 }
 
-/** What the runtime sends in `args` goes before what the network's administrator says. */
+/** Reads the settings: each of the runtime's in `args` goes before the configuration's. */
 function readSettings(fields: Fields, asked: Fields | undefined, args: string): Settings {
   const of = (key: string) => (asked?.has(key) ? asked : fields)
   const mac = readRequestedMac(fields, asked, args)
