@@ -63,6 +63,10 @@ const ofIproute2 = [
   "ip route show table 4000",
   "ip address del 10.244.1.1/24 dev cni0",
   "ip link del veth0",
+  "ip link add link cni0 name up0 mtu 1400 netns pod type ipvlan mode l3",
+  "ip link add link cni0 name up1 type vlan id 100",
+  "ip link add name made0 mtu 1400 type dummy",
+  "ip link add name vrf0 type vrf table 100",
 ]
 
 const masquerade = "inet cni_plugins_masquerade"

@@ -1,5 +1,6 @@
 import { listAddresses } from "../netlink/route/address.ts"
-import { type Link, type Operstate, readLink } from "../netlink/route/link.ts"
+import { type Link, readLink } from "../netlink/route/link.ts"
+import type { Operstate } from "../netlink/route/link-attributes.ts"
 import { RTNLGRP } from "../netlink/route/rtm.ts"
 import { host } from "../sys/host.ts"
 import { TimedOut } from "../sys/timed-out.ts"

@@ -11,13 +11,13 @@ import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { addAddress, listAddresses, removeAddress } from "../../lib/netlink/route/address.ts"
 import {
   changeLink,
-  createBridge,
   type Link,
   type LinkChange,
   listLinks,
   readLink,
   removeLink,
 } from "../../lib/netlink/route/link.ts"
+import { createBridge } from "../../lib/netlink/route/new-link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 
 /** The bridge that a network wants. 0 and false leave a bridge that exists as it is. */

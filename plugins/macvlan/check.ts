@@ -1,9 +1,9 @@
 import { checkPodInterface, checkPodNetwork } from "../../lib/attachment/check.ts"
 import type { CheckContext } from "../../lib/attachment/interface-plugin.ts"
+import { findMaster } from "../../lib/attachment/master.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { MacvlanConfig } from "./config.ts"
-import { findMaster } from "./master.ts"
 
 /** Returns if the pod's macvlan is as ADD left it; throws the first difference. */
 export function check({ call, config, host, pod }: CheckContext<MacvlanConfig>, result: Result): void {

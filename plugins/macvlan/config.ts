@@ -1,27 +1,18 @@
-import { macOfArgs, readIpamType, readMac, readMtu } from "../../lib/attachment/interface-keys.ts"
+import { macOfArgs, readIpamType, readMac } from "../../lib/attachment/interface-keys.ts"
+import { type OnMaster, readOnMaster } from "../../lib/attachment/master.ts"
+import type { PodLinkConfig } from "../../lib/attachment/pod-link.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
 import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
-import type { Dns } from "../../lib/cni/result.ts"
 import { readDns } from "../../lib/cni/result-read.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
-import type { MacvlanMode } from "../../lib/netlink/route/link.ts"
+import type { MacvlanMode } from "../../lib/netlink/route/link-attributes.ts"
 
 /** The configuration of `macvlan`, with defaults and checked. */
-export interface MacvlanConfig {
-  /** Empty: the link of the default route. */
-  readonly master: string
-  /** The master is a link of the pod, not of the node. */
-  readonly linkInContainer: boolean
+export interface MacvlanConfig extends OnMaster, PodLinkConfig {
   readonly mode: MacvlanMode
-  /** 0: the master's. */
-  readonly mtu: number
   /** 0: the kernel's choice. */
   readonly broadcastQueue: number
-  /** Empty: a network without addresses (layer 2 only). */
-  readonly ipamType: string
-  /** The result's DNS settings: those of IPAM never count. */
-  readonly dns: Dns
 }
 
 const modes: readonly MacvlanMode[] = ["bridge", "private", "vepa", "passthru"]
@@ -29,10 +20,8 @@ const modes: readonly MacvlanMode[] = ["bridge", "private", "vepa", "passthru"]
 /** Reads and checks the configuration for the commands that need all of it. */
 export function readMacvlanConfig({ fields }: NetworkConfig): MacvlanConfig {
   return {
-    master: fields.string("master") ?? "",
-    linkInContainer: fields.boolean("linkInContainer") ?? false,
+    ...readOnMaster(fields),
     mode: readMode(fields),
-    mtu: readMtu(fields),
     broadcastQueue: fields.integer("bcqueuelen", { min: 0, max: 0xffffffff }) ?? 0,
     ipamType: readIpamType(fields),
     dns: readDns(fields),

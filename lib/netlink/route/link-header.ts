@@ -4,6 +4,10 @@ import { flagNames, nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
 import { AF, familyNames } from "./rtm.ts"
 
+export const IFF_UP = 0x1
+export const IFF_PROMISC = 0x100
+export const IFF_ALLMULTI = 0x200
+
 export interface LinkHeader {
   readonly family?: number
   readonly index?: number
@@ -30,14 +34,14 @@ export function headerOf({ payload }: Message): DataView {
 
 /** IFF_* as `ip` calls them. */
 const flagsOfLink = {
-  UP: 0x1,
+  UP: IFF_UP,
   BROADCAST: 0x2,
   LOOPBACK: 0x8,
   POINTOPOINT: 0x10,
   RUNNING: 0x40,
   NOARP: 0x80,
-  PROMISC: 0x100,
-  ALLMULTI: 0x200,
+  PROMISC: IFF_PROMISC,
+  ALLMULTI: IFF_ALLMULTI,
   MASTER: 0x400,
   SLAVE: 0x800,
   MULTICAST: 0x1000,

@@ -3,18 +3,18 @@ import { parseMac } from "../../ip/mac.ts"
 import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
 import { acknowledge, done, FakeKernel, part, refuse, replay, requestOf } from "../../testing/fake-kernel.ts"
 import { recorded } from "../../testing/recorded.ts"
+import type { Conversation } from "../conversation.ts"
 import { decodeMessages } from "../message.ts"
+import { changeLink, decodeLink, type Link, listLinks, readLink, removeLink } from "./link.ts"
 import {
-  changeLink,
   createBridge,
+  createDummy,
+  createIpvlan,
   createMacvlan,
   createVeth,
-  decodeLink,
-  type Link,
-  listLinks,
-  readLink,
-  removeLink,
-} from "./link.ts"
+  createVlan,
+  createVrf,
+} from "./new-link.ts"
 import { addPortVlans, readPortVlans, removePortVlans } from "./port-vlan.ts"
 
 const mac = (text: string) => parseMac(text) ?? new Uint8Array()
@@ -57,6 +57,27 @@ describe("requests say what iproute2 says", () => {
       }),
     )
     expect(requestTree(ours, vethShape)).toEqual(theirs)
+  })
+
+  test.each([
+    [
+      "ip link add link cni0 name up0 mtu 1400 netns pod type ipvlan mode l3",
+      (kernel: Conversation) => createIpvlan(kernel, { name: "up0", on: 2, mtu: 1400, mode: "l3", namespace: 4 }),
+    ],
+    [
+      "ip link add link cni0 name up1 type vlan id 100",
+      (kernel: Conversation) => createVlan(kernel, { name: "up1", on: 2, mtu: 0, id: 100 }),
+    ],
+    [
+      "ip link add name made0 mtu 1400 type dummy",
+      (kernel: Conversation) => createDummy(kernel, { name: "made0", mtu: 1400 }),
+    ],
+    [
+      "ip link add name vrf0 type vrf table 100",
+      (kernel: Conversation) => createVrf(kernel, { name: "vrf0", table: 100 }),
+    ],
+  ])("to make a link: %s", (command, create) => {
+    expect(requestTree(requestOf(create), linkShape)).toEqual(requestTree(recorded(command).request, linkShape))
   })
 
   test.each([
@@ -270,4 +291,16 @@ test("a macvlan in a mode there is no name for has none", () => {
   bytes[mode] = 16 // MACVLAN_MODE_SOURCE
   const [request] = decodeMessages(bytes)
   expect(request && decodeLink(request).macvlanMode).toBeUndefined()
+})
+
+test.each(["l2", "l3", "l3s"] as const)("an ipvlan's mode %s is read as it was written", (mode) => {
+  const [request] = decodeMessages(requestOf((kernel) => createIpvlan(kernel, { name: "net1", on: 7, mtu: 0, mode })))
+  expect(request && decodeLink(request)).toMatchObject({ kind: "ipvlan", peer: 7, ipvlanMode: mode })
+})
+
+test("a VLAN's number and a VRF's table are read as they were written", () => {
+  const [vlan] = decodeMessages(requestOf((kernel) => createVlan(kernel, { name: "net1", on: 7, mtu: 0, id: 4094 })))
+  expect(vlan && decodeLink(vlan)).toMatchObject({ kind: "vlan", peer: 7, vlanId: 4094 })
+  const [vrf] = decodeMessages(requestOf((kernel) => createVrf(kernel, { name: "red", table: 1001 })))
+  expect(vrf && decodeLink(vrf)).toMatchObject({ kind: "vrf", vrfTable: 1001 })
 })
