@@ -21,7 +21,7 @@ export default defineConfig({
         test: {
           name: "pure",
           setupFiles: ["lib/sys/node/register.ts"],
-          include: ["{lib,plugins,ipam,build,scripts,docs}/**/*.test.ts"],
+          include: ["{cli,lib,plugins,ipam,build,scripts,docs}/**/*.test.ts"],
           testTimeout: 60_000,
         },
       },

@@ -56,6 +56,7 @@ async function pack(scratch: string, architecture: Architecture): Promise<string
   const [first = "", ...others] = pluginNames
   await makeExecutable(architecture, join(bin, first))
   for (const other of others) linkSync(join(bin, first), join(bin, other))
+  await makeExecutable(architecture, join(bin, "cni-ts"), { program: "cli/main.ts" })
   copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "LICENSE"), join(scratch, title, "LICENSE"))
   copyFileSync(join(engineSources(), "LICENSE"), join(scratch, title, "LICENSE-quickjs-ng"))

@@ -7,7 +7,7 @@ import { ownArchitecture } from "./toolchain.ts"
 
 const bin = join(fileURLToPath(import.meta.url), "../../dist/bin")
 
-/** Builds dist/bin: one executable for this machine's architecture, hard-linked under each plugin's name. */
+/** Builds dist/bin for this machine: one executable, hard-linked under each plugin's name, and the operator's, `cni-ts`. */
 async function build(): Promise<void> {
   mkdirSync(bin, { recursive: true })
   const fresh = join(bin, ".cni-ts.new")
@@ -15,6 +15,8 @@ async function build(): Promise<void> {
   const megabytes = (statSync(fresh).size / 1e6).toFixed(1)
   for (const name of pluginNames) install(fresh, join(bin, name))
   rmSync(fresh)
+  await makeExecutable(ownArchitecture(), fresh, { program: "cli/main.ts" })
+  renameSync(fresh, join(bin, "cni-ts"))
   console.log(`dist/bin: ${pluginNames.join(", ")} (one executable of ${megabytes} MB)`)
 }
 

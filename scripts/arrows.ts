@@ -5,7 +5,7 @@ import { type Breach, lineAt, ROOT, report, repositoryFiles } from "./repository
 import { codeOnly, importsIn } from "./source.ts"
 
 /** From the top: a layer may import itself and those behind it. */
-const layers = ["plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
+const layers = ["cli", "plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
 
 /** Files that lib/cni may import: the protocol touches no kernel, but knows the errors of the layers below, Undo, and the netlink log. */
 const KNOWN_TO_CNI = ["lib/net/conflict.ts", "lib/net/undo.ts", "lib/netlink/kernel-error.ts", "lib/netlink/trace.ts"]
@@ -42,7 +42,7 @@ interface Found {
 
 /** Says if the file may become part of the executables. */
 function isProduct(file: string): boolean {
-  return (/^(plugins|ipam|lib)\//.test(file) || isExample(file)) && !file.endsWith(".test.ts") && !isBeside(file)
+  return (/^(cli|plugins|ipam|lib)\//.test(file) || isExample(file)) && !file.endsWith(".test.ts") && !isBeside(file)
 }
 
 function isBeside(file: string): boolean {
@@ -81,7 +81,8 @@ function ruleAgainst(file: string, target: string): string | undefined {
     return `lib/cni imports ${target}: the protocol touches no kernel`
   }
   if (target === RUN && !isRoot(file)) return `${file} imports ${RUN}: only plugins/main.ts runs a plugin`
-  const stays = from !== to || from.startsWith("lib/") || isRoot(file) || folderOf(file) === folderOf(target)
+  const stays =
+    from !== to || from === "cli" || from.startsWith("lib/") || isRoot(file) || folderOf(file) === folderOf(target)
   return stays ? undefined : `${folderOf(file)} imports ${target}: plugins do not import each other`
 }
 

@@ -1,10 +1,18 @@
 import { openRead } from "./file.ts"
 import { fileStatus } from "./file-status.ts"
 import { host } from "./host.ts"
-import { failedWith } from "./system-error.ts"
+import { checked, failedWith } from "./system-error.ts"
 
 /** The end of our executables: a digest of all that they were made from. The build sets it; under Node.js there is none. */
 declare const BUILD_MARK: string
+
+/**
+ * Returns true if the file at `path` is an executable of some build of ours. One that was cut short, stripped or changed at its end is
+ * not.
+ */
+export function isOfAnyBuild(path: string): boolean {
+  return /^cni-ts build [0-9a-f]{64}$/.test(endOf(path, "cni-ts build ".length + 64))
+}
 
 /**
  * Returns true if the file at `path` is an executable of the very build that runs now, whatever its name. One that was cut short, stripped
@@ -13,13 +21,18 @@ declare const BUILD_MARK: string
 export function isOfThisBuild(path: string): boolean {
   if (typeof BUILD_MARK === "undefined") return false
   try {
-    const { size } = fileStatus(path)
-    using file = openRead(path)
-    const end = new Uint8Array(BUILD_MARK.length) // in ASCII
-    const from = Math.max(0, size - end.length)
-    return host.readAt(file.fd, end, from) === end.length && host.decode(end) === BUILD_MARK
+    return endOf(path, BUILD_MARK.length) === BUILD_MARK // in ASCII
   } catch (error) {
     if (failedWith(error, "ENOENT", "EACCES")) return false
     throw error
   }
+}
+
+/** Returns the last bytes of the file as text, fewer if it is shorter. */
+function endOf(path: string, length: number): string {
+  const { size } = fileStatus(path)
+  using file = openRead(path)
+  const end = new Uint8Array(length)
+  const count = checked(`read ${path}`, host.readAt(file.fd, end, Math.max(0, size - length)))
+  return host.decode(end.subarray(0, count))
 }

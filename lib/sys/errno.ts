@@ -30,6 +30,7 @@ const errnos = {
   ENAMETOOLONG: [36, "file name too long"],
   ENOLCK: [37, "no locks available"],
   ENOSYS: [38, "function not implemented"],
+  ENOTEMPTY: [39, "directory not empty"],
   ELOOP: [40, "too many symbolic links"],
   EOVERFLOW: [75, "value too large for defined data type"],
   ERESTART: [85, "interrupted system call should be restarted"],

@@ -169,6 +169,22 @@ export function makeDirectories(path: string, mode: number): void {
   }
 }
 
+/** Sets a file's permissions, whatever umask(2) says. */
+export function setMode(path: string, mode: number): void {
+  checked(`change ${path}`, host.chmod(path, mode))
+}
+
+/** Returns the content of the symbolic link. */
+export function readLink(path: string): string {
+  return checked(`read ${path}`, host.readLink(path))
+}
+
+/** Has the disk know of all names in the directory. */
+export function syncDirectory(path: string): void {
+  using directory = openRead(path)
+  checked(`write ${path}`, host.sync(directory.fd))
+}
+
 /** Removes the file. Returns false if there was none. */
 export function removeFile(path: string): boolean {
   return unlessMissing(() => checked(`remove ${path}`, host.unlink(path))) !== undefined

@@ -65,6 +65,12 @@ export interface Host {
   rename(path: string, newName: string): number
   unlink(path: string): number
   mkdir(path: string, mode: number): number
+  /** rmdir(2): removes an empty directory. */
+  removeDirectory(path: string): number
+  /** Sets the permissions, whatever umask(2) says. */
+  chmod(path: string, mode: number): number
+  /** Returns the content of a symbolic link. */
+  readLink(path: string): string | number
   /** Lists the names in a directory, in the kernel's order, without `.` and `..`. */
   list(path: string): string[] | number
   /** statx(2). `follow` follows a symbolic link. */

@@ -1,4 +1,4 @@
-import { writeAll } from "./file.ts"
+import { readLink, writeAll } from "./file.ts"
 import { fileStatus, S_IFREG } from "./file-status.ts"
 import { type Ended, host } from "./host.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
@@ -7,6 +7,16 @@ import { checked, failedWith, SystemError } from "./system-error.ts"
 export function programName(): string {
   const [path = ""] = host.arguments()
   return path.slice(path.lastIndexOf("/") + 1)
+}
+
+/** Returns the arguments that follow the name. */
+export function programArguments(): string[] {
+  return host.arguments().slice(1)
+}
+
+/** Returns the path of the file that this process executes. */
+export function executablePath(): string {
+  return readLink("/proc/self/exe")
 }
 
 /** The variables of the environment. Of one that is given twice the first counts, as for getenv(3). */

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process"
 import {
   chmodSync,
   copyFileSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -9,16 +10,20 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { binDirectory } from "../../lab/executables.ts"
+import { output } from "../../lab/run.ts"
 
 export const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 
-/** An unpacked tarball whose plugins are small scripts, a plugin directory that others use too, and the installer. */
+/** An unpacked tarball whose plugins are small scripts beside the real `cni-ts`, a plugin directory that others use too, and the installer. */
 export class Directories {
   readonly top = mkdtempSync(join(tmpdir(), "cnits-install-"))
   readonly node = join(this.top, "node")
@@ -38,32 +43,45 @@ export class Directories {
   release(version: string, plugins = ["bridge", "host-local", "portmap"]): void {
     rmSync(join(this.#from, "bin"), { recursive: true, force: true })
     mkdirSync(join(this.#from, "bin"))
-    for (const name of plugins) plugin(join(this.#from, "bin", name), version)
+    for (const name of plugins) release(join(this.#from, "bin", name), version)
+    linkSync(join(binDirectory(), "cni-ts"), join(this.#from, "bin/cni-ts"))
   }
 
   install(...flags: readonly string[]) {
     return spawnSync(join(this.#from, "install"), [...flags, this.node], { encoding: "utf8" })
   }
 
-  /**
-   * Runs the installer and kills it before its `step`-th command, with whatever it started, in a PID namespace that ends with it.
-   * Returns whether it came that far.
-   */
-  killInstall(step: number, ...flags: readonly string[]): boolean {
-    const bin = join(this.top, "killing")
-    rmSync(bin, { recursive: true, force: true })
-    mkdirSync(bin)
-    writeFileSync(join(bin, "count"), "0\n")
-    for (const command of COMMANDS) script(join(bin, command), killing(bin, command, step))
-    const env = { ...process.env, PATH: `${bin}:${process.env["PATH"]}`, REAL_PATH: process.env["PATH"] }
-    const inside = `sh -c 'echo $$ >${bin}/pid; exec "$0" "$@"' "$@" & wait $!`
-    const argv = ["-pf", "sh", "-c", inside, "sh", join(this.#from, "install"), ...flags, this.node]
-    return spawnSync("unshare", argv, { env }).status === KILLED
+  /** Runs the installer and returns its system calls that change something, in order. */
+  points(...flags: readonly string[]): readonly Point[] {
+    const file = join(this.top, "strace.out")
+    output([...straced("-o", file), ...this.#argv(flags)])
+    const counts = new Map<string, number>()
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .flatMap((line) => {
+        const name = /^\w+(?=\()/.exec(line)?.[0]
+        if (name === undefined) return []
+        const nth = (counts.get(name) ?? 0) + 1
+        counts.set(name, nth)
+        return CHANGES.test(line) ? [{ name, nth }] : []
+      })
+  }
+
+  /** Runs the installer and kills it as it begins that system call. */
+  killInstall({ name, nth }: Point, ...flags: readonly string[]): void {
+    const injection = ["-e", `inject=${name}:signal=KILL:when=${nth}`, "-o", "/dev/null"]
+    const { signal } = spawnSync("strace", [...straced(...injection).slice(1), ...this.#argv(flags)])
+    if (signal !== "SIGKILL") throw new Error(`the installer survived ${name} ${nth}`)
+  }
+
+  /** What the script executes. */
+  #argv(flags: readonly string[]): string[] {
+    return [join(this.#from, "bin/cni-ts"), flags.includes("--uninstall") ? "uninstall" : "install", this.node]
   }
 
   /** Every name in the plugin directory with its content, or where it points to; nothing of the installer's own. */
   plugins(): Record<string, string> {
-    const names = readdirSync(this.node).filter((name) => name !== ".cni-ts")
+    const names = readdirSync(this.node).filter((name) => ![".cni-ts", "cni-ts"].includes(name))
     return Object.fromEntries(names.map((name) => [name, content(join(this.node, name))]))
   }
 
@@ -80,27 +98,31 @@ export class Directories {
 
 /** A plugin that says which one it is. */
 export function plugin(path: string, says: string): void {
-  script(path, `echo ${says}`)
-}
-
-function script(path: string, text: string): void {
   rmSync(path, { force: true })
-  writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  writeFileSync(path, `#!/bin/sh\necho ${says}\n`, { mode: 0o755 })
 }
 
-/** What the installer executes between one state of the directory and the next. */
-const COMMANDS = ["chmod", "dd", "ln", "mkdir", "mktemp", "mv", "rm", "rmdir", "sync"]
-const KILLED = 128 + 9
+/** Such a plugin with the last words by which the installer knows executables of ours. */
+export function release(path: string, says: string): void {
+  plugin(path, `${says}\n# cni-ts build ${"0".repeat(64)}`)
+  truncateSync(path, statSync(path).size - 1)
+}
 
-/** A command that counts its uses and those of the others, and kills the installer instead of serving it for the `step`-th time. */
-function killing(bin: string, command: string, step: number): string {
-  return `
-    read -r n <${bin}/count; n=$((n + 1)); echo $n >${bin}/count
-    if [ $n = ${step} ]; then read -r pid <${bin}/pid; kill -9 $pid; exit 1; fi
-    PATH=$REAL_PATH exec ${command} "$@"`
+/** A system call of the installer, by its name and how many of that name came before. */
+export interface Point {
+  readonly name: string
+  /** From 1. */
+  readonly nth: number
+}
+
+/** Calls that change something, as strace prints them. */
+const CHANGES = /^(write\((?!1,)|fdatasync|link|unlink|rename|mkdir|rmdir|chmod|openat\(.*O_CREAT|exit_group)/
+
+function straced(...options: readonly string[]): string[] {
+  return ["strace", "-qq", "-e", "signal=none", ...options]
 }
 
 function content(path: string): string {
   if (lstatSync(path).isSymbolicLink()) return `-> ${readlinkSync(path)}`
-  return readFileSync(path, "utf8").replace("#!/bin/sh\necho ", "").trimEnd()
+  return readFileSync(path, "utf8").replace("#!/bin/sh\necho ", "").split("\n", 1).join()
 }

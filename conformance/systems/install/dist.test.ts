@@ -12,7 +12,8 @@ import { ROOT } from "./directories.ts"
 const top = mkdtempSync(join(tmpdir(), "cnits-dist-"))
 afterAll(() => rmSync(top, { recursive: true, force: true }))
 
-const PLUGINS = readdirSync(binDirectory()).sort()
+const NAMES = readdirSync(binDirectory()).sort()
+const PLUGINS = NAMES.filter((name) => name !== "cni-ts")
 const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 const first = join(top, "first")
 // Not synchronously: vitest gives up a worker that says nothing for a minute.
@@ -34,7 +35,18 @@ test("the checksums are those of the tarballs, as sha256sum reads them", () => {
 
 test("a copy of the sources in another directory, compiled anew under another umask and time zone, gives the same bytes", async () => {
   const copy = join(top, "another place/cni-ts")
-  const sources = ["build", "docs", "ipam", "lib", "plugins", "scripts", "LICENSE", "package.json", "tsconfig.json"]
+  const sources = [
+    "build",
+    "cli",
+    "docs",
+    "ipam",
+    "lib",
+    "plugins",
+    "scripts",
+    "LICENSE",
+    "package.json",
+    "tsconfig.json",
+  ]
   for (const name of sources) cpSync(join(ROOT, name), join(copy, name), { recursive: true })
   mkdirSync(join(copy, ".cache"))
   for (const name of ["node_modules", ".cache/engine", ".cache/sysroot"])
@@ -59,12 +71,12 @@ describe.each([
   ["arm64", arm64, 183],
 ])("the %s tarball", (_, directory, machine) => {
   test("holds one executable for that machine under every plugin's name, belonging to root", () => {
-    const inodes = output(["sh", "-c", `stat -c '%i %h %U %a' ${directory}/bin/*`])
-      .trim()
-      .split("\n")
+    expect(readdirSync(join(directory, "bin")).sort()).toEqual(NAMES)
+    const files = output(["sh", "-c", `cd ${directory}/bin && stat -c '%i %h %U %a' ${PLUGINS.join(" ")}`])
+    const inodes = files.trim().split("\n")
     expect(new Set(inodes).size).toBe(1)
     expect(inodes[0]).toMatch(new RegExp(` ${PLUGINS.length} root 755$`))
-    expect(readdirSync(join(directory, "bin")).sort()).toEqual(PLUGINS)
+    expect(output(["stat", "-c", "%h %U %a", join(directory, "bin/cni-ts")])).toBe("1 root 755\n")
     const header = readFileSync(join(directory, "bin/bridge")).subarray(0, 20)
     expect([header.toString("latin1", 1, 4), header.readUInt16LE(18)]).toEqual(["ELF", machine])
   })
@@ -77,13 +89,15 @@ describe.each([
   })
 })
 
-test("the installer refuses a node of another architecture before it changes anything", () => {
+test("the installer refuses plugins for another architecture before it changes anything", () => {
   const [node, foreign] = [join(top, "foreign/node"), join(top, "foreign/release")]
   mkdirSync(node, { recursive: true })
   writeFileSync(join(node, "bridge"), "go\n")
-  cpSync(arm64, foreign, { recursive: true })
-  for (const name of PLUGINS)
-    writeFileSync(join(foreign, "bin", name), forNoProcessor(readFileSync(join(arm64, "bin", name))))
+  cpSync(amd64, foreign, { recursive: true })
+  for (const name of PLUGINS) {
+    rmSync(join(foreign, "bin", name))
+    writeFileSync(join(foreign, "bin", name), forNoProcessor(readFileSync(join(arm64, "bin", name))), { mode: 0o755 })
+  }
   expect(run(["sh", join(foreign, "install"), node])).toMatchObject({
     exitCode: 1,
     stderr: expect.stringContaining("does not run on this node"),

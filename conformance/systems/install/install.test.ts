@@ -79,10 +79,22 @@ test("a plugin that was written into ours, as by cp, is that one alone, and gone
 })
 
 test("an executable that does not run on this node changes nothing", () => {
-  writeFileSync(join(dirs.top, "from/bin/bridge"), "#!/nowhere/ld.so\n", { mode: 0o755 })
+  const mute = `#!/nowhere/ld.so\n# cni-ts build ${"0".repeat(64)}`
+  writeFileSync(join(dirs.top, "from/bin/bridge"), mute, { mode: 0o755 })
   expect(dirs.install()).toMatchObject({ status: 1, stderr: expect.stringContaining("does not run on this node") })
   expect(dirs.plugins()).toEqual(BEFORE)
   expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toEqual([])
+})
+
+test("what is not ours beside the installer is not installed: it may lie among programs of others", () => {
+  for (const text of ["#!/bin/sh\n", `#!/bin/sh\n# cni-ts build ${"0".repeat(60)}`]) {
+    writeFileSync(join(dirs.top, "from/bin/bridge"), text, { mode: 0o755 })
+    expect(dirs.install()).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("bridge is no executable of cni-ts"),
+    })
+    expect(existsSync(join(dirs.node, ".cni-ts"))).toBe(false)
+  }
 })
 
 test("a directory that bears a plugin's name is refused before anything is changed", () => {
@@ -91,45 +103,50 @@ test("a directory that bears a plugin's name is refused before anything is chang
   expect(existsSync(join(dirs.node, ".cni-ts"))).toBe(false)
 })
 
-/** Has `flags` killed at each of its steps, each time from what `prepare` leaves, and `judge` what is left. */
-function killedEverywhere(flags: readonly string[], prepare: () => void, judge: (step: number) => void): number {
-  for (let step = 1; step < 100; step++) {
+/** Has the installer killed at each of its changes, each time from what `prepare` leaves, and `judge` what is left. */
+function killedEverywhere(flags: readonly string[], prepare: () => void, judge: (step: string) => void): number {
+  const again = () => {
     dirs[Symbol.dispose]()
     dirs = new Directories()
     dirs.release("v1")
     prepare()
-    if (!dirs.killInstall(step, ...flags)) return step - 1
-    judge(step)
   }
-  throw new Error("never came to an end")
+  again()
+  const points = dirs.points(...flags)
+  for (const point of points) {
+    again()
+    dirs.killInstall(point, ...flags)
+    judge(`${point.name} ${point.nth}`)
+  }
+  return points.length
 }
 
 /** Each name is whole: what it was, or what it was to become. */
-function expectWhole(from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>, step: number): void {
+function expectWhole(from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>, step: string): void {
   const now = dirs.plugins()
   for (const [name, was] of Object.entries(from))
-    if (to[name]) expect([was, to[name]], `${name} after a kill before step ${step}`).toContain(now[name])
+    if (to[name]) expect([was, to[name]], `${name} after a kill at ${step}`).toContain(now[name])
   for (const name of Object.keys(now)) expect([from[name], to[name]]).toContain(now[name])
 }
 
 test("a first install that is killed anywhere leaves whole plugins, and is finished by doing it again, or taken back", () => {
-  const judge = (step: number) => {
+  const judge = (step: string) => {
     expectWhole(BEFORE, V1, step)
-    expect(dirs.install(), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
-    expect([dirs.plugins(), dirs.replaced()], `step ${step}`).toEqual([V1, REPLACED])
+    expect(dirs.install(), step).toMatchObject({ status: 0, stderr: "" })
+    expect([dirs.plugins(), dirs.replaced()], step).toEqual([V1, REPLACED])
     expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toHaveLength(1)
     dirs.install("--uninstall")
-    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
+    expect(dirs.plugins(), step).toEqual(BEFORE)
   }
-  const takeBack = (step: number) => {
+  const takeBack = (step: string) => {
     if (existsSync(join(dirs.node, ".cni-ts"))) {
-      expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+      expect(dirs.install("--uninstall"), step).toMatchObject({ status: 0, stderr: "" })
     }
-    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
-    expect(readdirSync(dirs.node), `step ${step}`).not.toContain(".cni-ts")
+    expect(dirs.plugins(), step).toEqual(BEFORE)
+    expect(readdirSync(dirs.node), step).not.toContain(".cni-ts")
   }
-  expect(killedEverywhere([], () => undefined, judge)).toBeGreaterThan(15)
-  expect(killedEverywhere([], () => undefined, takeBack)).toBeGreaterThan(15)
+  expect(killedEverywhere([], () => undefined, judge)).toBeGreaterThan(30)
+  expect(killedEverywhere([], () => undefined, takeBack)).toBeGreaterThan(30)
 })
 
 test("an upgrade that is killed anywhere is finished by another version, or taken back by uninstalling", () => {
@@ -137,29 +154,29 @@ test("an upgrade that is killed anywhere is finished by another version, or take
     dirs.install()
     dirs.release("v2")
   }
-  const finish = (step: number) => {
+  const finish = (step: string) => {
     expectWhole(V1, V2, step)
     dirs.release("v1")
-    expect(dirs.install(), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
-    expect([dirs.plugins(), dirs.replaced()], `step ${step}`).toEqual([V1, REPLACED])
+    expect(dirs.install(), step).toMatchObject({ status: 0, stderr: "" })
+    expect([dirs.plugins(), dirs.replaced()], step).toEqual([V1, REPLACED])
   }
-  const takeBack = (step: number) => {
-    expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
-    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
-    expect(existsSync(join(dirs.node, ".cni-ts")), `step ${step}`).toBe(false)
+  const takeBack = (step: string) => {
+    expect(dirs.install("--uninstall"), step).toMatchObject({ status: 0, stderr: "" })
+    expect(dirs.plugins(), step).toEqual(BEFORE)
+    expect(existsSync(join(dirs.node, ".cni-ts")), step).toBe(false)
   }
-  expect(killedEverywhere([], prepare, finish)).toBeGreaterThan(15)
-  expect(killedEverywhere([], prepare, takeBack)).toBeGreaterThan(15)
+  expect(killedEverywhere([], prepare, finish)).toBeGreaterThan(30)
+  expect(killedEverywhere([], prepare, takeBack)).toBeGreaterThan(30)
 })
 
 test("an uninstall that is killed anywhere is finished by doing it again", () => {
-  const judge = (step: number) => {
+  const judge = (step: string) => {
     expectWhole(V1, BEFORE, step)
     if (existsSync(join(dirs.node, ".cni-ts"))) {
-      expect(dirs.install("--uninstall"), `step ${step}`).toMatchObject({ status: 0, stderr: "" })
+      expect(dirs.install("--uninstall"), step).toMatchObject({ status: 0, stderr: "" })
     }
-    expect(dirs.plugins(), `step ${step}`).toEqual(BEFORE)
-    expect(existsSync(join(dirs.node, ".cni-ts")), `step ${step}`).toBe(false)
+    expect(dirs.plugins(), step).toEqual(BEFORE)
+    expect(existsSync(join(dirs.node, ".cni-ts")), step).toBe(false)
   }
   expect(killedEverywhere(["--uninstall"], () => void dirs.install(), judge)).toBeGreaterThan(4)
 })

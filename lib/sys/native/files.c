@@ -258,13 +258,49 @@ static JSValue file_rename(CALL)
     return of_two_paths(js, argv, rename);
 }
 
+/* Answers a function that takes a path alone. */
+static JSValue of_path_alone(JSContext *js, JSValueConst *argv, int (*act)(const char *))
+{
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, act(path));
+    JS_FreeCString(js, path);
+    return result;
+}
+
 static JSValue file_unlink(CALL)
+{
+    (void)self, (void)argc;
+    return of_path_alone(js, argv, unlink);
+}
+
+static JSValue file_remove_directory(CALL)
+{
+    (void)self, (void)argc;
+    return of_path_alone(js, argv, rmdir);
+}
+
+static int set_mode(const char *path, int64_t mode)
+{
+    return chmod(path, (mode_t)mode);
+}
+
+static JSValue file_chmod(CALL)
+{
+    (void)self, (void)argc;
+    return of_path(js, argv, set_mode);
+}
+
+static JSValue file_read_link(CALL)
 {
     (void)self, (void)argc;
     const char *path = path_of(js, argv[0]);
     if (!path)
         return no_path(js);
-    JSValue result = answer(js, unlink(path));
+    char content[PATH_MAX];
+    ssize_t length = readlink(path, content, sizeof content);
+    JSValue result = length == -1 ? answer(js, length) : text_of(js, (const uint8_t *)content, (size_t)length);
     JS_FreeCString(js, path);
     return result;
 }
@@ -358,6 +394,9 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("rename", 2, file_rename),
     JS_CFUNC_DEF("unlink", 1, file_unlink),
     JS_CFUNC_DEF("mkdir", 2, file_mkdir),
+    JS_CFUNC_DEF("removeDirectory", 1, file_remove_directory),
+    JS_CFUNC_DEF("chmod", 2, file_chmod),
+    JS_CFUNC_DEF("readLink", 1, file_read_link),
     JS_CFUNC_DEF("setTimes", 2, file_set_times),
     JS_CFUNC_DEF("list", 1, file_list),
 };

@@ -32,6 +32,8 @@ export const libc = {
   socket: library.func("int socket(int family, int type, int protocol)"),
   statfs: library.func("int statfs(const void *path, void *words)"),
   statx: library.func("int statx(int directory, const void *path, int flags, uint32_t mask, void *buffer)"),
+  rmdir: library.func("int rmdir(const void *path)"),
+  chmod: library.func("int chmod(const void *path, uint32_t mode)"),
   unlink: library.func("int unlink(const void *path)"),
   utimensat: library.func("int utimensat(int directory, const void *path, const void *times, int flags)"),
   write: library.func("int64_t write(int fd, const void *bytes, uint64_t length)"),

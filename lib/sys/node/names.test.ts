@@ -14,7 +14,7 @@ import { expect, test } from "vitest"
 import { scratchDirectory } from "../../testing/scratch.ts"
 import { nodeHost as host } from "./host.ts"
 
-const { ENOENT, EEXIST, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG } = constants.errno
+const { ENOENT, ENOTEMPTY, EEXIST, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG } = constants.errno
 
 const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
@@ -51,6 +51,31 @@ test("unlink removes a name, but no directory", () => {
   expect(host.unlink(`${directory}/a`)).toBe(-ENOENT)
   mkdirSync(`${directory}/d`)
   expect(host.unlink(`${directory}/d`)).toBe(-EISDIR)
+})
+
+test("removeDirectory removes an empty directory alone", () => {
+  const directory = scratchDirectory()
+  mkdirSync(`${directory}/d/e`, { recursive: true })
+  expect(host.removeDirectory(`${directory}/d`)).toBe(-ENOTEMPTY)
+  expect(host.removeDirectory(`${directory}/d/e`)).toBe(0)
+  expect(host.removeDirectory(`${directory}/d/e`)).toBe(-ENOENT)
+})
+
+test("chmod sets permissions, whatever the umask", () => {
+  const directory = scratchDirectory()
+  writeFileSync(`${directory}/a`, "A", { mode: 0o600 })
+  expect(host.chmod(`${directory}/a`, 0o777)).toBe(0)
+  expect(told("stat", "-c", "%a", `${directory}/a`)).toBe("777")
+  expect(host.chmod(`${directory}/b`, 0o777)).toBe(-ENOENT)
+})
+
+test("readLink tells where a symbolic link points to", () => {
+  const directory = scratchDirectory()
+  symlinkSync("../nowhere", `${directory}/a`)
+  writeFileSync(`${directory}/b`, "B")
+  expect(host.readLink(`${directory}/a`)).toBe("../nowhere")
+  expect(host.readLink(`${directory}/b`)).toBe(-EINVAL)
+  expect(host.readLink(`${directory}/c`)).toBe(-ENOENT)
 })
 
 test("mkdir makes one directory of that mode", () => {

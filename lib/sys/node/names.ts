@@ -1,4 +1,4 @@
-import { type Dir, opendirSync } from "node:fs"
+import { type Dir, opendirSync, readlinkSync } from "node:fs"
 import { constants } from "node:os"
 import type { FileSystem, Host, Status } from "../host.ts"
 import { errnoOf } from "./errno.ts"
@@ -17,6 +17,9 @@ export const names = {
   rename: (path, newName) => answerOn(path, (from) => answerOn(newName, (to) => libc.rename(from, to))),
   unlink: (path) => answerOn(path, (name) => libc.unlink(name)),
   mkdir: (path, mode) => answerOn(path, (name) => libc.mkdir(name, mode)),
+  removeDirectory: (path) => answerOn(path, (name) => libc.rmdir(name)),
+  chmod: (path, mode) => answerOn(path, (name) => libc.chmod(name, mode)),
+  readLink,
   list,
   stat,
   fileSystem,
@@ -36,6 +39,15 @@ function list(path: string): string[] | number {
     } finally {
       directory.closeSync()
     }
+  } catch (error) {
+    return errnoOf(error)
+  }
+}
+
+function readLink(path: string): string | number {
+  if (path.includes("\0")) return -EINVAL
+  try {
+    return readlinkSync(path)
   } catch (error) {
     return errnoOf(error)
   }

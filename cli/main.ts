@@ -1,0 +1,54 @@
+import { exit, programArguments, writeStderr, writeStdout } from "../lib/sys/process.ts"
+import { SystemError } from "../lib/sys/system-error.ts"
+import { TimedOut } from "../lib/sys/timed-out.ts"
+import { type Command, Unusable } from "./command.ts"
+import { installCommand, uninstallCommand } from "./install/command.ts"
+
+const commands: Readonly<Record<string, Command>> = { install: installCommand, uninstall: uninstallCommand }
+
+const USAGE = `Usage: cni-ts COMMAND [ARGUMENT...]
+
+${Object.values(commands)
+  .map(({ usage, purpose }) => `  ${usage.padEnd(26)}${purpose}`)
+  .join("\n")}
+
+cni-ts COMMAND --help says more.
+`
+
+/** Exit statuses: what was asked is done, cannot be done, or was not understood. */
+const [DONE, FAILED, MISUSED] = [0, 1, 2]
+
+/** Runs the command that the first argument names. */
+export function main(): void {
+  const [name = "", ...args] = programArguments()
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command) exit(run(name, command, args))
+  if (["", "help", "--help", "-h"].includes(name)) {
+    writeStdout(USAGE)
+    exit(DONE)
+  }
+  writeStderr(`cni-ts: there is no command ${JSON.stringify(name)}\n\n${USAGE}`)
+  exit(MISUSED)
+}
+
+function run(name: string, command: Command, args: readonly string[]): number {
+  if (args.includes("--help")) {
+    writeStdout(`Usage: cni-ts ${command.usage}\n\n${command.help}`)
+    return DONE
+  }
+  if (args.length > command.maxArguments || args.some((arg) => arg.startsWith("-"))) {
+    writeStderr(`Usage: cni-ts ${command.usage}\n`)
+    return MISUSED
+  }
+  try {
+    command.run(args)
+    return DONE
+  } catch (error) {
+    if (!(error instanceof Unusable || error instanceof SystemError || error instanceof TimedOut)) throw error
+    writeStderr(`cni-ts ${name}: ${error.message}\n`)
+    return FAILED
+  }
+}
+
+/** The last words of a process without the memory to find others. */
+export const outOfMemoryAnswer = "cni-ts: out of memory\n"
