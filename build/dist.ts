@@ -5,6 +5,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -14,6 +15,7 @@ import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { engineSources } from "./engine.ts"
 import { makeExecutable } from "./executable.ts"
+import { makeImage } from "./image.ts"
 import { pluginNames } from "./names.ts"
 import { type Architecture, architectures, muslLicense } from "./toolchain.ts"
 
@@ -31,13 +33,13 @@ const reproducibly = [
   "--mode=u=rwX,go=rX",
 ]
 
-/** Makes a tarball per architecture and SHA256SUMS in `directory`; the same sources give the same bytes. */
+/** Makes a tarball and an image per architecture, and SHA256SUMS, in `directory`; the same sources give the same bytes. */
 async function build(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true })
   const scratch = mkdtempSync(join(directory, ".scratch-"))
   try {
     const archives: string[] = []
-    for (const architecture of architectures) archives.push(await pack(scratch, architecture))
+    for (const architecture of architectures) archives.push(...(await pack(scratch, architecture)))
     const sums = archives.map((archive) => `${sha256(join(scratch, archive))}  ${archive}\n`).join("")
     writeFileSync(join(scratch, "SHA256SUMS"), sums)
     for (const file of [...archives, "SHA256SUMS"]) renameSync(join(scratch, file), join(directory, file))
@@ -47,31 +49,33 @@ async function build(directory: string): Promise<void> {
   }
 }
 
-/** Returns the tarball's name: in it, one directory with the executables, the installer and the licenses. */
-async function pack(scratch: string, architecture: Architecture): Promise<string> {
+/**
+ * Makes both archives, and returns their names: the tarball is one directory with the executables, the installer and the licenses; the
+ * image is the same without what needs a shell or a reader.
+ */
+async function pack(scratch: string, architecture: Architecture): Promise<string[]> {
   const title = `cni-ts-${version}-linux-${architecture}`
-  const archive = `${title}.tgz`
   const bin = join(scratch, title, "bin")
   mkdirSync(bin, { recursive: true })
   const [first = "", ...others] = pluginNames
   await makeExecutable(architecture, join(bin, first))
   for (const other of others) linkSync(join(bin, first), join(bin, other))
   await makeExecutable(architecture, join(bin, "cni-ts"), { program: "cli/main.ts" })
-  copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "LICENSE"), join(scratch, title, "LICENSE"))
   copyFileSync(join(engineSources(), "LICENSE"), join(scratch, title, "LICENSE-quickjs-ng"))
   copyFileSync(muslLicense(architecture), join(scratch, title, "LICENSE-musl"))
+  const [tarball, image] = [`${title}.tgz`, `${title}-image.tar`]
+  const packAll = (archive: string, directory: string) =>
+    tar("-C", directory, "-cf", archive, ...readdirSync(directory))
+  makeImage({ version, architecture, root: join(scratch, title), pack: packAll }, scratch, join(scratch, image))
+  copyFileSync(join(root, "scripts/install"), join(scratch, title, "install"))
   copyFileSync(join(root, "docs/install.md"), join(scratch, title, "README.md"))
-  execFileSync("tar", [
-    ...reproducibly,
-    "--use-compress-program=gzip -n",
-    "-C",
-    scratch,
-    "-cf",
-    join(scratch, archive),
-    title,
-  ])
-  return archive
+  tar("--use-compress-program=gzip -n", "-C", scratch, "-cf", join(scratch, tarball), title)
+  return [tarball, image]
+}
+
+function tar(...args: readonly string[]): void {
+  execFileSync("tar", [...reproducibly, ...args])
 }
 
 function sha256(path: string): string {
