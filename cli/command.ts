@@ -6,6 +6,7 @@ export interface Command {
   readonly purpose: string
   /** The rest of `--help`. */
   readonly help: string
+  readonly minArguments: number
   readonly maxArguments: number
   /** Does it. Throws Unusable or SystemError if it cannot be done. */
   readonly run: (args: readonly string[]) => void

@@ -2,9 +2,16 @@ import { exit, programArguments, writeStderr, writeStdout } from "../lib/sys/pro
 import { SystemError } from "../lib/sys/system-error.ts"
 import { TimedOut } from "../lib/sys/timed-out.ts"
 import { type Command, Unusable } from "./command.ts"
+import { configureCommand } from "./configure.ts"
+import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 
-const commands: Readonly<Record<string, Command>> = { install: installCommand, uninstall: uninstallCommand }
+const commands: Readonly<Record<string, Command>> = {
+  install: installCommand,
+  uninstall: uninstallCommand,
+  configure: configureCommand,
+  idle: idleCommand,
+}
 
 const USAGE = `Usage: cni-ts COMMAND [ARGUMENT...]
 
@@ -36,7 +43,7 @@ function run(name: string, command: Command, args: readonly string[]): number {
     writeStdout(`Usage: cni-ts ${command.usage}\n\n${command.help}`)
     return DONE
   }
-  if (args.length > command.maxArguments || args.some((arg) => arg.startsWith("-"))) {
+  if (!fits(command, args)) {
     writeStderr(`Usage: cni-ts ${command.usage}\n`)
     return MISUSED
   }
@@ -48,6 +55,11 @@ function run(name: string, command: Command, args: readonly string[]): number {
     writeStderr(`cni-ts ${name}: ${error.message}\n`)
     return FAILED
   }
+}
+
+function fits({ minArguments, maxArguments }: Command, args: readonly string[]): boolean {
+  const counted = args.length >= minArguments && args.length <= maxArguments
+  return counted && !args.some((arg) => arg.startsWith("-"))
 }
 
 /** The last words of a process without the memory to find others. */

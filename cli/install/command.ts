@@ -13,6 +13,7 @@ mean the new one by rename: a call that comes meanwhile runs the old file or the
 What bore a name before stays in DIR/.cni-ts/replaced, for uninstall. Again, it upgrades.
 If it is interrupted, do it again.
 `,
+  minArguments: 0,
   maxArguments: 1,
   run: ([directory = DEFAULT_DIRECTORY]) => install(ownDirectory(), directory),
 }
@@ -23,6 +24,7 @@ export const uninstallCommand: Command = {
   help: `Gives every name in DIR (${DEFAULT_DIRECTORY}) that install took back to what bore it before the first install, or
 to nobody. What others have put there since stays. If it is interrupted, do it again.
 `,
+  minArguments: 0,
   maxArguments: 1,
   run: ([directory = DEFAULT_DIRECTORY]) => uninstall(directory),
 }

@@ -5,7 +5,7 @@ import { fileStatus, S_IFREG } from "../../lib/sys/file-status.ts"
 import { runExecutable, writeStdout } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { Unusable } from "../command.ts"
-import { copyFile } from "./copy.ts"
+import { copyFile } from "../copy.ts"
 import { PluginDirectory } from "./plugin-directory.ts"
 import { removeTree } from "./tree.ts"
 

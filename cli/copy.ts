@@ -1,7 +1,7 @@
-import { openFile, openRead, setMode, writeAll } from "../../lib/sys/file.ts"
-import { host } from "../../lib/sys/host.ts"
-import { O_CREAT, O_EXCL, O_WRONLY } from "../../lib/sys/open-flags.ts"
-import { checked } from "../../lib/sys/system-error.ts"
+import { openFile, openRead, setMode, writeAll } from "../lib/sys/file.ts"
+import { host } from "../lib/sys/host.ts"
+import { O_CREAT, O_EXCL, O_WRONLY } from "../lib/sys/open-flags.ts"
+import { checked } from "../lib/sys/system-error.ts"
 
 /** Copies a file to a new name with these permissions, on the disk before this returns. Throws SystemError. */
 export function copyFile(from: string, to: string, mode: number): void {
