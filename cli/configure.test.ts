@@ -8,7 +8,7 @@ const list = { cniVersion: "1.0.0", name: "pods", plugins: [{ type: "bridge" }, 
 function configure(text: string, target = "10-pods.conflist"): string {
   const directory = scratchDirectory()
   writeFileSync(`${directory}/list`, text)
-  configureCommand.run([`${directory}/list`, `${directory}/net.d/${target}`])
+  configureCommand.run([`${directory}/list`, `${directory}/net.d/${target}`], new Map())
   return `${directory}/net.d`
 }
 
@@ -27,7 +27,7 @@ test("a file of a ConfigMap, a symbolic link, replaces the list that is there, a
   symlinkSync("..data/list", `${directory}/list`)
   writeFileSync(`${directory}/10.conflist`, "before")
   writeFileSync(`${directory}/10.conflist.new`, "half of it")
-  configureCommand.run([`${directory}/list`, `${directory}/10.conflist`])
+  configureCommand.run([`${directory}/list`, `${directory}/10.conflist`], new Map())
   expect(JSON.parse(readFileSync(`${directory}/10.conflist`, "utf8"))).toEqual(list)
   expect(readdirSync(directory).sort()).toEqual(["..data", "10.conflist", "list"])
 })

@@ -1,9 +1,7 @@
-import { CniError } from "../lib/cni/errors.ts"
-import { Fields, readFields } from "../lib/cni/fields.ts"
-import { isObject, type Json, JsonError, parseJson } from "../lib/cni/json.ts"
 import { makeDirectories, readText, removeFile, renameFile, syncDirectory } from "../lib/sys/file.ts"
-import { type Command, Unusable } from "./command.ts"
+import { type Command, DONE, Unusable } from "./command.ts"
 import { copyFile } from "./copy.ts"
+import { BadList, problemOf, readNetworkList } from "./survey/network-list.ts"
 
 const DEFAULT_TARGET = "/etc/cni/net.d/10-cni-ts.conflist"
 
@@ -18,9 +16,9 @@ ${DEFAULT_TARGET}. What is no such list is refused: it would leave the node with
   run: ([file = "", target = DEFAULT_TARGET]) => configure(file, target),
 }
 
-function configure(file: string, target: string): void {
+function configure(file: string, target: string): number {
   if (!target.endsWith(".conflist")) throw new Unusable(`${target} is not named .conflist: no runtime would read it`)
-  const problem = problemOf(readText(file, 1 << 20))
+  const problem = problemIn(readText(file, 1 << 20))
   if (problem !== undefined) throw new Unusable(`${file} is no network configuration list: ${problem}`)
   const directory = target.slice(0, target.lastIndexOf("/")) || "."
   makeDirectories(directory, 0o755)
@@ -29,20 +27,16 @@ function configure(file: string, target: string): void {
   copyFile(file, fresh, 0o644)
   renameFile(fresh, target)
   syncDirectory(directory)
+  return DONE
 }
 
 /** Says what keeps the text from being a network configuration list; undefined if nothing does. */
-function problemOf(text: string): string | undefined {
+function problemIn(text: string): string | undefined {
   try {
-    const document: Json = parseJson(text)
-    if (!isObject(document)) return "the document is no object"
-    const list = new Fields(document)
-    for (const key of ["cniVersion", "name"]) if (!list.string(key)) return `${key} is missing`
-    const types = list.list("plugins", (value, path) => readFields(value, path).string("type")) ?? []
-    if (types.length === 0) return "plugins is missing"
-    return types.every(Boolean) ? undefined : "a plugin has no type"
+    const list = readNetworkList(text)
+    return list.isList ? problemOf(list) : "plugins is missing"
   } catch (error) {
-    if (error instanceof JsonError || error instanceof CniError) return error.message
+    if (error instanceof BadList) return error.message
     throw error
   }
 }

@@ -1,8 +1,9 @@
 import { exit, programArguments, writeStderr, writeStdout } from "../lib/sys/process.ts"
 import { SystemError } from "../lib/sys/system-error.ts"
 import { TimedOut } from "../lib/sys/timed-out.ts"
-import { type Command, Unusable } from "./command.ts"
+import { type Command, DONE, FAILED, MISUSED, readCommandLine, Unusable } from "./command.ts"
 import { configureCommand } from "./configure.ts"
+import { doctorCommand } from "./doctor/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 
@@ -10,6 +11,7 @@ const commands: Readonly<Record<string, Command>> = {
   install: installCommand,
   uninstall: uninstallCommand,
   configure: configureCommand,
+  doctor: doctorCommand,
   idle: idleCommand,
 }
 
@@ -21,9 +23,6 @@ ${Object.values(commands)
 
 cni-ts COMMAND --help says more.
 `
-
-/** Exit statuses: what was asked is done, cannot be done, or was not understood. */
-const [DONE, FAILED, MISUSED] = [0, 1, 2]
 
 /** Runs the command that the first argument names. */
 export function main(): void {
@@ -43,23 +42,18 @@ function run(name: string, command: Command, args: readonly string[]): number {
     writeStdout(`Usage: cni-ts ${command.usage}\n\n${command.help}`)
     return DONE
   }
-  if (!fits(command, args)) {
+  const line = readCommandLine(command, args)
+  if (!line) {
     writeStderr(`Usage: cni-ts ${command.usage}\n`)
     return MISUSED
   }
   try {
-    command.run(args)
-    return DONE
+    return command.run(line.args, line.options)
   } catch (error) {
     if (!(error instanceof Unusable || error instanceof SystemError || error instanceof TimedOut)) throw error
     writeStderr(`cni-ts ${name}: ${error.message}\n`)
     return FAILED
   }
-}
-
-function fits({ minArguments, maxArguments }: Command, args: readonly string[]): boolean {
-  const counted = args.length >= minArguments && args.length <= maxArguments
-  return counted && !args.some((arg) => arg.startsWith("-"))
 }
 
 /** The last words of a process without the memory to find others. */

@@ -1,5 +1,5 @@
 import { executablePath } from "../../lib/sys/process.ts"
-import type { Command } from "../command.ts"
+import { type Command, DONE } from "../command.ts"
 import { install } from "./install.ts"
 import { uninstall } from "./uninstall.ts"
 
@@ -15,7 +15,10 @@ If it is interrupted, do it again.
 `,
   minArguments: 0,
   maxArguments: 1,
-  run: ([directory = DEFAULT_DIRECTORY]) => install(ownDirectory(), directory),
+  run: ([directory = DEFAULT_DIRECTORY]) => {
+    install(ownDirectory(), directory)
+    return DONE
+  },
 }
 
 export const uninstallCommand: Command = {
@@ -26,7 +29,10 @@ to nobody. What others have put there since stays. If it is interrupted, do it a
 `,
   minArguments: 0,
   maxArguments: 1,
-  run: ([directory = DEFAULT_DIRECTORY]) => uninstall(directory),
+  run: ([directory = DEFAULT_DIRECTORY]) => {
+    uninstall(directory)
+    return DONE
+  },
 }
 
 function ownDirectory(): string {

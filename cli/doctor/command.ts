@@ -1,0 +1,54 @@
+import { writeStdout } from "../../lib/sys/process.ts"
+import { type Command, type Options, Unusable } from "../command.ts"
+import { Survey } from "../survey/survey.ts"
+import { checkNetworks } from "./checks/networks.ts"
+import { checkPods } from "./checks/pods.ts"
+import type { Check, Subject } from "./finding.ts"
+import { printDiagnosis } from "./print.ts"
+
+/** In the order in which findings are said: the cause of most others comes last, where the eye is. */
+const checks: readonly Check[] = [checkPods, checkNetworks]
+
+/** Exit statuses. */
+const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
+
+export const doctorCommand: Command = {
+  usage: "doctor [POD | CONTAINER | NETNS] [-o json]",
+  purpose: "says what is wrong with the node's pod networks, or with one pod's",
+  help: `Looks at networks, plugins, leases, what runtimes remember of their pods, and the kernel; changes nothing and starts
+no program. Each finding says what is wrong, what was seen, the probable cause, and what mends it.
+Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the rest is healthy.
+`,
+  minArguments: 0,
+  maxArguments: 1,
+  options: { "-o": "value" },
+  run: ([name], options) => examine(name, options),
+}
+
+function examine(name: string | undefined, options: Options): number {
+  const format = options.get("-o")
+  if (format !== undefined && format !== "json")
+    throw new Unusable(`there is no output format ${JSON.stringify(format)}: json`)
+  using survey = new Survey()
+  const subject = name === undefined ? undefined : find(survey, name)
+  const findings = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+  const attachments = survey.attached.filter(
+    ({ containerId }) => !subject || subject.containerIds.has(containerId),
+  ).length
+  const diagnosis = { findings, unseen: survey.unseen, attachments }
+  writeStdout(format === "json" ? `${JSON.stringify(diagnosis, null, 2)}\n` : printDiagnosis(diagnosis))
+  if (findings.length > 0) return FINDINGS
+  return survey.unseen.length > 0 ? BLIND : HEALTHY
+}
+
+/** Returns the pod that bears the name, `namespace/name` or the last part alone, has the container id or its beginning, or the namespace. */
+function find({ attached }: Survey, name: string): Subject {
+  const named = attached.filter(
+    ({ pod, containerId, netns }) =>
+      pod === name || pod.endsWith(`/${name}`) || netns === name || (name.length >= 4 && containerId.startsWith(name)),
+  )
+  const containerIds = new Set(named.map(({ containerId }) => containerId))
+  if (containerIds.size === 0)
+    throw new Unusable(`no runtime here remembers a pod, container or namespace ${JSON.stringify(name)}`)
+  return { containerIds }
+}

@@ -1,0 +1,32 @@
+import type { Survey } from "../survey/survey.ts"
+
+/** Something that is wrong. */
+export interface Finding {
+  /** Its kind, which scripts can rely on: `bridge-down`. */
+  readonly kind: string
+  /** The pod, link, network or file that it is about. */
+  readonly about: string
+  /** Says what is wrong, in a few words. */
+  readonly problem: string
+  /** What was seen, a line each, as the operator's own tools would show it. */
+  readonly evidence: readonly string[]
+  /** What probably brought it about; undefined if the problem says it. */
+  readonly cause?: string | undefined
+  /** The command that mends it, or what to do if there is none. */
+  readonly mend: string
+}
+
+/** The pod that doctor was asked about, by name, container or namespace; undefined for the whole node. */
+export type Subject = { readonly containerIds: ReadonlySet<string> } | undefined
+
+/** Looks for findings of a few kinds. Reads only; what it cannot see it leaves to `survey.attempt()`. */
+export type Check = (survey: Survey, subject: Subject) => Iterable<Finding>
+
+/** What doctor has to say. */
+export interface Diagnosis {
+  readonly findings: readonly Finding[]
+  /** What could not be looked at: sentences. */
+  readonly unseen: readonly string[]
+  /** The number of attachments that were looked at. */
+  readonly attachments: number
+}

@@ -1,0 +1,101 @@
+import type { Attachment } from "../../lib/cni/attachment.ts"
+import { CniError } from "../../lib/cni/errors.ts"
+import { type Fields, readFields } from "../../lib/cni/fields.ts"
+import { type Json, JsonError, parseJson } from "../../lib/cni/json.ts"
+import { emptyResult, type Result } from "../../lib/cni/result.ts"
+import { readDelegatedResult } from "../../lib/cni/result-read.ts"
+import { latest } from "../../lib/cni/version.ts"
+import { listDirectory, readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import { host } from "../../lib/sys/host.ts"
+import { decodeBase64 } from "./base64.ts"
+import { BadList, type NetworkList, readNetworkList } from "./network-list.ts"
+
+/** An attachment as its runtime remembers it: libcni keeps, for DEL, what ADD was called with and answered, whatever the plugins. */
+export interface Attached extends Attachment {
+  /** The path of the pod's network namespace; empty if the runtime did not note it. */
+  readonly netns: string
+  /** `namespace/name` of the pod, or what else the runtime calls the container. */
+  readonly pod: string
+  /** The network as it was then; undefined if it cannot be read. */
+  readonly list: NetworkList | undefined
+  readonly result: Result
+  /** What the runtime gave for each capability, such as `portMappings`. */
+  readonly capabilities: Fields
+  /** The file. */
+  readonly path: string
+}
+
+/** A file of the cache that cannot be read: half-written, or of another kind. */
+export interface UnreadableEntry {
+  readonly path: string
+  readonly problem: string
+}
+
+export interface Cache {
+  readonly attached: readonly Attached[]
+  readonly unreadable: readonly UnreadableEntry[]
+}
+
+const MAX_ENTRY_BYTES = 4 << 20
+
+/** Reads libcni's cache; empty if the directory is missing. Entries that vanish meanwhile are no more. */
+export function readCache(directory: string): Cache {
+  const [attached, unreadable] = [[] as Attached[], [] as UnreadableEntry[]]
+  for (const name of (unlessMissing(() => listDirectory(directory)) ?? []).sort()) {
+    const path = `${directory}/${name}`
+    const text = readRegular(path, MAX_ENTRY_BYTES)
+    if (text === undefined) continue
+    try {
+      const entry = readEntry(parseJson(text), path)
+      if (entry) attached.push(entry)
+    } catch (error) {
+      if (!(error instanceof JsonError || error instanceof CniError)) throw error
+      unreadable.push({ path, problem: error.message })
+    }
+  }
+  return { attached, unreadable }
+}
+
+/** Reads an entry of libcni since 0.7; undefined for an older one, which is the result alone and does not say of what. */
+function readEntry(value: Json, path: string): Attached | undefined {
+  const entry = readFields(value, "")
+  if (entry.string("kind") !== "cniCacheV1") return undefined
+  const containerId = entry.string("containerId") ?? ""
+  const result = entry.get("result")
+  return {
+    network: entry.string("networkName") ?? "",
+    containerId,
+    ifname: entry.string("ifName") ?? "",
+    netns: entry.string("netns") || sandboxIn(entry),
+    pod: podIn(entry) ?? containerId.slice(0, 12),
+    list: listIn(entry.string("config") ?? ""),
+    result: result === undefined ? emptyResult : readDelegatedResult(result, "result", latest),
+    capabilities: entry.fields("capabilityArgs") ?? readFields({}, "capabilityArgs"),
+    path,
+  }
+}
+
+function sandboxIn(entry: Fields): string {
+  const interfaces = entry.fields("result")?.list("interfaces", (value, path) => readFields(value, path)) ?? []
+  return interfaces.map((link) => link.string("sandbox")).find(Boolean) ?? ""
+}
+
+function podIn(entry: Fields): string | undefined {
+  const args = new Map(entry.list("cniArgs", readPair) ?? [])
+  const [namespace, name] = [args.get("K8S_POD_NAMESPACE"), args.get("K8S_POD_NAME")]
+  return namespace && name && namespace !== name ? `${namespace}/${name}` : name
+}
+
+function readPair(value: Json): [string, string] {
+  const [key, text] = Array.isArray(value) ? value : []
+  return [String(key), String(text)]
+}
+
+function listIn(config: string): NetworkList | undefined {
+  try {
+    return readNetworkList(host.decode(decodeBase64(config)))
+  } catch (error) {
+    if (error instanceof BadList) return undefined
+    throw error
+  }
+}

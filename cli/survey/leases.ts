@@ -1,0 +1,53 @@
+import { readPlace } from "../../ipam/host-local/config.ts"
+import { leaseDirectory } from "../../ipam/host-local/leases/lease-directory.ts"
+import { partsOf, readHolder } from "../../ipam/host-local/leases/lease-holder.ts"
+import { isLeaseName } from "../../ipam/host-local/leases/lease-name.ts"
+import { type Address, parseAddress } from "../../lib/ip/address.ts"
+import { listDirectory, readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import { linkStatus } from "../../lib/sys/file-status.ts"
+import type { NetworkList } from "./network-list.ts"
+
+/** An address that host-local gave, ours or the Go plugin's. */
+export interface Lease {
+  readonly network: string
+  readonly address: Address
+  /** Undefined if the file does not say: a crash left it empty. */
+  readonly containerId: string | undefined
+  /** Undefined if the file does not say, as those of the Go plugin before 0.8. */
+  readonly ifname: string | undefined
+  /** Seconds since the epoch. */
+  readonly since: bigint
+  readonly path: string
+}
+
+/** A directory of leases, by the network it belongs to. */
+export interface LeaseDirectory {
+  readonly network: string
+  readonly path: string
+}
+
+/** Returns where host-local keeps the list's leases; undefined if another plugin gives its addresses, or its configuration is no good. */
+export function leaseDirectoryOf({ name, plugins }: NetworkList): LeaseDirectory | undefined {
+  for (const { fields } of plugins) {
+    const ipam = fields.get("ipam") === undefined ? undefined : fields.fields("ipam")
+    if (ipam?.string("type") !== "host-local") continue
+    const place = readPlace({ name, cniVersion: "1.0.0", fields, bytes: new Uint8Array() })
+    return { network: name, path: leaseDirectory(place) }
+  }
+  return undefined
+}
+
+/** Reads the leases in the order of their names, without a lock: those that come and go meanwhile may be there or not. */
+export function readLeases({ network, path }: LeaseDirectory): Lease[] {
+  const names = (unlessMissing(() => listDirectory(path)) ?? []).filter(isLeaseName).sort()
+  return names.flatMap((name) => unlessMissing(() => readLease(network, `${path}/${name}`, name)) ?? [])
+}
+
+function readLease(network: string, path: string, name: string): Lease | undefined {
+  const address = parseAddress(name)
+  const text = readRegular(path, 1 << 20)
+  if (!address || text === undefined) return undefined
+  const holder = readHolder(text)
+  const { containerId, ifname } = holder ? partsOf(holder) : {}
+  return { network, address, containerId, ifname, since: linkStatus(path).modified, path }
+}

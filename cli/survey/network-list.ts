@@ -1,0 +1,48 @@
+import { CniError } from "../../lib/cni/errors.ts"
+import { Fields, readFields } from "../../lib/cni/fields.ts"
+import { isObject, JsonError, parseJson } from "../../lib/cni/json.ts"
+
+/** A network configuration list: a `.conflist`, or a `.conf`, which is a list of one plugin. */
+export interface NetworkList {
+  readonly cniVersion: string
+  readonly name: string
+  readonly plugins: readonly PluginConfig[]
+  /** False for a single plugin's configuration, as in a `.conf`. */
+  readonly isList: boolean
+}
+
+export interface PluginConfig {
+  readonly type: string
+  readonly fields: Fields
+}
+
+/** Why a text is no network configuration list. */
+export class BadList extends Error {}
+
+/** Reads a network configuration list. Throws BadList. */
+export function readNetworkList(text: string): NetworkList {
+  try {
+    const document = parseJson(text)
+    if (!isObject(document)) throw new BadList("the document is no object")
+    const list = new Fields(document)
+    const [cniVersion, name] = [list.string("cniVersion") ?? "", list.string("name") ?? ""]
+    const plugins = list.list("plugins", (value, path) => pluginOf(readFields(value, path))) ?? []
+    if (plugins.length === 0 && list.string("type")) plugins.push(pluginOf(list))
+    return { cniVersion, name, plugins, isList: list.has("plugins") }
+  } catch (error) {
+    if (error instanceof JsonError || error instanceof CniError) throw new BadList(error.message)
+    throw error
+  }
+}
+
+function pluginOf(fields: Fields): PluginConfig {
+  return { type: fields.string("type") ?? "", fields }
+}
+
+/** Says what keeps the list from being a network; undefined if nothing does. */
+export function problemOf({ cniVersion, name, plugins }: NetworkList): string | undefined {
+  if (name === "") return "name is missing"
+  if (cniVersion === "") return "cniVersion is missing"
+  if (plugins.length === 0) return "plugins is missing"
+  return plugins.every(({ type }) => type !== "") ? undefined : "a plugin has no type"
+}

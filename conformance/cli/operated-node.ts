@@ -1,0 +1,78 @@
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { NetworkList } from "../lab/cnitool.ts"
+import { binDirectory } from "../lab/executables.ts"
+import { Node, type Pod } from "../lab/node.ts"
+import { BASH, type Finished, output, run } from "../lab/run.ts"
+
+/** Has the node's own directories where a node has them, for one program; the rest of /etc and /opt is empty. */
+const AT_HOME = `
+set -e
+mount --bind "$0/var-lib" /var/lib
+mount -t tmpfs tmpfs /etc
+mount -t tmpfs tmpfs /opt
+mkdir -p /etc/cni/net.d /opt/cni/bin
+mount --bind "$0/net.d" /etc/cni/net.d
+mount --bind "$0/bin" /opt/cni/bin
+exec "$@"`
+
+/** What `doctor -o json` answers. */
+export interface Diagnosis {
+  readonly exitCode: number
+  readonly findings: readonly {
+    readonly kind: string
+    readonly about: string
+    readonly problem: string
+    readonly evidence: readonly string[]
+    readonly cause?: string
+    readonly mend: string
+  }[]
+  readonly unseen: readonly string[]
+  readonly attachments: number
+}
+
+export interface Attaching {
+  /** `NAMESPACE/NAME` of the pod. */
+  readonly name?: string
+  readonly capabilityArgs?: Readonly<Record<string, unknown>>
+  readonly ifname?: string
+}
+
+/** A node with networks, plugins and pods that a runtime remembers, on which an operator runs `cni-ts`. */
+export class OperatedNode extends Node {
+  readonly networks = join(this.dir, "net.d")
+  readonly plugins = join(this.dir, "bin")
+
+  constructor() {
+    super()
+    mkdirSync(this.networks)
+    output(["cp", "-a", binDirectory(), this.plugins])
+  }
+
+  /** Gives the node a network by its configuration file. */
+  configure(list: NetworkList): void {
+    writeFileSync(join(this.networks, `${list.name}.conflist`), JSON.stringify(list))
+  }
+
+  /** Attaches a new pod, as the kubelet's runtime does. */
+  attach(network: NetworkList, { name = "", ...call }: Attaching = {}): Pod {
+    const pod = this.pod()
+    const [namespace, podName = ""] = name === "" ? ["default", pod.name] : name.split("/")
+    const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${podName}`
+    const done = this.cnitool({ command: "add", network, netns: pod, args, path: this.plugins, ...call })
+    if (done.exitCode !== 0) throw new Error(`ADD failed: ${done.stdout}${done.stderr}`)
+    return pod
+  }
+
+  /** Runs `cni-ts` on the node. */
+  cniTs(...args: readonly string[]): Finished {
+    const program = ["unshare", "--mount", ...BASH, AT_HOME, this.dir, "/opt/cni/bin/cni-ts", ...args]
+    return run(this.inside(program), { env: { PATH: process.env["PATH"] ?? "" } })
+  }
+
+  doctor(...args: readonly string[]): Diagnosis {
+    const { exitCode, stdout, stderr } = this.cniTs("doctor", "-o", "json", ...args)
+    if (stderr !== "") throw new Error(`doctor: ${stderr}`)
+    return { exitCode, ...JSON.parse(stdout) }
+  }
+}
