@@ -53,7 +53,12 @@ export function readCache(directory: string): Cache {
       unreadable.push({ path, problem: error.message })
     }
   }
-  return { attached, unreadable }
+  return { attached: attached.sort(byPod), unreadable }
+}
+
+function byPod(a: Attached, b: Attached): number {
+  const [left, right] = [a, b].map(({ pod, network, ifname }) => `${pod} ${network} ${ifname}`) as [string, string]
+  return left < right ? -1 : 1
 }
 
 /** Reads an entry of libcni since 0.7; undefined for an older one, which is the result alone and does not say of what. */

@@ -8,6 +8,8 @@ export interface FileStatus {
   readonly inode: bigint
   /** The S_IF* part of the mode. */
   readonly type: number
+  /** Who may read, write and execute it, as chmod(1) writes it in octal. */
+  readonly permissions: number
   readonly size: number
   /** Seconds of the last modification. */
   readonly modified: bigint
@@ -34,7 +36,7 @@ export function linkStatus(path: string): FileStatus {
 
 function statusOf(path: string, follow: boolean): FileStatus {
   const { major, minor, mode, ...rest } = checked(`examine ${path}`, host.stat(path, follow))
-  return { device: `${major}:${minor}`, type: mode & S_IFMT, ...rest }
+  return { device: `${major}:${minor}`, type: mode & S_IFMT, permissions: mode & ~S_IFMT, ...rest }
 }
 
 /** Returns true if both are the status of one file. */

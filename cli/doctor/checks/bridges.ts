@@ -1,0 +1,93 @@
+import { formatAddress, sameAddress } from "../../../lib/ip/address.ts"
+import { formatPrefix } from "../../../lib/ip/prefix.ts"
+import type { Link } from "../../../lib/netlink/route/link.ts"
+import { type BridgeConfig, readBridgeConfig } from "../../../plugins/bridge/config.ts"
+import type { Attached } from "../../survey/attached.ts"
+import type { Survey } from "../../survey/survey.ts"
+import type { Check, Finding } from "../finding.ts"
+
+/** Finds bridges that do not carry their pods: gone, down, without the gateway's address, or left by a pod's veth. */
+export const checkBridges: Check = function* (survey: Survey, subject): Generator<Finding> {
+  const seen = new Set<string>()
+  for (const attached of survey.attached) {
+    if (subject && !subject.containerIds.has(attached.containerId)) continue
+    const config = survey.attempt(() => bridgeOf(attached))
+    if (!config || survey.isGone(attached.netns)) continue
+    const bridge = survey.links.find(({ name }) => name === config.bridge)
+    const once = `${attached.network} ${config.bridge}`
+    if (!seen.has(once)) yield* checkBridge(survey, attached, config, bridge)
+    seen.add(once)
+    if (bridge) yield* checkPort(survey, attached, bridge)
+  }
+}
+
+/** Returns the configuration of the list's `bridge`; undefined if it has none. */
+function bridgeOf({ list, network }: Attached): BridgeConfig | undefined {
+  const plugin = list?.plugins.find(({ type }) => type === "bridge")
+  return (
+    plugin && readBridgeConfig({ name: network, cniVersion: "1.0.0", fields: plugin.fields, bytes: new Uint8Array() })
+  )
+}
+
+function* checkBridge(
+  survey: Survey,
+  attached: Attached,
+  config: BridgeConfig,
+  bridge: Link | undefined,
+): Generator<Finding> {
+  const { network, result } = attached
+  const about = config.bridge
+  if (!bridge) {
+    const mend = `restart the pods of ${network}: the first new ADD makes the bridge again`
+    const evidence = [`ip link show ${about}: does not exist`]
+    return yield { kind: "no-bridge", about, problem: `the bridge of ${network} is gone`, evidence, mend }
+  }
+  if (!bridge.up) {
+    const evidence = [`ip -br link show ${about}: DOWN`]
+    yield {
+      kind: "bridge-down",
+      about,
+      problem: `the bridge of ${network} is down`,
+      evidence,
+      mend: `ip link set ${about} up`,
+    }
+  }
+  const present = survey.addresses.filter(({ index }) => index === bridge.index).map(({ prefix }) => prefix)
+  for (const { gateway, address } of config.isGateway ? result.ips : []) {
+    if (!gateway || present.some((prefix) => sameAddress(prefix.address, gateway))) continue
+    yield {
+      kind: "no-gateway-address",
+      about,
+      problem: `the bridge lacks ${formatAddress(gateway)}, the gateway of the pods of ${network}`,
+      evidence: [`ip -br address show ${about}: ${present.map(formatPrefix).join(" ") || "none"}`],
+      cause: "something else configured the bridge, or another network took its address away",
+      mend: `ip address add ${formatAddress(gateway)}/${address.length} dev ${about}`,
+    }
+  }
+}
+
+function* checkPort(survey: Survey, attached: Attached, bridge: Link): Generator<Finding> {
+  const inPod = survey.pod(attached.netns)?.links.find(({ name }) => name === attached.ifname)
+  const onHost = inPod && survey.links.find(({ index, kind }) => index === inPod.peer && kind === "veth")
+  if (!inPod || !onHost) return
+  if (onHost.master !== bridge.index) {
+    const evidence = [`ip link show ${onHost.name}: ${onHost.master === 0 ? "no master" : `another master`}`]
+    const mend = `ip link set ${onHost.name} master ${bridge.name}`
+    yield { kind: "left-bridge", about: attached.pod, problem: `its veth is no port of ${bridge.name}`, evidence, mend }
+  }
+  if (!onHost.up) {
+    const evidence = [`ip -br link show ${onHost.name}: DOWN`]
+    const mend = `ip link set ${onHost.name} up`
+    yield { kind: "veth-down", about: attached.pod, problem: "the node's end of its veth is down", evidence, mend }
+  }
+  if (inPod.mtu <= bridge.mtu) return
+  const evidence = [`${attached.ifname} of the pod: mtu ${inPod.mtu}`, `${bridge.name}: mtu ${bridge.mtu}`]
+  const mend = `nsenter --net=${attached.netns} ip link set ${attached.ifname} mtu ${bridge.mtu}`
+  yield {
+    kind: "mtu",
+    about: attached.pod,
+    problem: "its MTU is larger than its bridge's: large packets are lost",
+    evidence,
+    mend,
+  }
+}
