@@ -6,12 +6,14 @@ import { configureCommand } from "./configure.ts"
 import { doctorCommand } from "./doctor/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
+import { leasesCommand } from "./leases/command.ts"
 
 const commands: Readonly<Record<string, Command>> = {
   install: installCommand,
   uninstall: uninstallCommand,
   configure: configureCommand,
   doctor: doctorCommand,
+  leases: leasesCommand,
   idle: idleCommand,
 }
 

@@ -1,5 +1,6 @@
 import { writeStdout } from "../../lib/sys/process.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
+import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
 import { checkBridges } from "./checks/bridges.ts"
 import { checkLeases } from "./checks/leases.ts"
@@ -30,9 +31,7 @@ Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the r
 }
 
 function examine(name: string | undefined, options: Options): number {
-  const format = options.get("-o")
-  if (format !== undefined && format !== "json")
-    throw new Unusable(`there is no output format ${JSON.stringify(format)}: json`)
+  const format = formatFrom(options)
   using survey = new Survey()
   const subject = name === undefined ? undefined : find(survey, name)
   const findings = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])

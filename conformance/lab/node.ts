@@ -51,6 +51,12 @@ export class Node extends Namespace {
     return pod
   }
 
+  /** The pod dies, without a DEL. */
+  lose(pod: Pod): void {
+    this.#pods.splice(this.#pods.indexOf(pod), 1)
+    pod[Symbol.dispose]()
+  }
+
   /** Calls a plugin as a container runtime on this node does: its environment and its stdin, nothing else. */
   call(plugin: string, call: Call): Outcome {
     return outcome(run(this.#command(plugin, call), { env: environment(call), stdin: stdin(call) }))
