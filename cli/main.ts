@@ -7,12 +7,14 @@ import { doctorCommand } from "./doctor/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 import { leasesCommand } from "./leases/command.ts"
+import { showCommand } from "./show/command.ts"
 
 const commands: Readonly<Record<string, Command>> = {
   install: installCommand,
   uninstall: uninstallCommand,
   configure: configureCommand,
   doctor: doctorCommand,
+  show: showCommand,
   leases: leasesCommand,
   idle: idleCommand,
 }

@@ -2,17 +2,9 @@ import { writeStdout } from "../../lib/sys/process.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
-import { checkBridges } from "./checks/bridges.ts"
-import { checkLeases } from "./checks/leases.ts"
-import { checkNetworks } from "./checks/networks.ts"
-import { checkNode } from "./checks/node.ts"
-import { checkPlugins } from "./checks/plugins.ts"
-import { checkPods } from "./checks/pods.ts"
-import type { Check, Subject } from "./finding.ts"
+import { findingsOf } from "./checks.ts"
+import type { Subject } from "./finding.ts"
 import { printDiagnosis } from "./print.ts"
-
-/** In the order in which findings are said: the cause of most others comes last, where the eye is. */
-const checks: readonly Check[] = [checkPods, checkLeases, checkBridges, checkNode, checkPlugins, checkNetworks]
 
 /** Exit statuses. */
 const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
@@ -34,7 +26,7 @@ function examine(name: string | undefined, options: Options): number {
   const format = formatFrom(options)
   using survey = new Survey()
   const subject = name === undefined ? undefined : find(survey, name)
-  const findings = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+  const findings = findingsOf(survey, subject)
   const attachments = survey.attached.filter(
     ({ containerId }) => !subject || subject.containerIds.has(containerId),
   ).length

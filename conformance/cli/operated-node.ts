@@ -55,13 +55,18 @@ export class OperatedNode extends Node {
   }
 
   /** Attaches a new pod, as the kubelet's runtime does. */
-  attach(network: NetworkList, { name = "", ...call }: Attaching = {}): Pod {
+  attach(network: NetworkList, wish: Attaching = {}): Pod {
     const pod = this.pod()
+    this.attachTo(pod, network, wish)
+    return pod
+  }
+
+  /** Attaches a pod to a further network. */
+  attachTo(pod: Pod, network: NetworkList, { name = "", ...call }: Attaching = {}): void {
     const [namespace, podName = ""] = name === "" ? ["default", pod.name] : name.split("/")
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${podName}`
     const done = this.cnitool({ command: "add", network, netns: pod, args, path: this.plugins, ...call })
     if (done.exitCode !== 0) throw new Error(`ADD failed: ${done.stdout}${done.stderr}`)
-    return pod
   }
 
   /** Runs `cni-ts` on the node. */

@@ -1,6 +1,7 @@
 import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
 import type { Family } from "../../../lib/ip/address.ts"
 import { formatPrefix, networkOf, overlaps } from "../../../lib/ip/prefix.ts"
+import type { Link } from "../../../lib/netlink/route/link.ts"
 import type { Attached } from "../../survey/attached.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
@@ -39,8 +40,13 @@ function isRouted({ list, result }: Attached, family: Family): boolean {
   return ofNode === true && result.ips.some(({ gateway }) => gateway?.family === family)
 }
 
+/** Says if the link may lead to other machines: hardware, or what stands for it. */
+export function isUplink({ kind, name, master }: Link): boolean {
+  return name !== "lo" && master === 0 && ["", "bond", "team", "vlan"].includes(kind)
+}
+
 function* overlapping({ attached, addresses, links }: Survey): Generator<Finding> {
-  const uplinks = links.filter(({ kind, name }) => kind === "" && name !== "lo")
+  const uplinks = links.filter(isUplink)
   const own = addresses.filter(({ index }) => uplinks.some((link) => link.index === index))
   const seen = new Set<string>()
   for (const { network, result } of attached) {

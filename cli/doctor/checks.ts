@@ -1,0 +1,16 @@
+import type { Survey } from "../survey/survey.ts"
+import { checkBridges } from "./checks/bridges.ts"
+import { checkLeases } from "./checks/leases.ts"
+import { checkNetworks } from "./checks/networks.ts"
+import { checkNode } from "./checks/node.ts"
+import { checkPlugins } from "./checks/plugins.ts"
+import { checkPods } from "./checks/pods.ts"
+import type { Check, Finding, Subject } from "./finding.ts"
+
+/** In the order in which findings are said: the cause of most others comes last, where the eye is. */
+const checks: readonly Check[] = [checkPods, checkLeases, checkBridges, checkNode, checkPlugins, checkNetworks]
+
+/** Returns all that is wrong with the node, or with the subject alone. */
+export function findingsOf(survey: Survey, subject: Subject): Finding[] {
+  return checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+}
