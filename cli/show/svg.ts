@@ -63,12 +63,14 @@ function drawGroup(group: Group): { svg: string; height: number } {
   const parts = [head.svg]
   let top = head.height + GAP
   for (let at = 0; at < group.pods.length; at += COLUMNS) {
-    const row = group.pods.slice(at, at + COLUMNS).map((pod) => box(podLines(pod), WIDTH, pod.faults.length > 0))
+    const pods = group.pods.slice(at, at + COLUMNS).map((pod) => ({ lines: podLines(pod), bad: pod.faults.length > 0 }))
+    const least = Math.max(...pods.map(({ lines }) => lines.length))
+    const row = pods.map(({ lines, bad }) => box(lines, WIDTH, bad, least))
     for (const [column, { svg }] of row.entries())
       parts.push(
         `<g transform="translate(${column * (WIDTH + GAP)} ${top})"><path d="M${WIDTH / 2} ${-GAP}v${GAP}"/>${svg}</g>`,
       )
-    top += Math.max(...row.map(({ height }) => height)) + GAP
+    top += (row[0]?.height ?? 0) + GAP
   }
   return { svg: parts.join(""), height: top - GAP }
 }
@@ -81,8 +83,8 @@ function podLines({ name, interfaces, faults }: DrawnPod): Line[] {
   return [line(name, "name"), ...details, ...faults.map((fault) => line(`✗ ${fault}`, "fault"))]
 }
 
-function box(lines: readonly Line[], width: number, bad: boolean): { svg: string; height: number } {
-  const height = lines.length * LINE + 12
+function box(lines: readonly Line[], width: number, bad: boolean, least = 0): { svg: string; height: number } {
+  const height = Math.max(lines.length, least) * LINE + 12
   const room = Math.floor((width - 20) / 7.3)
   const texts = lines.map(({ text, style }, at) => {
     const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text

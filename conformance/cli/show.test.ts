@@ -37,7 +37,7 @@ test("a tree of 80 columns: bridge, pods, ports, limits, second interfaces, faul
   const lines = stdout.trimEnd().split("\n")
   expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(80)
   expect(stdout).toMatch(/└─ cni0 {2}10\.244\.1\.1\/24 fd00:10:244:1::1\/64 {2}podnet\n/)
-  expect(stdout).toMatch(/shop\/cart +10\.244\.1\.2 fd00:10:244:1::2\n.* {3}8080→80\/tcp {2}in 10M out 1\.5M/)
+  expect(stdout).toMatch(/shop\/cart +10\.244\.1\.2 fd00:10:244:1::2 {2}8080→80\/tcp {2}in 10M out 1\.5M/)
   expect(stdout).toMatch(/shop\/database .*\n.* {3}net1 {2}198\.18\.0\.7 {2}storage \(macvlan uplink0\)\n/)
   expect(lines.filter((line) => line.includes("✗"))).toEqual([expect.stringMatching(/shop\/<b>& .*✗ no-interface$/)])
   expect(lines.at(-1)).toBe("11 pods on 1 network")
