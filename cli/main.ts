@@ -4,6 +4,7 @@ import { TimedOut } from "../lib/sys/timed-out.ts"
 import { type Command, DONE, FAILED, MISUSED, readCommandLine, Unusable } from "./command.ts"
 import { configureCommand } from "./configure.ts"
 import { doctorCommand } from "./doctor/command.ts"
+import { gcCommand } from "./gc/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 import { leasesCommand } from "./leases/command.ts"
@@ -16,6 +17,7 @@ const commands: Readonly<Record<string, Command>> = {
   doctor: doctorCommand,
   show: showCommand,
   leases: leasesCommand,
+  gc: gcCommand,
   idle: idleCommand,
 }
 

@@ -1,7 +1,7 @@
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { CniError } from "../../lib/cni/errors.ts"
 import { type Fields, readFields } from "../../lib/cni/fields.ts"
-import { type Json, JsonError, parseJson } from "../../lib/cni/json.ts"
+import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
 import { emptyResult, type Result } from "../../lib/cni/result.ts"
 import { readDelegatedResult } from "../../lib/cni/result-read.ts"
 import { latest } from "../../lib/cni/version.ts"
@@ -21,6 +21,8 @@ export interface Attached extends Attachment {
   readonly result: Result
   /** What the runtime gave for each capability, such as `portMappings`. */
   readonly capabilities: Fields
+  /** The result and the capabilities, as they were written. */
+  readonly json: { readonly result: Json; readonly capabilities: JsonObject }
   /** The file. */
   readonly path: string
 }
@@ -66,7 +68,8 @@ function readEntry(value: Json, path: string): Attached | undefined {
   const entry = readFields(value, "")
   if (entry.string("kind") !== "cniCacheV1") return undefined
   const containerId = entry.string("containerId") ?? ""
-  const result = entry.get("result")
+  const [result, given] = [entry.get("result"), entry.get("capabilityArgs") ?? null]
+  const capabilities = isObject(given) ? given : {}
   return {
     network: entry.string("networkName") ?? "",
     containerId,
@@ -75,7 +78,8 @@ function readEntry(value: Json, path: string): Attached | undefined {
     pod: podIn(entry) ?? containerId.slice(0, 12),
     list: listIn(entry.string("config") ?? ""),
     result: result === undefined ? emptyResult : readDelegatedResult(result, "result", latest),
-    capabilities: entry.fields("capabilityArgs") ?? readFields({}, "capabilityArgs"),
+    capabilities: readFields(capabilities, "capabilityArgs"),
+    json: { result: result ?? null, capabilities },
     path,
   }
 }

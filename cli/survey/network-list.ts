@@ -1,6 +1,6 @@
 import { CniError } from "../../lib/cni/errors.ts"
 import { Fields, readFields } from "../../lib/cni/fields.ts"
-import { isObject, JsonError, parseJson } from "../../lib/cni/json.ts"
+import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
 
 /** A network configuration list: a `.conflist`, or a `.conf`, which is a list of one plugin. */
 export interface NetworkList {
@@ -14,6 +14,8 @@ export interface NetworkList {
 export interface PluginConfig {
   readonly type: string
   readonly fields: Fields
+  /** As it was written. */
+  readonly json: JsonObject
 }
 
 /** Why a text is no network configuration list. */
@@ -26,8 +28,8 @@ export function readNetworkList(text: string): NetworkList {
     if (!isObject(document)) throw new BadList("the document is no object")
     const list = new Fields(document)
     const [cniVersion, name] = [list.string("cniVersion") ?? "", list.string("name") ?? ""]
-    const plugins = list.list("plugins", (value, path) => pluginOf(readFields(value, path))) ?? []
-    if (plugins.length === 0 && list.string("type")) plugins.push(pluginOf(list))
+    const plugins = list.list("plugins", readPlugin) ?? []
+    if (plugins.length === 0 && list.string("type")) plugins.push(readPlugin(document, ""))
     return { cniVersion, name, plugins, isList: list.has("plugins") }
   } catch (error) {
     if (error instanceof JsonError || error instanceof CniError) throw new BadList(error.message)
@@ -35,8 +37,9 @@ export function readNetworkList(text: string): NetworkList {
   }
 }
 
-function pluginOf(fields: Fields): PluginConfig {
-  return { type: fields.string("type") ?? "", fields }
+function readPlugin(value: Json, path: string): PluginConfig {
+  const fields = readFields(value, path)
+  return { type: fields.string("type") ?? "", fields, json: isObject(value) ? value : {} }
 }
 
 /** Says what keeps the list from being a network; undefined if nothing does. */

@@ -1,0 +1,96 @@
+import { attachmentInAlias } from "../../lib/attachment/alias.ts"
+import { formatAddress } from "../../lib/ip/address.ts"
+import { removeFile } from "../../lib/sys/file.ts"
+import { writeStdout } from "../../lib/sys/process.ts"
+import { type Command, DONE, type Options, Unusable } from "../command.ts"
+import type { Attached } from "../survey/attached.ts"
+import type { NetworkList } from "../survey/network-list.ts"
+import { Survey } from "../survey/survey.ts"
+import { callPlugin } from "./plugin-call.ts"
+
+export const gcCommand: Command = {
+  usage: "gc NETWORK --dry-run | --yes",
+  purpose: "removes what pods left behind that are gone",
+  help: `Pods that a runtime remembers and whose network namespace exists keep what they have. Of others, leases, links and rules
+of the network go: DEL for those that are remembered, then GC, by the network's own plugins.
+--dry-run lists leases, links and remembered attachments that would go; rules go with them.
+`,
+  minArguments: 1,
+  maxArguments: 1,
+  options: { "--dry-run": "flag", "--yes": "flag" },
+  run: ([network = ""], options) => collect(network, options),
+}
+
+function collect(network: string, options: Options): number {
+  if (options.has("--dry-run") === options.has("--yes")) throw new Unusable("say --dry-run or --yes")
+  using survey = new Survey()
+  const list = listOf(survey, network)
+  const own = survey.attached.filter((attached) => attached.network === network)
+  refuseUnseen(survey)
+  const gone = own.filter(({ netns }) => netns !== "" && survey.isGone(netns))
+  const survivors = own.filter((attached) => !gone.includes(attached))
+  const lines = describeStale(survey, network, gone, survivors)
+  writeStdout(lines.map((line) => `${line}\n`).join("") || `nothing of ${network} is stale\n`)
+  if (options.has("--dry-run")) return DONE
+  for (const attached of gone) release(survey, list, attached)
+  for (const plugin of list.plugins) {
+    const valid = survivors.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }))
+    const config = { ...plugin.json, name: network, cniVersion: "1.1.0", "cni.dev/valid-attachments": valid }
+    callPlugin(survey.places.plugins, { type: plugin.type, command: "GC", variables: {}, config })
+  }
+  return DONE
+}
+
+/** Returns the network as it is configured, or else as its pods were attached. Throws Unusable if nobody knows it. */
+function listOf({ networks, attached }: Survey, network: string): NetworkList {
+  const known = [...networks.map(({ list }) => list), ...attached.map(({ list }) => list)]
+  const list = known.find((each) => each?.name === network)
+  if (!list)
+    throw new Unusable(`no network ${JSON.stringify(network)} is configured here, and no pod is attached to one`)
+  return list
+}
+
+/** Throws Unusable if there may be pods that cannot be seen: theirs would go, too. */
+function refuseUnseen({ cache, unseen }: Survey): void {
+  const [entry] = cache.unreadable
+  const problem = entry ? `${entry.path} cannot be read: ${entry.problem}` : unseen[0]
+  if (problem !== undefined) throw new Unusable(`not all pods can be seen, so that nothing is removed: ${problem}`)
+}
+
+function describeStale(
+  { leases, links }: Survey,
+  network: string,
+  gone: readonly Attached[],
+  survivors: readonly Attached[],
+): string[] {
+  const isKept = (containerId: string | undefined) => survivors.some((kept) => kept.containerId === containerId)
+  const attachments = gone.map(({ pod, ifname, netns }) => `attachment ${pod} ${ifname}: ${netns} is gone`)
+  const stale = leases.filter((lease) => lease.network === network && !isKept(lease.containerId))
+  const addresses = stale.map(
+    ({ address, containerId }) => `lease ${formatAddress(address)} of ${containerId ?? "nobody"}`,
+  )
+  const ends = links.flatMap(({ name, alias }) => {
+    const attachment = attachmentInAlias(alias)
+    return attachment?.network === network && !isKept(attachment.containerId) ? [`link ${name} (${alias})`] : []
+  })
+  return [...attachments, ...addresses, ...ends]
+}
+
+/** Has the plugins forget the attachment, the last one first, and then libcni's cache: as DEL by its runtime does. */
+function release({ places }: Survey, current: NetworkList, attached: Attached): void {
+  const { network, containerId, ifname, json, path } = attached
+  const list = attached.list ?? current
+  const variables = { CNI_CONTAINERID: containerId, CNI_IFNAME: ifname, CNI_NETNS: "" }
+  for (const { type, json: config } of list.plugins.toReversed()) {
+    const runtimeConfig = json.capabilities
+    const whole = {
+      ...config,
+      name: network,
+      cniVersion: list.cniVersion,
+      runtimeConfig,
+      prevResult: json.result ?? undefined,
+    }
+    callPlugin(places.plugins, { type, command: "DEL", variables, config: whole })
+  }
+  removeFile(path)
+}
