@@ -103,8 +103,9 @@ describe("a plugin's page", () => {
   const page = (parts: readonly string[]) => `# x\n\n${parts.map((part) => `## ${part}\n\ntext\n`).join("\n")}`
   const [first = "", second = "", ...others] = PARTS
 
-  test("has five parts, and more headings below them", () => {
+  test("has five parts, perhaps reports, and more headings below them", () => {
     expect(rules("plugins/x/README.md", page(PARTS))).toEqual([])
+    expect(rules("plugins/x/README.md", page([...PARTS, "Reports"]))).toEqual([])
     expect(rules("ipam/x/README.md", page(PARTS).replace("text", "### More\n\n```\n## no heading\n```"))).toEqual([])
     expect(rules("docs/x.md", page([second]))).toEqual([])
   })
@@ -113,6 +114,7 @@ describe("a plugin's page", () => {
     ["in another order", [second, first, ...others]],
     ["one missing", [first, ...others]],
     ["one too many", [...PARTS, "More"]],
+    ["another behind the reports", [...PARTS, "Reports", "More"]],
     ["none", []],
   ])("is found with its parts %s", (_, parts) => {
     for (const folder of ["plugins/x", "ipam/x", "docs/example-plugin"]) {

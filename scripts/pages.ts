@@ -6,6 +6,9 @@ import { wrongTestNames } from "./test-names.ts"
 /** The parts of a plugin's page, in the order in which a reader wants them. */
 export const PARTS = ["What it does", "Example", "Keys", "What it refuses", "How it differs from the Go plugin"]
 
+/** A part that may follow: reports of the Go plugin's users that still stand, each with what happens here. */
+const REPORTS = "Reports"
+
 /** Returns the text of a file of the repository, "" for a folder or a glob that matches something, undefined for what is not there. */
 export type Read = (path: string) => string | undefined
 
@@ -96,8 +99,8 @@ function withoutIndents(text: string): string {
 function* wrongParts(file: string, text: string): Generator<Found> {
   if (!/^(plugins\/[^/]+|ipam\/[^/]+|docs\/example-plugin)\/README\.md$/.test(file)) return
   const parts = [...withoutFences(text).matchAll(/^## (.+)$/gm)]
-  const wrong = parts.findIndex(([, title], at) => title !== PARTS[at])
-  if (wrong < 0 && parts.length === PARTS.length) return
+  const wrong = parts.findIndex(([, title], at) => title !== [...PARTS, REPORTS][at])
+  if (wrong < 0 && parts.length >= PARTS.length) return
   const offset = parts[wrong]?.index ?? text.length - 1
   yield { offset, rule: `a plugin's page has these parts in this order: ${PARTS.join(", ")}` }
 }

@@ -2,13 +2,13 @@ import "../../lib/sys/node/register.ts"
 import { type Family, families } from "../../lib/ip/address.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { appendRule, type FoundRule, insertRule, readTableRules } from "../../lib/netlink/netfilter/rule.ts"
-import { type Chain, ensureChain, ensureTable } from "../../lib/netlink/netfilter/ruleset.ts"
+import { ensureChain, ensureTable } from "../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../lib/netlink/netfilter/transaction.ts"
 import { decodeIptablesRule } from "../../lib/netlink/netfilter/xtables/decode.ts"
 import { encodeIptablesRule } from "../../lib/netlink/netfilter/xtables/encode.ts"
 import { legacyTables } from "../../lib/netlink/netfilter/xtables/legacy.ts"
 import { formatIptablesRule, type IptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
-import { builtInChain } from "../../lib/netlink/netfilter/xtables/tables.ts"
+import { type IptablesTable, iptablesChain, iptablesTable } from "../../lib/netlink/netfilter/xtables/tables.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import type { Node } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
@@ -16,7 +16,7 @@ import { output } from "../lab/run.ts"
 /** A rule, and where it is. */
 export interface Placed {
   readonly family: Family
-  readonly table: string
+  readonly table: IptablesTable
   readonly chain: string
   readonly rule: IptablesRule
   /** Before all others of its chain. */
@@ -24,8 +24,6 @@ export interface Placed {
 }
 
 export const program = (family: Family) => (family === 4 ? "iptables" : "ip6tables")
-
-const tableOf = (family: Family, name: string) => ({ family: family === 4 ? "ip" : "ip6", name }) as const
 
 /** Lists what `iptables-save` and `ip6tables-save` print of chains and rules, without counters, each line as a command. */
 export function saved(node: Node): string[] {
@@ -54,8 +52,8 @@ export function read(node: Node): (Placed | undefined)[] {
   using stack = NetworkStack.pod(node.path)
   const keep = (rule: FoundRule) => rule
   return families.flatMap((family) =>
-    ["filter", "nat"].flatMap((table) =>
-      readTableRules(stack.nfnetlink, tableOf(family, table), keep).map((found) => {
+    (["filter", "nat"] as const).flatMap((table) =>
+      readTableRules(stack.nfnetlink, iptablesTable(family, table), keep).map((found) => {
         const rule = decodeIptablesRule(found, family)
         return rule && { family, table, chain: found.chain, rule }
       }),
@@ -63,26 +61,19 @@ export function read(node: Node): (Placed | undefined)[] {
   )
 }
 
-const BUILT_IN = ["FORWARD", "PREROUTING", "OUTPUT", "POSTROUTING"] as const
-
 /** Has ours make the rules, and the chains that they are in and lead to. */
 export function write(node: Node, rules: readonly Placed[]): void {
   using stack = NetworkStack.pod(node.path)
   transact(stack.nfnetlink, () => [
-    ...rules.flatMap(({ family, table }) => ensureTable(tableOf(family, table))),
+    ...rules.flatMap(({ family, table }) => ensureTable(iptablesTable(family, table))),
     ...rules.flatMap(({ family, table, chain, rule: { action } }) => {
       const names = "jump" in action ? [chain, action.jump] : [chain]
-      return names.map((name) => ensureChain(chainOf(family, table, name)))
+      return names.map((name) => ensureChain(iptablesChain(family, table, name)))
     }),
     ...rules.map(({ family, table, chain, rule, first }) =>
-      (first ? insertRule : appendRule)(chainOf(family, table, chain), encodeIptablesRule(rule, family)),
+      (first ? insertRule : appendRule)(iptablesChain(family, table, chain), encodeIptablesRule(rule, family)),
     ),
   ])
-}
-
-function chainOf(family: Family, table: string, name: string): Chain {
-  const builtIn = BUILT_IN.find((candidate) => candidate === name)
-  return builtIn ? builtInChain(family === 4 ? "ip" : "ip6", builtIn) : { table: tableOf(family, table), name }
 }
 
 /** Has ours name the tables of iptables-legacy on this node. */

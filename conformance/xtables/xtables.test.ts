@@ -121,7 +121,7 @@ describe("rules that ours makes", () => {
     expect(read(node).map((placed) => placed?.rule)).toEqual([rule, undefined])
   })
 
-  test.each<[string, Family, string, Placed["rule"]]>([
+  test.each<[string, Family, Placed["table"], Placed["rule"]]>([
     [
       "a comment as long as may be",
       4,

@@ -1,8 +1,90 @@
-import type { Conversation } from "../netlink/conversation.ts"
+import type { Family } from "../ip/address.ts"
+import type { Conversation, Request } from "../netlink/conversation.ts"
 import { targetIn } from "../netlink/netfilter/expression.ts"
-import { deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
-import { type Chain, readChain } from "../netlink/netfilter/ruleset.ts"
+import {
+  appendRule,
+  deleteRule,
+  type FoundRule,
+  flushChain,
+  insertRule,
+  listRules,
+  listRulesByNote,
+} from "../netlink/netfilter/rule.ts"
+import { type Chain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
+import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
+import { encodeIptablesRule } from "../netlink/netfilter/xtables/encode.ts"
+import { formatIptablesRule, type IptablesRule } from "../netlink/netfilter/xtables/rule.ts"
 import type { Removal } from "./foreign-jumps.ts"
+
+/*
+ * Rules and chains of iptables, as iptables-nft has them in nf_tables: those of the Go plugins' iptables backends. Rules of iptables-legacy
+ * are elsewhere and cannot be seen here.
+ */
+
+/** A rule that is there. */
+export interface ListedRule {
+  readonly chain: Chain
+  readonly handle: bigint
+  /** The key of the attachment that it is of; undefined for rules that others made, and for shared ones. */
+  readonly note: string | undefined
+  /** Decodes it; undefined if it says what no rule of these plugins does. */
+  readonly read: () => IptablesRule | undefined
+}
+
+/** Returns the chain's rules, in order, that are of no attachment or of one whose key begins with `key`. Throws as listRules(). */
+export function listIptablesRules(nfnetlink: Conversation, chain: Chain, key: string): ListedRule[] {
+  return listRulesByNote(nfnetlink, chain, key).map((rule) => ({
+    chain,
+    handle: rule.handle,
+    note: rule.note,
+    read: () => decodeIptablesRule(rule, familyOf(chain)),
+  }))
+}
+
+function familyOf({ table }: Chain): Family {
+  return table.family === "ip" ? 4 : 6
+}
+
+/** Returns the rule's text, by which rules are compared; undefined as read(). */
+export function textOf(found: ListedRule): string | undefined {
+  const rule = found.read()
+  return rule && formatIptablesRule(rule)
+}
+
+/** Says for messages: `-A CNI-FORWARD -s 10.1.2.3/32 -j ACCEPT in table ip filter`. */
+export function describeRule({ table, name }: Chain, text: string): string {
+  return `-A ${name} ${text} in ${formatTable(table)}`
+}
+
+/** Change for transact(): the rule is gone. */
+export function deleteListed({ chain, handle }: ListedRule): Request {
+  return deleteRule(chain, handle)
+}
+
+/** A rule and its chain. */
+export interface PlacedRule {
+  readonly chain: Chain
+  readonly rule: IptablesRule
+  /** Set if it comes before all others of the chain, else it comes behind them. */
+  readonly first?: boolean
+}
+
+/** Change for transact(): the rule is there once more, as the attachment's of that key. */
+export function placeRule({ chain, rule, first }: PlacedRule, note?: string): Request {
+  return (first ? insertRule : appendRule)(chain, { ...encodeIptablesRule(rule, familyOf(chain)), note })
+}
+
+/** Plans those of the rules that are not among `found`, which are all of their chains. */
+export function planMissing(found: readonly ListedRule[], wanted: readonly PlacedRule[]): Request[] {
+  const positions = positionsIn(found, wanted)
+  return wanted.filter((_, index) => positions[index] === -1).map((placed) => placeRule(placed))
+}
+
+/** Returns the position of each wanted rule among those found that are of no attachment, -1 if it is not there. */
+export function positionsIn(found: readonly ListedRule[], wanted: readonly PlacedRule[]): number[] {
+  const present = found.map((rule) => (rule.note === undefined ? describeRule(rule.chain, textOf(rule) ?? "") : ""))
+  return wanted.map(({ chain, rule }) => present.indexOf(describeRule(chain, formatIptablesRule(rule))))
+}
 
 /** Plans to remove a chain that iptables-nft made, and the rules of chain `from` of its table that lead there. */
 export function planChainRemoval(nfnetlink: Conversation, chain: Chain, from: string): Removal {

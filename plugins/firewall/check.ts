@@ -2,13 +2,13 @@ import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
+import { describeRule, listIptablesRules, textOf } from "../../lib/net/iptables.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { retried } from "../../lib/netlink/netfilter/transaction.ts"
 import { formatIptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
 import type { FirewallConfig } from "./config.ts"
 import { type Demand, demandsOf } from "./demand.ts"
-import { describeRule, listFilterRules, textOf } from "./filter-table.ts"
-import { CHAIN, toBridges, toPods } from "./rules.ts"
+import { CHAIN, filterChain, toBridges, toPods } from "./rules.ts"
 
 const ADVICE =
   "if something emptied the chains, as a firewall does that is loaded anew, an ADD for any pod brings the shared rules back and one for this pod its own"
@@ -30,7 +30,7 @@ function findDifference(nfnetlink: Conversation, demand: Demand, key: string): s
     const texts = present.get(chain) ?? textsIn(nfnetlink, demand, chain, key)
     present.set(chain, texts)
     const text = formatIptablesRule(rule)
-    if (!texts.includes(text)) return `there is no rule ${describeRule(family, chain, text)}`
+    if (!texts.includes(text)) return `there is no rule ${describeRule(filterChain(family, chain), text)}`
   }
   const forward = present.get(CHAIN.forward) ?? []
   const [first = 0, second = 0] = ways.map(({ rule }) => forward.indexOf(formatIptablesRule(rule)))
@@ -40,5 +40,5 @@ function findDifference(nfnetlink: Conversation, demand: Demand, key: string): s
 
 /** Lists the texts of the chain's rules that are this attachment's or do not say whose they are. */
 function textsIn(nfnetlink: Conversation, { family }: Demand, chain: string, key: string): (string | undefined)[] {
-  return listFilterRules(nfnetlink, family, chain, key).map(textOf)
+  return listIptablesRules(nfnetlink, filterChain(family, chain), key).map(textOf)
 }

@@ -6,11 +6,11 @@ import { readableResult } from "../../lib/cni/config.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Survivors } from "../../lib/cni/valid-attachments.ts"
 import { type Address, families, formatAddress } from "../../lib/ip/address.ts"
+import { deleteListed, describeRule, type ListedRule, listIptablesRules, textOf } from "../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { cleanUp } from "../../lib/netlink/netfilter/transaction.ts"
 import { formatIptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
-import { deleteFilterRule, describeRule, type FilterRule, listFilterRules, textOf } from "./filter-table.ts"
-import { CHAIN, podRules } from "./rules.ts"
+import { CHAIN, filterChain, podRules } from "./rules.ts"
 
 /** Removes the attachment's rules; those that do not say whose they are, as the Go plugin's, by the addresses of the result. */
 export function remove(host: NetworkStack, attachment: Attachment, call: Call): void {
@@ -26,34 +26,34 @@ export function removePodRules(
 ): void {
   const key = ruleKey(attachment)
   const texts = addresses.flatMap(podRules).map(formatIptablesRule)
-  const isOwn = (rule: FilterRule) =>
+  const isOwn = (rule: ListedRule) =>
     rule.note === key || (rule.note === undefined && texts.length > 0 && texts.includes(textOf(rule) ?? ""))
-  cleanUp(nfnetlink, () => listPodRules(nfnetlink, key).filter(isOwn).map(deleteFilterRule))
+  cleanUp(nfnetlink, () => listPodRules(nfnetlink, key).filter(isOwn).map(deleteListed))
 }
 
 /** Removes stale rules of the network. Those of the Go plugin do not say whose they are, and stay. */
 export function collect(host: NetworkStack, { config, log }: Call, { attachments, reason }: Survivors): void {
-  let stale: FilterRule[] = []
+  let stale: ListedRule[] = []
   cleanUp(host.nfnetlink, () => {
     const key = networkRuleKey(config.name)
     const rules = listPodRules(host.nfnetlink, key).filter(({ note }) => note !== undefined)
     stale = attachments ? outside(rules, attachments) : gone(rules, host)
-    return stale.map(deleteFilterRule)
+    return stale.map(deleteListed)
   })
-  for (const rule of stale) log.removed(describeRule(rule.family, rule.chain, textOf(rule) ?? ""), reason)
+  for (const rule of stale) log.removed(describeRule(rule.chain, textOf(rule) ?? ""), reason)
 }
 
-function listPodRules(nfnetlink: NetworkStack["nfnetlink"], key: string): FilterRule[] {
-  return families.flatMap((family) => listFilterRules(nfnetlink, family, CHAIN.pods, key))
+function listPodRules(nfnetlink: NetworkStack["nfnetlink"], key: string): ListedRule[] {
+  return families.flatMap((family) => listIptablesRules(nfnetlink, filterChain(family, CHAIN.pods), key))
 }
 
-function outside(rules: readonly FilterRule[], attachments: readonly Attachment[]): FilterRule[] {
+function outside(rules: readonly ListedRule[], attachments: readonly Attachment[]): ListedRule[] {
   const kept = new Set<string | undefined>(attachments.map(ruleKey))
   return rules.filter(({ note }) => !kept.has(note))
 }
 
 /** Returns those whose pod has neither a veth of ours nor an address in any network namespace: not every pod hangs on a veth. */
-function gone(rules: readonly FilterRule[], host: NetworkStack): FilterRule[] {
+function gone(rules: readonly ListedRule[], host: NetworkStack): ListedRule[] {
   // Read after the rules: a pod's interface is made before its rules, so none is missed.
   const living = readLivingAttachments(host)
   const unknown = living ? outside(rules, living) : []

@@ -1,6 +1,9 @@
-import type { Address } from "../../lib/ip/address.ts"
+import type { Address, Family } from "../../lib/ip/address.ts"
 import { hostPrefix } from "../../lib/ip/prefix.ts"
+import type { PlacedRule } from "../../lib/net/iptables.ts"
+import type { Chain } from "../../lib/netlink/netfilter/ruleset.ts"
 import type { IptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
+import { iptablesChain } from "../../lib/netlink/netfilter/xtables/tables.ts"
 
 /*
  * The rules of the Go plugin's iptables backend, in table filter, so that either implementation finds, checks and removes what the other
@@ -30,6 +33,16 @@ export interface Shared {
   readonly rule: IptablesRule
   /** Set if it comes behind all others. */
   readonly last?: true
+}
+
+/** Describes a chain of the table for ensureChain(). */
+export function filterChain(family: Family, name: string): Chain {
+  return iptablesChain(family, "filter", name)
+}
+
+/** Returns the rule with its chain in that family. */
+export function placed(family: Family, { chain, rule, last }: Shared): PlacedRule {
+  return { chain: filterChain(family, chain), rule, first: !last }
 }
 
 const COMMENT = "CNI firewall plugin rules"

@@ -13,7 +13,7 @@ import { type Chain, ensureChain } from "../ruleset.ts"
 import { decodeIptablesRule } from "./decode.ts"
 import { encodeIptablesRule } from "./encode.ts"
 import { type Action, formatIptablesRule, type IptablesRule } from "./rule.ts"
-import { builtInChain } from "./tables.ts"
+import { iptablesChain } from "./tables.ts"
 
 const found = (expressions: readonly Expression[], comment?: string): FoundRule => ({
   handle: 1n,
@@ -170,13 +170,13 @@ describe("says what iptables 1.8.7 says, and what all later versions read", () =
   test.each<[string, Chain]>([
     [
       "iptables -t filter -I FORWARD 1 -m comment --comment 'CNI firewall plugin rules' -j F",
-      builtInChain("ip", "FORWARD"),
+      iptablesChain(4, "filter", "FORWARD"),
     ],
     [
       `iptables -t nat -A POSTROUTING -s 10.1.2.3 -j M -m comment --comment '${CONTAINER}'`,
-      builtInChain("ip", "POSTROUTING"),
+      iptablesChain(4, "nat", "POSTROUTING"),
     ],
-    ["iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j D", builtInChain("ip", "PREROUTING")],
+    ["iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j D", iptablesChain(4, "nat", "PREROUTING")],
   ])("the chain of %s, but for a policy: ours would replace that of a chain that is there", (command, chain) => {
     const shape: Shape = { header: 4, nested: { 1: "text", 3: "text", 4: { nested: {} }, 7: "text" } }
     const [theirs] = sent("1.8.7", command, NEWCHAIN).map((message) => requestTree(bytesOf(message), shape))
