@@ -11,7 +11,7 @@ import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import { decodeMessages, NLMSG_ERROR } from "../../lib/netlink/message.ts"
 import { SUBSYSTEM, typeOf, writeHeader } from "../../lib/netlink/netfilter/nfnetlink.ts"
 import { transfer, verdict } from "../../lib/netlink/netfilter/phrase.ts"
-import { appendRule, deleteRule, flushChain, readTableRules } from "../../lib/netlink/netfilter/rule.ts"
+import { appendRule, deleteRule, flushChain, insertRule, readTableRules } from "../../lib/netlink/netfilter/rule.ts"
 import {
   type BaseChain,
   type Chain,
@@ -41,6 +41,7 @@ import { deleteSet } from "../../lib/testing/delete-set.ts"
 import { FakeKernel } from "../../lib/testing/fake-kernel.ts"
 import { FakeNftables } from "../../lib/testing/fake-nftables.ts"
 import { FakeNode } from "../../lib/testing/fake-node.ts"
+import { silentLog } from "../../lib/testing/silent-log.ts"
 import { ensureMacGuard, removeMacGuard } from "../../plugins/bridge/mac-guard.ts"
 import { ensureHostports, removeHostports } from "../../plugins/portmap/hostport/hostports.ts"
 import { Node } from "./node.ts"
@@ -176,8 +177,8 @@ const change: fc.Arbitrary<Iterable<Request>> = fc.oneof(
   chain.map((one) => [flushChain(one)]),
   chain.chain((one) =>
     fc
-      .tuple(step(one.name), said, said)
-      .map(([what, comment, note]) => [appendRule(one, { expressions: [what], comment, note })]),
+      .tuple(fc.constantFrom(appendRule, insertRule), step(one.name), said, said)
+      .map(([make, what, comment, note]) => [make(one, { expressions: [what], comment, note })]),
   ),
   fc.tuple(chain, fc.bigInt(1n, 12n)).map(([one, handle]) => [deleteRule(one, handle)]),
   set.map((one) => [ensureSet(one)]),
@@ -312,22 +313,29 @@ const ports = (of: string, hostPort: number) => ({
 
 describe("what is left of", () => {
   test.each<[string, readonly Table[], (stack: NetworkStack) => void]>([
-    [
-      "masquerading",
-      [{ family: "inet", name: "cni_plugins_masquerade" }],
+    ...(["nftables", "iptables"] as const).map((backend): [string, readonly Table[], (stack: NetworkStack) => void] => [
+      `masquerading by ${backend}`,
+      [
+        { family: "inet", name: "cni_plugins_masquerade" },
+        { family: "ip", name: "nat" },
+        { family: "ip6", name: "nat" },
+      ],
       (stack) => {
-        const undo = new Undo()
-        ensureMasquerade(stack, {
-          attachment: attachment("a"),
-          addresses: [prefix("10.1.0.2/24"), prefix("fd00::2/64")],
-          undo,
-        })
-        ensureMasquerade(stack, { attachment: attachment("b"), addresses: [prefix("10.1.0.3/24")], undo })
+        const masquerade = (id: string, ...addresses: string[]) =>
+          ensureMasquerade(stack, {
+            attachment: attachment(id),
+            backend,
+            addresses: addresses.map(prefix),
+            undo: new Undo(),
+            log: silentLog,
+          })
+        masquerade("a", "10.1.0.2/24", "fd00::2/64")
+        masquerade("b", "10.1.0.3/24")
         removeMasquerade(stack, attachment("a"))
-        ensureMasquerade(stack, { attachment: attachment("c"), addresses: [prefix("10.1.0.4/24")], undo })
+        masquerade("c", "10.1.0.4/24")
         masqueradeRules.collect(stack, "net", [attachment("b")])
       },
-    ],
+    ]),
     [
       "MAC guards",
       [{ family: "bridge", name: "nat" }],

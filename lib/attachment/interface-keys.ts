@@ -1,5 +1,5 @@
 import { parseArgs } from "../cni/args.ts"
-import { invalidConfig, unsupportedField } from "../cni/errors.ts"
+import { invalidConfig } from "../cni/errors.ts"
 import type { Fields } from "../cni/fields.ts"
 import type { Call } from "../cni/plugin.ts"
 import type { Dns } from "../cni/result.ts"
@@ -34,16 +34,16 @@ export function assertRoomForIPv6(field: string, mtu: number): void {
   throw invalidConfig(field, problem, `set it to ${IPV6_LEAST_MTU} or more, or give pods no IPv6 addresses`)
 }
 
-/** Reads if `ipMasq` asks for masquerading, which needs addresses of IPAM's. Of the backends there is one. */
-export function readMasquerade(fields: Fields): boolean {
-  const backend = fields.string("ipMasqBackend") || "nftables"
-  if (!fields.boolean("ipMasq") || readIpamType(fields) === "") return false
-  if (backend === "iptables") {
-    const instead = 'remove the key, or set it to "nftables": both backends work beside the iptables rules of others'
-    throw unsupportedField("ipMasqBackend", backend, instead)
-  }
-  if (backend !== "nftables") throw invalidConfig("ipMasqBackend", `unknown backend ${JSON.stringify(backend)}`)
-  return true
+/** The rules that masquerade pods: nftables' own, iptables', or those that the network's pods have on the node already, nftables' if none. */
+export type MasqueradeBackend = "nftables" | "iptables" | "either"
+
+/** Reads by which rules `ipMasq` asks for masquerading, which needs addresses of IPAM's; undefined if it does not. */
+export function readMasquerade(fields: Fields): MasqueradeBackend | undefined {
+  const backend = fields.string("ipMasqBackend") || undefined
+  if (!fields.boolean("ipMasq") || readIpamType(fields) === "") return undefined
+  if (backend === undefined) return "either"
+  if (backend === "nftables" || backend === "iptables") return backend
+  throw invalidConfig("ipMasqBackend", `unknown backend ${JSON.stringify(backend)}`, 'use "nftables" or "iptables"')
 }
 
 /** Reads the configuration's own `dns`. Any list in it makes it count, even an empty one; a domain only if there is one. */

@@ -24,7 +24,7 @@ export interface InterfacePlugin<Config extends IpamConfig> {
   /** Compares the node and the pod with the result of ADD; throws code 104 that names the first difference. */
   readonly check: (context: CheckContext<Config>, result: Result) => void
   /** Throws why ADD could not be served now. */
-  readonly status: (host: NetworkStack, config: Config) => void
+  readonly status: (host: NetworkStack, config: Config, call: Call) => void
   readonly removes: Removable
 }
 
@@ -117,7 +117,7 @@ function status<Config extends IpamConfig>(parts: InterfacePlugin<Config>, call:
   using host = NetworkStack.host()
   const ipam = orUnavailable(() => {
     const config = parts.readConfig(call.config)
-    parts.status(host, config)
+    parts.status(host, config, call)
     return ipamOf(call, config.ipamType)()
   })
   ipam?.status() // it says itself why it is not available

@@ -2,12 +2,11 @@ import { beforeEach, describe, expect, test } from "vitest"
 import type { Attachment } from "../cni/attachment.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import { Undo } from "../net/undo.ts"
-import { transfer } from "../netlink/netfilter/phrase.ts"
-import { appendRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
+import { flushChain, listRules } from "../netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, MSG, readChain } from "../netlink/netfilter/ruleset.ts"
 import { transact } from "../netlink/netfilter/transaction.ts"
-import { sha512Hex } from "../sys/digest.ts"
 import { FakeNode } from "../testing/fake-node.ts"
+import { silentLog } from "../testing/silent-log.ts"
 import { attachmentAlias } from "./alias.ts"
 import { ensureMasquerade, masqueradeProblem, masqueradeRules, removeMasquerade } from "./masquerade.ts"
 import { hostVethName } from "./names.ts"
@@ -28,7 +27,7 @@ beforeEach(() => {
 const prefixes = (texts: readonly string[]) => texts.map((text) => parsePrefix(text)).filter((one) => one !== undefined)
 
 function ensure(attachment: Attachment, addresses = [ADDRESS], { undo = new Undo(), on = node } = {}): void {
-  ensureMasquerade(on, { attachment, addresses: prefixes(addresses), undo })
+  ensureMasquerade(on, { attachment, backend: "nftables", addresses: prefixes(addresses), undo, log: silentLog })
 }
 
 /** Lists whose rules there are: an attachment once for each. */
@@ -41,7 +40,7 @@ function addVeth(attachment: Attachment): void {
 }
 
 const problem = (attachment: Attachment, addresses = [ADDRESS]) =>
-  masqueradeProblem(node, attachment, prefixes(addresses))
+  masqueradeProblem(node, { attachment, backend: "nftables", addresses: prefixes(addresses) })
 
 test("each address of a pod is masqueraded, but for one that nothing is outside of", () => {
   ensure(pod, [ADDRESS, "fd00::2/64", "10.9.0.2/0"])
@@ -75,25 +74,6 @@ describe("DEL", () => {
   test("of a node without rules changes nothing", () => {
     removeMasquerade(node, pod)
     expect(readChain(node.nfnetlink, checks)).toBeUndefined()
-  })
-
-  test("removes what the Go plugin's iptables backend left, which passes CHECK before", () => {
-    const nat = { family: "ip", name: "nat" } as const
-    const from = { table: nat, name: "POSTROUTING" }
-    const [own, others] = [pod, neighbour].map(({ network, containerId }) => ({
-      table: nat,
-      name: `CNI-${sha512Hex(network + containerId).slice(0, 24)}`,
-    })) as [typeof from, typeof from]
-    transact(node.nfnetlink, () => [
-      ensureTable(nat),
-      ...[from, own, others].map(ensureChain),
-      ...[own, others].map(({ name }) => appendRule(from, { expressions: [transfer("jump", name)] })),
-    ])
-    expect(problem(pod)).toBeUndefined()
-    removeMasquerade(node, pod)
-    expect(problem(pod)).toContain("no rule")
-    expect(listRules(node.nfnetlink, from)).toHaveLength(1)
-    expect([own, others].map((chain) => readChain(node.nfnetlink, chain)?.name)).toEqual([undefined, others.name])
   })
 })
 

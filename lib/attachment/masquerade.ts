@@ -1,4 +1,6 @@
 import type { Attachment } from "../cni/attachment.ts"
+import type { Log } from "../cni/log.ts"
+import { families } from "../ip/address.ts"
 import { formatPrefix, hostPrefix, networkOf, type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { explainingForeignChains } from "../net/base-chain.ts"
 import { type Removal, removeWithChains, together } from "../net/foreign-jumps.ts"
@@ -16,15 +18,27 @@ import {
   formatTable,
   type Table,
 } from "../netlink/netfilter/ruleset.ts"
-import { cleanUp, retried, transact } from "../netlink/netfilter/transaction.ts"
+import { retried, transact } from "../netlink/netfilter/transaction.ts"
 import type { AttachmentRules, CollectedRules } from "./attachment-rules.ts"
-import { isMasqueradedByIptables, planIptablesMasqueradeRemoval } from "./iptables-masquerade.ts"
+import type { MasqueradeBackend } from "./interface-keys.ts"
+import {
+  entryChain,
+  iptablesMasqueradeProblem,
+  isUsedByGoPlugin,
+  listNetworkChains,
+  noticeLegacyNat,
+  planIptablesCollection,
+  planIptablesMasquerade,
+  planIptablesMasqueradeRemoval,
+  type Stale,
+} from "./iptables-masquerade.ts"
 import { readLivingAttachments } from "./living.ts"
 import { keyIn, networkRuleKey, ruleComment, ruleKey } from "./rule-comment.ts"
 
 /*
  * Packets that pods send beyond their network leave with the node's address. Table, chains, rules and comments are those of the Go plugins'
- * nftables backend, so that either implementation finds, checks and removes what the other made.
+ * nftables backend, so that either implementation finds, checks and removes what the other made; iptables-masquerade.ts has those of their
+ * iptables backend.
  */
 
 const table: Table = {
@@ -78,23 +92,41 @@ function masqueradable(addresses: readonly Prefix[]): Prefix[] {
  * which would mean to list those of all pods: createPodVeth() removes them, as it finds the veth that goes with them. Throws Conflict if the
  * table's name is taken by something else, KernelError.
  */
-export function ensureMasquerade(host: NetworkStack, { attachment, addresses, undo }: Masquerade): void {
+export function ensureMasquerade(host: NetworkStack, { attachment, backend, addresses, undo, log }: Masquerade): void {
   const { nfnetlink } = host
-  const comment = ruleComment(attachment)
+  const pods = masqueradable(addresses)
   undo.add(() => removeMasquerade(host, attachment))
-  explainingForeignChains(nfnetlink, [postrouting, checks], () =>
-    transact(nfnetlink, () => [
-      ...planLayout(nfnetlink),
-      ...masqueradable(addresses).map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment })),
-    ]),
-  )
+  if (backend === "iptables") noticeLegacyNat(log)
+  const change =
+    chooseBackend(nfnetlink, backend, attachment, pods) === "iptables"
+      ? { chains: families.map(entryChain), plan: () => planIptablesMasquerade(nfnetlink, attachment, pods) }
+      : { chains: [postrouting, checks], plan: () => planNftablesMasquerade(nfnetlink, attachment, pods) }
+  explainingForeignChains(nfnetlink, change.chains, () => transact(nfnetlink, change.plan))
 }
 
 export interface Masquerade {
   readonly attachment: Attachment
+  readonly backend: MasqueradeBackend
   /** The pod's, each with the length of its network. */
   readonly addresses: readonly Prefix[]
   readonly undo: Undo
+  readonly log: Log
+}
+
+/** Returns nftables, unless iptables is asked for, or the Go plugin uses it for the network's pods: a node has them all in one place. */
+function chooseBackend(
+  nfnetlink: Conversation,
+  backend: MasqueradeBackend,
+  { network }: Attachment,
+  [first]: readonly Prefix[],
+): MasqueradeBackend {
+  if (backend !== "either" || !first) return backend
+  return retried(() => isUsedByGoPlugin(nfnetlink, network, first.address.family)) ? "iptables" : "nftables"
+}
+
+function planNftablesMasquerade(nfnetlink: Conversation, attachment: Attachment, pods: readonly Prefix[]): Request[] {
+  const comment = ruleComment(attachment)
+  return [...planLayout(nfnetlink), ...pods.map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment }))]
 }
 
 /** Plans table and chains, unless the rules that hold them together are there. */
@@ -117,39 +149,36 @@ function rulesOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
   return listRules(nfnetlink, checks, ruleKey(attachment))
 }
 
-/** Removes the attachment's rules, whoever made them; those of the Go plugin's iptables backend are among them. */
+/** Removes the rules that bear the attachment's key, in a comment or a note. */
 export function removeMasquerade({ nfnetlink }: NetworkStack, attachment: Attachment): void {
-  removeWithChains(nfnetlink, () => planMasqueradeRemoval(nfnetlink, attachment))
+  removeWithChains(nfnetlink, () => planMasqueradeRemoval(nfnetlink, attachment, { byNoteAlone: true }))
 }
 
-/** Plans, for removeWithChains(), what removeMasquerade() removes. */
-function planMasqueradeRemoval(nfnetlink: Conversation, attachment: Attachment): Removal {
+/** Plans, for removeWithChains(), to remove the attachment's rules. */
+function planMasqueradeRemoval(
+  nfnetlink: Conversation,
+  attachment: Attachment,
+  options?: { readonly byNoteAlone: boolean },
+): Removal {
   const rules = rulesOf(nfnetlink, attachment).map(({ handle }) => deleteRule(checks, handle))
-  return together([
-    { changes: rules, chains: [] },
-    planIptablesMasqueradeRemoval(nfnetlink, "ip", attachment),
-    planIptablesMasqueradeRemoval(nfnetlink, "ip6", attachment),
-  ])
+  return together([{ changes: rules, chains: [] }, planIptablesMasqueradeRemoval(nfnetlink, attachment, options)])
 }
 
-/**
- * Says why these addresses are not masqueraded for the attachment; undefined if they are, be it by rules that the Go plugin's iptables
- * backend made in iptables-nft.
- */
+/** Says why these addresses are not masqueraded for the attachment; undefined if they are, whichever backend's rules do it. */
 export function masqueradeProblem(
   { nfnetlink }: NetworkStack,
-  attachment: Attachment,
-  addresses: readonly Prefix[],
+  { attachment, backend, addresses }: Pick<Masquerade, "attachment" | "backend" | "addresses">,
 ): string | undefined {
   return retried(() => {
     const rules = rulesOf(nfnetlink, attachment).map((rule) => rule.expressions())
-    const byIptables = (pod: Prefix) =>
-      isMasqueradedByIptables(nfnetlink, pod.address.family === 4 ? "ip" : "ip6", attachment)
-    const missing = masqueradable(addresses).find((pod) => {
+    for (const pod of masqueradable(addresses)) {
       const wanted = ruleFor(pod)
-      return !rules.some((found) => sameExpressions(found, wanted)) && !byIptables(pod)
-    })
-    if (missing) return `no rule in chain ${checks.name} of ${formatTable(table)} masquerades ${formatPrefix(missing)}`
+      if (rules.some((found) => sameExpressions(found, wanted))) continue
+      const byIptables = iptablesMasqueradeProblem(nfnetlink, attachment, pod)
+      if (byIptables === undefined) continue
+      if (backend === "iptables") return byIptables
+      return `no rule in chain ${checks.name} of ${formatTable(table)} masquerades ${formatPrefix(pod)}`
+    }
     if (rules.length === 0 || isLaidOut(nfnetlink)) return undefined
     return `the rules of ${formatChain(postrouting)} are not those that lead to ${checks.name}`
   })
@@ -162,16 +191,30 @@ function collectMasquerade(
   valid: readonly Attachment[] | undefined,
 ): CollectedRules {
   const { nfnetlink } = host
-  let stale: FoundRule[] = []
-  cleanUp(nfnetlink, () => {
+  let removed: string[] = []
+  const held = removeWithChains(nfnetlink, () => {
     const rules = listRules(nfnetlink, checks, networkRuleKey(network))
+    const byIptables = listNetworkChains(nfnetlink, network)
     // Read after the rules: a veth is made before its rules, so none is missed.
-    const survivors = valid ?? readLivingAttachments(host)
-    const known = survivors && new Set(survivors.map(ruleKey))
-    stale = rules.filter(({ comment = "" }) => known && !known.has(keyIn(comment)))
-    return stale.map(({ handle }) => deleteRule(checks, handle))
+    const stale = staleAmong(valid, valid ?? readLivingAttachments(host))
+    const going = rules.filter(({ comment = "" }) => stale.byKey(keyIn(comment)))
+    removed = going.map(({ comment = "" }) => `a rule (${JSON.stringify(comment)})`)
+    return together([
+      { changes: going.map(({ handle }) => deleteRule(checks, handle)), chains: [] },
+      ...byIptables.map((chains) => planIptablesCollection(nfnetlink, chains, stale, removed)),
+    ])
   })
-  return { removed: stale.map(({ comment = "" }) => `a rule (${JSON.stringify(comment)})`), held: [] }
+  return { removed, held }
+}
+
+/** Rules that bear no key may be of a pod of the Go plugin, which has no veth that says whose it is: only the runtime knows if it is gone. */
+function staleAmong(valid: readonly Attachment[] | undefined, survivors: readonly Attachment[] | undefined): Stale {
+  const keys = survivors && new Set(survivors.map(ruleKey))
+  const containers = valid && new Set(valid.map(({ containerId }) => containerId))
+  return {
+    byKey: (key) => keys !== undefined && !keys.has(key),
+    byContainer: (containerId) => containers !== undefined && !containers.has(containerId),
+  }
 }
 
 /** The rules that masquerade an attachment's addresses, for DEL and GC. */

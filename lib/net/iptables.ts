@@ -1,15 +1,7 @@
 import type { Family } from "../ip/address.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
 import { targetIn } from "../netlink/netfilter/expression.ts"
-import {
-  appendRule,
-  deleteRule,
-  type FoundRule,
-  flushChain,
-  insertRule,
-  listRules,
-  listRulesByNote,
-} from "../netlink/netfilter/rule.ts"
+import { appendRule, deleteRule, flushChain, insertRule, listRulesByNote } from "../netlink/netfilter/rule.ts"
 import { type Chain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
 import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
 import { encodeIptablesRule } from "../netlink/netfilter/xtables/encode.ts"
@@ -27,16 +19,19 @@ export interface ListedRule {
   readonly handle: bigint
   /** The key of the attachment that it is of; undefined for rules that others made, and for shared ones. */
   readonly note: string | undefined
+  /** Decodes which chain it leads to. */
+  readonly target: () => string | undefined
   /** Decodes it; undefined if it says what no rule of these plugins does. */
   readonly read: () => IptablesRule | undefined
 }
 
 /** Returns the chain's rules, in order, that are of no attachment or of one whose key begins with `key`. Throws as listRules(). */
-export function listIptablesRules(nfnetlink: Conversation, chain: Chain, key: string): ListedRule[] {
+export function listIptablesRules(nfnetlink: Conversation, chain: Chain, key = ""): ListedRule[] {
   return listRulesByNote(nfnetlink, chain, key).map((rule) => ({
     chain,
     handle: rule.handle,
     note: rule.note,
+    target: () => targetIn(rule.expressions()),
     read: () => decodeIptablesRule(rule, familyOf(chain)),
   }))
 }
@@ -74,31 +69,32 @@ export function placeRule({ chain, rule, first }: PlacedRule, note?: string): Re
   return (first ? insertRule : appendRule)(chain, { ...encodeIptablesRule(rule, familyOf(chain)), note })
 }
 
-/** Plans those of the rules that are not among `found`, which are all of their chains. */
-export function planMissing(found: readonly ListedRule[], wanted: readonly PlacedRule[]): Request[] {
+/** Plans those of the rules that are not among `found`, which are all of their chains; they become the attachment's of that key. */
+export function planMissing(found: readonly ListedRule[], wanted: readonly PlacedRule[], note?: string): Request[] {
   const positions = positionsIn(found, wanted)
-  return wanted.filter((_, index) => positions[index] === -1).map((placed) => placeRule(placed))
+  return wanted.filter((_, index) => positions[index] === -1).map((placed) => placeRule(placed, note))
 }
 
-/** Returns the position of each wanted rule among those found that are of no attachment, -1 if it is not there. */
+/** Returns the position of each wanted rule among those found, -1 if it is not there. */
 export function positionsIn(found: readonly ListedRule[], wanted: readonly PlacedRule[]): number[] {
-  const present = found.map((rule) => (rule.note === undefined ? describeRule(rule.chain, textOf(rule) ?? "") : ""))
+  const present = found.map((rule) => describeRule(rule.chain, textOf(rule) ?? ""))
   return wanted.map(({ chain, rule }) => present.indexOf(describeRule(chain, formatIptablesRule(rule))))
 }
 
 /** Plans to remove a chain that iptables-nft made, and the rules of chain `from` of its table that lead there. */
 export function planChainRemoval(nfnetlink: Conversation, chain: Chain, from: string): Removal {
   if (!readChain(nfnetlink, chain)) return { changes: [], chains: [] }
-  const caller = { table: chain.table, name: from }
-  const jumps = jumpsTo(nfnetlink, chain, from).map(({ handle }) => deleteRule(caller, handle))
-  return { changes: [...jumps, flushChain(chain)], chains: [chain] }
+  return { changes: [...listJumps(nfnetlink, chain, from).map(deleteListed), flushChain(chain)], chains: [chain] }
 }
 
 /** Says if the chain is there and a rule of chain `from` leads to it. */
 export function isReached(nfnetlink: Conversation, chain: Chain, from: string): boolean {
-  return readChain(nfnetlink, chain) !== undefined && jumpsTo(nfnetlink, chain, from).length > 0
+  return readChain(nfnetlink, chain) !== undefined && listJumps(nfnetlink, chain, from).length > 0
 }
 
-function jumpsTo(nfnetlink: Conversation, { table, name }: Chain, from: string): FoundRule[] {
-  return listRules(nfnetlink, { table, name: from }).filter((rule) => targetIn(rule.expressions()) === name)
+/** Returns the rules of chain `from` that lead to the chain, of those that listIptablesRules() returns. */
+export function listJumps(nfnetlink: Conversation, chain: Chain, from: string, key = ""): ListedRule[] {
+  return listIptablesRules(nfnetlink, { table: chain.table, name: from }, key).filter(
+    ({ target }) => target() === chain.name,
+  )
 }

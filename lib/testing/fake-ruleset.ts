@@ -1,6 +1,6 @@
 import { attributeSet, be32, be64, bytes, nested, repeated, signedBe32, text } from "../netlink/attribute.ts"
 import type { Message } from "../netlink/message.ts"
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts"
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts"
 import { expressionList, targetIn } from "../netlink/netfilter/expression.ts"
 import { HEADER, SUBSYSTEM } from "../netlink/netfilter/nfnetlink.ts"
 import { MSG } from "../netlink/netfilter/ruleset.ts"
@@ -175,7 +175,7 @@ function newRule(tables: Tables, message: Message): boolean {
   const target = targetIn(expressionList.read(expressions).steps ?? [])
   const handle = ++table.handle // spent before the steps are looked at
   if (target !== undefined) refuseIf(chainOf(table.chains, target).base, EOPNOTSUPP)
-  rules.push({ handle, expressions, userData, target })
+  rules.splice(message.flags & NLM_F_APPEND ? rules.length : 0, 0, { handle, expressions, userData, target })
   return true
 }
 

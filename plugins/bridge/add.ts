@@ -38,8 +38,7 @@ export function add(context: AddContext<BridgeConfig>): Result {
   if (layer3 && config.isGateway) refuseWideRequests(call, config.ipamType, layer3.ips)
   if (layer3) configurePod(context, pair, layer3)
   else if (!config.disableContainerInterface) changeLink(pod.rtnetlink, pair.pod.index, attachment.ifname, { up: true })
-  if (layer3 && config.ipMasq)
-    ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
+  if (layer3) masquerade(context, layer3)
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wanted)
   if (!config.disableContainerInterface) waitUntilUp(host, pair.host.index)
@@ -71,6 +70,15 @@ function configurePod(
     routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: config.enableDad,
   })
+}
+
+function masquerade(
+  { call: { log }, config, attachment, host, undo }: AddContext<BridgeConfig>,
+  { ips }: Layer3,
+): void {
+  const { ipMasq: backend } = config
+  const addresses = ips.map(({ address }) => address)
+  if (backend) ensureMasquerade(host, { attachment, backend, addresses, undo, log })
 }
 
 interface Gateway {

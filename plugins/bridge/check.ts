@@ -63,7 +63,7 @@ interface RuleCheck {
 function checkRules(host: NetworkStack, attachment: Attachment, { config, result, veth, inPod }: RuleCheck): void {
   const addresses = ownIps(result, inPod.position).map(({ address }) => address)
   const problem =
-    (config.ipMasq && masqueradeProblem(host, attachment, addresses)) ||
+    (config.ipMasq && masqueradeProblem(host, { attachment, backend: config.ipMasq, addresses })) ||
     (config.macspoofchk && macGuardProblem(host, attachment, veth.name, inPod.link.mac))
   if (problem) throw changed(problem)
 }

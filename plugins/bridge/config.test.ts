@@ -38,7 +38,7 @@ test("without any key it is cni0, no gateway, no VLAN, no addresses", () => {
     enableDad: false,
     disableContainerInterface: false,
     portIsolation: false,
-    ipMasq: false,
+    ipMasq: undefined,
     macspoofchk: false,
     ipamType: "",
     dns: undefined,
@@ -205,22 +205,23 @@ describe("ipMasq", () => {
   const ipam = { type: "host-local" }
   const masq = (config: object) => read({ ipMasq: true, ipam, ...config }).ipMasq
 
-  test("needs addresses, and works with the nftables backend or without one named", () => {
-    expect([masq({}), masq({ ipMasqBackend: "nftables" }), masq({ ipMasqBackend: "" })]).toEqual([true, true, true])
-    expect([masq({ ipMasq: false }), masq({ ipam: {} })]).toEqual([false, false])
+  test("needs addresses; a backend that is not named is either", () => {
+    expect([masq({}), masq({ ipMasqBackend: "" }), masq({ ipMasqBackend: null })]).toEqual(Array(3).fill("either"))
+    expect(masq({ ipMasqBackend: "nftables" })).toBe("nftables")
+    expect(masq({ ipMasqBackend: "iptables" })).toBe("iptables")
+    expect([masq({ ipMasq: false }), masq({ ipam: {} })]).toEqual([undefined, undefined])
   })
 
-  test("by iptables is refused with code 2, another backend with code 7, unless nothing is to be masqueraded", () => {
-    expect(refusal(() => masq({ ipMasqBackend: "iptables" }))).toEqual({
-      code: 2,
-      message: "unsupported field: ipMasqBackend: iptables",
-    })
-    expect(refusal(() => masq({ ipMasqBackend: "pf" }))).toEqual({
-      code: 7,
-      message: 'invalid network config: ipMasqBackend: unknown backend "pf"',
-    })
-    expect(masq({ ipMasq: false, ipMasqBackend: "iptables" })).toBe(false)
-  })
+  test.each(["pf", "either", "IPTABLES"])(
+    "by the backend %j is refused, unless nothing is to be masqueraded",
+    (name) => {
+      expect(refusal(() => masq({ ipMasqBackend: name }))).toEqual({
+        code: 7,
+        message: `invalid network config: ipMasqBackend: unknown backend ${JSON.stringify(name)}`,
+      })
+      expect(masq({ ipMasq: false, ipMasqBackend: name })).toBeUndefined()
+    },
+  )
 })
 
 describe("mtu", () => {

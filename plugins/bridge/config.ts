@@ -1,4 +1,5 @@
 import {
+  type MasqueradeBackend,
   macOfArgs,
   readIpamType,
   readMac,
@@ -32,7 +33,8 @@ export interface BridgeConfig {
   readonly enableDad: boolean
   readonly disableContainerInterface: boolean
   readonly portIsolation: boolean
-  readonly ipMasq: boolean
+  /** Undefined: pods are not masqueraded. */
+  readonly ipMasq: MasqueradeBackend | undefined
   readonly macspoofchk: boolean
   /** Empty: a network without addresses (layer 2 only). */
   readonly ipamType: string

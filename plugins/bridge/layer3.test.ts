@@ -27,7 +27,7 @@ const config: BridgeConfig = {
   enableDad: false,
   disableContainerInterface: false,
   portIsolation: false,
-  ipMasq: false,
+  ipMasq: undefined,
   macspoofchk: false,
   ipamType: "host-local",
   dns: undefined,

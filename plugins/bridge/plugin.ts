@@ -1,6 +1,8 @@
 import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
+import { noticeLegacyNat } from "../../lib/attachment/iptables-masquerade.ts"
 import { vethPairs } from "../../lib/attachment/lifecycle.ts"
 import { masqueradeRules } from "../../lib/attachment/masquerade.ts"
+import type { Call } from "../../lib/cni/plugin.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { add } from "./add.ts"
@@ -19,7 +21,8 @@ export const bridge = interfacePlugin({
   removes: vethPairs([masqueradeRules, macGuardRules]),
 })
 
-function status({ rtnetlink, nfnetlink }: NetworkStack, { bridge, ipMasq, macspoofchk }: BridgeConfig): void {
-  readBridge(rtnetlink, bridge)
-  if (ipMasq || macspoofchk) readGeneration(nfnetlink)
+function status(host: NetworkStack, { bridge, ipMasq, macspoofchk }: BridgeConfig, { log }: Call): void {
+  readBridge(host.rtnetlink, bridge)
+  if (ipMasq || macspoofchk) readGeneration(host.nfnetlink)
+  if (ipMasq === "iptables") noticeLegacyNat(log)
 }

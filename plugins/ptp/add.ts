@@ -35,7 +35,8 @@ export function add({ call, config, attachment, host, pod, undo, takeAddresses }
     routes: given.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: false, // there is nobody else on the link
   })
-  if (ipMasq) ensureMasquerade(host, { attachment, addresses: layer3.ips.map(({ address }) => address), undo })
+  const addresses = layer3.ips.map(({ address }) => address)
+  if (ipMasq) ensureMasquerade(host, { attachment, backend: ipMasq, addresses, undo, log: call.log })
   for (const enable of forwarding) enable?.() // not undone, so it comes last
   changeLink(host.rtnetlink, veth.index, veth.name, { alias: attachmentAlias(attachment) })
   return { interfaces: describe(call, veth, podMac), ips: layer3.ips, routes: given.routes, dns: dns ?? given.dns }

@@ -20,7 +20,7 @@ export function check({ call, config, attachment, host, pod }: CheckContext<PtpC
   checkHostRoutes(host, veth, own)
   checkPodNetwork(pod, inPod, result)
   const addresses = own.map(({ address }) => address)
-  const problem = config.ipMasq && masqueradeProblem(host, attachment, addresses)
+  const problem = config.ipMasq && masqueradeProblem(host, { attachment, backend: config.ipMasq, addresses })
   if (problem) throw changed(problem)
 }
 

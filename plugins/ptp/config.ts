@@ -1,11 +1,18 @@
-import { readIpamType, readMasquerade, readMtu, readOwnDns } from "../../lib/attachment/interface-keys.ts"
+import {
+  type MasqueradeBackend,
+  readIpamType,
+  readMasquerade,
+  readMtu,
+  readOwnDns,
+} from "../../lib/attachment/interface-keys.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Dns } from "../../lib/cni/result.ts"
 
 /** The configuration of `ptp`, with defaults and checked. */
 export interface PtpConfig {
-  readonly ipMasq: boolean
+  /** Undefined: pods are not masqueraded. */
+  readonly ipMasq: MasqueradeBackend | undefined
   /** 0: the kernel's choice. */
   readonly mtu: number
   readonly ipamType: string

@@ -1,4 +1,5 @@
 import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
+import { noticeLegacyNat } from "../../lib/attachment/iptables-masquerade.ts"
 import { vethPairs } from "../../lib/attachment/lifecycle.ts"
 import { masqueradeRules } from "../../lib/attachment/masquerade.ts"
 import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
@@ -12,8 +13,9 @@ export const ptp = interfacePlugin({
   readConfig: readPtpConfig,
   add,
   check,
-  status: ({ nfnetlink }, { ipMasq }) => {
+  status: ({ nfnetlink }, { ipMasq }, { log }) => {
     if (ipMasq) readGeneration(nfnetlink)
+    if (ipMasq === "iptables") noticeLegacyNat(log)
   },
   removes: vethPairs([masqueradeRules]),
 })

@@ -24,7 +24,8 @@ function structure(size: number, content: Writer): Uint8Array {
   return info
 }
 
-const MAX_COMMENT_BYTES = 255
+/** The bytes that a comment of iptables may have. */
+export const MAX_COMMENT_BYTES = 255
 
 /** char[256] */
 export const comment: Extension<string> = {
