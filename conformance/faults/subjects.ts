@@ -62,8 +62,8 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
-    name: "ptp, dual stack with ipMasq, beside another pod",
-    plugins: (node) => [{ type: "ptp", ipMasq: true, ipam: hostLocal(node, V4, V6) }],
+    name: "ptp, dual stack with ipMasq by iptables, beside another pod",
+    plugins: (node) => [{ type: "ptp", ipMasq: true, ipMasqBackend: "iptables", ipam: hostLocal(node, V4, V6) }],
     beside: true,
     reaches: "10.244.0.1",
   },

@@ -43,11 +43,6 @@ const REFUSED: readonly [string, object, { code: number; msg: string }][] = [
     { code: 7, msg: "cannot use IPAM when DisableContainerInterface flag is set" },
   ],
   [
-    "ipMasq by iptables",
-    { ipMasq: true, ipMasqBackend: "iptables", ipam: { type: "host-local" } },
-    { code: 2, msg: "unsupported field: ipMasqBackend: iptables" },
-  ],
-  [
     "ipMasq by another backend",
     { ipMasq: true, ipMasqBackend: "pf", ipam: { type: "host-local" } },
     { code: 7, msg: 'unknown backend "pf"' },

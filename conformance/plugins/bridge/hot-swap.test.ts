@@ -18,6 +18,7 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
     ipMasqBackend: "nftables",
     macspoofchk: true,
   }),
+  "ipMasq by iptables": (node) => ({ ...masqueraded(node), ipMasqBackend: "iptables" }),
   "ipMasq by the default backend, the reference's being iptables": (node) => masqueraded(node),
   "routes, mtu, hairpin": (node) => ({
     isGateway: true,

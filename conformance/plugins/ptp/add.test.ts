@@ -179,12 +179,6 @@ describe("ipMasq", () => {
       expect([masqueradeRules(node), veths(node), leases(node)]).toEqual([[], [], []])
     }
   })
-
-  test("by iptables is refused by name", () => {
-    using node = new Node()
-    const { error } = ptp(node, { ipMasq: true, ipMasqBackend: "iptables" }).add(node.pod())
-    expect(error).toMatchObject({ code: 2, msg: expect.stringContaining("ipMasqBackend") })
-  })
 })
 
 test("STATUS fails where no ADD could succeed, as without ipam, and not because every address is leased", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../../lab/executables.ts"
 import { Node, type Pod } from "../../lab/node.ts"
+import { ruleset } from "../../lab/ruleset.ts"
 import { type Config, DUAL, hostLocal, leased, V4, V6 } from "../bridge/network.ts"
 import { mask, readSysctls } from "../bridge/observed.ts"
 import { ptp, veths } from "./network.ts"
@@ -18,6 +19,8 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   IPv6: (node) => ({ ipam: hostLocal(node, [V6]) }),
   "dual stack, mtu": (node) => ({ mtu: 1450, ipam: hostLocal(node, DUAL) }),
   "two networks of a family": (node) => ({ ipam: hostLocal(node, ["10.244.1.0/24", "10.9.0.0/29"]) }),
+  "ipMasq by iptables": () => ({ ipMasq: true, ipMasqBackend: "iptables" }),
+  "ipMasq by nftables": () => ({ ipMasq: true, ipMasqBackend: "nftables" }),
   "routes and dns": (node) => ({
     dns: { nameservers: ["10.0.0.10"] },
     ipam: hostLocal(node, DUAL, { routes: MORE }),
@@ -40,6 +43,7 @@ describe.each(Object.entries(NETWORKS))("%s", (name, config) => {
       expect(network.as(second).check(pod, prevResult), cniVersion).toMatchObject(QUIET)
       expect(network.as(second).del(pod, { config: { prevResult } }), cniVersion).toMatchObject(QUIET)
       expect([veths(node), pod.link("eth0"), leased(node)], cniVersion).toEqual([[], undefined, []])
+      expect(ruleset(node), cniVersion).not.toContain(pod.containerId)
       network.as(second).connect(pod)
       expect(network.del(pod), cniVersion).toMatchObject(QUIET)
     }
