@@ -121,9 +121,9 @@ describe("STATUS", () => {
     ["an IPAM plugin that is not installed", { ipam: { type: "missing" } }, 'failed to find plugin "missing"'],
     ["a configuration that cannot be served", { vlan: 5000 }, "invalid VLAN ID 5000"],
     [
-      "masquerading by iptables",
-      { ipMasq: true, ipMasqBackend: "iptables", ipam: { type: "host-local" } },
-      "unsupported field: ipMasqBackend: iptables",
+      "masquerading by an unknown backend",
+      { ipMasq: true, ipMasqBackend: "pf", ipam: { type: "host-local" } },
+      'unknown backend "pf"',
     ],
   ])("is code 50 with the reason for %s", (_, config, msg) => {
     using node = new Node()

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../../lab/executables.ts"
 import { Node, type Pod } from "../../lab/node.ts"
-import { ruleset, watch } from "../../lab/ruleset.ts"
+import { nft, ruleset, watch } from "../../lab/ruleset.ts"
 import { output } from "../../lab/run.ts"
 import { saved, savedRules } from "../../xtables/rules.ts"
 import { type Config, DUAL, hostLocal, Network, V4, V6 } from "./network.ts"
@@ -9,6 +9,9 @@ import { masqueraded, OUTSIDE, outside, watchSources } from "./outside.ts"
 
 const QUIET = { exitCode: 0, stdout: "", stderr: "" }
 const BOTH: readonly Implementation[] = ["reference", "ours"]
+
+/** A PATH with neither iptables nor nft, which are in an sbin. */
+const WITHOUT = "/usr/bin"
 
 /** A network of that plugin which masquerades by iptables. */
 function network(node: Node, config: Config = {}, implementation: Implementation = "ours"): Network {
@@ -160,6 +163,30 @@ describe("faults of the Go plugin that this one has not", () => {
       [0, 0],
     ])
   })
+
+  test.each<[string, string | undefined]>([
+    ["iptables", "iptables"],
+    ["what a node has", undefined],
+  ])(
+    "ADD by %s fails where nft has made table nat its own, or where there is neither iptables nor nft",
+    (_, backend) => {
+      const added = (implementation: Implementation, path = process.env["PATH"]) => {
+        using node = new Node()
+        const chain = "add chain ip nat POSTROUTING { type nat hook postrouting priority 100; }"
+        const rule = "add rule ip nat POSTROUTING ip saddr { 10.7.0.0/16, 10.8.0.0/16 } masquerade"
+        if (path !== WITHOUT) nft(node, "add table ip nat", chain, rule)
+        const pod = node.pod()
+        const on = network(node, { ipMasqBackend: backend, ipam: hostLocal(node) }, implementation)
+        const { exitCode, error } = on.add(pod, { env: { PATH: path } })
+        return error ? error.msg : exitCode
+      }
+      expect([added("reference"), added("ours")]).toEqual([expect.stringContaining("`nat' is incompatible"), 0])
+      expect([added("reference", WITHOUT), added("ours", WITHOUT)]).toEqual([
+        expect.stringContaining("failed to locate iptables"),
+        0,
+      ])
+    },
+  )
 
   test("CHECK does not look at them", () => {
     using node = new Node()
