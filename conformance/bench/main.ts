@@ -7,7 +7,14 @@ import { measureLimits } from "./bandwidth.ts"
 import { measureChain } from "./chain.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
 import { picture, SHOWN_CASES } from "./picture.ts"
-import { measureMasquerade, measureMemory, measureParallel, measurePlugin, measurePods } from "./pods.ts"
+import {
+  measureMasquerade,
+  measureMasqueradeByIptables,
+  measureMemory,
+  measureParallel,
+  measurePlugin,
+  measurePods,
+} from "./pods.ts"
 import { measureCrowd, measureFirewall, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
@@ -73,6 +80,7 @@ function main(): void {
     ptp: () => measurePlugin(rows, "ptp", options),
     macvlan: () => measurePlugin(rows, "macvlan", options),
     masquerade: () => measureMasquerade(rows, options),
+    "masquerade-iptables": () => measureMasqueradeByIptables(rows, options),
     portmap: () => measurePorts(rows, options),
     crowd: () => measureCrowd(rows, options),
     firewall: () => measureFirewall(rows, options),

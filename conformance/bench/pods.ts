@@ -48,26 +48,46 @@ export function measurePlugin(rows: Rows, plugin: Measured, { dir, runs }: Optio
     ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
     ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],
   ]
+  compare(rows, both, runs, (command) => `${plugin} ${command} IPv4`)
+}
+
+function compare(rows: Rows, both: Contenders, runs: number, nameOf: (command: string) => string): void {
   repeat(rows, runs, (target, run) => {
     const pods = { reference: new Pod(), ours: new Pod() }
     for (const command of COMMANDS) {
-      const name = `${plugin} ${command} IPv4`
-      for (const [side, contender] of turn(both, run)) record(target, name, side, contender.call(command, pods[side]))
+      for (const [side, contender] of turn(both, run))
+        record(target, nameOf(command), side, contender.call(command, pods[side]))
     }
   })
 }
 
+/** Returns one whose pods are masqueraded, on a network of that number. */
+function masquerading(implementation: Implementation, dir: string, number: number, keys: object): Contender {
+  const name = `masq-${number}`
+  return new Contender(implementation, dir, [`10.${number}.0.0/16`], "bridge", {
+    name,
+    bridge: name,
+    ipMasq: true,
+    ...keys,
+  })
+}
+
+/** As measurePods, of pods that both sides masquerade by rules of iptables. */
+export function measureMasqueradeByIptables(rows: Rows, { dir, runs }: Options): void {
+  const keys = { ipMasqBackend: "iptables" }
+  const both: Contenders = [
+    ["reference", masquerading("reference", dir, 143, keys)],
+    ["ours", masquerading("ours", dir, 144, keys)],
+  ]
+  compare(rows, both, runs, (command) => `${command} IPv4, ipMasqBackend iptables`)
+}
+
 /** As measurePods, of pods that are masqueraded: ours beside the reference's default, which is iptables, and its nftables. */
 export function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
-  const make = (implementation: Implementation, number: number, keys: object) => {
-    const name = `masq-${number}`
-    const network = { name, bridge: name, ipMasq: true, ...keys }
-    return new Contender(implementation, dir, [`10.${number}.0.0/16`], "bridge", network)
-  }
-  const ours = make("ours", 142, {})
+  const ours = masquerading("ours", dir, 142, {})
   const references = [
-    ["iptables", make("reference", 140, {})],
-    ["nftables", make("reference", 141, { ipMasqBackend: "nftables" })],
+    ["iptables", masquerading("reference", dir, 140, {})],
+    ["nftables", masquerading("reference", dir, 141, { ipMasqBackend: "nftables" })],
   ] as const
   repeat(rows, runs, (target, run) => {
     const pods = { iptables: new Pod(), nftables: new Pod(), ours: new Pod() }

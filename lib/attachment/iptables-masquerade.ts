@@ -8,13 +8,14 @@ import {
   describeRule,
   type ListedRule,
   listIptablesRules,
+  listIptablesRulesWith,
   listJumps,
   type PlacedRule,
   planMissing,
   textOf,
 } from "../net/iptables.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
-import { flushChain, hasRule } from "../netlink/netfilter/rule.ts"
+import { flushChain } from "../netlink/netfilter/rule.ts"
 import {
   type Chain,
   ensureChain,
@@ -23,7 +24,6 @@ import {
   listChains,
   readChain,
 } from "../netlink/netfilter/ruleset.ts"
-import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
 import { MAX_COMMENT_BYTES } from "../netlink/netfilter/xtables/extension.ts"
 import { legacyTables } from "../netlink/netfilter/xtables/legacy.ts"
 import { formatIptablesRule } from "../netlink/netfilter/xtables/rule.ts"
@@ -66,11 +66,9 @@ function commentsBegin(network: string): string {
 
 /** Returns true if pods of the network with such an address are masqueraded by rules that the Go plugin's iptables backend made. */
 export function isUsedByGoPlugin(nfnetlink: Conversation, network: string, family: Family): boolean {
-  const begin = commentsBegin(network)
-  return hasRule(nfnetlink, entryChain(family), (rule) => {
-    const { comment, action } = (rule.note === undefined && decodeIptablesRule(rule, family)) || {}
-    return action !== undefined && "jump" in action && comment?.startsWith(begin) === true
-  })
+  return listIptablesRulesWith(nfnetlink, entryChain(family), commentsBegin(network)).some(
+    (rule) => rule.note === undefined && containerOf(rule, family, network) !== undefined,
+  )
 }
 
 /** Plans what is missing of the rules that masquerade the addresses. */
@@ -111,7 +109,7 @@ function planFamily(
     rule: { source: hostPrefix(address), comment, action: { jump: chain.name } },
   }))
   const found = readChain(nfnetlink, chain)
-    ? [...listIptablesRules(nfnetlink, chain, key), ...listJumps(nfnetlink, chain, ENTRY, key)]
+    ? [...listIptablesRules(nfnetlink, chain, key), ...listJumps(nfnetlink, chain, ENTRY)]
     : []
   return [
     ensureTable(iptablesTable(family, "nat")),
@@ -137,7 +135,7 @@ export function planIptablesMasqueradeRemoval(
     families.map((family) => {
       const chain = chainOf(family, attachment)
       if (!readChain(nfnetlink, chain)) return { changes: [], chains: [] }
-      const jumps = listJumps(nfnetlink, chain, ENTRY, networkRuleKey(attachment.network))
+      const jumps = listJumps(nfnetlink, chain, ENTRY)
       const noted = jumps.filter(({ note }) => note === key)
       const going = noted.length > 0 || byNoteAlone ? noted : jumps.filter(({ note }) => note === undefined)
       return planPart(nfnetlink, chain, { jumps, going })
@@ -170,7 +168,7 @@ export function iptablesMasqueradeProblem(
   const { family } = pod.address
   const chain = chainOf(family, attachment)
   const inside = listIptablesRules(nfnetlink, chain).map((rule) => rule.read())
-  const jumps = listJumps(nfnetlink, chain, ENTRY, networkRuleKey(attachment.network)).map((rule) => rule.read())
+  const jumps = listJumps(nfnetlink, chain, ENTRY).map((rule) => rule.read())
   const missing = (at: Chain, words: string) => `there is no rule ${describeRule(at, words)}`
   if (!jumps.some((rule) => rule && (!rule.source || contains(rule.source, pod.address))))
     return missing(entryChain(family), `-s ${formatPrefix(hostPrefix(pod.address))} -j ${chain.name}`)
@@ -201,8 +199,8 @@ export function listNetworkChains(nfnetlink: Conversation, network: string): Net
   return families.map((family) => ({
     network,
     family,
-    jumps: listIptablesRules(nfnetlink, entryChain(family), key).filter(
-      (rule) => rule.note !== undefined || containerOf(rule, family, network) !== undefined,
+    jumps: listIptablesRulesWith(nfnetlink, entryChain(family), commentsBegin(network)).filter(
+      (rule) => rule.note?.startsWith(key) ?? containerOf(rule, family, network) !== undefined,
     ),
     chains: listChains(nfnetlink, iptablesTable(family, "nat")).filter(({ note }) => note?.startsWith(key)),
   }))

@@ -1,7 +1,15 @@
 import type { Family } from "../ip/address.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
 import { targetIn } from "../netlink/netfilter/expression.ts"
-import { appendRule, deleteRule, flushChain, insertRule, listRulesByNote } from "../netlink/netfilter/rule.ts"
+import {
+  appendRule,
+  deleteRule,
+  type FoundRule,
+  flushChain,
+  insertRule,
+  listRulesByNote,
+  listRulesWith,
+} from "../netlink/netfilter/rule.ts"
 import { type Chain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
 import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
 import { encodeIptablesRule } from "../netlink/netfilter/xtables/encode.ts"
@@ -27,13 +35,22 @@ export interface ListedRule {
 
 /** Returns the chain's rules, in order, that are of no attachment or of one whose key begins with `key`. Throws as listRules(). */
 export function listIptablesRules(nfnetlink: Conversation, chain: Chain, key = ""): ListedRule[] {
-  return listRulesByNote(nfnetlink, chain, key).map((rule) => ({
+  return listRulesByNote(nfnetlink, chain, key).map((rule) => listed(chain, rule))
+}
+
+/** Returns the chain's rules in whose comment, or as whose target, the text occurs. Throws as listRules(). */
+export function listIptablesRulesWith(nfnetlink: Conversation, chain: Chain, text: string): ListedRule[] {
+  return listRulesWith(nfnetlink, chain, text).map((rule) => listed(chain, rule))
+}
+
+function listed(chain: Chain, rule: FoundRule): ListedRule {
+  return {
     chain,
     handle: rule.handle,
     note: rule.note,
     target: () => targetIn(rule.expressions()),
     read: () => decodeIptablesRule(rule, familyOf(chain)),
-  }))
+  }
 }
 
 function familyOf({ table }: Chain): Family {
@@ -92,9 +109,8 @@ export function isReached(nfnetlink: Conversation, chain: Chain, from: string): 
   return readChain(nfnetlink, chain) !== undefined && listJumps(nfnetlink, chain, from).length > 0
 }
 
-/** Returns the rules of chain `from` that lead to the chain, of those that listIptablesRules() returns. */
-export function listJumps(nfnetlink: Conversation, chain: Chain, from: string, key = ""): ListedRule[] {
-  return listIptablesRules(nfnetlink, { table: chain.table, name: from }, key).filter(
-    ({ target }) => target() === chain.name,
-  )
+/** Returns the rules of chain `from` that lead to the chain. */
+export function listJumps(nfnetlink: Conversation, chain: Chain, from: string): ListedRule[] {
+  const caller = { table: chain.table, name: from }
+  return listIptablesRulesWith(nfnetlink, caller, chain.name).filter(({ target }) => target() === chain.name)
 }

@@ -1,3 +1,4 @@
+import { host } from "../../sys/host.ts"
 import { attributeSet, type Body, be32, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
@@ -115,6 +116,11 @@ export function listRulesByNote(nfnetlink: Conversation, { table, name }: ChainK
   return dumpRules(nfnetlink, { table, chain: name, test: noteTest(note) }, (rule) => rule)
 }
 
+/** Returns the chain's rules in whose bytes `text` occurs, as in a comment or as the name of a chain, in order. Throws as listRules(). */
+export function listRulesWith(nfnetlink: Conversation, { table, name }: ChainKey, text: string): FoundRule[] {
+  return dumpRules(nfnetlink, { table, chain: name, text }, (rule) => rule)
+}
+
 /** Returns the values that `read` returns for the rules of all chains of the table, without undefined. Throws as listRules(). */
 export function readTableRules<Value>(
   nfnetlink: Conversation,
@@ -136,8 +142,10 @@ export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: F
 interface Wanted {
   readonly table: Table
   readonly chain?: string
-  /** A test of the user data; undefined if all rules are wanted. */
-  readonly test: ((data: Uint8Array) => boolean) | undefined
+  /** A test of the user data; left out if all rules are wanted. */
+  readonly test?: ((data: Uint8Array) => boolean) | undefined
+  /** What has to occur in the message. */
+  readonly text?: string
 }
 
 const NFTA_RULE_USERDATA = 7
@@ -145,13 +153,15 @@ const NOTHING = new Uint8Array()
 
 function dumpRules<Value>(
   nfnetlink: Conversation,
-  { table, chain, test }: Wanted,
+  { table, chain, test, text: wantedText }: Wanted,
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
   const request = listing(table, chain)
   const { values, partial } = nfnetlink.readDump(request, (message, kept) => {
     // Most rules are of others and are not decoded.
-    const wanted = !test || test(findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER) ?? NOTHING)
+    const wanted =
+      (!test || test(findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER) ?? NOTHING)) &&
+      (wantedText === undefined || host.decode(message.payload).includes(wantedText))
     return wanted ? read(decodeRule(message), kept) : undefined
   })
   if (partial) throw new KernelError("ERESTART", request.asked)
