@@ -26,7 +26,7 @@ import {
 } from "../netlink/netfilter/ruleset.ts"
 import { MAX_COMMENT_BYTES } from "../netlink/netfilter/xtables/extension.ts"
 import { legacyTables } from "../netlink/netfilter/xtables/legacy.ts"
-import { formatIptablesRule } from "../netlink/netfilter/xtables/rule.ts"
+import type { IptablesRule } from "../netlink/netfilter/xtables/rule.ts"
 import { iptablesChain, iptablesTable } from "../netlink/netfilter/xtables/tables.ts"
 import { sha512Hex } from "../sys/digest.ts"
 import { networkRuleKey, ruleKey } from "./rule-comment.ts"
@@ -122,8 +122,8 @@ function planFamily(
 }
 
 /**
- * Plans to remove the attachment's rules, and the chain unless it is another interface's, too. Unless `key` alone counts, rules without a
- * note are the attachment's if it has no others.
+ * Plans to remove the attachment's rules, and the chain unless it is another interface's, too. Rules without a note are the attachment's if
+ * it has no others, unless notes alone count.
  */
 export function planIptablesMasqueradeRemoval(
   nfnetlink: Conversation,
@@ -166,24 +166,45 @@ export function iptablesMasqueradeProblem(
   pod: Prefix,
 ): string | undefined {
   const { family } = pod.address
-  const chain = chainOf(family, attachment)
-  const inside = listIptablesRules(nfnetlink, chain).map((rule) => rule.read())
-  const jumps = listJumps(nfnetlink, chain, ENTRY).map((rule) => rule.read())
-  const missing = (at: Chain, words: string) => `there is no rule ${describeRule(at, words)}`
-  if (!jumps.some((rule) => rule && (!rule.source || contains(rule.source, pod.address))))
-    return missing(entryChain(family), `-s ${formatPrefix(hostPrefix(pod.address))} -j ${chain.name}`)
-  if (
-    !inside.some(
-      (rule) => rule && "verdict" in rule.action && rule.destination && samePrefix(rule.destination, networkOf(pod)),
-    )
-  )
-    return missing(chain, formatIptablesRule({ destination: networkOf(pod), action: { verdict: "accept" } }))
-  if (!inside.some((rule) => rule && "masquerade" in rule.action))
-    return missing(chain, formatIptablesRule({ notDestination: MULTICAST[family], action: { masquerade: true } }))
-  return undefined
+  const [entry, chain, network] = [entryChain(family), chainOf(family, attachment), networkOf(pod)]
+  const jumps = listJumps(nfnetlink, chain, ENTRY)
+  const inside = listIptablesRules(nfnetlink, chain)
+  const needed: readonly Needed[] = [
+    {
+      among: jumps,
+      rule: describeRule(entry, `-s ${formatPrefix(hostPrefix(pod.address))} -j ${chain.name}`),
+      isMet: ({ source }) => source === undefined || contains(source, pod.address),
+    },
+    {
+      among: inside,
+      rule: describeRule(chain, `-d ${formatPrefix(network)} -j ACCEPT`),
+      isMet: ({ destination, action }) =>
+        destination !== undefined &&
+        samePrefix(destination, network) &&
+        "verdict" in action &&
+        action.verdict === "accept",
+    },
+    {
+      among: inside,
+      rule: describeRule(chain, `! -d ${formatPrefix(MULTICAST[family])} -j MASQUERADE`),
+      isMet: ({ action }) => "masquerade" in action,
+    },
+  ]
+  const missing = needed.find(({ among, isMet }) => {
+    const rules = among.map(({ read }) => read()).filter((rule) => rule !== undefined)
+    return !rules.some(isMet)
+  })
+  return missing && `there is no rule ${missing.rule}`
 }
 
-/** What the iptables backends made for a network's containers in one family. */
+/** A rule that CHECK looks for, in words, and the test by which one will do. */
+interface Needed {
+  readonly among: readonly ListedRule[]
+  readonly rule: string
+  readonly isMet: (rule: IptablesRule) => boolean
+}
+
+/** The rules and chains of a network's containers in one family. */
 export interface NetworkChains {
   readonly network: string
   readonly family: Family
@@ -193,7 +214,7 @@ export interface NetworkChains {
   readonly chains: readonly Chain[]
 }
 
-/** Lists what there is for the network's containers. */
+/** Lists those of the network, whoever made them. */
 export function listNetworkChains(nfnetlink: Conversation, network: string): NetworkChains[] {
   const key = networkRuleKey(network)
   return families.map((family) => ({
@@ -215,7 +236,7 @@ function containerOf(rule: ListedRule, family: Family, network: string): string 
   return chain?.name === rule.target() ? containerId : undefined
 }
 
-/** Returns if rules of that key, or without one of that container, are of an attachment that is gone. */
+/** The tests that tell if rules of a key, or those of a container that have none, are of an attachment that is gone. */
 export interface Stale {
   readonly byKey: (key: string) => boolean
   readonly byContainer: (containerId: string) => boolean

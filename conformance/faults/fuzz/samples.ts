@@ -68,7 +68,7 @@ export const configs: readonly object[] = [
     ipam: hostLocal,
     runtimeConfig,
   },
-  { ...common, type: "ptp", mtu: 1450, ipMasq: true, ipam: hostLocal, runtimeConfig },
+  { ...common, type: "ptp", mtu: 1450, ipMasq: true, ipMasqBackend: "iptables", ipam: hostLocal, runtimeConfig },
   { ...common, type: "macvlan", master: "eth0", mode: "bridge", mtu: 1400, linkInContainer: false, ipam: addresses },
   {
     ...common,
