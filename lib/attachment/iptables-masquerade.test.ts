@@ -137,7 +137,7 @@ describe("ADD", () => {
   test("cuts a comment that is longer than iptables has room for", () => {
     const long = { ...pod, containerId: "c".repeat(300) }
     ensure(long, ["10.1.0.2/24"])
-    expect(saved()[0]).toContain(`c" -j`.replace('\\"', '"'))
+    expect(saved()[0]).toContain('c" -j')
     expect(problem(long, "10.1.0.2/24")).toBeUndefined()
     del(long)
     expect(saved()).toEqual([])
@@ -228,7 +228,7 @@ describe("DEL", () => {
     for (const [index, attachment] of [pod, neighbour, elsewhere].entries()) make(attachment, `10.1.0.${index + 2}/24`)
     make(pod, "fd00::2/64")
     expect(del(pod)).toEqual([])
-    expect(saved().join()).not.toContain('1234\\" -j'.slice(0, 4) + CHAIN)
+    expect(saved().join()).not.toContain(CHAIN)
     expect(chains()).not.toContain(CHAIN)
     expect([saved().length, saved(6).length]).toEqual([6, 0])
   })
@@ -242,6 +242,12 @@ describe("DEL", () => {
     expect(problem(second, "10.2.0.2/24")).toBeUndefined()
     del(second)
     expect([saved(), chains()]).toEqual([[], ["POSTROUTING"]])
+  })
+
+  test("leaves another container that has got the address meanwhile", () => {
+    for (const attachment of [pod, neighbour]) ensure(attachment, ["10.1.0.2/24"])
+    del(pod)
+    expect([problem(neighbour, "10.1.0.2/24"), saved().length]).toEqual([undefined, 3])
   })
 
   test.each(["POSTROUTING", CHAIN])("removes the rest after somebody has emptied %s", (name) => {
