@@ -1,8 +1,17 @@
+import { existsSync, readdirSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 const root = resolve(fileURLToPath(import.meta.url), "..")
+
+/** Set within the VM of conformance/systems/vm. */
+const { CNITS_IN_VM } = process.env
+
+/** Suites that run in the VM, which their `vm.test.ts` boots. */
+const suitesInVm = readdirSync(join(root, "conformance/plugins"))
+  .map((name) => `conformance/plugins/${name}`)
+  .filter((directory) => existsSync(join(root, directory, "vm.test.ts")))
 
 /** Alike in all tests that run executables. */
 const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
@@ -29,6 +38,7 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
+          exclude: CNITS_IN_VM ? ["**/vm.test.ts"] : suitesInVm.map((directory) => `${directory}/!(vm).test.ts`),
           globalSetup: ["conformance/lab/leftovers.ts"],
           ...asRoot,
         },

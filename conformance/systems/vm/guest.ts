@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Architecture, ownArchitecture } from "../../../build/toolchain.ts"
+import { serveFiles } from "./virtiofsd.ts"
 
 export interface GuestRun {
   /** This machine's unless given. */
@@ -11,6 +12,11 @@ export interface GuestRun {
   readonly script: string
   /** Guest path to host path. Hard links of one file arrive as hard links, so a second name costs nothing. */
   readonly files?: Readonly<Record<string, string>>
+  /**
+   * If true, the script sees this machine's files and runs its programs, which then have to be of the guest's architecture.
+   * It may write anywhere: that goes with the VM. `files` are not there.
+   */
+  readonly machine?: boolean
   /** For boot and script together; 100 unless given. */
   readonly timeoutSeconds?: number
 }
@@ -26,7 +32,8 @@ const cache = fileURLToPath(new URL("../../../.cache/vm", import.meta.url))
 /** The machine that qemu plays, all in software. The first of its serial ports is the kernel's. */
 interface Machine {
   readonly qemu: readonly string[]
-  readonly console: string
+  /** Arguments of the kernel. */
+  readonly kernel: string
   /** Arguments that add a serial port behind one of qemu's character devices. */
   port(chardev: string): readonly string[]
   /** As the guest names those ports. */
@@ -36,14 +43,15 @@ interface Machine {
 const machines: Readonly<Record<Architecture, Machine>> = {
   amd64: {
     qemu: ["qemu-system-x86_64", "-cpu", "max"],
-    console: "ttyS0",
+    // The clock that it would choose is a device: a whole exit of the emulation at every look.
+    kernel: "console=ttyS0 clocksource=tsc tsc=reliable",
     port: (chardev) => ["-serial", `chardev:${chardev}`],
     ports: ["ttyS1", "ttyS2", "ttyS3"],
   },
   // Of newer processors, qemu spends most of the time on signing pointers. The board itself has one port.
   arm64: {
     qemu: ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
-    console: "ttyAMA0",
+    kernel: "console=ttyAMA0",
     port: (chardev) => ["-device", `pci-serial,chardev=${chardev}`],
     ports: ["ttyS0", "ttyS1", "ttyS2"],
   },
@@ -75,13 +83,15 @@ const machines: Readonly<Record<Architecture, Machine>> = {
  * ```
  */
 export async function runInGuest(run: GuestRun): Promise<GuestResult> {
-  const { architecture = ownArchitecture(), script, files = {}, timeoutSeconds = 100 } = run
+  const { architecture = ownArchitecture(), script, files = {}, machine = false, timeoutSeconds = 100 } = run
   const image = join(cache, architecture)
   if (!existsSync(image)) throw new Error(`no VM image: run conformance/systems/vm/prepare ${architecture} as root`)
   const directory = mkdtempSync(join(cache, "run-"))
   try {
     writeInitrd(join(image, "root.cpio"), directory, script, files)
-    const timedOut = await runQemu(machines[architecture], join(image, "vmlinuz"), directory, timeoutSeconds)
+    using server = machine ? await serveFiles(join(directory, "files")) : undefined
+    const command = qemu(machines[architecture], join(image, "vmlinuz"), directory, server?.socket)
+    const timedOut = await ended(command, timeoutSeconds)
     const [console, stdout, stderr, exitCode] = ports(directory)
     const transcript = `console:\n${console}\nstdout:\n${stdout.slice(-4000)}\nstderr:\n${stderr.slice(-4000)}`
     if (timedOut) throw new Error(`the guest did not finish within ${timeoutSeconds} s\n${transcript}`)
@@ -123,20 +133,40 @@ function ports(directory: string): [string, string, string, string] {
   return [read(console), read(stdout), read(stderr), read(exitCode)]
 }
 
-function runQemu(machine: Machine, kernel: string, directory: string, timeoutSeconds: number): Promise<boolean> {
-  const qemu = [
+/**
+ * One processor: with two, what is emulated costs half as much again, as they wait for each other.
+ * Programs at the same addresses each time (norandmaps): code that was translated for one run serves the next, in a third of the time.
+ */
+function qemu(machine: Machine, kernel: string, directory: string, server: string | undefined): string[] {
+  return [
     machine.qemu,
-    "-accel tcg,thread=multi -smp 2 -m 2048 -nodefaults -display none -no-reboot".split(" "),
+    "-accel tcg -smp 1 -m 2048 -nodefaults -display none -no-reboot".split(" "),
     ["-kernel", kernel, "-initrd", join(directory, "initrd")],
-    // The kernel hands `ports` to init.
-    ["-append", `console=${machine.console} quiet panic=-1 mitigations=off nokaslr ports=${machine.ports}`],
+    // The kernel hands `ports` and `machine` to init.
+    [
+      "-append",
+      `${machine.kernel} quiet panic=-1 mitigations=off nokaslr norandmaps ports=${machine.ports} machine=${server ? "yes" : ""}`,
+    ],
     portNames.flatMap((name) => ["-chardev", `file,id=${name},path=${join(directory, name)}`]),
     ["-serial", "chardev:console", ...portNames.slice(1).flatMap(machine.port)],
+    server ? sharedFiles(server) : [],
   ].flat()
+}
+
+/** The server of the files reads and writes the guest's memory. */
+function sharedFiles(server: string): string[] {
+  return [
+    ["-object", "memory-backend-memfd,id=memory,size=2048M,share=on", "-machine", "memory-backend=memory"],
+    ["-chardev", `socket,id=files,path=${server}`, "-device", "vhost-user-fs-pci,chardev=files,tag=machine"],
+  ].flat()
+}
+
+/** If a command was stopped because it took too long. */
+function ended(command: readonly string[], timeoutSeconds: number): Promise<boolean> {
   const limits = { timeout: timeoutSeconds * 1000, killSignal: "SIGKILL" } as const
   return new Promise((done, fail) => {
     // The VM must not outlive a test runner that is killed.
-    execFile("setpriv", ["--pdeathsig", "KILL", "--", ...qemu], limits, (error) => {
+    execFile("setpriv", ["--pdeathsig", "KILL", "--", ...command], limits, (error) => {
       if (error && !error.killed) fail(error)
       else done(error !== null)
     })

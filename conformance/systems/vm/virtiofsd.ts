@@ -1,0 +1,40 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
+
+/** As Debian 12 has it, with qemu, and later releases, in a package of its own. */
+const PROGRAMS = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"]
+
+/** Shows this machine's files to one VM; ends with it, with this process, or when disposed. */
+export class FileServer implements Disposable {
+  readonly socket: string
+  readonly #process: ChildProcess
+
+  constructor(socket: string, process: ChildProcess) {
+    this.socket = socket
+    this.#process = process
+  }
+
+  [Symbol.dispose](): void {
+    this.#process.kill("SIGKILL")
+  }
+}
+
+/** Starts a server that waits for the VM at `socket`. */
+export async function serveFiles(socket: string): Promise<FileServer> {
+  const program = PROGRAMS.find(existsSync)
+  if (program === undefined) throw new Error(`no virtiofsd: run conformance/systems/vm/prepare as root`)
+  // A root directory cannot be pivoted to. The guest may believe that no file changes while it runs.
+  const options = ["-o", "source=/,sandbox=chroot,cache=always"]
+  const argv = ["--pdeathsig", "KILL", "--", program, `--socket-path=${socket}`, ...options]
+  const server = spawn("setpriv", argv, { stdio: ["ignore", "ignore", "pipe"] })
+  let said = ""
+  server.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text
+  })
+  while (!existsSync(socket)) {
+    if (server.exitCode !== null) throw new Error(`virtiofsd ended: ${said}`)
+    await setTimeout(20)
+  }
+  return new FileServer(socket, server)
+}
