@@ -1,8 +1,10 @@
-import { test } from "vitest"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { expect, test } from "vitest"
 import { type Budget, expectBudget } from "../../lab/budget.ts"
 import { Node } from "../../lab/node.ts"
 import { resultOf } from "../portmap/network.ts"
-import { type Config, Firewall } from "./network.ts"
+import { type Config, Firewall, POLICIES } from "./network.ts"
 
 type Step = "ADD" | "ADD again" | "CHECK" | "DEL" | "DEL again"
 
@@ -57,4 +59,17 @@ test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, add
     const call = firewall.call(command, pod, { config: { prevResult: resultOf(pod, addresses) } })
     expectBudget(node.trace("firewall", call), budget)
   }
+})
+
+/** The kernel counts a chain that is made again as an update, and then keeps the plugin waiting, as after a removal. */
+test.each(POLICIES)("ADD of a later pod sends its rules and nothing else, ingressPolicy %s", (ingressPolicy) => {
+  using node = new Node()
+  const firewall = new Firewall(node, { ingressPolicy })
+  firewall.allow(node.pod(), ["10.1.0.9/24", "fd00::9/64"])
+  const file = join(node.dir, "log")
+  firewall.allow(node.pod(), undefined, { env: { CNI_TS_LOG: file, CNI_TS_NETLINK: "1" } })
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n")
+  const messages = lines.flatMap((line) => JSON.parse(line).netlink ?? [])
+  const sent = messages.filter(({ direction, type }) => direction === "sent" && !/_GET|_BATCH_/.test(type))
+  expect(sent.map(({ type }) => type)).toEqual(Array(4).fill("NFT_MSG_NEWRULE"))
 })

@@ -108,7 +108,11 @@ export function ensureTable({ family, name, comment }: Table): Request {
   }
 }
 
-/** Returns the change that makes the chain unless it exists, for transact(): EEXIST if it exists with another hook. */
+/**
+ * Returns the change that makes the chain unless it exists, for transact(): EEXIST if it exists with another hook. If it exists, the process
+ * ends some 10 ms later, as if something had been removed: the kernel takes it for an update, and the last close of a netlink socket waits
+ * until nobody reads what was there before.
+ */
 export function ensureChain({ table: { family, name: inTable }, name, comment, note, base }: Chain): Request {
   return {
     asked: `make ${formatChain({ table: { family, name: inTable }, name })}`,
