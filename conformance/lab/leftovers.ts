@@ -30,7 +30,8 @@ export function setup(): void {
 export function teardown(): void {
   if (!before) return
   // The first `ip netns add` on a machine makes its directory a mount point.
-  if (!before.mounts.some(isNamedMount) && list(NAMED).length === 0) output(["umount", NAMED])
+  const isNew = !before.mounts.some(isNamedMount) && mounts().some(isNamedMount)
+  if (isNew && list(NAMED).length === 0) output(["umount", NAMED])
   const after = readMachine()
   const changes = compare(before, after)
   if (changes.length > 0)
@@ -47,12 +48,16 @@ function readMachine(): Machine {
   return {
     links: lines(output(["ip", "-o", "link"])).map((line) => line.split(": ").slice(0, 2).join(": ")),
     namespaces: list(NAMED).filter(isOurs),
-    mounts: lines(readFileSync("/proc/self/mounts", "utf8")).filter(isOurs),
+    mounts: mounts(),
     rules: lines(output(["nft", "-s", "list", "ruleset"])),
     directories: list(tmpdir()).filter((name) => name.startsWith("cnits-") && isOurs(name)),
     cgroups: cgroups(),
     processes: strayProcesses(),
   }
+}
+
+function mounts(): string[] {
+  return lines(readFileSync("/proc/self/mounts", "utf8")).filter(isOurs)
 }
 
 /** Other runs may be under way on this machine: what bears their name is theirs. */
