@@ -4,6 +4,7 @@ import type { Plugin } from "../lib/cni/plugin.ts"
 import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { firewall } from "./firewall/plugin.ts"
+import { hostDevice } from "./host-device/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
@@ -15,6 +16,7 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   bandwidth,
   bridge,
   firewall,
+  "host-device": hostDevice,
   "host-local": hostLocal,
   loopback,
   macvlan,

@@ -17,15 +17,16 @@ export interface CheckedInterface {
   readonly position: number
 }
 
-/** Returns the pod's interface; throws unless it is there, of that kind (`veth`, ...) and with the MAC address that the result says. */
-export function checkPodInterface(pod: NetworkStack, call: Call, result: Result, kind: string): CheckedInterface {
+/** Returns the pod's interface; throws unless it is there, of that kind (`veth`, ...; undefined: any) and with the MAC address that the result says. */
+export function checkPodInterface(pod: NetworkStack, call: Call, result: Result, kind?: string): CheckedInterface {
   const { ifname, netns } = call.environment
   const position = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox === netns)
   const listed = result.interfaces[position]
   if (!listed) throw changed(`interface ${ifname} of ${netns} is not in prevResult`)
   const link = readLink(pod.rtnetlink, ifname)
   if (!link) throw changed(`interface ${ifname} is gone from ${netns}`)
-  if (link.kind !== kind) throw changed(`interface ${ifname} is not a ${kind} but ${link.kind || "hardware"}`)
+  if (kind !== undefined && link.kind !== kind)
+    throw changed(`interface ${ifname} is not a ${kind} but ${link.kind || "hardware"}`)
   compareMac(link, listed)
   return { link, position }
 }

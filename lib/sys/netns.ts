@@ -27,6 +27,11 @@ export class NetworkNamespace implements Disposable {
     return this.#file.fd
   }
 
+  /** The namespace of this process, where inside() returns to. */
+  get homeFd(): number {
+    return this.#home.fd
+  }
+
   /**
    * Locks the namespace until it is closed or the process ends, for this process alone. The kernel's lock is on the namespace itself,
    * whatever path leads there. Throws TimedOut.

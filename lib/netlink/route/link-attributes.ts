@@ -94,6 +94,7 @@ export const linkAttributes = attributeSet({
   extendedMask: [29, u32, "IFLA_EXT_MASK"],
   promiscuity: [30, u32, "IFLA_PROMISCUITY"],
   peerNamespace: [37, u32, "IFLA_LINK_NETNSID"],
+  furtherName: [53, text, "IFLA_ALT_IFNAME"],
 })
 
 /** An RTM_NEWLINK and its like. */

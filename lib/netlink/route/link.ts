@@ -1,3 +1,4 @@
+import { host } from "../../sys/host.ts"
 import { encode } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
@@ -61,23 +62,27 @@ export interface Link {
   readonly port: { readonly hairpin: boolean; readonly isolated: boolean } | undefined
 }
 
-/** Names a link: by index, or by name. */
+/** Names a link: by index, or by name. Further names (`ip link property`) count too, and may be longer than a name. */
 export type LinkKey = number | string
 
-function keyOf(key: LinkKey): { index?: number; name?: string } {
-  return typeof key === "number" ? { index: key } : { name: key }
+/** IFNAMSIZ less the NUL. */
+const NAME_BYTES = 15
+
+function keyOf(key: LinkKey): { index?: number; name?: string; furtherName?: string } {
+  if (typeof key === "number") return { index: key }
+  return host.encode(key).length > NAME_BYTES ? { furtherName: key } : { name: key }
 }
 
 /** Returns the link, or undefined if there is none. */
 export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefined {
-  const { index, name } = keyOf(key)
+  const { index, ...names } = keyOf(key)
   try {
     const message = rtnetlink.get({
       asked: `read link ${key}`,
       type: RTM.GETLINK,
       write: (writer) =>
         linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), {
-          name,
+          ...names,
           extendedMask: RTEXT_FILTER_SKIP_STATS,
         }),
     })
@@ -151,6 +156,8 @@ function named<Name extends string>(
 
 /** Changes of a link; absent leaves it as it is. */
 export interface LinkChange {
+  /** An open file descriptor of the network namespace to move it to, down; then come the other changes, of which each may still be refused. */
+  readonly namespace?: number
   /** The new name; the link has to be down. */
   readonly name?: string
   readonly up?: boolean
@@ -167,9 +174,9 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias, transmitQueueLength, name: newName } = change
+  const { mtu, mac, alias, transmitQueueLength, namespace, name: newName } = change
   rtnetlink.execute({
-    asked: `change link ${name} (${describeChange(change)})`,
+    asked: `${namespace === undefined ? "change" : "move"} link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
     write: (writer) =>
       linkAttributes.write(writeHeader(writer, { index, ...flagsOf(change) }), {
@@ -178,6 +185,7 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
         mac,
         alias,
         transmitQueueLength,
+        namespace,
         info: infoOf(change),
       }),
   })
@@ -212,12 +220,12 @@ function describeChange(change: LinkChange): string {
 
 /** Deletes a link, and with a veth its peer. Returns false if there was none. */
 export function removeLink(rtnetlink: Conversation, key: LinkKey): boolean {
-  const { index, name } = keyOf(key)
+  const { index, ...names } = keyOf(key)
   try {
     rtnetlink.execute({
       asked: `delete link ${key}`,
       type: RTM.DELLINK,
-      write: (writer) => linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), { name }),
+      write: (writer) => linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), names),
     })
     return true
   } catch (error) {
