@@ -1,6 +1,7 @@
 import type { Node, Pod } from "../lab/node.ts"
 import { LimitedPod } from "../plugins/bandwidth/limited.ts"
 import { type Config, DUAL, hostLocal } from "../plugins/bridge/network.ts"
+import { plugInDevice } from "../plugins/host-device/network.ts"
 import { ofLan, plugIn } from "../plugins/macvlan/network.ts"
 import { resultOf, tcp } from "../plugins/portmap/network.ts"
 import { ALL, prepare } from "../plugins/tuning/network.ts"
@@ -16,6 +17,10 @@ export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>>
     ingressPolicy: "same-bridge",
     prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24", "fd00::3/64"]) },
   }),
+  "host-device": (node) => {
+    plugInDevice(node)
+    return { device: "uplink", ipam: ofLan(node) }
+  },
   "host-local": (node) => ({ ipam: hostLocal(node) }),
   loopback: () => ({}),
   macvlan: (node) => {

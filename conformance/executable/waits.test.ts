@@ -94,6 +94,7 @@ const PLUGINS = [
   "bandwidth",
   "bridge",
   "firewall",
+  "host-device",
   "host-local",
   "loopback",
   "macvlan",

@@ -72,8 +72,9 @@ function kill(scene: Scene, verb: Verb, position: number, point: Point): boolean
 function recover(scene: Scene, verb: Verb, recovery: Recovery): string[] {
   const problems = recovery === "ADD and DEL" ? repeat(scene, verb) : scene.failuresOf(recovery)
   if (recovery === "GC" && scene.subject.livesInPod) scene.pod.run("ip", "link", "del", "eth0")
+  if (recovery === "GC" && scene.subject.givesDevice) problems.push(...scene.failuresOf("DEL"))
   const after = scene.observe()
-  if (recovery !== "GC") return [...problems, ...differences(scene.untouched, after)]
+  if (recovery !== "GC" || scene.subject.givesDevice) return [...problems, ...differences(scene.untouched, after)]
   // What is in the pod goes with it.
   const { [scene.pod.name]: _, ...pods } = scene.untouched.pods
   const { [scene.pod.name]: _pod, ...podsAfter } = after.pods

@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import type { Node } from "../lab/node.ts"
+import { plugInDevice } from "../plugins/host-device/network.ts"
 import { OUTSIDE, ofLan, plugIn } from "../plugins/macvlan/network.ts"
 import { ALL_OF_INTERFACE } from "../plugins/tuning/network.ts"
 
@@ -23,6 +24,8 @@ export interface Subject {
   readonly repeats?: false
   /** Whether all that ADD makes is in the pod, with which it goes: GC has nothing to do but to free the lease. */
   readonly livesInPod?: true
+  /** Whether ADD gives the pod a device of the node's, which only DEL can take back from a pod that lives. */
+  readonly givesDevice?: true
   /** What the pod can ping once ADD succeeded. */
   readonly reaches?: string
   /** What the node has besides. */
@@ -73,6 +76,14 @@ export const subjects: readonly Subject[] = [
     plugins: (node) => [{ type: "macvlan", master: "uplink", ipam: ofLan(node) }],
     reaches: OUTSIDE,
     livesInPod: true,
+  },
+  {
+    name: "host-device",
+    before: plugInDevice,
+    plugins: (node) => [{ type: "host-device", device: "uplink", ipam: ofLan(node) }],
+    reaches: OUTSIDE,
+    repeats: false,
+    givesDevice: true,
   },
   {
     name: "portmap after bridge, beside another pod",

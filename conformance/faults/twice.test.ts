@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest"
 import type { Call, Outcome } from "../lab/call.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { Network } from "../plugins/bridge/network.ts"
+import { plugInDevice } from "../plugins/host-device/network.ts"
 import { ofLan, plugIn } from "../plugins/macvlan/network.ts"
 import { observe, type Point } from "./injection.ts"
 import { readLeases } from "./leases.ts"
@@ -32,19 +33,29 @@ const ATTACHED: readonly Attached[] = [
     config: (node) => ({ type: "ptp", ipMasq: true, ipam: bridged(node, V4)["ipam"] }),
   },
   { name: "macvlan", plugin: "macvlan", config: (node) => ({ type: "macvlan", master: "uplink", ipam: ofLan(node) }) },
+  {
+    name: "host-device",
+    plugin: "host-device",
+    config: (node) => ({ type: "host-device", device: "uplink", ipam: ofLan(node) }),
+  },
   { name: "host-local", plugin: "host-local", config: (node) => ({ type: "x", ipam: bridged(node, V4)["ipam"] }) },
 ]
+
+function prepare(node: Node, plugin: string): void {
+  if (plugin === "macvlan") plugIn(node)
+  if (plugin === "host-device") plugInDevice(node)
+}
 
 describe.each(ATTACHED)("two ADDs of one attachment at the same time by $name", ({ plugin, config }) => {
   test("end with one that won and stays attached, and one that says so, wherever one overtakes the other", async () => {
     using node = new Node()
-    if (plugin === "macvlan") plugIn(node)
+    prepare(node, plugin)
     await overtakeEverywhere(node, new Twice(node, [node.pod()], plugin, config(node)))
   })
 
   test("end so in different network namespaces too: the second takes nothing of the first", async () => {
     using node = new Node()
-    if (plugin === "macvlan") plugIn(node)
+    prepare(node, plugin)
     const scene = new Twice(node, [node.pod(), node.pod()], plugin, config(node))
     scene.addInTurn()
     await overtakeEverywhere(node, scene)
@@ -52,7 +63,7 @@ describe.each(ATTACHED)("two ADDs of one attachment at the same time by $name", 
 
   test("do not both answer 0 if each has seen the other unfinished", async () => {
     using node = new Node()
-    if (plugin === "macvlan") plugIn(node)
+    prepare(node, plugin)
     const scene = new Twice(node, [node.pod()], plugin, config(node))
     const [step] = scene.steps
     const points = scene.points()

@@ -1,7 +1,8 @@
+import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
-import { changeLink, type Link, type LinkChange, readLink } from "../../lib/netlink/route/link.ts"
+import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 
 interface Stacks {
   readonly host: NetworkStack
@@ -20,8 +21,25 @@ export interface Arrival {
 /** Moves the device into the pod, under its new name and with its old one for an alias, in one request. */
 export function moveIn({ host, pod }: Stacks, { device, nameOnNode, ifname, up }: Arrival, undo: Undo): void {
   undo.add(() => takeBack({ host, pod }, device, ifname)) // also if the kernel's answer was lost, or it did half
-  const change = { namespace: pod.namespace?.fd, name: ifname, alias: nameOnNode, ...(up && { up }) }
-  changeLink(host.rtnetlink, device.index, device.name, change as LinkChange)
+  try {
+    changeLink(host.rtnetlink, device.index, device.name, { ...placeOf(pod), name: ifname, alias: nameOnNode, up })
+  } catch (error) {
+    if (!refusedWith(error, "ENODEV")) throw error
+    throw new Conflict(
+      `the device ${device.name} left the node meanwhile`,
+      "another pod was given it: try again once that is gone",
+    )
+  }
+}
+
+function placeOf({ namespace }: NetworkStack): { namespace: number } {
+  if (!namespace) throw new Error("the pod's stack is the node's own")
+  return { namespace: namespace.fd }
+}
+
+function homeOf({ namespace }: NetworkStack): { namespace: number } {
+  if (!namespace) throw new Error("the pod's stack is the node's own")
+  return { namespace: namespace.homeFd }
 }
 
 /** Moves the device back as it was, if it left. The kernel renames it in the pod after it has moved it there. */
@@ -34,11 +52,6 @@ function takeBack({ host, pod }: Stacks, { index, name, alias, up, mac }: Link, 
 
 function sameMac(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at])
-}
-
-function homeOf({ namespace }: NetworkStack): { namespace: number } {
-  if (!namespace) throw new Error("the stack is the node's own")
-  return { namespace: namespace.homeFd }
 }
 
 /**

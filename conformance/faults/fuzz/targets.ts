@@ -21,6 +21,7 @@ import { versions } from "../../../lib/cni/version.ts"
 import { formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import { readFirewallConfig } from "../../../plugins/firewall/config.ts"
+import { readHostDeviceConfig } from "../../../plugins/host-device/config.ts"
 import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
 import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
 import { readPtpConfig } from "../../../plugins/ptp/config.ts"
@@ -38,6 +39,7 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readBridgeConfig,
   readPtpConfig,
   readMacvlanConfig,
+  readHostDeviceConfig,
   readPortmapConfig,
   readFirewallConfig,
   (config) => readTuningConfig(config, ""),

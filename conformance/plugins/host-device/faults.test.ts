@@ -193,7 +193,7 @@ describe("a device that the kernel gave back when the pod's namespace ended", ()
       expect(hostDevice(node, {}, "reference").add(pod).error?.msg).toContain("Link not found")
       for (const keys of [{}, { device: "", hwaddr: MAC }]) {
         hostDevice(node, keys).connect(pod)
-        expect(pod.link("eth0")?.ifalias).toBe("uplink")
+        expect(pod.link("eth0")?.["ifalias"]).toBe("uplink")
         expect(hostDevice(node).del(pod)).toMatchObject(QUIET)
         expect(isBack(node)).toBe(true)
         node.ip("link", "set", "uplink", "name", name, "alias", "uplink")

@@ -27,5 +27,5 @@ export function onLan(node: Node, config: Config = {}, implementation: Implement
 /** Whether the node has the device, and whether it is as a device that was never in a pod. */
 export function isBack(node: Node, name = "uplink"): boolean {
   const link = node.link(name)
-  return link?.address === MAC && link.ifalias === undefined && !link.flags?.includes("UP")
+  return link?.address === MAC && link["ifalias"] === undefined && !link.flags?.includes("UP")
 }
