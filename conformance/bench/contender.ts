@@ -6,11 +6,11 @@ export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
 
 /** Whose calls are measured. */
-export type Measured = "bridge" | "ptp" | "macvlan"
+export type Measured = "bridge" | "ptp" | "macvlan" | "host-device"
 
-/** One implementation with one network: a bridge and leases of its own, or pods on links to the node, or on its `uplink`. */
+/** One implementation with one network: a bridge and leases of its own, or pods on links to the node, on its `uplink`, or with a device of it. */
 export class Contender {
-  readonly #name: string
+  readonly name: string
   readonly #program: string
   readonly #bin: string
   readonly #network: object
@@ -23,15 +23,15 @@ export class Contender {
     plugin: Measured = "bridge",
     keys: object = {},
   ) {
-    this.#name = `${implementation}-${subnets.length === 1 ? "4" : "6"}`
+    this.name = `${implementation}-${subnets.length === 1 ? "4" : "6"}`
     this.#bin = `${dir}/${implementation}`
     this.#program = `${this.#bin}/${plugin}`
     const ranges = subnets.map((subnet) => [{ subnet }])
     this.#network = {
       cniVersion: "1.0.0",
-      name: this.#name,
+      name: this.name,
       type: plugin,
-      ...keysOf(plugin, this.#name),
+      ...keysOf(plugin, this.name),
       mtu: 1450,
       ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges, routes: [{ dst: "10.0.0.0/8" }] },
       ...keys,
@@ -73,7 +73,13 @@ export class Contender {
 
 function keysOf(plugin: Measured, name: string): object {
   if (plugin === "bridge") return { bridge: name, isDefaultGateway: true }
+  if (plugin === "host-device") return { device: deviceOf(name) }
   return plugin === "macvlan" ? { master: UPLINK } : {}
+}
+
+/** Returns the name of the device that a network's pods are given, one after the other. */
+export function deviceOf(network: string): string {
+  return `d-${network}`
 }
 
 /** The link that macvlans are on. */

@@ -79,6 +79,7 @@ function main(): void {
     "dual-stack": () => measurePods(rows, "dual-stack", options),
     ptp: () => measurePlugin(rows, "ptp", options),
     macvlan: () => measurePlugin(rows, "macvlan", options),
+    "host-device": () => measurePlugin(rows, "host-device", options),
     masquerade: () => measureMasquerade(rows, options),
     "masquerade-iptables": () => measureMasqueradeByIptables(rows, options),
     portmap: () => measurePorts(rows, options),

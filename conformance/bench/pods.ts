@@ -1,6 +1,6 @@
 import type { Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
-import { Contender, type Measured, type Stack, UPLINK } from "./contender.ts"
+import { Contender, deviceOf, type Stack, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { type Rows, record, rowOf } from "./rows.ts"
@@ -37,17 +37,26 @@ export function measurePods(rows: Rows, stack: Stack, options: Options): void {
   })
 }
 
+/** The second byte of the subnets of each plugin that measurePlugin() measures. */
+const NUMBERS = { ptp: 120, macvlan: 130, "host-device": 132 }
+
 /** As measurePods, for another plugin and IPv4 alone. */
-export function measurePlugin(rows: Rows, plugin: Measured, { dir, runs }: Options): void {
+export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, runs }: Options): void {
   if (plugin === "macvlan") {
     output(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "far"])
     for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
   }
-  const number = plugin === "ptp" ? 120 : 130
+  const number = NUMBERS[plugin]
   const both: Contenders = [
     ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
     ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],
   ]
+  if (plugin === "host-device") {
+    for (const [side, { name }] of both) {
+      output(["ip", "link", "add", deviceOf(name), "type", "veth", "peer", "name", `far-${side}`])
+      output(["ip", "link", "set", `far-${side}`, "up"])
+    }
+  }
   compare(rows, both, runs, (command) => `${plugin} ${command} IPv4`)
 }
 

@@ -39,6 +39,7 @@ test.each(pages)("the example on the page of %s is added, checked and removed as
   const netns = node.pod()
   node.ip("link", "add", "eth0", "type", "veth", "peer", "name", "far") // the master of macvlan's
   for (const link of ["eth0", "far"]) node.ip("link", "set", link, "up")
+  node.ip("link", "add", "ens4", "type", "veth", "peer", "name", "far4") // the device of host-device's
   const call = (command: "add" | "check" | "del") =>
     node.cnitool({ command, network, netns, capabilityArgs: CAPABILITIES })
 

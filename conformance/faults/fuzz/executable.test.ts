@@ -14,6 +14,7 @@ const calls = fc.record({
     "bridge",
     "ptp",
     "macvlan",
+    "host-device",
     "portmap",
     "bandwidth",
     "firewall",
