@@ -6,7 +6,7 @@ import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { host } from "../../lib/sys/host.ts"
 import { liveNamespacePaths } from "../../lib/sys/live-namespaces.ts"
 import { type DeviceKeys, namesDevice } from "./config.ts"
-import { interfaceInSysfs } from "./sysfs.ts"
+import { interfaceInSysfs, isDrivenByProgram, isInSysfs } from "./sysfs.ts"
 
 /*
  * In the pod the device's alias is its name on the node, as the Go plugin has it too: so either plugin's DEL gives it back. If the pod's
@@ -38,16 +38,28 @@ export function findDevice({ rtnetlink }: NetworkStack, keys: DeviceKeys): Link 
 export function requireDevice(node: NetworkStack, keys: DeviceKeys): Link {
   const device = findDevice(node, keys)
   if (device) return device
-  const named = describe(keys)
   const elsewhere = findElsewhere(keys)
-  if (elsewhere) {
-    throw new Conflict(
-      `the device with ${named} is in the network namespace ${elsewhere.path}, as ${JSON.stringify(elsewhere.name)}`,
-      "a device is in one pod at a time: DEL that attachment first, or name another device",
-    )
-  }
-  const details = "it may be in a pod; ip link shows the node's devices"
-  throw new CniError(code.invalidConfig, `failed to find host device: the node has none with ${named}`, details)
+  if (!elsewhere) throw missing(keys)
+  throw new Conflict(
+    `the device with ${describe(keys)} is in the network namespace ${elsewhere.path}, as ${JSON.stringify(elsewhere.name)}`,
+    "a device is in one pod at a time: DEL that attachment first, or name another device",
+  )
+}
+
+/** Throws code 7 unless there is such a device, on the node or in a pod. */
+export function assertExists(node: NetworkStack, keys: DeviceKeys): void {
+  if (isDrivenByProgram(keys) || findDevice(node, keys)) return
+  const isThere = keys.device !== "" || keys.hwaddr !== "" ? findElsewhere(keys) !== undefined : isInSysfs(keys)
+  if (!isThere) throw missing(keys)
+}
+
+function missing(keys: DeviceKeys): CniError {
+  const details = "ip link shows the devices of the node; it may be in a pod"
+  return new CniError(
+    code.invalidConfig,
+    `failed to find host device: the node has none with ${describe(keys)}`,
+    details,
+  )
 }
 
 function describe({ device, hwaddr, kernelpath, pciBusID, deviceID }: DeviceKeys): string {

@@ -2,9 +2,8 @@ import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
 import { namesDevice, readHostDeviceConfig } from "./config.ts"
-import { requireDevice } from "./device.ts"
+import { assertExists } from "./device.ts"
 import { collect, remove } from "./remove.ts"
-import { isDrivenByProgram } from "./sysfs.ts"
 
 /** Gives pods a device of the node: its link moves into the pod's namespace, and back by DEL. */
 export const hostDevice = interfacePlugin({
@@ -13,7 +12,7 @@ export const hostDevice = interfacePlugin({
   add,
   check,
   status: (host, config) => {
-    if (namesDevice(config) && !isDrivenByProgram(config)) requireDevice(host, config)
+    if (namesDevice(config)) assertExists(host, config)
   },
   removes: { remove, collect },
 })

@@ -40,6 +40,11 @@ export function isDrivenByProgram(keys: DeviceKeys): boolean {
   return address !== "" && USERSPACE_DRIVERS.some((driver) => exists(`${PCI}/drivers/${driver}/${address}`))
 }
 
+/** Says if sysfs has the device itself, wherever its interface is. What is on a bus is known to be there: see isDrivenByProgram(). */
+export function isInSysfs({ kernelpath }: DeviceKeys): boolean {
+  return kernelpath === "" || exists(kernelpath)
+}
+
 function assertPresent({ pciBusID, deviceID }: DeviceKeys): void {
   if (deviceID !== "") {
     if (exists(`${PCI}/devices/${deviceID}`) || exists(`${AUXILIARY}/devices/${deviceID}`)) return

@@ -113,14 +113,18 @@ describe("a device that a program drives stays where it is, and the result is th
   })
 })
 
-test("a PCI device without interface, as one that is in a pod, is refused; STATUS says so", () => {
+test("a PCI device without interface, as one that is in a pod, is refused; STATUS finds it there", () => {
   const { node: made, pod } = scene()
   using node = made
   const keys = { cniVersion: "1.1.0", pciBusID: "0000:00:07.0" }
   const msg = expect.stringContaining('none with pciBusID "0000:00:07.0"')
   expect(call(node, pod, "ADD", keys).error).toMatchObject({ code: 7, msg })
-  expect(call(node, pod, "STATUS", keys).error).toMatchObject({ code: 50, msg })
-  expect(call(node, pod, "STATUS", { ...keys, pciBusID: "0000:00:03.0" })).toMatchObject(QUIET)
+  const status = (named: Config) => call(node, pod, "STATUS", { ...keys, pciBusID: undefined, ...named })
+  const kernelpath = `/sys/${ROOT}/0000:00:07.0`
+  const there = [{ pciBusID: "0000:00:07.0" }, { pciBusID: "0000:00:03.0" }, { kernelpath }]
+  for (const named of there) expect(status(named)).toMatchObject(QUIET)
+  const nowhere = [{ pciBusID: "0000:99:00.0" }, { kernelpath: `${kernelpath}9` }]
+  for (const named of nowhere) expect(status(named).error?.code).toBe(50)
   expect(call(node, pod, "DEL", keys)).toMatchObject(QUIET)
 })
 
