@@ -67,6 +67,7 @@ const ofIproute2 = [
   "ip link add link cni0 name up1 type vlan id 100",
   "ip link add name made0 mtu 1400 type dummy",
   "ip link add name vrf0 type vrf table 100",
+  "ip link set made0 netns pod name eth1 alias made0",
 ]
 
 const masquerade = "inet cni_plugins_masquerade"

@@ -89,6 +89,7 @@ describe("requests say what iproute2 says", () => {
     ["ip link set cni0 address 02:00:00:00:00:01", 2, { mac: bridgeMac }],
     ["ip link set veth0 up", 3, { up: true }],
     ["ip link set veth0 alias podnet", 3, { alias: "podnet" }],
+    ["ip link set made0 netns pod name eth1 alias made0", 2, { namespace: 4, name: "eth1", alias: "made0" }],
   ])("to change a link: %s", (command, index, change) => {
     const ours = requestOf((kernel) => changeLink(kernel, index, "x", change))
     expect(requestTree(ours, linkShape)).toEqual(requestTree(recorded(command).request, linkShape))
