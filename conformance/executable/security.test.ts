@@ -7,6 +7,7 @@ import { run } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
 import { LimitedPod } from "../plugins/bandwidth/limited.ts"
 import { hostLocal } from "../plugins/bridge/network.ts"
+import { plugInDevice } from "../plugins/host-device/network.ts"
 import { ALL, prepare } from "../plugins/tuning/network.ts"
 
 /** Calls the plugin as root with these capabilities and no others. */
@@ -40,6 +41,14 @@ const needs: readonly Needs[] = [
       const { prevResult } = new LimitedPod(node, { pod })
       const limits = { ingressRate: 8e6, ingressBurst: 8e5, egressRate: 8e6, egressBurst: 8e5 }
       return { egressMode: "ifb", ...limits, prevResult }
+    },
+  },
+  {
+    plugin: "host-device",
+    capabilities: BOTH,
+    config: (node) => {
+      plugInDevice(node)
+      return { device: "uplink", ipam: hostLocal(node) }
     },
   },
   { plugin: "loopback", capabilities: BOTH, config: () => ({}) },

@@ -1,3 +1,4 @@
+import { symlinkSync } from "node:fs"
 import { describe, expect, test } from "vitest"
 import { binDirectory, type Implementation } from "../../lab/executables.ts"
 import { install } from "../../lab/foreign.ts"
@@ -239,6 +240,23 @@ test("DEL of another network, whose own device is on the node, spares the device
     return pod.link("eth0")?.address === MAC
   }
   expect([isSpared("ours"), isSpared("reference")]).toEqual([true, false])
+})
+
+test("DEL by a path that leads to another pod by now spares that pod's device", () => {
+  using node = new Node()
+  plugInDevice(node)
+  node.ip("link", "add", "other", "address", "02:00:00:00:0d:02", "type", "veth", "peer", "name", "x")
+  const [first, second] = [node.pod(), node.pod()]
+  const network = hostDevice(node, { device: "", hwaddr: MAC })
+  const prevResult = network.connect(first)
+  hostDevice(node, { device: "other" }).connect(second)
+  first.ip("link", "del", "eth0")
+  const path = `${node.dir}/netns`
+  symlinkSync(second.path, path)
+  for (const config of [{ prevResult }, {}]) {
+    expect(network.ask("DEL", path, { containerId: first.containerId, config })).toMatchObject(QUIET)
+    expect(second.link("eth0")?.["ifalias"]).toBe("other")
+  }
 })
 
 test("a pod that changes the alias does not choose the device's name on the node (the reference lets it)", () => {

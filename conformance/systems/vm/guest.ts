@@ -17,6 +17,8 @@ export interface GuestRun {
    * It may write anywhere: that goes with the VM. `files` are not there.
    */
   readonly machine?: boolean
+  /** Network cards (virtio) on one wire, none unless given: `eth0` is at the PCI address 0000:00:10.0, `eth1` at 0000:00:11.0 ... */
+  readonly cards?: number
   /** For boot and script together; 100 unless given. */
   readonly timeoutSeconds?: number
 }
@@ -83,7 +85,7 @@ const machines: Readonly<Record<Architecture, Machine>> = {
  * ```
  */
 export async function runInGuest(run: GuestRun): Promise<GuestResult> {
-  const { architecture = ownArchitecture(), script, files = {}, machine = false, timeoutSeconds = 100 } = run
+  const { architecture = ownArchitecture(), script, files = {}, machine = false, cards = 0, timeoutSeconds = 100 } = run
   const image = join(cache, architecture)
   if (!existsSync(image)) throw new Error(`no VM image: run conformance/systems/vm/prepare ${architecture} as root`)
   const directory = mkdtempSync(join(cache, "run-"))
@@ -91,7 +93,7 @@ export async function runInGuest(run: GuestRun): Promise<GuestResult> {
     writeInitrd(join(image, "root.cpio"), directory, script, files)
     using server = machine ? await serveFiles(join(directory, "files")) : undefined
     const command = qemu(machines[architecture], join(image, "vmlinuz"), directory, server?.socket)
-    const timedOut = await ended(command, timeoutSeconds)
+    const timedOut = await ended([...command, ...wire(cards)], timeoutSeconds)
     const [console, stdout, stderr, exitCode] = ports(directory)
     const transcript = `console:\n${console}\nstdout:\n${stdout.slice(-4000)}\nstderr:\n${stderr.slice(-4000)}`
     if (timedOut) throw new Error(`the guest did not finish within ${timeoutSeconds} s\n${transcript}`)
@@ -159,6 +161,15 @@ function sharedFiles(server: string): string[] {
     ["-object", "memory-backend-memfd,id=memory,size=2048M,share=on", "-machine", "memory-backend=memory"],
     ["-chardev", `socket,id=files,path=${server}`, "-device", "vhost-user-fs-pci,chardev=files,tag=machine"],
   ].flat()
+}
+
+/** Network cards, all on one wire. */
+function wire(cards: number): string[] {
+  return Array.from({ length: cards }, (_, index) => {
+    const address = (0x10 + index).toString(16)
+    const device = `virtio-net-pci,netdev=card${index},mac=02:00:00:00:00:${address},addr=${address},romfile=`
+    return ["-netdev", `hubport,id=card${index},hubid=0`, "-device", device]
+  }).flat()
 }
 
 /** If a command was stopped because it took too long. */
