@@ -4,7 +4,7 @@ import { Conflict } from "../../lib/net/conflict.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { host } from "../../lib/sys/host.ts"
-import { liveNamespacePaths } from "../../lib/sys/live-namespaces.ts"
+import { readLiveNamespaces } from "../../lib/sys/live-namespaces.ts"
 import { type DeviceKeys, namesDevice } from "./config.ts"
 import { interfaceInSysfs, isDrivenByProgram, isInSysfs } from "./sysfs.ts"
 
@@ -84,16 +84,27 @@ export function isDeviceInPod({ alias, mac }: Link, { device, hwaddr }: DeviceKe
   return device !== "" ? alias === device : hwaddr !== "" && formatMac(mac) === hwaddr
 }
 
-/** Returns the namespace in which a pod has the device, and its name there; undefined if none is found. It is for the error alone. */
+/** Returns the namespace in which a pod has the device, and its name there; undefined if none is found. It is for errors and STATUS alone. */
 function findElsewhere(keys: DeviceKeys): { path: string; name: string } | undefined {
-  try {
-    for (const path of liveNamespacePaths()) {
-      using stack = NetworkStack.pod(path)
-      const link = listLinks(stack.rtnetlink).links.find((candidate) => isDeviceInPod(candidate, keys))
-      if (link) return { path, name: link.name }
-    }
-  } catch {}
+  for (const path of unlessFailing(readLiveNamespaces)?.values() ?? []) {
+    const link = path && unlessFailing(() => findInNamespace(path, keys))
+    if (link) return { path, name: link.name }
+  }
   return undefined
+}
+
+function findInNamespace(path: string, keys: DeviceKeys): Link | undefined {
+  using stack = NetworkStack.pod(path)
+  return listLinks(stack.rtnetlink).links.find((link) => isDeviceInPod(link, keys))
+}
+
+/** Returns undefined if the action fails: namespaces come and go while they are read. */
+function unlessFailing<Value>(action: () => Value): Value | undefined {
+  try {
+    return action()
+  } catch {
+    return undefined
+  }
 }
 
 /** Throws code 7 if the keys name no device. */
