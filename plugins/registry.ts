@@ -9,6 +9,7 @@ import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
 import { ptp } from "./ptp/plugin.ts"
+import { sbr } from "./sbr/plugin.ts"
 import { tuning } from "./tuning/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
@@ -22,6 +23,7 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   macvlan,
   portmap,
   ptp,
+  sbr,
   static: staticAddresses,
   tuning,
 }

@@ -8,6 +8,7 @@ const folder = fileURLToPath(new URL(".", import.meta.url))
 
 const HEADERS = [
   ...[
+    "fib_rules",
     "if_addr",
     "if_bridge",
     "if_link",

@@ -28,7 +28,7 @@ const hopAttributes = attributeSet({ gateway: [5, address, "RTA_GATEWAY"] })
 
 export const RT_TABLE_MAIN = 254
 /** The kernel's own table: a host's addresses, broadcast and multicast. */
-const RT_TABLE_LOCAL = 255
+export const RT_TABLE_LOCAL = 255
 export const RT_SCOPE_LINK = 253
 export const RT_SCOPE_HOST = 254
 const RTPROT_BOOT = 3
@@ -71,7 +71,8 @@ export const routeBody: Body = {
   attributes,
 }
 
-function tableName(table: number): string | number {
+/** Returns the table as `ip` calls it. */
+export function tableName(table: number): string | number {
   return nameOf(tableNames, table)
 }
 
@@ -107,24 +108,38 @@ export interface Route {
   readonly dst: Prefix
   readonly table: number
   readonly priority: number
+  /** The address that packets are sent from if their sender names none. */
+  readonly source?: Address | undefined
   readonly hops: readonly NextHop[]
 }
 
 /** Adds a route. The same destination by another gateway may exist; an exact duplicate throws EEXIST. */
 export function addRoute(rtnetlink: Conversation, index: number, route: LinkRoute): void {
-  putRoute(rtnetlink, index, route, NLM_F_CREATE)
+  changeRoute(rtnetlink, index, route, { verb: "add", type: RTM.NEWROUTE, flags: NLM_F_CREATE })
 }
 
 /** Adds a route; any other to the same destination, of the same priority, throws EEXIST. */
 export function createRoute(rtnetlink: Conversation, index: number, route: LinkRoute): void {
-  putRoute(rtnetlink, index, route, NLM_F_CREATE | NLM_F_EXCL)
+  changeRoute(rtnetlink, index, route, { verb: "add", type: RTM.NEWROUTE, flags: NLM_F_CREATE | NLM_F_EXCL })
 }
 
-function putRoute(rtnetlink: Conversation, index: number, route: LinkRoute, flags: number): void {
+/** Removes a route. Throws ESRCH if it is not there. */
+export function deleteRoute(rtnetlink: Conversation, index: number, route: LinkRoute): void {
+  changeRoute(rtnetlink, index, route, { verb: "remove", type: RTM.DELROUTE, flags: 0 })
+}
+
+interface RouteChange {
+  readonly verb: string
+  readonly type: number
+  readonly flags: number
+}
+
+function changeRoute(rtnetlink: Conversation, index: number, route: LinkRoute, change: RouteChange): void {
   const { dst, gateway, source, priority, mtu, advmss, table = RT_TABLE_MAIN, scope = 0 } = route
+  const { verb, type, flags } = change
   rtnetlink.execute({
-    asked: `add route ${formatPrefix(dst)}`,
-    type: RTM.NEWROUTE,
+    asked: `${verb} route ${formatPrefix(dst)}`,
+    type,
     flags,
     write(writer) {
       const small = table < 256 // one byte of the header has room for it
@@ -218,6 +233,7 @@ export function decodeRoute({ payload }: Message): Route {
     dst: prefixIn(payload, values.dst ?? { family, value: 0n }),
     table: values.table ?? payload[4] ?? 0,
     priority: values.priority ?? 0,
+    source: values.source,
     hops,
   }
 }

@@ -9,6 +9,7 @@ import { neighbourBody } from "./neighbour.ts"
 import { bridgeLink } from "./port-vlan.ts"
 import { routeBody } from "./route.ts"
 import { AF, RTM } from "./rtm.ts"
+import { policyRuleBody } from "./rule.ts"
 
 /** An RTM_NEWLINK and its like if its family is AF_BRIDGE: some numbers mean something else there. */
 const bridgePortBody: Body = {
@@ -22,13 +23,13 @@ const bodies: readonly (Body | undefined)[] = [
   addressBody,
   routeBody,
   neighbourBody,
-  undefined, // rules
+  policyRuleBody,
   qdiscBody,
   undefined, // classes
   filterBody,
 ]
 
-/** Links, addresses, routes, neighbours, qdiscs and filters. */
+/** Links, addresses, routes, neighbours, rules, qdiscs and filters. */
 export const rtnetlink: Protocol = {
   name: "route",
   formatOf(type, payload) {
