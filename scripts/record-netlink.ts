@@ -6,12 +6,14 @@ import { type GuestResult, runInGuest, section } from "../conformance/systems/vm
 /**
  * Records what ip, nft or tc sends to the kernel and what comes back, in the VM of conformance/systems/vm, as the fixtures that the tests of
  * lib/netlink compare with: `node --import tsx scripts/record-netlink.ts iproute2`, and so on. Run by hand, as root, after conformance/systems/vm/prepare;
- * needs strace and the tool. Of iptables there is a fixture per version, recorded in a namespace of this machine: the first in PATH counts.
+ * needs strace and the tool. Rules of routing policy and iptables are recorded in a namespace of this machine: of iptables there is a fixture per
+ * version, and the first in PATH counts.
  */
 const fixtures = {
   iptables: (version: string) => `lib/netlink/netfilter/fixtures/iptables-${version}.json`,
   iproute2: () => "lib/netlink/route/fixtures/iproute2.json",
   nft: () => "lib/netlink/netfilter/fixtures/nft.json",
+  rule: () => "lib/netlink/route/fixtures/rule.json",
   tc: () => "lib/netlink/tc/fixtures/tc.json",
 } as const
 
@@ -150,13 +152,33 @@ const ofIptables = [
   "ip6tables -t nat -A D -p tcp --dport 8080 -j DNAT --to-destination [fd00::2]:80",
 ]
 
+const ofRule = [
+  "ip rule add from 10.1.2.3 table 100",
+  "ip rule add from 10.1.2.3/32 table 1000",
+  "ip -6 rule add from fd00::3 table 100",
+  "ip rule del from 10.1.2.3 table 100 priority 32765",
+  "ip rule add from 10.1.2.0/24 table 200",
+  "ip rule add from 10.1.2.3 to 10.9.0.0/16 table 200",
+  "ip rule add from 10.1.2.3 tos 0x10 table 200",
+  "ip rule add from 10.1.2.3 fwmark 7 table 200",
+  "ip rule add from 10.1.2.3 iif lo table 200",
+  "ip rule add from 10.1.2.3 ipproto tcp dport 80 table 200",
+  "ip rule add from 10.1.2.3 table main suppress_prefixlength 0",
+  "ip rule add not from 10.1.2.3 table 200",
+  "ip rule add from 10.1.2.3 prohibit",
+  "ip -j rule show",
+  "ip -j -6 rule show",
+  "ip rule del from 10.1.2.3 table 4000",
+]
+
 const tools = {
   iptables: { commands: ofIptables, version: "iptables --version" },
   iproute2: { commands: ofIproute2, version: "ip -V" },
   nft: { commands: ofNft, version: "nft --version" },
+  rule: { commands: ofRule, version: "ip -V" },
   tc: { commands: ofTc, version: "tc -V" },
 } as const
-const tool = (["iptables", "nft", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
+const tool = (["iptables", "nft", "rule", "tc"] as const).find((name) => name === process.argv[2]) ?? "iproute2"
 const { commands } = tools[tool]
 const setUp = `
 ip netns add pod
@@ -206,7 +228,9 @@ function runHere(script: string): GuestResult {
 
 const script = setUp + commands.map((command) => `record ${command}`).join("\n")
 const guest =
-  tool === "iptables" ? runHere(script) : await runInGuest({ files: straceFiles(), script, timeoutSeconds: 300 })
+  tool === "iptables" || tool === "rule"
+    ? runHere(script)
+    : await runInGuest({ files: straceFiles(), script, timeoutSeconds: 300 })
 
 const calls = commands.map((command, index) => {
   const part = (name: string) => section(guest, `${index + 1} ${name}`).trim()

@@ -15,6 +15,7 @@ import { linkBody } from "./route/link-attributes.ts"
 import { decodePortVlans } from "./route/port-vlan.ts"
 import { decodeRoute, routeBody } from "./route/route.ts"
 import { rtnetlink } from "./route/rtnetlink.ts"
+import { decodePolicyRule, policyRuleBody } from "./route/rule.ts"
 import { decodeFilter, filterBody } from "./tc/filter.ts"
 import { decodeQdisc } from "./tc/qdisc.ts"
 
@@ -47,13 +48,14 @@ const decoders: readonly ((message: Message) => unknown)[] = [
   decodePortVlans,
   decodeAddress,
   decodeRoute,
+  decodePolicyRule,
   decodeQdisc,
   decodeFilter,
   (message) => decodeChain(message, "inet"),
   (message) => decodeRule(message).expressions(),
   (message) => refusalIn({ ...message, type: NLMSG_ERROR }, "fuzz"),
   ...[rtnetlink, nfnetlink].map((protocol) => (message: Message) => printMessage(protocol, message, NOTHING)),
-  ...[linkBody, routeBody, filterBody, ruleBody].flatMap((body) => [
+  ...[linkBody, routeBody, policyRuleBody, filterBody, ruleBody].flatMap((body) => [
     ({ payload }: Message) => printBody(body, payload),
     ({ payload }: Message) => attributeAt(body, payload, payload.length >> 1),
   ]),

@@ -22,7 +22,12 @@ interface Stored {
 }
 
 const netlink = new URL("../netlink/", import.meta.url)
-const fixtures = ["route/fixtures/iproute2.json", "netfilter/fixtures/nft.json", "tc/fixtures/tc.json"]
+const fixtures = [
+  "route/fixtures/iproute2.json",
+  "route/fixtures/rule.json",
+  "netfilter/fixtures/nft.json",
+  "tc/fixtures/tc.json",
+]
 
 /** Reads the fixture at that path below lib/netlink. */
 export function recordingsIn(fixture: string): Recording[] {

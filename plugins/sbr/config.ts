@@ -15,7 +15,7 @@ export function readSbrConfig({ fields }: NetworkConfig): SbrConfig {
 /** As readSbrConfig, for DEL, which must not fail for a configuration that ADD would have refused. */
 export function readTable({ fields }: NetworkConfig): number | undefined {
   const value = fields.get("table")
-  return typeof value === "number" ? value : undefined
+  return typeof value === "number" && value > 0 ? value : undefined
 }
 
 /** Returns the addresses of the interface: those that the result gives to it, or to none that it lists. */

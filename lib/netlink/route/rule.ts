@@ -1,5 +1,4 @@
-import type { Address } from "../../ip/address.ts"
-import { type Family, formatAddress } from "../../ip/address.ts"
+import { type Address, formatAddress } from "../../ip/address.ts"
 import { hostPrefix, type Prefix, samePrefix } from "../../ip/prefix.ts"
 import { address, attributeSet, type Body, eachAttribute, printed, u8, u32, viewOf, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
@@ -44,7 +43,6 @@ export const policyRuleBody: Body = {
 
 /** A rule of routing policy: which packets are routed by which table. */
 export interface PolicyRule {
-  readonly family: Family
   /** Absent: any. */
   readonly source?: Prefix | undefined
   readonly table: number
@@ -129,7 +127,6 @@ export function decodePolicyRule({ payload }: Message): PolicyRule {
     hasOthers(rest)
   const length = view.getUint8(2)
   return {
-    family: payload[0] === AF.INET ? 4 : 6,
     source: values.source && { address: values.source, length },
     table: values.table ?? view.getUint8(4),
     priority: values.priority ?? 0,
