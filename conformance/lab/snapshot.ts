@@ -7,6 +7,7 @@ import { output } from "./run.ts"
 export interface NamespaceSnapshot {
   readonly links: unknown
   readonly addresses: unknown
+  /** Rules of routing policy, then routes; of IPv4, then of IPv6. */
   readonly routes: unknown
   readonly qdiscs: unknown
   readonly sysctls: readonly string[]
@@ -36,8 +37,8 @@ export function snapshot(node: Node, pods = node.pods): NodeSnapshot {
 const OBSERVE = `
 set -e
 show() { "$@"; echo; echo ===; }
-printf 'link show\\naddr show\\nroute show table all\\n' | show ip -j -d -batch -
-show ip -j -6 route show table all
+printf 'link show\\naddr show\\nrule show\\nroute show table all\\n' | show ip -j -d -batch -
+printf 'rule show\\nroute show table all\\n' | show ip -j -6 -batch -
 show tc -j qdisc show
 show nft -j list ruleset
 # Some files, such as stable_secret, cannot be read until they are set: grep then exits with 2.
@@ -45,12 +46,13 @@ grep -rs "" /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/
 
 export function snapshotNamespace(namespace: View): NamespaceSnapshot {
   const parts = output(namespace.inside(["sh", "-c", OBSERVE])).split("\n===\n")
-  const [links, addresses, routes4] = (parts[0] ?? "").split("\n").filter(Boolean).map(parsed)
-  const [routes6, qdiscs, rules] = parts.slice(1, -1).map(parsed)
+  const lists = (part = "") => part.split("\n").filter(Boolean).map(parsed)
+  const [links, addresses, ...routes4] = lists(parts[0])
+  const [qdiscs, rules] = parts.slice(2, -1).map(parsed)
   return {
     links,
     addresses,
-    routes: [routes4, routes6],
+    routes: [routes4, lists(parts[1])],
     qdiscs: (qdiscs as { kind: string }[]).filter(({ kind }) => !OF_EVERY_LINK.has(kind)),
     rules,
     sysctls: parts.at(-1)?.split("\n").sort() ?? [],
