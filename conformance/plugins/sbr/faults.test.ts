@@ -71,7 +71,8 @@ describe("faults of the reference:", () => {
 
   test("link-local addresses of the interface's link are not reached any more", () => {
     const seen = each((sbr, pod) => {
-      const far = sbr.node.ip("-6", "addr", "show", "dev", "host1", "scope", "link")[0]?.addr_info?.[0]?.local
+      const links = sbr.node.ip("-6", "addr", "show", "dev", "host1")
+      const far = links.flatMap(({ addr_info = [] }) => addr_info).find(({ scope }) => scope === "link")?.local
       const pings = () => pod.run("ping", "-n", "-c1", "-W2", "-I", "net1", String(far)).exitCode === 0
       const before = pings()
       expect(sbr.call("ADD").exitCode).toBe(0)
