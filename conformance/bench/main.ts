@@ -18,6 +18,7 @@ import {
 import { measureCrowd, measureFirewall, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
+import { measureSbr } from "./sbr.ts"
 import { measureTuning } from "./tuning.ts"
 import { measureColdVersion, measureVersion } from "./version.ts"
 
@@ -86,6 +87,7 @@ function main(): void {
     crowd: () => measureCrowd(rows, options),
     firewall: () => measureFirewall(rows, options),
     bandwidth: () => measureLimits(rows, options),
+    sbr: () => measureSbr(rows, options),
     tuning: () => measureTuning(rows, options),
     chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),

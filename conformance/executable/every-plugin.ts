@@ -32,6 +32,7 @@ export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>>
     prevResult: { cniVersion: "1.1.0", ...resultOf(pod, ["10.1.2.3/24"]) },
   }),
   ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
+  sbr: (node, pod) => prepare(node, pod),
   tuning: (node, pod) => ({ ...ALL, dataDir: `${node.dir}/tuning`, ...prepare(node, pod) }),
   static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
 }

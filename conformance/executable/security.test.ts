@@ -53,6 +53,14 @@ const needs: readonly Needs[] = [
   },
   { plugin: "loopback", capabilities: BOTH, config: () => ({}) },
   {
+    plugin: "sbr",
+    capabilities: BOTH,
+    config: (node) => {
+      const [pod = node.pod()] = node.pods
+      return prepare(node, pod)
+    },
+  },
+  {
     plugin: "tuning",
     capabilities: BOTH,
     config: (node) => {

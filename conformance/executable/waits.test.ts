@@ -100,6 +100,7 @@ const PLUGINS = [
   "macvlan",
   "portmap",
   "ptp",
+  "sbr",
   "static",
   "tuning",
 ]

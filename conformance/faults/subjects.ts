@@ -116,6 +116,12 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
+    name: "sbr after bridge",
+    first: 1,
+    plugins: (node) => [bridged(node), { type: "sbr" }],
+    reaches: "10.244.0.1",
+  },
+  {
     name: "tuning after bridge",
     first: 1,
     plugins: (node) => [bridged(node, V4), { type: "tuning", dataDir: join(node.dir, "tuning"), ...ALL_OF_INTERFACE }],

@@ -91,7 +91,8 @@ describe("a route", () => {
     ["by a gateway is for the addresses in its network", route("10.9.0.0/16", { via: "10.7.0.1" }), [2]],
     ["by a gateway of no network is for all of its family", route("10.9.0.0/16", { via: "169.254.1.1" }), [0, 1, 2]],
     ["by a link-local gateway is for all of its family", route("fd09::/64", { via: "fe80::1" }), [3, 4]],
-    ["without address is for all of its family", route("fd00::/64"), [3, 4]],
+    ["to a network without source is for the address in it", route("fd00::/64"), [3]],
+    ["to somewhere else without gateway is for all of its family", route("fd09::/64"), [3, 4]],
   ])("%s", (_, one, wanted) => {
     expect(ips.flatMap((own, at) => (isFor(one, own, ips) ? [at] : []))).toEqual(wanted)
   })

@@ -60,12 +60,13 @@ function leavesBy({ hops }: Route, index: number): boolean {
 }
 
 /**
- * Says if a route of the interface is for packets from that address: if it names an address of its network, or none of any of the
- * interface's networks.
+ * Says if a route of the interface is for packets from that address: if the source, the gateway or, without them, the destination is in the
+ * address's network, or in none of the interface's networks.
  */
 export function isFor({ dst, source, hops }: Route, ip: IpConfig, ips: readonly IpConfig[]): boolean {
   if (dst.address.family !== ip.address.address.family) return false
-  const named = [source, ...hops.map(({ gateway }) => gateway)].filter((address) => address !== undefined)
+  const said = [source, ...hops.map(({ gateway }) => gateway)].filter((address) => address !== undefined)
+  const named = said.length > 0 ? said : [dst.address]
   const isNamedIn = ({ address }: IpConfig) => named.some((one) => contains(address, one))
   return isNamedIn(ip) || !ips.some(isNamedIn)
 }

@@ -21,6 +21,7 @@ const calls = fc.record({
     "host-local",
     "static",
     "loopback",
+    "sbr",
     "tuning",
   ),
   command: fc.constantFrom("ADD", "DEL", "CHECK", "GC", "STATUS"),

@@ -110,6 +110,7 @@ export const configs: readonly object[] = [
     firewalldZone: "trusted",
     ingressPolicy: "same-bridge",
   },
+  { ...common, type: "sbr", table: 5000 },
   {
     ...common,
     type: "tuning",

@@ -15,6 +15,7 @@ import { matchConfig, readConfig, readPrevResult } from "../../../lib/cni/config
 import { printFailure } from "../../../lib/cni/error-document.ts"
 import { CniError } from "../../../lib/cni/errors.ts"
 import type { NetworkConfig } from "../../../lib/cni/plugin.ts"
+import { emptyResult } from "../../../lib/cni/result.ts"
 import { printResult } from "../../../lib/cni/result-print.ts"
 import { readValidAttachments } from "../../../lib/cni/valid-attachments.ts"
 import { versions } from "../../../lib/cni/version.ts"
@@ -25,6 +26,7 @@ import { readHostDeviceConfig } from "../../../plugins/host-device/config.ts"
 import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
 import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
 import { readPtpConfig } from "../../../plugins/ptp/config.ts"
+import { listOwnIps, readSbrConfig, readTable } from "../../../plugins/sbr/config.ts"
 import { parseBackup } from "../../../plugins/tuning/backup.ts"
 import { readDataDir, readTuningConfig } from "../../../plugins/tuning/config.ts"
 import { damagedJson, damagedText } from "./damage.ts"
@@ -42,6 +44,9 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readHostDeviceConfig,
   readPortmapConfig,
   readFirewallConfig,
+  readSbrConfig,
+  readTable,
+  (config) => listOwnIps(readPrevResult(config) ?? emptyResult, "eth0"),
   (config) => readTuningConfig(config, ""),
   readDataDir,
   (config) => readHostLocal(config, ""),

@@ -104,6 +104,18 @@ describe("faults of the reference:", () => {
     expect(seen).toEqual([[], ["fd01::/64 dev net1 metric 256 proto kernel"]])
   })
 
+  /** plugins#623 */
+  test("an IPv6 network is in the tables of all addresses", () => {
+    const seen = each((sbr, pod) => {
+      pod.ip("addr", "add", "fd02::209/64", "dev", "net1", "nodad")
+      const second = { address: "fd02::209/64", gateway: "fd02::1" }
+      expect(sbr.call("ADD", { prevResult: told(pod, [V6, second]) }).exitCode).toBe(0)
+      return routesIn(pod, "100", ["-6"])
+    })
+    const own = ["default via fd01::1 dev net1 metric 1024", "fd01::/64 dev net1 metric 256 proto kernel"]
+    expect(seen).toEqual([own, [...own, "fd02::/64 dev net1 metric 256 proto kernel"]])
+  })
+
   test.each([0, -1, 4294967296])(
     "table %i leads to the first table that is empty, and CHECK and DEL lose it",
     (table) => {
