@@ -119,7 +119,6 @@ export const subjects: readonly Subject[] = [
     name: "sbr after bridge",
     first: 1,
     plugins: (node) => [bridged(node), { type: "sbr" }],
-    reaches: "10.244.0.1",
   },
   {
     name: "tuning after bridge",

@@ -62,6 +62,15 @@ const advice: Partial<Record<Errno, string>> = {
   ERESTART: "others on the node never cease to change the nftables ruleset: find out who, and try again",
 }
 
+/** Makes something that may be there already: EEXIST is no failure. */
+export function unlessThere(make: () => void): void {
+  try {
+    make()
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+  }
+}
+
 /** Returns true if the kernel refused with one of these errors. */
 export function refusedWith(error: unknown, ...errnos: Errno[]): error is KernelError {
   return error instanceof KernelError && errnos.includes(error.errno)

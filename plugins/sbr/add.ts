@@ -5,7 +5,7 @@ import { defaultPrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
-import { refusedWith } from "../../lib/netlink/kernel-error.ts"
+import { unlessThere } from "../../lib/netlink/kernel-error.ts"
 import { readLink } from "../../lib/netlink/route/link.ts"
 import { createRoute, deleteRoute, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import {
@@ -107,12 +107,4 @@ function takeFromMain(rtnetlink: Conversation, route: WholeRoute, undo: Undo): v
     () => removeRoute(rtnetlink, route, RT_TABLE_MAIN),
     () => copyRoute(rtnetlink, route, RT_TABLE_MAIN),
   )
-}
-
-function unlessThere(change: () => void): void {
-  try {
-    change()
-  } catch (error) {
-    if (!refusedWith(error, "EEXIST")) throw error
-  }
 }

@@ -52,6 +52,19 @@ describe("DEL succeeds", () => {
     expect(rules(pod)).toEqual([])
   })
 
+  test("with the interface gone and nothing that tells its addresses: rules for none of the pod's to an empty table go", () => {
+    using node = new Node()
+    const pod = podOfTwo(node)
+    const sbr = new Sbr(node, pod)
+    expect(sbr.call("ADD").exitCode).toBe(0)
+    pod.ip("rule", "add", "from", "10.0.0.2", "table", "300")
+    pod.ip("rule", "add", "from", "10.9.9.9", "table", "301")
+    pod.ip("route", "add", "default", "via", "10.0.0.1", "table", "301")
+    pod.ip("link", "del", "net1")
+    expect(sbr.call("DEL", { prevResult: null })).toMatchObject(QUIET)
+    expect(rules(pod)).toEqual(["10.9.9.9 to 301", "10.0.0.2 to 300"])
+  })
+
   test("with an address gone from the interface", () => {
     using node = new Node()
     const pod = podOfTwo(node)
