@@ -118,7 +118,7 @@ export const subjects: readonly Subject[] = [
   {
     name: "sbr after bridge",
     first: 1,
-    plugins: (node) => [bridged(node), { type: "sbr" }],
+    plugins: (node) => [bridged(node, V4), { type: "sbr" }],
   },
   {
     name: "tuning after bridge",

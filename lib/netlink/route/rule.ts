@@ -5,6 +5,7 @@ import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { nameOf } from "../print.ts"
+import type { Writer } from "../writer.ts"
 import { tableName } from "./route.ts"
 import { AF, afOf, familyNames, RTM } from "./rtm.ts"
 
@@ -47,7 +48,7 @@ export interface PolicyRule {
   readonly source?: Prefix | undefined
   readonly table: number
   readonly priority: number
-  /** True if source and table are all that it says; otherwise it may be for fewer packets, or do something else with them. */
+  /** True if it says a source and a table and nothing else; otherwise it may be for fewer packets, or do something else with them. */
   readonly plain: boolean
 }
 
@@ -102,14 +103,15 @@ function changePolicyRule(
 
 /** Returns the rules of both families, in the order in which packets meet those of a family. */
 export function listPolicyRules(rtnetlink: Conversation): PolicyRule[] {
-  const { messages } = rtnetlink.dump({
+  const request = {
     asked: "list the rules of routing policy",
     type: RTM.GETRULE,
-    write: (writer) => void writer.u32(0).u32(0).u32(0),
-  })
-  return messages
-    .filter(({ type, payload }) => type === RTM.NEWRULE && (payload[0] === AF.INET || payload[0] === AF.INET6))
-    .map(decodePolicyRule)
+    write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
+  }
+  const isIp = ([family]: Uint8Array) => family === AF.INET || family === AF.INET6
+  return rtnetlink.readDump(request, (message) =>
+    message.type === RTM.NEWRULE && isIp(message.payload) ? decodePolicyRule(message) : undefined,
+  ).values
 }
 
 /** Returns the rule that an RTM_NEWRULE describes. Throws WireError. */
@@ -118,7 +120,8 @@ export function decodePolicyRule({ payload }: Message): PolicyRule {
   const view = viewOf(payload)
   const rest = payload.subarray(HEADER)
   const values = attributes.read(rest)
-  const saysMore =
+  const isOther =
+    values.source === undefined ||
     view.getUint8(1) !== 0 || // length of a destination
     view.getUint8(3) !== 0 || // type of service
     view.getUint8(7) !== FR_ACT_TO_TBL ||
@@ -130,7 +133,7 @@ export function decodePolicyRule({ payload }: Message): PolicyRule {
     source: values.source && { address: values.source, length },
     table: values.table ?? view.getUint8(4),
     priority: values.priority ?? 0,
-    plain: !saysMore,
+    plain: !isOther,
   }
 }
 

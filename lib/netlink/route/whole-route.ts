@@ -2,7 +2,7 @@ import { formatPrefix } from "../../ip/prefix.ts"
 import { eachAttribute, viewOf } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
-import { NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
+import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
 import type { Writer } from "../writer.ts"
 import { decodeRoute, type Route, RT_TABLE_LOCAL, tableName } from "./route.ts"
 import { AF, RTM } from "./rtm.ts"
@@ -24,15 +24,20 @@ const NOT_COPIED = [12, RTA_TABLE, 30]
 
 /** Returns the routes of both families and all tables but the kernel's own. */
 export function listWholeRoutes(rtnetlink: Conversation): WholeRoute[] {
-  const { messages } = rtnetlink.dump({
+  const request = {
     asked: "list routes",
     type: RTM.GETROUTE,
-    write: (writer) => void writer.u32(0).u32(0).u32(0),
-  })
-  return messages
-    .filter(({ type, payload }) => type === RTM.NEWROUTE && (payload[0] === AF.INET || payload[0] === AF.INET6))
-    .map((message) => ({ ...decodeRoute(message), payload: message.payload }))
-    .filter(({ table, payload }) => table !== RT_TABLE_LOCAL && (flagsOf(payload) & RTM_F_CLONED) === 0)
+    write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
+  }
+  return rtnetlink.readDump(request, readWholeRoute).values
+}
+
+function readWholeRoute(message: Message): WholeRoute | undefined {
+  const { type, payload } = message
+  const [family, , , , table] = payload
+  if (type !== RTM.NEWROUTE || (family !== AF.INET && family !== AF.INET6) || table === RT_TABLE_LOCAL) return undefined
+  const route = decodeRoute(message)
+  return flagsOf(payload) & RTM_F_CLONED ? undefined : { ...route, payload: payload.slice() }
 }
 
 /** Makes the route once more, in another table, behind others to the same destination. Throws EEXIST if that table has it. */
