@@ -13,6 +13,19 @@ export class LinkedPod extends Pod {
     super()
     output(["ip", "link", "add", this.veth, "type", "veth", "peer", "name", "eth0", "netns", this.namespace.name])
   }
+
+  /** Calls the plugin that the configuration names, about the pod's eth0. */
+  call(bin: string, command: Command, config: { readonly type: string }): Cost {
+    const env = {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: this.containerId,
+      CNI_NETNS: this.namespace.path,
+      CNI_IFNAME: "eth0",
+      CNI_PATH: bin,
+    }
+    return timed({ argv: [`${bin}/${config.type}`], env, stdin: JSON.stringify(config) })
+  }
 }
 
 /** One implementation's `bandwidth`, which limits both directions of pods that are connected already. */
@@ -24,7 +37,7 @@ export class LimitContender {
   }
 
   call(command: Command, pod: LinkedPod): Cost {
-    const { containerId, namespace, veth } = pod
+    const { namespace, veth } = pod
     const interfaces = [{ name: veth }, { name: "eth0", sandbox: namespace.path }]
     const limits = { ingressRate: 10_000_000, ingressBurst: 1_000_000, egressRate: 10_000_000, egressBurst: 1_000_000 }
     const config = {
@@ -35,15 +48,7 @@ export class LimitContender {
       runtimeConfig: { bandwidth: limits },
       prevResult: { cniVersion: "1.0.0", interfaces },
     }
-    const env = {
-      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerId,
-      CNI_NETNS: namespace.path,
-      CNI_IFNAME: "eth0",
-      CNI_PATH: this.#bin,
-    }
-    return timed({ argv: [`${this.#bin}/bandwidth`], env, stdin: JSON.stringify(config) })
+    return pod.call(this.#bin, command, config)
   }
 }
 

@@ -3,7 +3,7 @@ import { LinkedPod } from "./bandwidth.ts"
 import type { Command } from "./contender.ts"
 import { type Rows, record } from "./rows.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
-import { type Cost, timed } from "./stopwatch.ts"
+import type { Cost } from "./stopwatch.ts"
 
 const ADDRESS = "192.168.1.209/24"
 const GATEWAY = "192.168.1.1"
@@ -28,20 +28,12 @@ function connected(): LinkedPod {
   return pod
 }
 
-function call(bin: string, command: Command, { containerId, namespace }: LinkedPod): Cost {
+function call(bin: string, command: Command, pod: LinkedPod): Cost {
   const prevResult = {
     cniVersion: "1.0.0",
-    interfaces: [{ name: "eth0", sandbox: namespace.path }],
+    interfaces: [{ name: "eth0", sandbox: pod.namespace.path }],
     ips: [{ address: ADDRESS, gateway: GATEWAY, interface: 0 }],
   }
-  const env = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: containerId,
-    CNI_NETNS: namespace.path,
-    CNI_IFNAME: "eth0",
-    CNI_PATH: bin,
-  }
   const config = { cniVersion: "1.0.0", name: "second", type: "sbr", prevResult }
-  return timed({ argv: [`${bin}/sbr`], env, stdin: JSON.stringify(config) })
+  return pod.call(bin, command, config)
 }

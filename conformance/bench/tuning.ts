@@ -3,7 +3,7 @@ import { LinkedPod } from "./bandwidth.ts"
 import type { Command } from "./contender.ts"
 import { type Rows, record } from "./rows.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
-import { type Cost, timed } from "./stopwatch.ts"
+import type { Cost } from "./stopwatch.ts"
 
 /** Two sysctls, and the interface's MAC address and MTU, of pods that are connected already. */
 export function measureTuning(rows: Rows, { dir, runs }: Options): void {
@@ -18,7 +18,7 @@ export function measureTuning(rows: Rows, { dir, runs }: Options): void {
   })
 }
 
-function call(bin: string, command: Command, { containerId, namespace }: LinkedPod): Cost {
+function call(bin: string, command: Command, pod: LinkedPod): Cost {
   const mac = "02:00:00:00:00:7a"
   const config = {
     cniVersion: "1.0.0",
@@ -27,15 +27,7 @@ function call(bin: string, command: Command, { containerId, namespace }: LinkedP
     sysctl: { "net.core.somaxconn": "500", "net.ipv4.conf.IFNAME.arp_filter": "1" },
     mac,
     mtu: 1400,
-    prevResult: { cniVersion: "1.0.0", interfaces: [{ name: "eth0", mac, sandbox: namespace.path }] },
+    prevResult: { cniVersion: "1.0.0", interfaces: [{ name: "eth0", mac, sandbox: pod.namespace.path }] },
   }
-  const env = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: containerId,
-    CNI_NETNS: namespace.path,
-    CNI_IFNAME: "eth0",
-    CNI_PATH: bin,
-  }
-  return timed({ argv: [`${bin}/tuning`], env, stdin: JSON.stringify(config) })
+  return pod.call(bin, command, config)
 }
