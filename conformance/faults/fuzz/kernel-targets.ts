@@ -15,6 +15,8 @@ import { listAddresses } from "../../../lib/netlink/route/address.ts"
 import { listLinks, readLink } from "../../../lib/netlink/route/link.ts"
 import { readPortVlans } from "../../../lib/netlink/route/port-vlan.ts"
 import { listRoutes, lookupRoute } from "../../../lib/netlink/route/route.ts"
+import { listPolicyRules } from "../../../lib/netlink/route/rule.ts"
+import { listWholeRoutes } from "../../../lib/netlink/route/whole-route.ts"
 import { SystemError } from "../../../lib/sys/system-error.ts"
 import { recordings } from "../../../lib/testing/recorded.ts"
 import { damagedBytes } from "./damage.ts"
@@ -55,6 +57,8 @@ const routing: readonly ((rtnetlink: Conversation) => unknown)[] = [
   (rtnetlink) => listAddresses(rtnetlink, 1),
   (rtnetlink) => listRoutes(rtnetlink, 4, 254),
   (rtnetlink) => listRoutes(rtnetlink, 6, 254),
+  (rtnetlink) => listWholeRoutes(rtnetlink),
+  (rtnetlink) => listPolicyRules(rtnetlink),
   (rtnetlink) => readPortVlans(rtnetlink, 1),
   (rtnetlink) => WHERE.map((address) => lookupRoute(rtnetlink, address)),
 ]
