@@ -8,6 +8,7 @@ import { gcCommand } from "./gc/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 import { leasesCommand } from "./leases/command.ts"
+import { repairCommand } from "./repair/command.ts"
 import { showCommand } from "./show/command.ts"
 
 const commands: Readonly<Record<string, Command>> = {
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   show: showCommand,
   leases: leasesCommand,
   gc: gcCommand,
+  repair: repairCommand,
   idle: idleCommand,
 }
 

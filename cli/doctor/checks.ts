@@ -1,5 +1,6 @@
 import type { Survey } from "../survey/survey.ts"
 import { checkBridges } from "./checks/bridges.ts"
+import { checkChained } from "./checks/chained.ts"
 import { checkLeases } from "./checks/leases.ts"
 import { checkNetworks } from "./checks/networks.ts"
 import { checkNode } from "./checks/node.ts"
@@ -8,7 +9,15 @@ import { checkPods } from "./checks/pods.ts"
 import type { Check, Finding, Subject } from "./finding.ts"
 
 /** In the order in which findings are said: the cause of most others comes last, where the eye is. */
-const checks: readonly Check[] = [checkPods, checkLeases, checkBridges, checkNode, checkPlugins, checkNetworks]
+const checks: readonly Check[] = [
+  checkPods,
+  checkChained,
+  checkLeases,
+  checkBridges,
+  checkNode,
+  checkPlugins,
+  checkNetworks,
+]
 
 /** Returns all that is wrong with the node, or with the subject alone. */
 export function findingsOf(survey: Survey, subject: Subject): Finding[] {

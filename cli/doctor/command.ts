@@ -1,10 +1,11 @@
 import { writeStdout } from "../../lib/sys/process.ts"
-import { type Command, type Options, Unusable } from "../command.ts"
+import type { Command, Options } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
 import { findingsOf } from "./checks.ts"
-import type { Subject } from "./finding.ts"
+
 import { printDiagnosis } from "./print.ts"
+import { findSubject } from "./subject.ts"
 
 /** Exit statuses. */
 const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
@@ -25,7 +26,7 @@ Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the r
 function examine(name: string | undefined, options: Options): number {
   const format = formatFrom(options)
   using survey = new Survey()
-  const subject = name === undefined ? undefined : find(survey, name)
+  const subject = name === undefined ? undefined : findSubject(survey, name)
   const findings = findingsOf(survey, subject)
   const attachments = survey.attached.filter(
     ({ containerId }) => !subject || subject.containerIds.has(containerId),
@@ -34,16 +35,4 @@ function examine(name: string | undefined, options: Options): number {
   writeStdout(format === "json" ? `${JSON.stringify(diagnosis, null, 2)}\n` : printDiagnosis(diagnosis))
   if (findings.length > 0) return FINDINGS
   return survey.unseen.length > 0 ? BLIND : HEALTHY
-}
-
-/** Returns the pod that bears the name, `namespace/name` or the last part alone, has the container id or its beginning, or the namespace. */
-function find({ attached }: Survey, name: string): Subject {
-  const named = attached.filter(
-    ({ pod, containerId, netns }) =>
-      pod === name || pod.endsWith(`/${name}`) || netns === name || (name.length >= 4 && containerId.startsWith(name)),
-  )
-  const containerIds = new Set(named.map(({ containerId }) => containerId))
-  if (containerIds.size === 0)
-    throw new Unusable(`no runtime here remembers a pod, container or namespace ${JSON.stringify(name)}`)
-  return { containerIds }
 }

@@ -14,6 +14,8 @@ export interface Finding {
   readonly cause?: string | undefined
   /** The command that mends it, or what to do if there is none. */
   readonly mend: string
+  /** Does what `mend` says, without touching what is right; undefined if only the operator or a new ADD can. */
+  readonly repair?: () => void
 }
 
 /** The pod that doctor was asked about, by name, container or namespace; undefined for the whole node. */

@@ -1,6 +1,7 @@
 import { formatAddress, sameAddress } from "../../../lib/ip/address.ts"
 import { formatPrefix } from "../../../lib/ip/prefix.ts"
-import type { Link } from "../../../lib/netlink/route/link.ts"
+import { addAddress } from "../../../lib/netlink/route/address.ts"
+import { changeLink, type Link } from "../../../lib/netlink/route/link.ts"
 import { type BridgeConfig, readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import type { Attached } from "../../survey/attached.ts"
 import type { Survey } from "../../survey/survey.ts"
@@ -50,6 +51,7 @@ function* checkBridge(
       problem: `the bridge of ${network} is down`,
       evidence,
       mend: `ip link set ${about} up`,
+      repair: setUp(survey, bridge),
     }
   }
   const present = survey.addresses.filter(({ index }) => index === bridge.index).map(({ prefix }) => prefix)
@@ -62,8 +64,17 @@ function* checkBridge(
       evidence: [`ip -br address show ${about}: ${present.map(formatPrefix).join(" ") || "none"}`],
       cause: "something else configured the bridge, or another network took its address away",
       mend: `ip address add ${formatAddress(gateway)}/${address.length} dev ${about}`,
+      repair: () => {
+        const prefix = { address: gateway, length: address.length }
+        const skipDetection = gateway.family === 6
+        addAddress(survey.host.rtnetlink, { index: bridge.index, link: about, prefix, skipDetection })
+      },
     }
   }
+}
+
+function setUp({ host }: Survey, { index, name }: Link): () => void {
+  return () => changeLink(host.rtnetlink, index, name, { up: true })
 }
 
 function* checkPort(survey: Survey, attached: Attached, bridge: Link): Generator<Finding> {
@@ -73,12 +84,21 @@ function* checkPort(survey: Survey, attached: Attached, bridge: Link): Generator
   if (onHost.master !== bridge.index) {
     const evidence = [`ip link show ${onHost.name}: ${onHost.master === 0 ? "no master" : `another master`}`]
     const mend = `ip link set ${onHost.name} master ${bridge.name}`
-    yield { kind: "left-bridge", about: attached.pod, problem: `its veth is no port of ${bridge.name}`, evidence, mend }
+    const repair = () => changeLink(survey.host.rtnetlink, onHost.index, onHost.name, { master: bridge.index })
+    const problem = `its veth is no port of ${bridge.name}`
+    yield { kind: "left-bridge", about: attached.pod, problem, evidence, mend, repair }
   }
   if (!onHost.up) {
     const evidence = [`ip -br link show ${onHost.name}: DOWN`]
     const mend = `ip link set ${onHost.name} up`
-    yield { kind: "veth-down", about: attached.pod, problem: "the node's end of its veth is down", evidence, mend }
+    yield {
+      kind: "veth-down",
+      about: attached.pod,
+      problem: "the node's end of its veth is down",
+      evidence,
+      mend,
+      repair: setUp(survey, onHost),
+    }
   }
   if (inPod.mtu <= bridge.mtu) return
   const evidence = [`${attached.ifname} of the pod: mtu ${inPod.mtu}`, `${bridge.name}: mtu ${bridge.mtu}`]

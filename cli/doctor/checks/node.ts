@@ -1,6 +1,7 @@
 import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
 import type { Family } from "../../../lib/ip/address.ts"
 import { formatPrefix, networkOf, overlaps } from "../../../lib/ip/prefix.ts"
+import { planForwarding } from "../../../lib/net/forwarding.ts"
 import type { Link } from "../../../lib/netlink/route/link.ts"
 import type { Attached } from "../../survey/attached.ts"
 import type { Survey } from "../../survey/survey.ts"
@@ -28,6 +29,7 @@ function* notForwarding(survey: Survey, family: Family): Generator<Finding> {
     evidence: [`sysctl ${dotted}: 0`, `${routed.length} attachments have the node as their gateway`],
     cause: "something reset it since the last ADD, such as systemd-sysctl or a firewall's restart",
     mend: `sysctl -w ${dotted}=1, and keep it in /etc/sysctl.d`,
+    repair: () => planForwarding(survey.host, family)?.(),
   }
 }
 

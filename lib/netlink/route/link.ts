@@ -166,6 +166,8 @@ export interface LinkChange {
   readonly transmitQueueLength?: number
   readonly mtu?: number
   readonly mac?: Uint8Array
+  /** The bridge, bond or VRF that it becomes a port of; 0 for none. */
+  readonly master?: number
   readonly alias?: string
   readonly vlanFiltering?: boolean
   readonly hairpin?: boolean
@@ -174,7 +176,7 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias, transmitQueueLength, namespace, name: newName } = change
+  const { mtu, mac, alias, master, transmitQueueLength, namespace, name: newName } = change
   rtnetlink.execute({
     asked: `${namespace === undefined ? "change" : "move"} link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
@@ -184,6 +186,7 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
         mtu,
         mac,
         alias,
+        master,
         transmitQueueLength,
         namespace,
         info: infoOf(change),
