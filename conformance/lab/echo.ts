@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Namespace } from "./namespace.ts"
+import type { View } from "./namespace.ts"
 import { output } from "./run.ts"
 
 export type Transport = "tcp" | "udp"
@@ -39,7 +39,7 @@ let made = 0
 export class Echo implements Disposable {
   readonly #server: ChildProcess
 
-  constructor(namespace: Namespace, transport: Transport, port: number, name = "server") {
+  constructor(namespace: View, transport: Transport, port: number, name = "server") {
     const ready = join(tmpdir(), `cnits-echo-${process.pid}-${++made}`)
     output(["mkfifo", ready])
     const [enter = "", ...argv] = namespace.inside(["perl", "-e", SERVER, transport, `${port}`, name, ready])
@@ -66,7 +66,7 @@ export interface Question {
 }
 
 /** What a server answers to somebody in `namespace`, or undefined without an answer. */
-export function ask(namespace: Namespace, host: string, port: number, question: Question = {}): string | undefined {
+export function ask(namespace: View, host: string, port: number, question: Question = {}): string | undefined {
   const { transport = "tcp", from = 0, timeoutSeconds = 5 } = question
   const asked = namespace.run("perl", "-e", CLIENT_PROGRAM, transport, host, `${port}`, `${from}`, `${timeoutSeconds}`)
   return asked.exitCode === 0 && asked.stdout !== "" ? asked.stdout : undefined

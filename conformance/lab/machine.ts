@@ -9,7 +9,7 @@ import { BASH, type Finished, type Input, run, runAsync } from "./run.ts"
  */
 const OUTER = `
 trap '' INT HUP TERM
-unshare --mount --pid --fork --kill-child bash --norc -c "$1"
+unshare --mount --pid --fork --kill-child bash --norc -c "$1" bash "$2"
 for _ in {1..50}; do # a group is busy until the last of its processes is forgotten
   left=$(find /sys/fs/cgroup -depth -type d -path "*$0*")
   [ -z "$left" ] && exit
@@ -21,21 +21,37 @@ echo "control groups left: $left" >&2
 /**
  * Its first process: prints its own number as the outside knows it, makes the directories private in which daemons keep
  * state, and ends when this process's end of the pipe is closed, be it by a kill. With it ends all that runs in there.
+ * A root of its own has an overlay: what is written there is in memory.
  */
 const INIT = `
 set -e
 read -r pid _ </proc/self/stat
-mount -t proc proc /proc
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=755 tmpfs /var/lib
-mkdir /run/lock
+root=
+if [ -n "$1" ]; then
+  root=/mnt/root
+  mount -t tmpfs tmpfs /mnt
+  mkdir /mnt/upper /mnt/work $root
+  mount -t overlay -o lowerdir="$1",upperdir=/mnt/upper,workdir=/mnt/work overlay $root
+  for directory in dev sys; do mount --rbind /$directory $root/$directory; done
+  mount -t tmpfs -o mode=1777 tmpfs $root/dev/shm
+fi
+mount -t proc proc $root/proc
+mount -t tmpfs -o mode=755 tmpfs $root/run
+mount -t tmpfs -o mode=755 tmpfs $root/var/lib
+mkdir $root/run/lock
+if [ -n "$root" ]; then
+  cd $root
+  pivot_root . .
+  busybox umount -l .
+fi
 echo "$pid"
 while read -r _; do :; done
 `
 
 /**
  * A machine within this one: its processes, mounts, /run and /var/lib are its own, its network is that of the namespace given,
- * everything else is this machine's. For daemons: disposing it, or the end of this process, leaves nothing of them.
+ * everything else is this machine's, unless it is given the root of another system, with busybox. For daemons: disposing it, or
+ * the end of this process, leaves nothing of them.
  */
 export class Machine {
   /** What control groups are made below by those who ask for it; removed in the end. */
@@ -49,9 +65,12 @@ export class Machine {
     this.#init = init
   }
 
-  static async start(node: { readonly name: string; inside(argv: readonly string[]): string[] }): Promise<Machine> {
+  static async start(
+    node: { readonly name: string; inside(argv: readonly string[]): string[] },
+    root = "",
+  ): Promise<Machine> {
     const cgroup = `/${node.name}`
-    const [program = "", ...args] = node.inside([...BASH, OUTER, cgroup, INIT])
+    const [program = "", ...args] = node.inside([...BASH, OUTER, cgroup, INIT, root])
     const outer = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] })
     const [line] = await Promise.race([once(outer.stdout, "data"), once(outer, "exit").then(() => ["no machine"])])
     const init = Number(line)
