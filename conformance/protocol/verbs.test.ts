@@ -44,7 +44,7 @@ describe.each(plugins)("%s", (plugin) => {
       const { exitCode, stdout, stderr } = node.call(plugin, { command: "", stdin: "nonsense", env })
       expect([exitCode, stdout]).toEqual([0, ""])
       const [about, versions, ...rest] = stderr.split("\n")
-      expect(about).toMatch(new RegExp(`^CNI ${plugin} plugin `))
+      expect(about).toMatch(new RegExp(`^CNI ${plugin} plugin v1\\.9\\.1\\+cni-ts\\.\\d+\\.\\d+\\.\\d+$`))
       expect(versions).toBe(`CNI protocol versions supported: ${supported.join(", ")}`)
       expect(rest).toEqual([""])
     }

@@ -9,7 +9,7 @@ import { type Environment, readEnvironment } from "./environment.ts"
 import { printFailure, toCniError } from "./error-document.ts"
 import { CniError, code } from "./errors.ts"
 import type { Call, Plugin } from "./plugin.ts"
-import { release } from "./product-version.ts"
+import { reference, release } from "./product-version.ts"
 import { printResult } from "./result-print.ts"
 import { atLeast, latest, type Version } from "./version.ts"
 
@@ -47,10 +47,10 @@ function fail(error: CniError, version: string | undefined, log: CallLog): void 
   exit(1)
 }
 
+/** Prints a semantic version behind the name: nerdctl asks if it is at least 1.1.0. */
 function introduce(plugin: Plugin): void {
-  writeStderr(
-    `CNI ${plugin.name} plugin cni-ts v${release}\nCNI protocol versions supported: ${plugin.versions.join(", ")}\n`,
-  )
+  const about = `CNI ${plugin.name} plugin v${reference}+cni-ts.${release}`
+  writeStderr(`${about}\nCNI protocol versions supported: ${plugin.versions.join(", ")}\n`)
 }
 
 function versionReply(plugin: Plugin): string {
