@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ask, type Transport } from "../lab/echo.ts"
 import { binDirectory } from "../lab/executables.ts"
 import { Machine } from "../lab/machine.ts"
 import { View } from "../lab/namespace.ts"
 import { Node, type Pod } from "../lab/node.ts"
-import { type Finished, output, run, runAsync } from "../lab/run.ts"
+import { BASH, type Finished, output, run, runAsync } from "../lab/run.ts"
 import { snapshotNamespace } from "../lab/snapshot.ts"
 
 const CACHE = resolve(fileURLToPath(import.meta.url), "../../../.cache/clients")
@@ -20,14 +20,31 @@ export const THERE = { ipv4: "198.51.100.2", ipv6: "fd00:51::2" }
 /** The environment of daemons and clients. */
 export const PROGRAMS = { PATH: "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" }
 
+/** Another network of the neighbour's; the machine has a link to it and no address. */
+export const ELSEWHERE = { subnet: "203.0.113.0/24", neighbour: "203.0.113.2", link: "spare" }
+
+export interface Place {
+  readonly node: Node
+  readonly neighbour: Pod
+  readonly machine: Machine
+}
+
 /** A machine of Debian 12 with our executables alone in /opt/cni/bin, and a neighbour on its network. */
-export async function startMachine(): Promise<{ node: Node; neighbour: Pod; machine: Machine }> {
+export async function startMachine(): Promise<Place> {
   const node = new Node()
   const neighbour = connectNeighbour(node)
   const machine = await Machine.start(node, join(CACHE, "root"))
   output(["cp", "-a", binDirectory(), machine.path("/opt/cni/bin")])
   output(["cp", ARCHIVE, machine.path("/image.tar")])
+  write(machine, "/etc/hosts", "127.0.0.1 localhost\n")
+  write(machine, "/etc/resolv.conf", `nameserver ${THERE.ipv4}\n`)
   return { node, neighbour, machine }
+}
+
+/** Writes a file of a machine. */
+export function write(machine: Machine, path: string, text: string): void {
+  output(["mkdir", "-p", dirname(machine.path(path))])
+  writeFileSync(machine.path(path), text)
 }
 
 function connectNeighbour(node: Node): Pod {
@@ -38,10 +55,28 @@ function connectNeighbour(node: Node): Pod {
     view.ip("addr", "add", `${ipv6}/64`, "dev", link, "nodad")
     view.ip("link", "set", link, "up")
   }
+  node.ip("link", "add", ELSEWHERE.link, "type", "veth", "peer", "name", "eth1", "netns", neighbour.name)
+  node.ip("link", "set", ELSEWHERE.link, "up")
+  neighbour.ip("addr", "add", `${ELSEWHERE.neighbour}/24`, "dev", "eth1")
+  neighbour.ip("link", "set", "eth1", "up")
   node.ip("route", "add", "default", "via", THERE.ipv4)
   node.ip("-6", "route", "add", "default", "via", THERE.ipv6)
   return neighbour
 }
+
+/** Those of an ingress policy are a bridge's, and stay when its last container goes: see the page of `firewall`. */
+function withoutBridgeRules(ruleset: unknown): unknown {
+  const { nftables } = ruleset as { nftables: readonly { rule?: { chain: string } }[] }
+  return nftables.filter(({ rule }) => !rule?.chain.startsWith("CNI-ISOLATION-STAGE-"))
+}
+
+/** The first address of a container's interface. */
+export function addressOf(container: View, link = "eth0"): string {
+  return `${container.addresses(link)[0]}`.replace(/\/.*/, "")
+}
+
+const WAIT_FOR_LAST_PORT =
+  "for _ in {1..500}; do : </dev/tcp/127.0.0.1/89 && exit; sleep 0.02; done 2>/dev/null; exit 1"
 
 /** A program that runs containers, such as podman, on a machine of its own. */
 export abstract class Engine implements AsyncDisposable {
@@ -54,47 +89,48 @@ export abstract class Engine implements AsyncDisposable {
   /** Programs that run all the time. */
   protected abstract readonly daemons: readonly string[]
   /** What every container is run with. */
-  protected abstract readonly always: readonly string[]
+  abstract readonly always: readonly string[]
 
-  protected constructor({ node, neighbour, machine }: { node: Node; neighbour: Pod; machine: Machine }) {
+  protected constructor({ node, neighbour, machine }: Place) {
     this.node = node
     this.neighbour = neighbour
     this.machine = machine
   }
 
-  /** Writes a file on the machine. */
-  protected write(path: string, text: string): void {
-    output(["mkdir", "-p", resolve(this.machine.path(path), "..")])
-    writeFileSync(this.machine.path(path), text)
-  }
-
   /** A command, whatever comes of it. */
   try(...args: string[]): Finished {
-    return run(this.machine.inside([...this.program, ...args]), { env: PROGRAMS })
+    return run(this.#command(args), { env: PROGRAMS })
+  }
+
+  /** As `try`, without waiting. */
+  tryAsync(...args: string[]): Promise<Finished> {
+    return runAsync(this.#command(args), { env: PROGRAMS })
   }
 
   /** What a command that must succeed prints. */
   do(...args: string[]): string {
-    return output(this.machine.inside([...this.program, ...args]), { env: PROGRAMS }).trim()
+    return output(this.#command(args), { env: PROGRAMS }).trim()
   }
 
-  /** A container in the background, which answers on ports 80 to 89, run with those options. */
+  #command(args: readonly string[]): string[] {
+    return this.machine.inside([...this.program, ...args])
+  }
+
+  /** Runs a container with those options in the background, and returns when it answers on its ports 80 to 89. */
   run(name: string, ...options: string[]): View {
-    const done = this.tryRun(name, ...options)
-    if (done.exitCode !== 0) throw new Error(`cannot run ${name}: ${done.stderr}`)
-    return this.view(name)
+    this.do(...this.runCommand(name, ...options))
+    return this.answering(name)
   }
 
-  tryRun(name: string, ...options: string[]): Finished {
-    return this.try(...this.#runCommand(name, options))
+  /** Returns the container's network when it answers. */
+  answering(name: string): View {
+    const view = this.view(name)
+    output(view.inside([...BASH, WAIT_FOR_LAST_PORT]))
+    return view
   }
 
-  /** As `tryRun`, without waiting. */
-  runAsync(name: string, ...options: string[]): Promise<Finished> {
-    return runAsync(this.machine.inside([...this.program, ...this.#runCommand(name, options)]), { env: PROGRAMS })
-  }
-
-  #runCommand(name: string, options: readonly string[]): string[] {
+  /** The command of `run`. */
+  runCommand(name: string, ...options: string[]): string[] {
     const ports = Array.from({ length: 10 }, (_, i) => `${80 + i}`)
     return ["run", "-d", "--name", name, ...this.always, ...options, IMAGE, "answer", ...ports]
   }
@@ -129,14 +165,16 @@ export abstract class Engine implements AsyncDisposable {
 
   /** From whom a container hears a question that the neighbour sends to a port of the machine. */
   askFromOutside(port: number, transport: Transport = "tcp", address = HERE.ipv4): string | undefined {
-    return ask(this.neighbour, address, port, { transport })?.trim()
+    return ask(this.neighbour, address, port, { transport, timeoutSeconds: 2 })?.trim()
   }
 
   /** All that containers and networks may leave, as soon as nobody is at work any more. */
   async state(): Promise<object> {
     await this.#idle()
+    const { rules, ...rest } = snapshotNamespace(this.node)
     return {
-      ...snapshotNamespace(this.node),
+      ...rest,
+      rules: withoutBridgeRules(rules),
       leases: this.leases(),
       namespaces: this.#list("/run/netns"),
       results: this.#list("/var/lib/cni/results"),

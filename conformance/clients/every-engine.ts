@@ -36,9 +36,10 @@ export function describeEveryEngine(tests: (engine: () => Engine) => void): void
 }
 
 /** Has containers come and go: they bring what no container takes away, such as the default bridge and the tables of rules. */
-function settle(engine: Engine): void {
+export function settle(engine: Engine): void {
   engine.run("settle", "-p", "18080:80")
-  engine.createNetwork("dual", "--ipv6", "--subnet", "10.91.0.0/24", "--subnet", "fd00:91::/64")
-  engine.run("settle-dual", "--network", "dual", "-p", "18081:80")
+  const isolated = engine instanceof Podman ? ["--opt", "isolate=true"] : []
+  engine.createNetwork("dual", ...isolated, "--ipv6", "--subnet", "10.91.0.0/24", "--subnet", "fd00:91::/64")
+  engine.run("settle-dual", "--network", "dual", "-p", "0.0.0.0:18081:80", "-p", "[::]:18081:80")
   engine.removeAll()
 }

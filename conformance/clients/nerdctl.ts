@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process"
-import { closeSync, openSync } from "node:fs"
-import { join } from "node:path"
 import { BASH, output } from "../lab/run.ts"
-import { Engine, PROGRAMS, startMachine } from "./engine.ts"
+import { startContainerd } from "./containerd.ts"
+import { Engine, PROGRAMS, startMachine, write } from "./engine.ts"
 
 /** Alone on its machine, containerd needs none of what it asks the kubelet's interface for. */
 const CONTAINERD_TOML = `
@@ -20,17 +18,14 @@ const WAIT_UNTIL_READY = "for _ in {1..200}; do ctr version >/dev/null 2>&1 && e
 export class Nerdctl extends Engine {
   protected readonly program = ["nerdctl"]
   protected readonly daemons = ["containerd"]
-  protected readonly always = [`--cgroup-parent=${this.machine.cgroup}`]
+  readonly always = [`--cgroup-parent=${this.machine.cgroup}`]
 
   static async start(): Promise<Nerdctl> {
     const nerdctl = new Nerdctl(await startMachine())
-    nerdctl.machine.run(["busybox", "rm", "/etc/cni/net.d/87-podman-bridge.conflist"])
-    nerdctl.write("/etc/containerd/config.toml", CONTAINERD_TOML)
-    nerdctl.write("/etc/nerdctl/nerdctl.toml", NERDCTL_TOML)
-    const log = openSync(join(nerdctl.node.dir, "containerd.log"), "a")
-    const [program = "", ...args] = nerdctl.machine.inside(["containerd"])
-    spawn(program, args, { env: PROGRAMS, stdio: ["ignore", log, log] })
-    closeSync(log)
+    nerdctl.machine.run(["rm", "/etc/cni/net.d/87-podman-bridge.conflist"])
+    write(nerdctl.machine, "/etc/containerd/config.toml", CONTAINERD_TOML)
+    write(nerdctl.machine, "/etc/nerdctl/nerdctl.toml", NERDCTL_TOML)
+    startContainerd(nerdctl)
     output(nerdctl.machine.inside([...BASH, WAIT_UNTIL_READY]), { env: PROGRAMS })
     nerdctl.do("load", "-i", "/image.tar")
     return nerdctl

@@ -1,4 +1,4 @@
-import { Engine, startMachine } from "./engine.ts"
+import { Engine, startMachine, write } from "./engine.ts"
 
 /** The first and the last setting are for machines that allow root less than others. */
 const CONTAINERS_CONF = `
@@ -17,13 +17,13 @@ cni_plugin_dirs = ["/opt/cni/bin"]
 export class Podman extends Engine {
   protected readonly program = ["podman"]
   protected readonly daemons: readonly string[] = []
-  protected readonly always: readonly string[] = []
+  readonly always: readonly string[] = []
 
   static async start(): Promise<Podman> {
     const podman = new Podman(await startMachine())
-    podman.write("/etc/containers/containers.conf", CONTAINERS_CONF)
+    write(podman.machine, "/etc/containers/containers.conf", CONTAINERS_CONF)
     // crun refuses machines that have both versions of control groups.
-    podman.machine.run(["busybox", "umount", "/sys/fs/cgroup/unified"])
+    podman.machine.run(["umount", "/sys/fs/cgroup/unified"])
     podman.do("load", "-i", "/image.tar")
     return podman
   }

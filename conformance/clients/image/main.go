@@ -11,11 +11,11 @@ import (
 
 func main() {
 	for _, port := range os.Args[1:] {
-		listener, err := net.Listen("tcp", ":"+port)
+		socket, err := net.ListenPacket("udp", ":"+port)
 		if err != nil {
 			log.Fatal(err)
 		}
-		socket, err := net.ListenPacket("udp", ":"+port)
+		listener, err := net.Listen("tcp", ":"+port)
 		if err != nil {
 			log.Fatal(err)
 		}

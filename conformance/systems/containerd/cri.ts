@@ -7,7 +7,7 @@ const CRICTL = ["crictl", "-r", `unix://${SOCKET}`, "-t", "110s"]
 
 /** Ready is who answers and has loaded a network. */
 const WAIT_UNTIL_READY = `for _ in {1..200}; do
-  info=$(${CRICTL.join(" ")} info 2>&1) && [[ $info != *'"status": false'* ]] && exit
+  info=$(${CRICTL.join(" ")} info 2>&1) && [[ $info =~ true,[[:space:]]*\\"type\\":\\ \\"NetworkReady ]] && exit
   sleep 0.1
 done
 echo "$info"
