@@ -68,7 +68,7 @@ describeEveryEngine((engine) => {
     const one = engine().run("one", "-p", "18080:80")
     const address = addressOf(one)
     nft(engine().node, "flush ruleset")
-    expect(engine().askFromOutside(18080)).toBeUndefined()
+    expect(ask(engine().neighbour, HERE.ipv4, 18080, { timeoutSeconds: 1 })).toBeUndefined()
     if (engine() instanceof Podman) {
       engine().do("network", "reload", "--all")
       expect(addressOf(one)).toBe(address)

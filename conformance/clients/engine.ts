@@ -165,7 +165,7 @@ export abstract class Engine implements AsyncDisposable {
 
   /** From whom a container hears a question that the neighbour sends to a port of the machine. */
   askFromOutside(port: number, transport: Transport = "tcp", address = HERE.ipv4): string | undefined {
-    return ask(this.neighbour, address, port, { transport, timeoutSeconds: 2 })?.trim()
+    return ask(this.neighbour, address, port, { transport, timeoutSeconds: 10 })?.trim()
   }
 
   /** All that containers and networks may leave, as soon as nobody is at work any more. */

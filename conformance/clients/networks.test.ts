@@ -32,13 +32,15 @@ describeEveryEngine((engine) => {
   })
 
   test("two networks and one port", () => {
-    for (const name of ["left", "right"]) engine().createNetwork(name)
+    for (const [name, subnet] of [["left", "10.90.0.0/24"] as const, ["right", "10.92.0.0/24"] as const])
+      engine().createNetwork(name, "--subnet", subnet)
     const both = engine().run("both", "--network", "left", "--network", "right", "-p", "18080:80")
-    const gateways = ["eth0", "eth1"].map((link) => addressOf(both, link).replace(/\d+$/, "1"))
-    for (const gateway of gateways) expect(both.pings(gateway)).toBe(true)
+    for (const gateway of ["10.90.0.1", "10.92.0.1"]) expect(both.pings(gateway)).toBe(true)
     expect(engine().leases()).toHaveLength(2)
     expect(engine().askFromOutside(18080)).toBe(THERE.ipv4)
-    expect(ask(engine().run("third", "--network", "right"), addressOf(both, "eth1"), 80)).toBeDefined()
+    const addresses = ["eth0", "eth1"].map((link) => addressOf(both, link)).sort()
+    const others = ["left", "right"].map((name) => engine().run(`of-${name}`, "--network", name))
+    for (const [i, other] of others.entries()) expect(ask(other, `${addresses[i]}`, 80)).toBeDefined()
   })
 
   test("both families: addresses, the way out, ports by TCP and UDP", () => {
