@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { join } from "node:path"
-import { type Place, PROGRAMS } from "./engine.ts"
+import { type Place, PROGRAMS } from "./place.ts"
 
 /** The plugins' log of what containerd has called. */
 export const LOG = "/var/lib/cni-ts.log"

@@ -7,7 +7,7 @@ import { ASK } from "../systems/containerd/cluster-node.ts"
 import { Cri } from "../systems/containerd/cri.ts"
 import { CACHE, PAUSE_ARCHIVE } from "../systems/containerd/programs.ts"
 import { LOG, startContainerd } from "./containerd.ts"
-import { HERE, type Place, startMachine, THERE, write } from "./engine.ts"
+import { HERE, type Place, startMachine, THERE, write } from "./place.ts"
 
 /** The last setting is for machines that allow root less than others. */
 const CONTAINERD_TOML = `
@@ -72,7 +72,7 @@ function isReady(): boolean {
   return status.conditions.some((condition) => condition.type === "NetworkReady" && condition.status)
 }
 
-/** What containerd has called so far, as the plugins' log has it. */
+/** Returns what containerd has called so far, as the plugins' log has it. */
 function calls(): { plugin: string; verb: string; error?: unknown }[] {
   const lines = readFileSync(place.machine.path(LOG), "utf8").trim().split("\n")
   return lines.map((line) => JSON.parse(line))

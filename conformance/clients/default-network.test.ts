@@ -1,8 +1,9 @@
 import { expect, test } from "vitest"
 import { ask, Echo } from "../lab/echo.ts"
 import { nft } from "../lab/ruleset.ts"
-import { addressOf, HERE, IMAGE, THERE } from "./engine.ts"
+import { addressOf } from "./engine.ts"
 import { describeEveryEngine, settle } from "./every-engine.ts"
+import { HERE, IMAGE, THERE } from "./place.ts"
 import { Podman } from "./podman.ts"
 
 describeEveryEngine((engine) => {

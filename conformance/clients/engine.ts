@@ -1,76 +1,20 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
 import { ask, type Transport } from "../lab/echo.ts"
-import { binDirectory } from "../lab/executables.ts"
-import { Machine } from "../lab/machine.ts"
+import type { Machine } from "../lab/machine.ts"
 import { View } from "../lab/namespace.ts"
-import { Node, type Pod } from "../lab/node.ts"
+import type { Node, Pod } from "../lab/node.ts"
 import { BASH, type Finished, output, run, runAsync } from "../lab/run.ts"
 import { snapshotNamespace } from "../lab/snapshot.ts"
+import { HERE, IMAGE, type Place, PROGRAMS } from "./place.ts"
 
-const CACHE = resolve(fileURLToPath(import.meta.url), "../../../.cache/clients")
-const ARCHIVE = join(CACHE, "image.tar")
-export const IMAGE = "cni-ts.test/container:1"
-
-/** The machine's own addresses, and those of the neighbour on its network. */
-export const HERE = { ipv4: "198.51.100.1", ipv6: "fd00:51::1" }
-export const THERE = { ipv4: "198.51.100.2", ipv6: "fd00:51::2" }
-
-/** The environment of daemons and clients. */
-export const PROGRAMS = { PATH: "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" }
-
-/** Another network of the neighbour's; the machine has a link to it and no address. */
-export const ELSEWHERE = { subnet: "203.0.113.0/24", neighbour: "203.0.113.2", link: "spare" }
-
-export interface Place {
-  readonly node: Node
-  readonly neighbour: Pod
-  readonly machine: Machine
-}
-
-/** A machine of Debian 12 with our executables alone in /opt/cni/bin, and a neighbour on its network. */
-export async function startMachine(): Promise<Place> {
-  const node = new Node()
-  const neighbour = connectNeighbour(node)
-  const machine = await Machine.start(node, join(CACHE, "root"))
-  output(["cp", "-a", binDirectory(), machine.path("/opt/cni/bin")])
-  output(["cp", ARCHIVE, machine.path("/image.tar")])
-  write(machine, "/etc/hosts", "127.0.0.1 localhost\n")
-  write(machine, "/etc/resolv.conf", `nameserver ${THERE.ipv4}\n`)
-  return { node, neighbour, machine }
-}
-
-/** Writes a file of a machine. */
-export function write(machine: Machine, path: string, text: string): void {
-  output(["mkdir", "-p", dirname(machine.path(path))])
-  writeFileSync(machine.path(path), text)
-}
-
-function connectNeighbour(node: Node): Pod {
-  const neighbour = node.pod()
-  node.ip("link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", neighbour.name)
-  for (const [view, link, { ipv4, ipv6 }] of [[node, "uplink", HERE] as const, [neighbour, "eth0", THERE] as const]) {
-    view.ip("addr", "add", `${ipv4}/24`, "dev", link)
-    view.ip("addr", "add", `${ipv6}/64`, "dev", link, "nodad")
-    view.ip("link", "set", link, "up")
-  }
-  node.ip("link", "add", ELSEWHERE.link, "type", "veth", "peer", "name", "eth1", "netns", neighbour.name)
-  node.ip("link", "set", ELSEWHERE.link, "up")
-  neighbour.ip("addr", "add", `${ELSEWHERE.neighbour}/24`, "dev", "eth1")
-  neighbour.ip("link", "set", "eth1", "up")
-  node.ip("route", "add", "default", "via", THERE.ipv4)
-  node.ip("-6", "route", "add", "default", "via", THERE.ipv6)
-  return neighbour
-}
-
-/** Those of an ingress policy are a bridge's, and stay when its last container goes: see the page of `firewall`. */
+/** Leaves out the rules of an ingress policy, which are a bridge's and stay when its last container goes: see the page of `firewall`. */
 function withoutBridgeRules(ruleset: unknown): unknown {
   const { nftables } = ruleset as { nftables: readonly { rule?: { chain: string } }[] }
   return nftables.filter(({ rule }) => !rule?.chain.startsWith("CNI-ISOLATION-STAGE-"))
 }
 
-/** The first address of a container's interface. */
+/** Returns the first address of a container's interface. */
 export function addressOf(container: View, link = "eth0"): string {
   return `${container.addresses(link)[0]}`.replace(/\/.*/, "")
 }
@@ -97,17 +41,17 @@ export abstract class Engine implements AsyncDisposable {
     this.machine = machine
   }
 
-  /** A command, whatever comes of it. */
+  /** Runs a command, whatever comes of it. */
   try(...args: string[]): Finished {
     return run(this.#command(args), { env: PROGRAMS })
   }
 
-  /** As `try`, without waiting. */
+  /** Does as `try()`, without waiting. */
   tryAsync(...args: string[]): Promise<Finished> {
     return runAsync(this.#command(args), { env: PROGRAMS })
   }
 
-  /** What a command that must succeed prints. */
+  /** Returns what a command prints; throws if it fails. */
   do(...args: string[]): string {
     return output(this.#command(args), { env: PROGRAMS }).trim()
   }
@@ -129,7 +73,7 @@ export abstract class Engine implements AsyncDisposable {
     return view
   }
 
-  /** The command of `run`. */
+  /** Returns the command of `run()`. */
   runCommand(name: string, ...options: string[]): string[] {
     const ports = Array.from({ length: 10 }, (_, i) => `${80 + i}`)
     return ["run", "-d", "--name", name, ...this.always, ...options, IMAGE, "answer", ...ports]
@@ -139,7 +83,7 @@ export abstract class Engine implements AsyncDisposable {
     this.do("rm", "-f", ...names)
   }
 
-  /** Networks of that name are removed by `removeAll`. */
+  /** Creates a network; removeAll() removes it. */
   createNetwork(name: string, ...options: string[]): void {
     this.do("network", "create", ...options, name)
     this.#networks.add(name)
@@ -153,22 +97,22 @@ export abstract class Engine implements AsyncDisposable {
     this.#networks.clear()
   }
 
-  /** The container's first process, as the machine numbers it. */
+  /** Returns the number of the container's first process on the machine. */
   pid(name: string): string {
     return this.do("inspect", name, "--format", "{{.State.Pid}}")
   }
 
-  /** The container's network. */
+  /** Looks into the container's network. */
   view(name: string): View {
     return new View(this.machine.path(`/proc/${this.pid(name)}/ns/net`))
   }
 
-  /** From whom a container hears a question that the neighbour sends to a port of the machine. */
+  /** Has the neighbour ask a port of the machine, and returns from whom the container there hears it; undefined without an answer. */
   askFromOutside(port: number, transport: Transport = "tcp", address = HERE.ipv4): string | undefined {
     return ask(this.neighbour, address, port, { transport, timeoutSeconds: 10 })?.trim()
   }
 
-  /** All that containers and networks may leave, as soon as nobody is at work any more. */
+  /** Returns all that containers and networks may leave, as soon as nobody is at work any more. */
   async state(): Promise<object> {
     await this.#idle()
     const { rules, ...rest } = snapshotNamespace(this.node)
@@ -181,7 +125,7 @@ export abstract class Engine implements AsyncDisposable {
     }
   }
 
-  /** A container that is gone has its last program clean up in the background. */
+  /** Waits for what cleans up in the background behind a container that is gone. */
   async #idle(): Promise<void> {
     const isDaemon = (line: string) => this.daemons.some((name) => line.endsWith(` (${name})`))
     for (const until = Date.now() + 30_000; ; await new Promise((done) => setTimeout(done, 50))) {
@@ -191,7 +135,7 @@ export abstract class Engine implements AsyncDisposable {
     }
   }
 
-  /** The addresses that are leased, each below its network's name. */
+  /** Lists the addresses that are leased, each below its network's name. */
   leases(): string[] {
     const networks = "/var/lib/cni/networks"
     const files = this.#list(networks).flatMap((name) =>

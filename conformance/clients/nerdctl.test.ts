@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import type { NetworkList } from "../lab/cnitool.ts"
 import { output } from "../lab/run.ts"
-import { type Engine, THERE } from "./engine.ts"
+import type { Engine } from "./engine.ts"
 import { describeEngine } from "./every-engine.ts"
+import { THERE } from "./place.ts"
 
 /** Calls GC of the default network's plugins, in which no container is. */
 function collect({ machine }: Engine): void {

@@ -1,6 +1,7 @@
 import { BASH, output } from "../lab/run.ts"
 import { startContainerd } from "./containerd.ts"
-import { Engine, PROGRAMS, startMachine, write } from "./engine.ts"
+import { Engine } from "./engine.ts"
+import { PROGRAMS, startMachine, write } from "./place.ts"
 
 /** Alone on its machine, containerd needs none of what it asks the kubelet's interface for. */
 const CONTAINERD_TOML = `

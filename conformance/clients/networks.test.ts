@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import { ask, Echo } from "../lab/echo.ts"
-import { addressOf, ELSEWHERE, type Engine, HERE, THERE } from "./engine.ts"
+import { addressOf, type Engine } from "./engine.ts"
 import { describeEveryEngine } from "./every-engine.ts"
 import { Nerdctl } from "./nerdctl.ts"
+import { ELSEWHERE, HERE, THERE } from "./place.ts"
 import { Podman } from "./podman.ts"
 
 /** nerdctl writes no default route of IPv6 into its networks. */

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest"
 import { ask, Echo } from "../lab/echo.ts"
-import { addressOf, HERE, IMAGE, THERE } from "./engine.ts"
+import { addressOf } from "./engine.ts"
 import { describeEngine } from "./every-engine.ts"
+import { HERE, IMAGE, THERE } from "./place.ts"
 
 describeEngine("podman", (engine) => {
   test("a running container with a port is connected to a network, and disconnected", () => {

@@ -1,4 +1,5 @@
-import { Engine, startMachine, write } from "./engine.ts"
+import { Engine } from "./engine.ts"
+import { startMachine, write } from "./place.ts"
 
 /** The first and the last setting are for machines that allow root less than others. */
 const CONTAINERS_CONF = `
