@@ -3,8 +3,11 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
+import { backendOn } from "./backend.ts"
 import type { PortmapConfig } from "./config.ts"
 import { ensureHostports, removeHostports } from "./hostport/hostports.ts"
+import { ensureIptablesHostports } from "./iptables/ensure.ts"
+import { noticeLegacyRules } from "./iptables/notices.ts"
 import { type PodMappings, planPodMappings } from "./pod-mappings.ts"
 import { onlyAddress } from "./port-mapping.ts"
 import { closeRouteLocalnet, type MappedPod, planRouteLocalnet } from "./route-localnet.ts"
@@ -15,7 +18,8 @@ export function add(
   { call, config, attachment, host, undo }: ChainedAddContext<PortmapConfig>,
   result: Result,
 ): Result {
-  const wanted = planPodMappings(call, config, result)
+  const backend = backendOn(host, config, result)
+  const wanted = planPodMappings(call, config, result, backend)
   const pod = { attachment, netns: call.environment.netns }
   const openLocalhost = wanted.map((each) => planLocalhost(host, pod, each, call.log))
   undo.add(() =>
@@ -26,7 +30,11 @@ export function add(
     ),
   )
   undo.attempt(
-    () => ensureHostports(host, attachment, wanted),
+    () => {
+      if (backend === "nftables") return ensureHostports(host, attachment, wanted)
+      noticeLegacyRules(call.log)
+      ensureIptablesHostports(host, attachment, config, wanted)
+    },
     () => removeHostports(host, attachment),
   )
   for (const open of openLocalhost) open?.()
@@ -38,10 +46,10 @@ export function add(
 function planLocalhost(
   host: NetworkStack,
   pod: MappedPod,
-  { family, address, masquerade }: PodMappings,
+  { family, address, mappings, masquerade }: PodMappings,
   log: Call["log"],
 ): (() => void) | undefined {
-  if (family !== 4 || masquerade === "none") return undefined
+  if (family !== 4 || mappings.length === 0 || masquerade === "none") return undefined
   return planRouteLocalnet(host, pod, address, (link) =>
     log.noticed(`127.0.0.1 leads to no host port of ${formatAddress(address)}: ${link} is no link of this pod's`),
   )

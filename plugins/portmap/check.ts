@@ -10,8 +10,9 @@ const ADVICE =
 
 /** Returns if the attachment's rules exist, each once, and packets reach them; throws the first difference. */
 export function check({ call, config, attachment, host }: ChainedCheckContext<PortmapConfig>, result: Result): void {
-  for (const wanted of planPodMappings(call, config, result)) {
-    const difference = findDifference(host, attachment, wanted)
+  const backend = config.backend ?? "iptables"
+  for (const wanted of planPodMappings(call, config, result, backend)) {
+    const difference = findDifference(host, attachment, config, wanted)
     if (difference) throw changed(difference, ADVICE)
   }
 }

@@ -1,5 +1,5 @@
 import { ifnameProblem } from "../../lib/cni/environment.ts"
-import { type CniError, invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
+import { type CniError, invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
 import { type Address, type Family, parseAddress } from "../../lib/ip/address.ts"
 import { hostPrefix, networkOf, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
@@ -9,21 +9,20 @@ const KNOWN =
   "known are ip|ip6 saddr|daddr [!=] ADDRESS[/LENGTH], iifname [!=] NAME and meta mark [& MASK] [!=] NUMBER, one after the other"
 
 /**
- * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft. Throws code 2 if they are options
- * of iptables, code 7 for a word that is not understood.
+ * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft; none if they are options of
+ * iptables. Throws code 7 for a word that is not understood.
  */
 export function readConditions(fields: Fields, family: Family): Match[] {
   const key = `conditionsV${family}`
-  if (!fields.has(key)) return []
-  const text = fields.strings(key).join(" ")
-  if (isIptables(text))
-    throw unsupportedField(key, text, `these are options of iptables; say it in the words of nft: ${KNOWN}`)
-  return new ConditionParser(key, text, family).conditions()
+  if (backendOfConditions(fields, key) !== "nftables") return []
+  return new ConditionParser(key, fields.strings(key).join(" "), family).conditions()
 }
 
-/** Returns true for options of iptables, which the Go plugin recognizes in the same way. */
-function isIptables(text: string): boolean {
-  return text.startsWith("-") || text.startsWith("!")
+/** Returns the backend in whose words the conditions are, as the Go plugin recognizes it; undefined if there are none. */
+export function backendOfConditions(fields: Fields, key: string): "iptables" | "nftables" | undefined {
+  const text = fields.has(key) ? fields.strings(key).join(" ").trim() : ""
+  if (text === "") return undefined
+  return text.startsWith("-") || text.startsWith("!") ? "iptables" : "nftables"
 }
 
 class ConditionParser {

@@ -3,19 +3,39 @@ import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { type Address, type Family, families } from "../../lib/ip/address.ts"
-import { readConditions } from "./conditions.ts"
+import { backendOfConditions, readConditions } from "./conditions.ts"
+import { type IptablesConditions, readIptablesConditions } from "./iptables/conditions.ts"
 import type { Match } from "./packet-match.ts"
-import { type PortMapping, type Protocol, protocols } from "./port-mapping.ts"
+import { type HostPort, isKnownToIptables, type PortMapping, type Protocol, protocols } from "./port-mapping.ts"
+
+/** The kinds of rules that lead packets to pods. */
+export type Backend = (typeof backends)[number]
+const backends = ["iptables", "nftables"] as const
 
 /** The configuration of `portmap`, from the network's administrator and, for one pod, from the runtime. */
 export interface PortmapConfig {
+  /** Undefined if the configuration leaves the choice to the node: see backendOn(). */
+  readonly backend: Backend | undefined
   readonly mappings: readonly PortMapping[]
+  /** The ports as the runtime lists them, whatever their families. */
+  readonly published: readonly HostPort[]
   /** Packets of a pod to itself, and of 127.0.0.1, by the node's ports get the node's address as source. */
   readonly snat: boolean
   /** So do everybody else's. Needs `snat`. */
   readonly masqAll: boolean
-  /** The conditions that packets must meet to be mapped. */
+  /** The conditions that packets must meet to be mapped, if they are in the words of nft. */
   readonly conditions: Readonly<Record<Family, readonly Match[]>>
+  readonly iptables: IptablesOptions
+}
+
+/** The part that counts with rules of iptables alone. */
+export interface IptablesOptions {
+  /** The conditions, if they are in the words of iptables. */
+  readonly conditions: Readonly<Record<Family, IptablesConditions>>
+  /** The bit of the mark by which packets are known that get the node's address as source. */
+  readonly markBit: number
+  /** The chain of others that marks them in place of the plugin's own. */
+  readonly markChain: string | undefined
 }
 
 /** 127.0.0.1 and ::1 */
@@ -23,45 +43,74 @@ const LOCALHOST = families.map((family): Address => ({ family, value: family ===
 
 const MAX_PORT = 65535
 const MAX_BIT = 31
+/** Kubernetes uses 14 and 15, Calico 20 and more. */
+const DEFAULT_BIT = 13
 
 /** Reads and checks the configuration for the commands that need it. */
 export function readPortmapConfig({ fields }: NetworkConfig): PortmapConfig {
-  refuseBackend(fields)
-  checkMark(fields)
+  const markChain = fields.string("externalSetMarkChain") || undefined
+  const markBit = readMarkBit(fields, markChain)
+  const backend = readBackend(fields, markChain)
+  const lists = fields.fields("runtimeConfig")?.list("portMappings", readMappings) ?? []
+  const published = lists.flatMap((list) => list.slice(0, 1))
+  if (backend === "iptables") refuseUnknownToIptables(published)
   return {
-    mappings: fields.fields("runtimeConfig")?.list("portMappings", readMappings)?.flat() ?? [],
+    backend,
+    mappings: lists.flat(),
+    published,
     snat: fields.boolean("snat") ?? true,
     masqAll: fields.boolean("masqAll") ?? false,
     conditions: { 4: readConditions(fields, 4), 6: readConditions(fields, 6) },
+    iptables: { markBit, markChain, conditions: { 4: ofIptables(fields, 4), 6: ofIptables(fields, 6) } },
   }
 }
 
-function refuseBackend(fields: Fields): void {
-  const backend = fields.string("backend") || "nftables"
-  if (backend === "nftables") return
-  if (backend !== "iptables") throw invalidConfig("backend", `unrecognized backend ${JSON.stringify(backend)}`)
-  const advice =
-    'remove the key or say "nftables"; both kinds of rules work beside each other, and DEL clears those that the Go plugin made'
-  throw unsupportedField("backend", JSON.stringify(backend), advice)
+function ofIptables(fields: Fields, family: Family): IptablesConditions {
+  const key = `conditionsV${family}`
+  if (backendOfConditions(fields, key) !== "iptables") return {}
+  return readIptablesConditions(key, fields.strings(key).join(" "), family)
 }
 
-/** Checks the mark's bit, which nftables rules do not need. */
-function checkMark(fields: Fields): void {
+/** Returns the backend that is asked for, by name or in that the configuration has options that are only of one. */
+function readBackend(fields: Fields, markChain: string | undefined): Backend | undefined {
+  const name = fields.string("backend") ?? ""
+  const asked = backends.find((known) => known === name)
+  if (!asked && name !== "") throw invalidConfig("backend", `unrecognized backend ${JSON.stringify(name)}`)
+  const options: Record<Backend, string[]> = { iptables: [], nftables: [] }
+  if (markChain !== undefined) options.iptables.push("externalSetMarkChain")
+  for (const key of ["conditionsV4", "conditionsV6"]) {
+    const backend = backendOfConditions(fields, key)
+    if (backend) options[backend].push(key)
+  }
+  const backend = asked ?? backends.find((known) => options[known].length > 0)
+  const other = backend === "iptables" ? "nftables" : "iptables"
+  if (!backend || options[other].length === 0) return backend
+  throw invalidConfig(
+    "backend",
+    `${backend} backend was requested but configuration contains ${other}-specific options [${options[other].join(" ")}]`,
+    `say them in the words of ${backend}, or ask for ${other}`,
+  )
+}
+
+function refuseUnknownToIptables(published: readonly HostPort[]): void {
+  const at = published.findIndex((port) => !isKnownToIptables(port))
+  const protocol = published[at]?.protocol
+  if (!protocol) return
+  const advice =
+    'the iptables backend knows ports of tcp, udp and sctp; "backend": "nftables" knows those of all protocols'
+  throw unsupportedField(`runtimeConfig.portMappings[${at}].protocol`, protocol, advice)
+}
+
+/** Reads a number that rules of nftables do not need. */
+function readMarkBit(fields: Fields, markChain: string | undefined): number {
   const bit = fields.integer("markMasqBit")
-  const chain = fields.string("externalSetMarkChain")
-  if (chain) {
-    if (bit !== undefined) {
-      throw invalidConfig("externalSetMarkChain", "Cannot specify externalSetMarkChain and markMasqBit", "remove both")
-    }
-    throw unsupportedField(
-      "externalSetMarkChain",
-      JSON.stringify(chain),
-      "remove the key; no chain of iptables is needed",
-    )
+  if (bit !== undefined && markChain !== undefined) {
+    throw invalidConfig("externalSetMarkChain", "Cannot specify externalSetMarkChain and markMasqBit", "remove one")
   }
   if (bit !== undefined && (bit < 0 || bit > MAX_BIT)) {
     throw invalidConfig("markMasqBit", `MasqMarkBit must be between 0 and ${MAX_BIT}, not ${bit}`)
   }
+  return bit ?? DEFAULT_BIT
 }
 
 /** Returns one mapping, or one for each family if `hostIP` is `localhost`. */

@@ -5,6 +5,7 @@ import { add } from "./add.ts"
 import { check } from "./check.ts"
 import { readPortmapConfig } from "./config.ts"
 import { layoutOf, refuseForeign } from "./hostport/layout.ts"
+import { noticeLegacyRules } from "./iptables/notices.ts"
 import { collect, remove } from "./remove.ts"
 
 /** Leads ports of the node to pods. */
@@ -15,8 +16,9 @@ export const portmap = chainedPlugin({
   isIdle: ({ mappings }) => mappings.length === 0,
   add,
   check,
-  status: ({ nfnetlink }) => {
+  status: ({ nfnetlink }, _, { log }) => {
     readGeneration(nfnetlink)
+    noticeLegacyRules(log)
     for (const family of families) refuseForeign(nfnetlink, layoutOf(family))
   },
   remove,

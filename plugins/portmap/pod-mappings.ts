@@ -3,11 +3,11 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { type Address, type Family, families, formatAddress } from "../../lib/ip/address.ts"
 import type { Prefix } from "../../lib/ip/prefix.ts"
-import type { PortmapConfig } from "./config.ts"
+import type { Backend, PortmapConfig } from "./config.ts"
 import type { Match } from "./packet-match.ts"
 import { mappingsOf, type PortMapping } from "./port-mapping.ts"
 
-/** The port mappings of a pod in one family. */
+/** The port mappings of a pod in one family, which may be none. */
 export interface PodMappings {
   readonly family: Family
   /** The path of the pod's network namespace. */
@@ -24,21 +24,23 @@ export interface PodMappings {
 
 /**
  * Returns the mappings of each family that the pod has an address of: a port that is published for both families is mapped in the one that
- * the pod has. Throws code 7 if no mapping can be served.
+ * the pod has. By iptables a family without mappings counts too: the Go plugin makes a chain for it, and its CHECK wants that. Throws code 7
+ * if no mapping can be served.
  */
-export function planPodMappings(call: Call, config: PortmapConfig, result: Result): PodMappings[] {
+export function planPodMappings(call: Call, config: PortmapConfig, result: Result, backend: Backend): PodMappings[] {
   const all: PodMappings[] = []
   const { netns } = call.environment
   for (const family of families) {
     const network = addressOf(call, result, family)
     const mappings = mappingsOf(config.mappings, family)
-    if (!network || mappings.length === 0) continue
+    if (!network || (mappings.length === 0 && backend === "nftables")) continue
     const masquerade = !config.snat ? "none" : config.masqAll ? "all" : "needed"
     const conditions = config.conditions[family]
     all.push({ family, netns, address: network.address, network, mappings, conditions, masquerade })
   }
-  if (all.length === 0) refuseUnserved(call, config, result)
-  return all
+  if (all.some(({ mappings }) => mappings.length > 0)) return all
+  refuseUnserved(call, config, result)
+  return []
 }
 
 /** Returns the pod's first address of the family. An address without an interface in prevResult counts as the pod's. */

@@ -1,13 +1,23 @@
 import { type Address, type Family, formatAddress } from "../../lib/ip/address.ts"
+import { PROTOCOL_NAMES } from "../../lib/netlink/netfilter/xtables/rule.ts"
 
 /** IPPROTO_* */
 export const protocols = { tcp: 6, udp: 17, sctp: 132, dccp: 33, udplite: 136 } as const
 export type Protocol = keyof typeof protocols
 
-/** One port of the node that leads to a port of a pod. */
-export interface PortMapping {
+/** Returns false for protocols of which the rules of iptables here know no ports. */
+export function isKnownToIptables({ protocol }: HostPort): boolean {
+  return Object.hasOwn(PROTOCOL_NAMES, protocols[protocol])
+}
+
+/** A port of the node. */
+export interface HostPort {
   readonly protocol: Protocol
   readonly hostPort: number
+}
+
+/** One port of the node that leads to a port of a pod. */
+export interface PortMapping extends HostPort {
   readonly containerPort: number
   /** One address of the node, or all of a family (`0.0.0.0`, `::`); absent: every address. */
   readonly hostIp?: Address | undefined

@@ -5,6 +5,7 @@ import { type Address, families } from "../../lib/ip/address.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { collectHostports, removeHostports } from "./hostport/hostports.ts"
 import type { PodRule } from "./hostport/rule-list.ts"
+import { collectIptablesHostports } from "./iptables/collect.ts"
 import { protocols } from "./port-mapping.ts"
 import { closeRouteLocalnet, collectRouteLocalnet } from "./route-localnet.ts"
 import { forgetUdpFlows, type UdpPort } from "./udp-flows.ts"
@@ -20,7 +21,7 @@ export function remove(host: NetworkStack, attachment: Attachment, { environment
 /** Removes the network's stale rules. The Go plugin's do not name their network and stay. */
 export function collect(host: NetworkStack, { config, log }: Call, { attachments, reason }: Survivors): void {
   const logged = new Set<string>()
-  for (const removed of collectHostports(host, config.name, attachments)) {
+  const finish = (removed: readonly PodRule[]) => {
     for (const pod of new Set(removed.map(({ comment, note }) => `${comment} (${note})`))) {
       if (!logged.has(pod)) log.removed(`host ports of ${pod}`, reason)
       logged.add(pod)
@@ -28,6 +29,10 @@ export function collect(host: NetworkStack, { config, log }: Call, { attachments
     forgetFlowsOf(host, removed)
     closeRouteLocalnet(host, addressesOf(removed))
   }
+  for (const removed of collectHostports(host, config.name, attachments)) finish(removed)
+  const { rules, held } = collectIptablesHostports(host, config.name, attachments)
+  for (const { words } of held) log.noticed(words)
+  finish(rules)
   collectRouteLocalnet(host, config.name)
 }
 

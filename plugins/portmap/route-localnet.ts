@@ -6,12 +6,13 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listUplinks } from "../../lib/net/uplink.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { readRule } from "../../lib/netlink/netfilter/read-rule.ts"
-import { hasRule } from "../../lib/netlink/netfilter/rule.ts"
+import { type FoundRule, hasRule } from "../../lib/netlink/netfilter/rule.ts"
 import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { lookupRoute } from "../../lib/netlink/route/route.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { layoutOf } from "./hostport/layout.ts"
+import { someReachedByLocalhost } from "./iptables/localhost.ts"
 
 /*
  * With route_localnet on a link the node's programs reach the pod behind it by 127.0.0.1, but whoever sends to the node through that link
@@ -82,10 +83,12 @@ function closeUnneeded(host: NetworkStack, links: readonly Link[], pod?: MappedP
 /** Returns true if a pod behind the link has rules by which the node's programs reach it from 127.0.0.1, or if that cannot be read. */
 function isNeeded({ rtnetlink, nfnetlink }: NetworkStack, { index }: Link): boolean {
   try {
-    return hasRule(nfnetlink, layoutOf(4).masquerading, ({ expressions }) => {
+    const isBehind = (pod: Address) => lookupRoute(rtnetlink, pod)?.index === index
+    const masquerades = ({ expressions }: FoundRule) => {
       const pod = readRule(expressions()).destination
-      return pod !== undefined && lookupRoute(rtnetlink, pod)?.index === index
-    })
+      return pod !== undefined && isBehind(pod)
+    }
+    return hasRule(nfnetlink, layoutOf(4).masquerading, masquerades) || someReachedByLocalhost(nfnetlink, isBehind)
   } catch (error) {
     if (refusedWith(error, "ERESTART")) return true // the rules change all the time
     throw error

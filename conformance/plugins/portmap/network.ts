@@ -2,6 +2,7 @@ import type { Call, Outcome, Result } from "../../lab/call.ts"
 import type { Implementation } from "../../lab/executables.ts"
 import type { Namespace } from "../../lab/namespace.ts"
 import type { Node, Pod } from "../../lab/node.ts"
+import { output } from "../../lab/run.ts"
 
 export type Config = Readonly<Record<string, unknown>>
 
@@ -120,4 +121,9 @@ export function rules(namespace: Namespace, chain: string, family: "ip" | "ip6" 
 export function nft(namespace: Namespace, ...script: string[]): void {
   const { exitCode, stderr } = namespace.run("nft", script.join("; "))
   if (exitCode !== 0) throw new Error(stderr)
+}
+
+/** Runs each of these commands of a shell on the node; throws if one fails. */
+export function iptables(node: Node, ...commands: string[]): void {
+  for (const command of commands) output(node.inside(["sh", "-c", command]))
 }

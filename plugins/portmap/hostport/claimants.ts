@@ -72,6 +72,6 @@ function takenBy(rule: PodRule, mapping: PortMapping): Conflict {
   const removal = rule.note === undefined ? "DEL" : "GC or DEL"
   return new Conflict(
     `host port ${formatHostPort(mapping)} is taken by ${whose}${where ?? ""}`,
-    `remove that container; if it is gone already, ${removal} for it takes its rules out of table cni_hostport`,
+    `remove that container; if it is gone already, ${removal} for it removes its rules`,
   )
 }

@@ -8,10 +8,10 @@ import { refusedWith } from "../../../lib/netlink/kernel-error.ts"
 import { appendRule, deleteRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
+import { planPodRemoval } from "../iptables/remove.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { findGoneClaimants } from "./claimants.ts"
 import { claimPorts, hasSentinels, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
-import { planIptablesHostportRemoval } from "./iptables-hostport.ts"
 import { areClaimsComplete, isIntact, type Layout, layoutOf, planLayout, refuseForeign } from "./layout.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, listPodRules, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
@@ -95,7 +95,8 @@ function* appendRules({ hostports, masquerading }: Layout, tag: RuleTag, wanted:
   for (const expressions of hostportMasqueradeRules(wanted)) yield appendRule(masquerading, { expressions, ...tag })
 }
 
-function* concatenated(parts: readonly Iterable<Request>[]): Generator<Request> {
+/** Yields the requests of all parts, one after the other. */
+export function* concatenated(parts: readonly Iterable<Request>[]): Generator<Request> {
   for (const part of parts) yield* part
 }
 
@@ -108,15 +109,16 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
 }
 
 /**
- * Removes the attachment's rules, whoever made them, in one transaction for both families, and returns them. It need not be told the ports.
- * Removes those of the Go plugin's iptables backend in iptables-nft too, but does not return them.
+ * Removes the attachment's rules, of either backend and whoever made them, in one transaction for both families, and returns them. It need
+ * not be told the ports.
  */
 export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
   const { comment } = tagOf(attachment)
   return remove(nfnetlink, (layout, removal) => {
-    const { changes, chains } = planIptablesHostportRemoval(nfnetlink, layout, attachment)
+    const { changes, chains, rules } = planPodRemoval(nfnetlink, layout.family, attachment)
     removal.changes.push(changes)
     removal.chains.push(...chains)
+    for (const rule of rules) removal.rules.push(rule)
     if (areClaimsComplete(nfnetlink, layout) && !mayHaveRules(nfnetlink, layout, comment)) return
     addToRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
   })
@@ -155,6 +157,13 @@ function listSome(
   limit: number,
 ): PodRule[] {
   return readPodRules(nfnetlink, layout, (rule, kept) => (kept < limit && test(rule) ? toPodRule(rule) : undefined))
+}
+
+/** Plans to remove these rules of the table. */
+export function planRulesRemoval(nfnetlink: Conversation, layout: Layout, rules: PodRule[]): Iterable<Request> {
+  const removal = emptyRemoval(nfnetlink)
+  planCollection(removal, layout, rules)
+  return concatenated(removal.changes)
 }
 
 function planCollection(removal: HostportRemoval, layout: Layout, stale: PodRule[]): void {

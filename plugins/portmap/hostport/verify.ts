@@ -5,25 +5,49 @@ import { type FoundExpression, sameExpressions, targetIn } from "../../../lib/ne
 import { type FoundRule, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { formatChain, formatTable } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { retried } from "../../../lib/netlink/netfilter/transaction.ts"
+import type { PortmapConfig } from "../config.ts"
+import { findIptablesDifference, hasIptablesChain, isMappedByIptables } from "../iptables/verify.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
-import { isMappedByIptables } from "./iptables-hostport.ts"
 import { type Layout, layoutOf } from "./layout.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
 import { commentOf } from "./rule-tag.ts"
 
 /**
- * Returns the first difference from what ensureHostports() makes, or undefined. Rules of the Go plugin, of either backend, are accepted.
+ * Returns the first difference from what ADD makes, or undefined. Rules of the Go plugin are accepted, and those of the other backend: the
+ * configuration may have been another when the pod was added.
  */
-export function findDifference(host: NetworkStack, attachment: Attachment, pod: PodMappings): string | undefined {
-  return retried(() => differenceIn(host.nfnetlink, attachment, pod))
+export function findDifference(
+  host: NetworkStack,
+  attachment: Attachment,
+  config: PortmapConfig,
+  pod: PodMappings,
+): string | undefined {
+  return retried(() => differenceIn(host.nfnetlink, attachment, config, pod))
 }
 
-function differenceIn(nfnetlink: Conversation, attachment: Attachment, pod: PodMappings): string | undefined {
+function differenceIn(
+  nfnetlink: Conversation,
+  attachment: Attachment,
+  config: PortmapConfig,
+  pod: PodMappings,
+): string | undefined {
   const layout = layoutOf(pod.family)
   const own = listOwnRules(nfnetlink, layout, attachment, pod)
-  if (own.length === 0 && isMappedByIptables(nfnetlink, layout, attachment)) return undefined
+  if (own.length > 0) return differenceInNftables(nfnetlink, layout, pod, own)
+  if (config.backend === "nftables" && isMappedByIptables(nfnetlink, attachment, pod)) return undefined
+  if (config.backend === "iptables" || hasIptablesChain(nfnetlink, attachment, pod))
+    return findIptablesDifference(nfnetlink, attachment, config, pod)
+  return pod.mappings.length > 0 ? differenceInNftables(nfnetlink, layout, pod, own) : undefined
+}
+
+function differenceInNftables(
+  nfnetlink: Conversation,
+  layout: Layout,
+  pod: PodMappings,
+  own: readonly OwnRule[],
+): string | undefined {
   return (
     differenceInMappings(layout, pod, own) ??
     differenceInMasquerade(layout, pod, own) ??

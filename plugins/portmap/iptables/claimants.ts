@@ -1,0 +1,65 @@
+import type { Attachment } from "../../../lib/cni/attachment.ts"
+import type { ListedRule } from "../../../lib/net/iptables.ts"
+import type { NetworkStack } from "../../../lib/net/stack.ts"
+import type { Request } from "../../../lib/netlink/conversation.ts"
+import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
+import { findGoneClaimants } from "../hostport/claimants.ts"
+import { planRulesRemoval } from "../hostport/hostports.ts"
+import { layoutOf } from "../hostport/layout.ts"
+import { belongsTo, listPodRules, type PodRule } from "../hostport/rule-list.ts"
+import type { PodMappings } from "../pod-mappings.ts"
+import { portKey, protocols } from "../port-mapping.ts"
+import { podChain } from "./chains.ts"
+import { listChain, listEntries, toPodRules } from "./pods.ts"
+import { planChainRules } from "./remove.ts"
+
+/**
+ * Plans to remove the rules of pods that have one of the ports and are gone, and what the attachment itself has in nftables. Throws Conflict
+ * if one of those pods may still exist. Both backends are looked at: a node may be in the middle of a switch.
+ */
+export function planTakeover(host: NetworkStack, attachment: Attachment, pod: PodMappings): Iterable<Request>[] {
+  const { nfnetlink } = host
+  const layout = layoutOf(pod.family)
+  const isOwn = belongsTo(attachment, [pod.address])
+  const inNftables = listPodRules(nfnetlink, layout)
+  const chains = readClaimingChains(host, attachment, pod)
+  const others = [...inNftables.filter((rule) => !isOwn(rule)), ...chains.flatMap(({ rules }) => rules)]
+  const gone = findGoneClaimants(host, attachment, pod, others)
+  const removed = inNftables.filter((rule) => isOwn(rule) || gone.has(rule))
+  return [
+    planRulesRemoval(nfnetlink, layout, removed),
+    ...chains.flatMap(({ name, entries, rules }) => {
+      const notes = new Set(rules.filter((rule) => gone.has(rule)).map(({ note }) => note))
+      const isGone = ({ note = "" }: ListedRule) => notes.has(note.slice(0, note.lastIndexOf(" ")))
+      if (notes.size === 0) return []
+      return [planChainRules(nfnetlink, pod.family, name, entries.filter(isGone), isGone).changes]
+    }),
+  ]
+}
+
+/** The chain of another container to which one of the ports leads. */
+interface ClaimingChain {
+  readonly name: string
+  readonly entries: ListedRule[]
+  readonly rules: readonly PodRule[]
+}
+
+function readClaimingChains({ nfnetlink }: NetworkStack, attachment: Attachment, pod: PodMappings): ClaimingChain[] {
+  const own = podChain(pod.family, attachment).name
+  const ports = new Set(pod.mappings.map(({ protocol, hostPort }) => portKey(protocols[protocol], hostPort)))
+  const chains = new Map<string, ClaimingChain>()
+  for (const entry of listEntries(nfnetlink, pod.family)) {
+    const rule = entry.read()
+    if (rule && !takesOne(rule, ports)) continue
+    const name = entry.target()
+    if (name === undefined || name === own) continue
+    const known = chains.get(name)
+    if (known) known.entries.push(entry)
+    else chains.set(name, { name, entries: [entry], rules: toPodRules(rule, listChain(nfnetlink, pod.family, name)) })
+  }
+  return [...chains.values()]
+}
+
+function takesOne({ protocol = 0, destinationPorts }: IptablesRule, ports: ReadonlySet<number>): boolean {
+  return destinationPorts === undefined || destinationPorts.some((port) => ports.has(portKey(protocol, port)))
+}
