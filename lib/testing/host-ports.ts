@@ -1,3 +1,4 @@
+import type { PortmapConfig } from "../../plugins/portmap/config.ts"
 import { layoutOf } from "../../plugins/portmap/hostport/layout.ts"
 import { listPodRules } from "../../plugins/portmap/hostport/rule-list.ts"
 import type { PodMappings } from "../../plugins/portmap/pod-mappings.ts"
@@ -24,6 +25,20 @@ export function podMappings(
     mappings,
     conditions: [],
     masquerade: "needed",
+    ...more,
+  }
+}
+
+/** Returns what the keys say that a configuration need not have. */
+export function portmapConfig(more: Partial<PortmapConfig> = {}): PortmapConfig {
+  return {
+    backend: undefined,
+    mappings: [],
+    published: [],
+    snat: true,
+    masqAll: false,
+    conditions: { 4: [], 6: [] },
+    iptables: { conditions: { 4: {}, 6: {} }, markBit: 13, markChain: undefined },
     ...more,
   }
 }

@@ -3,6 +3,7 @@ import { matchConfig, readConfig } from "../../lib/cni/config.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix } from "../../lib/ip/prefix.ts"
+import { portmapConfig } from "../../lib/testing/host-ports.ts"
 import { refusalOf } from "../../lib/testing/refusal.ts"
 import { readPortmapConfig } from "./config.ts"
 import type { Match } from "./packet-match.ts"
@@ -19,18 +20,51 @@ const mapped = (...portMappings: object[]) => read({ runtimeConfig: { portMappin
 const PORT = { hostPort: 8080, containerPort: 80, protocol: "tcp" }
 
 test("without any key nothing is mapped, and what is gets the source address it needs", () => {
-  expect(read({})).toEqual({ mappings: [], snat: true, masqAll: false, conditions: { 4: [], 6: [] } })
+  expect(read({})).toEqual(portmapConfig())
   expect(read({ snat: false, masqAll: true })).toMatchObject({ snat: false, masqAll: true })
   expect(read({ runtimeConfig: {} }).mappings).toEqual([])
 })
 
 describe("backend", () => {
-  test.each([undefined, "", "nftables"])("%j is served", (backend) => {
-    expect(read({ backend }).snat).toBe(true)
+  test.each<[object, string | undefined]>([
+    [{}, undefined],
+    [{ backend: "" }, undefined],
+    [{ markMasqBit: 3 }, undefined],
+    [{ conditionsV4: [""] }, undefined],
+    [{ backend: "nftables" }, "nftables"],
+    [{ backend: "iptables" }, "iptables"],
+    [{ conditionsV4: ["-s", "10.0.0.0/8"] }, "iptables"],
+    [{ conditionsV6: ["!", "-s", "fd00::/8"] }, "iptables"],
+    [{ externalSetMarkChain: "KUBE-MARK-MASQ" }, "iptables"],
+    [{ conditionsV6: ["ip6 saddr fd00::/8"] }, "nftables"],
+  ])("of %j is %s, by name or in that an option is of no other", (config, backend) => {
+    expect(read(config).backend).toBe(backend)
   })
 
-  test("iptables is refused as a field we cannot serve", () => {
-    expect(refusal({ backend: "iptables" })).toEqual([2, 'unsupported field: backend: "iptables"'])
+  const CHAIN = { externalSetMarkChain: "X" }
+  const [OF_IPTABLES, OF_NFT] = [["-s", "10.0.0.1"], ["ip saddr 10.0.0.1"]]
+
+  test.each<[object, string, string, string]>([
+    [
+      { backend: "nftables", conditionsV4: OF_IPTABLES, ...CHAIN },
+      "nftables",
+      "iptables",
+      "externalSetMarkChain conditionsV4",
+    ],
+    [{ backend: "nftables", conditionsV6: ["-s", "fd00::1"] }, "nftables", "iptables", "conditionsV6"],
+    [{ backend: "iptables", conditionsV4: OF_NFT }, "iptables", "nftables", "conditionsV4"],
+    [{ conditionsV4: OF_NFT, ...CHAIN }, "iptables", "nftables", "conditionsV4"],
+  ])("of %j is in conflict with options of the other, as in the Go plugin", (config, backend, other, options) => {
+    const problem = `${backend} backend was requested but configuration contains ${other}-specific options [${options}]`
+    expect(refusal(config)).toEqual([7, `invalid network config: backend: ${problem}`])
+  })
+
+  test.each(["dccp", "udplite"])("iptables knows no ports of %s", (protocol) => {
+    const runtimeConfig = { portMappings: [PORT, { ...PORT, protocol }] }
+    expect(refusal({ backend: "iptables", runtimeConfig })).toEqual([
+      2,
+      `unsupported field: runtimeConfig.portMappings[1].protocol: ${protocol}`,
+    ])
   })
 
   test("another is unrecognized", () => {
@@ -39,8 +73,12 @@ describe("backend", () => {
 })
 
 describe("the mark's bit", () => {
-  test.each([0, 13, 31])("%i is accepted, though no mark is needed", (markMasqBit) => {
-    expect(read({ markMasqBit }).mappings).toEqual([])
+  test.each([
+    [undefined, 13],
+    [0, 0],
+    [31, 31],
+  ])("%s means %i", (markMasqBit, bit) => {
+    expect(read({ markMasqBit }).iptables.markBit).toBe(bit)
   })
 
   test.each([-1, 32])("%i is refused", (markMasqBit) => {
@@ -48,11 +86,11 @@ describe("the mark's bit", () => {
   })
 
   test("externalSetMarkChain belongs to iptables", () => {
-    expect(refusal({ externalSetMarkChain: "KUBE-MARK-MASQ" })[0]).toBe(2)
+    expect(read({ externalSetMarkChain: "KUBE-MARK-MASQ" }).iptables.markChain).toBe("KUBE-MARK-MASQ")
     expect(refusal({ externalSetMarkChain: "X", markMasqBit: 3 })[1]).toContain(
       "Cannot specify externalSetMarkChain and markMasqBit",
     )
-    expect(read({ externalSetMarkChain: "" }).snat).toBe(true)
+    expect(read({ externalSetMarkChain: "", markMasqBit: 3 }).iptables.markChain).toBeUndefined()
   })
 })
 
@@ -166,11 +204,56 @@ describe("conditions", () => {
     expect(message).toContain("conditionsV4")
   })
 
-  test.each([
-    ["conditionsV4", ["-s", "10.0.0.0/8"]],
-    ["conditionsV4", ["!", "-d", "192.0.2.0/24"]],
-    ["conditionsV6", ["-i", "eth0"]],
-  ])("%s %j are options of iptables: a field we cannot serve", (key, words) => {
-    expect(refusal({ [key]: words })).toEqual([2, `unsupported field: ${key}: ${words.join(" ")}`])
+  const ofIptables = (key: string, words: string[]) => {
+    const { source, notSource, destination, notDestination, ...rest } = read({ [key]: words }).iptables.conditions[
+      key.endsWith("4") ? 4 : 6
+    ]
+    const prefixes = Object.entries({ source, notSource, destination, notDestination })
+    return Object.fromEntries([
+      ...prefixes.flatMap(([name, prefix]) => (prefix ? [[name, formatPrefix(prefix)]] : [])),
+      ...Object.entries(rest),
+    ])
+  }
+
+  test.each<[string, string[], object]>([
+    ["conditionsV4", ["-s", "10.1.2.3/8"], { source: "10.0.0.0/8" }],
+    ["conditionsV4", ["!", "-d", "192.0.2.1", "-i", "eth0"], { notDestination: "192.0.2.1/32", fromInterface: "eth0" }],
+    [
+      "conditionsV4",
+      ["! --source 10.0.0.0/8", "--in-interface", "eth0"],
+      { notSource: "10.0.0.0/8", fromInterface: "eth0" },
+    ],
+    ["conditionsV4", ["!", "-i", "eth0", "-m", "mark", "--mark", "0x10/16"], { notFromInterface: "eth0", marked: 16 }],
+    ["conditionsV6", ["--dst", "fd00::1", "--src", "fd00::/8"], { destination: "fd00::1/128", source: "fd00::/8" }],
+  ])("%s %j in the words of iptables are understood", (key, words, expected) => {
+    expect(ofIptables(key, words)).toEqual(expected)
+  })
+
+  test.each<[string[], string]>([
+    [["-s", "fd00::/8"], '"fd00::/8"'],
+    [["-s", "10.0.0.0/255.0.0.0"], '"10.0.0.0/255.0.0.0"'],
+    [["-s", "10.0.0.1,10.0.0.2"], '"10.0.0.1,10.0.0.2"'],
+    [["!", "-s", "0.0.0.0/0"], '"0.0.0.0/0"'],
+    [["-s", "10.0.0.1", "!", "-s", "10.0.0.2"], '"-s"'],
+    [["-i", "eth+"], '"eth+"'],
+    [["-i", "eth0/1"], '"eth0/1"'],
+    [["-o", "eth0"], '"-o"'],
+    [["-p", "tcp"], '"-p"'],
+    [["-j", "ACCEPT"], '"-j"'],
+    [["!", "!", "-s"], '"!"'],
+    [["!", "-m", "mark"], '"-m"'],
+    [["-m", "comment", "--comment", "x"], '"comment"'],
+    [["-m", "mark", "!", "--mark", "1/1"], '"!"'],
+    [["-m", "mark", "--mark", "1"], '"1"'],
+    [["-m", "mark", "--mark", "1/3"], '"1/3"'],
+    [["-m", "mark", "--mark", "1/1/1"], '"1/1/1"'],
+    [["-m", "mark", "--mark", "0x1ffffffff/0x1ffffffff"], '"0x1ffffffff/0x1ffffffff"'],
+    [["-s"], "a condition breaks off"],
+    [["-s", "10.0.0.1", "!"], "a condition breaks off"],
+    [["-m", "mark", "--mark"], "a condition breaks off"],
+  ])("%j are refused, the word being named", (conditionsV4, word) => {
+    const [code, message] = refusal({ conditionsV4 })
+    expect([code, message.includes(word)], message).toEqual([7, true])
+    expect(message).toContain("conditionsV4")
   })
 })

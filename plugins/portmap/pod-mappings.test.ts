@@ -4,8 +4,8 @@ import type { Call } from "../../lib/cni/plugin.ts"
 import { emptyResult, type Interface, type Result } from "../../lib/cni/result.ts"
 import { formatAddress, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"
+import { portmapConfig } from "../../lib/testing/host-ports.ts"
 import { silentLog } from "../../lib/testing/silent-log.ts"
-import type { PortmapConfig } from "./config.ts"
 import { planPodMappings } from "./pod-mappings.ts"
 import type { PortMapping } from "./port-mapping.ts"
 
@@ -18,12 +18,7 @@ function mapping(hostIP?: string): PortMapping {
   return { protocol: "tcp", hostPort: 8080, containerPort: 80, hostIp: hostIP ? parseAddress(hostIP) : undefined }
 }
 
-const config = (...mappings: PortMapping[]): PortmapConfig => ({
-  mappings,
-  snat: true,
-  masqAll: false,
-  conditions: { 4: [], 6: [] },
-})
+const config = (...mappings: PortMapping[]) => portmapConfig({ mappings })
 
 function result(interfaces: readonly Interface[], ...ips: [address: string, index?: number][]): Result {
   const read = ([text, index]: [string, number?]) => {
@@ -35,7 +30,7 @@ function result(interfaces: readonly Interface[], ...ips: [address: string, inde
 }
 
 const addresses = (previous: Result, wanted = config(mapping())) =>
-  planPodMappings(call, wanted, previous).map(({ address }) => formatAddress(address))
+  planPodMappings(call, wanted, previous, "nftables").map(({ address }) => formatAddress(address))
 
 describe("the pod's address", () => {
   test("is the first of each family", () => {
@@ -75,6 +70,14 @@ describe("a mapping", () => {
     expect(addresses(result([POD], ["fd00::2/64", 0]), both)).toEqual(["fd00::2"])
   })
 
+  test("of one family makes the other one count too, by iptables alone", () => {
+    const planned = planPodMappings(call, config(mapping("0.0.0.0")), dual, "iptables")
+    expect(planned.map(({ family, mappings }) => [family, mappings.length])).toEqual([
+      [4, 1],
+      [6, 0],
+    ])
+  })
+
   test("leads nowhere, and is no error, if the only address is another interface's", () => {
     expect(addresses(result([HOST], ["10.1.0.2/24", 0]))).toEqual([])
     expect(addresses(result([OTHER, POD], ["10.1.0.2/24", 0]), config(mapping("0.0.0.0")))).toEqual([])
@@ -86,8 +89,8 @@ describe("a mapping", () => {
     [[], undefined, "no IP address"],
   ])("of a pod with %j for host address %s would lead nowhere", (ips, hostIP, problem) => {
     const previous = result([POD], ...ips.map((ip): [string, number] => [ip, 0]))
-    expect(() => planPodMappings(call, config(mapping(hostIP)), previous)).toThrow(CniError)
-    expect(() => planPodMappings(call, config(mapping(hostIP)), previous)).toThrow(problem)
+    expect(() => planPodMappings(call, config(mapping(hostIP)), previous, "iptables")).toThrow(CniError)
+    expect(() => planPodMappings(call, config(mapping(hostIP)), previous, "iptables")).toThrow(problem)
   })
 })
 
@@ -96,6 +99,7 @@ test.each([
   [true, true, "all"],
   [false, true, "none"],
 ])("snat %s, masqAll %s: %s get the node's address", (snat, masqAll, expected) => {
-  const plan = planPodMappings(call, { ...config(mapping()), snat, masqAll }, result([POD], ["10.1.0.2/24", 0]))
+  const wanted = { ...config(mapping()), snat, masqAll }
+  const plan = planPodMappings(call, wanted, result([POD], ["10.1.0.2/24", 0]), "nftables")
   expect(plan.map(({ masquerade }) => masquerade)).toEqual([expected])
 })

@@ -12,7 +12,7 @@ import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 import { deleteSet } from "../../../lib/testing/delete-set.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
-import { podMappings, redirections, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, portmapConfig, redirections, tcp } from "../../../lib/testing/host-ports.ts"
 import type { Match } from "../packet-match.ts"
 import { collectHostports, ensureHostports, removeHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
@@ -68,7 +68,7 @@ describe("ADD", () => {
       "c1, podnet eth0: 192.0.2.1:81 -> 10.1.0.2",
       "c1, podnet eth0: 80 -> fd00::2",
     ])
-    for (const one of pods) expect(findDifference(node, pod, one)).toBeUndefined()
+    for (const one of pods) expect(findDifference(node, pod, portmapConfig(), one)).toBeUndefined()
   })
 
   test("again, as after a killed one, replaces what was there, also with other ports and addresses", () => {
@@ -198,7 +198,7 @@ describe.each<[string, Attachment]>([
     expect(led()).toEqual([FIRST, SECOND])
     removeHostports(node, pod)
     expect(led()).toEqual([SECOND])
-    expect(findDifference(node, second, podMappings(OTHER, [tcp(80)]))).toBeUndefined()
+    expect(findDifference(node, second, portmapConfig(), podMappings(OTHER, [tcp(80)]))).toBeUndefined()
     expect(() => ensureHostports(node, neighbour, [podMappings("10.1.0.9/24", [tcp(80)])])).toThrow("taken")
     removeHostports(node, second)
     ensureHostports(node, neighbour, [podMappings("10.1.0.9/24", [tcp(80)])])

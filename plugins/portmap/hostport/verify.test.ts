@@ -7,7 +7,7 @@ import { type Chain, ensureChain, ensureTable } from "../../../lib/netlink/netfi
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
-import { podMappings, tcp } from "../../../lib/testing/host-ports.ts"
+import { podMappings, portmapConfig, tcp } from "../../../lib/testing/host-ports.ts"
 import type { Match } from "../packet-match.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
@@ -27,7 +27,8 @@ beforeEach(() => {
 })
 
 const change = (changes: Iterable<Request>) => transact(node.nfnetlink, () => changes)
-const difference = (pod = wanted, of = attachment) => findDifference(node, of, pod)
+const difference = (pod = wanted, of = attachment) =>
+  findDifference(node, of, portmapConfig({ backend: "nftables" }), pod)
 const add = (
   chain: Chain,
   expressions: Rule["expressions"],

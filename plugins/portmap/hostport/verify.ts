@@ -35,10 +35,12 @@ function differenceIn(
 ): string | undefined {
   const layout = layoutOf(pod.family)
   const own = listOwnRules(nfnetlink, layout, attachment, pod)
-  if (own.length > 0) return differenceInNftables(nfnetlink, layout, pod, own)
-  if (config.backend === "nftables" && isMappedByIptables(nfnetlink, attachment, pod)) return undefined
-  if (config.backend === "iptables" || hasIptablesChain(nfnetlink, attachment, pod))
+  const { backend } = config
+  if (own.length === 0 && backend !== "nftables" && (backend || hasIptablesChain(nfnetlink, attachment, pod))) {
     return findIptablesDifference(nfnetlink, attachment, config, pod)
+  }
+  // The configuration does not say any more what the rules of iptables were to say.
+  if (own.length === 0 && backend && isMappedByIptables(nfnetlink, attachment, pod)) return undefined
   return pod.mappings.length > 0 ? differenceInNftables(nfnetlink, layout, pod, own) : undefined
 }
 

@@ -55,7 +55,10 @@ function readOne(
   const word = next()
   const not = word === "!"
   const option = not ? next() : word
-  if (option === "-m" && !not) return readMark(conditions, next, unknown)
+  if (option === "-m" && !not) {
+    readMark(conditions, next, unknown)
+    return
+  }
   const field = OPTIONS[option]
   if (!field || conditions[field] !== undefined || conditions[NEGATED[field]] !== undefined) throw unknown(option)
   const value = next()

@@ -24,7 +24,7 @@ export function toPodRules(entry: IptablesRule | undefined, rules: readonly List
     chain: chain.name,
     handle,
     comment: containerId === undefined ? undefined : commentOf(containerId),
-    note: note && note.split(" ").slice(0, 2).join(" "),
+    note: note?.split(" ").slice(0, 2).join(" "),
     reading: readingOf(read()),
   }))
 }
