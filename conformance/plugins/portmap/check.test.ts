@@ -120,7 +120,7 @@ describe("STATUS", () => {
   })
 
   test.each([
-    [{ backend: "iptables" }, "backend"],
+    [{ backend: "iptables", conditionsV4: ["-p", "tcp"] }, "conditionsV4"],
     [{ conditionsV6: ["-s", "fd00::1"] }, "conditionsV6"],
   ])("is code 50 with %j", (config, word) => {
     using node = new Node()

@@ -63,10 +63,26 @@ describe("ADD writes what the Go plugin writes, as iptables-save prints it, and 
       const [pod, other] = [node.pod(), node.pod()]
       portmap.map(pod, ports, addresses, { containerId: "ctr" })
       const added = saved(node)
+      expect(added.length).toBeGreaterThan(10)
       portmap.map(other, [tcp(7000)], ["10.1.0.9/24", "fd00::9/64"], { containerId: "other" })
       const second = saved(node)
       expect(portmap.del(pod, { containerId: "ctr", ports })).toMatchObject(QUIET)
       return { added, second, deleted: saved(node) }
+    }
+    expect(listed("ours")).toEqual(listed("reference"))
+  })
+
+  test("names that are too long for a comment", () => {
+    const listed = (implementation: Implementation) => {
+      using node = new Node()
+      const portmap = new Portmap(node, { backend: "iptables", name: "n".repeat(150) }, implementation)
+      const [pod, containerId] = [node.pod(), "c".repeat(120)]
+      portmap.map(pod, [tcp(80)], BOTH, { containerId })
+      const added = saved(node)
+      for (const checker of ["ours", "reference"] as const)
+        expect(portmap.as(checker).check(pod, [tcp(80)], BOTH, { containerId })).toMatchObject(QUIET)
+      expect(portmap.del(pod, { containerId, ports: [tcp(80)] })).toMatchObject(QUIET)
+      return [added, saved(node)]
     }
     expect(listed("ours")).toEqual(listed("reference"))
   })

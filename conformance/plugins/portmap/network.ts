@@ -3,6 +3,7 @@ import type { Implementation } from "../../lab/executables.ts"
 import type { Namespace } from "../../lab/namespace.ts"
 import type { Node, Pod } from "../../lab/node.ts"
 import { output } from "../../lab/run.ts"
+import { saved } from "../../xtables/rules.ts"
 
 export type Config = Readonly<Record<string, unknown>>
 
@@ -126,4 +127,9 @@ export function nft(namespace: Namespace, ...script: string[]): void {
 /** Runs each of these commands of a shell on the node; throws if one fails. */
 export function iptables(node: Node, ...commands: string[]): void {
   for (const command of commands) output(node.inside(["sh", "-c", command]))
+}
+
+/** Lists the chains of containers, their rules and those that lead there, as `iptables-save` and `ip6tables-save` print them. */
+export function hostportsOf(node: Node): string[] {
+  return saved(node).filter((line) => line.includes("CNI-DN-"))
 }

@@ -9,7 +9,8 @@ import { CHAIN, podChain } from "./chains.ts"
 
 /** xt_multiport takes no more in one rule. */
 const MAX_PORTS = 15
-/** xt_comment, without the final NUL. */
+/** A longer comment the Go plugin cuts to that and three dots, of which iptables, which takes 255 bytes, drops one. */
+const CUT_COMMENT = 253
 const MAX_COMMENT = 255
 
 const LOCALHOST: Prefix = { address: { family: 4, value: 0x7f000001n }, length: 32 }
@@ -47,7 +48,7 @@ function portLists({ published }: PortmapConfig): [Protocol, number[]][] {
 
 function commentFor({ network, containerId }: Attachment): string {
   const comment = `dnat name: "${network}" id: "${containerId}"`
-  return comment.length > MAX_COMMENT ? `${comment.slice(0, MAX_COMMENT - 3)}...` : comment
+  return comment.length > MAX_COMMENT ? `${comment.slice(0, CUT_COMMENT)}..` : comment
 }
 
 /** Returns the container's id in the comment of an entry rule, undefined if it was cut. */
