@@ -23,9 +23,13 @@ function killedAt(step: number, portmap: Portmap, command: string, pod: Pod): bo
   return run(argv, { env: environment(call), stdin: stdin(call) }).stdout === "exit code 137\n"
 }
 
-test.each(["ADD", "DEL", "GC"] as const)("an ADD killed at any request is healed by %s", (healer) => {
+const CASES = (["nftables", "iptables"] as const).flatMap((backend) =>
+  (["ADD", "DEL", "GC"] as const).map((healer) => [backend, healer] as const),
+)
+
+test.each(CASES)("by %s an ADD killed at any request is healed by %s", (backend, healer) => {
   using node = new Node()
-  const portmap = new Portmap(node)
+  const portmap = new Portmap(node, { backend })
   const [pod, other] = [node.pod(), node.pod()]
   portmap.map(other, [tcp(9090)], ["10.1.0.3/24", "fd00::3/64"])
   const before = ruleset(node, { sets: true })
@@ -43,9 +47,9 @@ test.each(["ADD", "DEL", "GC"] as const)("an ADD killed at any request is healed
   expect(step).toBeGreaterThan(5)
 })
 
-test("a DEL killed at any request is finished by the next", () => {
+test.each(["nftables", "iptables"])("by %s a DEL killed at any request is finished by the next", (backend) => {
   using node = new Node()
-  const portmap = new Portmap(node)
+  const portmap = new Portmap(node, { backend })
   const [pod, other] = [node.pod(), node.pod()]
   portmap.map(other, [tcp(9090)], ["10.1.0.3/24", "fd00::3/64"])
   const before = ruleset(node, { sets: true })

@@ -57,12 +57,14 @@ class Site implements Disposable {
 type Row = readonly [who: string, host: string, hears: string]
 
 describe.each([
-  ["tcp", 8080],
-  ["udp", 8080],
-] as const)("a host port of %s reaches the pod", (transport, port) => {
+  ["tcp", 8080, "nftables"],
+  ["udp", 8080, "nftables"],
+  ["tcp", 8080, "iptables"],
+  ["udp", 8080, "iptables"],
+] as const)("a host port of %s reaches the pod (%i, by %s)", (transport, port, backend) => {
   const site = new Site()
   const ports = [{ hostPort: port, containerPort: 80, protocol: transport }]
-  const { pod, addresses, portmap, result } = site.pod(ports)
+  const { pod, addresses, portmap, result } = site.pod(ports, { backend })
   const [v4 = "", v6 = ""] = addresses
   let server: Echo
   beforeAll(() => {
@@ -144,29 +146,35 @@ test("a port of one address of the node is none of its others", () => {
   expect(ask(site.client, NODE[4], 8082, { timeoutSeconds: 1 })).toBeUndefined()
 })
 
-test("without snat the client's address stays, and 127.0.0.1 is not opened", () => {
-  using site = new Site()
-  const { pod } = site.pod([tcp(8080)], { snat: false })
-  using _server = new Echo(pod, "tcp", 80)
-  expect(ask(site.client, NODE[4], 8080)).toBe(`server hears ${CLIENT[4]}`)
-  expect(site.node.sysctl("net/ipv4/conf/cni0/route_localnet")).toBe("0")
-  expect(ask(site.node, "127.0.0.1", 8080, { timeoutSeconds: 1 })).toBeUndefined()
-})
+test.each(["nftables", "iptables"])(
+  "by %s without snat the client's address stays, and 127.0.0.1 is not opened",
+  (backend) => {
+    using site = new Site()
+    const { pod } = site.pod([tcp(8080)], { snat: false, backend })
+    using _server = new Echo(pod, "tcp", 80)
+    expect(ask(site.client, NODE[4], 8080)).toBe(`server hears ${CLIENT[4]}`)
+    expect(site.node.sysctl("net/ipv4/conf/cni0/route_localnet")).toBe("0")
+    expect(ask(site.node, "127.0.0.1", 8080, { timeoutSeconds: 1 })).toBeUndefined()
+  },
+)
 
-test("with masqAll the pod hears every client by the node's address", () => {
-  using site = new Site()
-  const { pod } = site.pod([tcp(8080)], { masqAll: true })
-  using _server = new Echo(pod, "tcp", 80)
-  expect(ask(site.client, NODE[4], 8080)).toBe("server hears 10.244.1.1")
-  expect(ask(site.client, NODE[6], 8080)).toBe("server hears fd00:10:244:1::1")
-})
+test.each(["nftables", "iptables"])(
+  "by %s with masqAll the pod hears every client by the node's address",
+  (backend) => {
+    using site = new Site()
+    const { pod } = site.pod([tcp(8080)], { masqAll: true, backend })
+    using _server = new Echo(pod, "tcp", 80)
+    expect(ask(site.client, NODE[4], 8080)).toBe("server hears 10.244.1.1")
+    expect(ask(site.client, NODE[6], 8080)).toBe("server hears fd00:10:244:1::1")
+  },
+)
 
-test("conditions keep others away", () => {
+test.each([
+  ["nftables", ["ip", "saddr", "!=", CLIENT[4]], ["iifname", "wan0", "ip6 saddr fd00:77::/61"]],
+  ["iptables", ["!", "-s", CLIENT[4]], ["-i", "wan0", "-s", "fd00:77::/61"]],
+])("by %s conditions keep others away", (backend, conditionsV4, conditionsV6) => {
   using site = new Site()
-  const { pod } = site.pod([tcp(8080)], {
-    conditionsV4: ["ip", "saddr", "!=", CLIENT[4]],
-    conditionsV6: ["iifname", "wan0", "ip6 saddr fd00:77::/61"],
-  })
+  const { pod } = site.pod([tcp(8080)], { backend, conditionsV4, conditionsV6 })
   using _server = new Echo(pod, "tcp", 80)
   expect(ask(site.client, NODE[4], 8080, { timeoutSeconds: 1 })).toBeUndefined()
   expect(ask(site.node, NODE[4], 8080)).toBe(`server hears ${NODE[4]}`)
@@ -191,42 +199,47 @@ describe("a UDP port moves at once, for a client that never changes its own", ()
   const rare = (number: number) => [`172.29.${number}.0/24`, `fd00:172:29:${number}::/64`]
 
   test.each([
-    ["after DEL", 81],
-    ["without DEL, the first pod being gone", 82],
-  ])("%s", (how, number) => {
+    ["after DEL", 81, "nftables"],
+    ["without DEL, the first pod being gone", 82, "nftables"],
+    ["after DEL", 94, "iptables"],
+    ["without DEL, the first pod being gone", 95, "iptables"],
+  ])("%s (%i, by %s)", (how, number, backend) => {
     using site = new Site(rare(number))
     expect(ask(site.client, NODE[4], 53, { ...question, timeoutSeconds: 1 })).toBeUndefined() // leaves a flow that leads nowhere
-    const first = site.pod([udp(53, 5353)])
+    const first = site.pod([udp(53, 5353)], { backend })
     using _first = new Echo(first.pod, "udp", 5353, "first")
     expect(ask(site.client, NODE[4], 53, question)).toBe(`first hears ${CLIENT[4]}`)
     expect(ask(site.client, NODE[6], 53, question)).toBe(`first hears ${CLIENT[6]}`)
     if (how === "after DEL") expect(first.portmap.del(first.pod)).toMatchObject(QUIET)
     else first.pod.ip("link", "del", "eth0")
-    const second = site.pod([udp(53, 5353)])
+    const second = site.pod([udp(53, 5353)], { backend })
     using _second = new Echo(second.pod, "udp", 5353, "second")
     expect(ask(site.client, NODE[4], 53, question)).toBe(`second hears ${CLIENT[4]}`)
     expect(ask(site.client, NODE[6], 53, question)).toBe(`second hears ${CLIENT[6]}`)
   })
 
-  test("DEL ends the pod's flows, and no other's to the same port elsewhere", () => {
-    using site = new Site()
-    const { pod, portmap } = site.pod([udp(53, 5353)])
-    using _inPod = new Echo(pod, "udp", 5353, "pod")
-    using _outside = new Echo(site.client, "udp", 53, "outside")
-    const flows = () => {
-      const { stdout } = site.node.run("conntrack", "-L", "-p", "udp", "--orig-port-dst", "53")
-      return stdout
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => /dst=(\S+)/.exec(line)?.[1])
-    }
-    site.client.ip("route", "add", "10.244.1.0/24", "via", NODE[4])
-    expect(ask(site.client, NODE[4], 53, question)).toBe(`pod hears ${CLIENT[4]}`)
-    expect(ask(pod, CLIENT[4], 53, question)).toMatch(/^outside/)
-    expect(flows().sort()).toEqual([NODE[4], CLIENT[4]].sort())
-    expect(portmap.del(pod)).toMatchObject(QUIET)
-    expect(flows()).toEqual([CLIENT[4]])
-    portmap.map(pod, [udp(53, 5353)], ["10.244.1.2/24"])
-    expect(flows()).toEqual([CLIENT[4]])
-  })
+  test.each(["nftables", "iptables"])(
+    "by %s DEL ends the pod's flows, and no other's to the same port elsewhere",
+    (backend) => {
+      using site = new Site()
+      const { pod, portmap } = site.pod([udp(53, 5353)], { backend })
+      using _inPod = new Echo(pod, "udp", 5353, "pod")
+      using _outside = new Echo(site.client, "udp", 53, "outside")
+      const flows = () => {
+        const { stdout } = site.node.run("conntrack", "-L", "-p", "udp", "--orig-port-dst", "53")
+        return stdout
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => /dst=(\S+)/.exec(line)?.[1])
+      }
+      site.client.ip("route", "add", "10.244.1.0/24", "via", NODE[4])
+      expect(ask(site.client, NODE[4], 53, question)).toBe(`pod hears ${CLIENT[4]}`)
+      expect(ask(pod, CLIENT[4], 53, question)).toMatch(/^outside/)
+      expect(flows().sort()).toEqual([NODE[4], CLIENT[4]].sort())
+      expect(portmap.del(pod)).toMatchObject(QUIET)
+      expect(flows()).toEqual([CLIENT[4]])
+      portmap.map(pod, [udp(53, 5353)], ["10.244.1.2/24"])
+      expect(flows()).toEqual([CLIENT[4]])
+    },
+  )
 })
