@@ -15,7 +15,7 @@ import {
   measurePlugin,
   measurePods,
 } from "./pods.ts"
-import { measureCrowd, measureFirewall, measurePorts } from "./ports.ts"
+import { measureCrowd, measureIptables, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
 import { measureSbr } from "./sbr.ts"
@@ -85,7 +85,8 @@ function main(): void {
     "masquerade-iptables": () => measureMasqueradeByIptables(rows, options),
     portmap: () => measurePorts(rows, options),
     crowd: () => measureCrowd(rows, options),
-    firewall: () => measureFirewall(rows, options),
+    firewall: () => measureIptables(rows, "firewall", options),
+    "portmap-iptables": () => measureIptables(rows, "portmap", options),
     bandwidth: () => measureLimits(rows, options),
     sbr: () => measureSbr(rows, options),
     tuning: () => measureTuning(rows, options),

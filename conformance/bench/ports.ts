@@ -69,14 +69,15 @@ export function measurePorts(rows: Rows, { dir, runs }: Options): void {
   output(["nft", "flush", "ruleset"])
 }
 
-/** The rules of one pod for FORWARD, on a node that has those of its first pod, and as the 500th. */
-export function measureFirewall(rows: Rows, { dir, runs }: Options): void {
+/** The rules of one pod by the iptables backend, on a node that has those of its first pod, and as the 500th. */
+export function measureIptables(rows: Rows, type: "firewall" | "portmap", { dir, runs }: Options): void {
+  const title = type === "portmap" ? "portmap by iptables" : type
   for (const [name, others] of [
-    ["firewall", 1],
-    ["firewall as the 500th pod", 499],
+    [title, 1],
+    [`${title} as the 500th pod`, 499],
   ] as const) {
     for (const side of SIDES) {
-      const contender = new PortContender(`${dir}/${side}`, "iptables", "firewall")
+      const contender = new PortContender(`${dir}/${side}`, "iptables", type)
       const pod = new Pod()
       for (let count = 0; count < others; count++) contender.call("ADD", pod, contender.number())
       measureSide(rows, name, side, contender, others > 1 && side === "reference" ? Math.min(runs, 5) : runs)
