@@ -27,6 +27,8 @@ export interface ListedRule {
   readonly handle: bigint
   /** The key of the attachment that it is of; undefined for rules that others made, and for shared ones. */
   readonly note: string | undefined
+  /** Decodes its steps, whatever they say. */
+  readonly expressions: FoundRule["expressions"]
   /** Decodes which chain it leads to. */
   readonly target: () => string | undefined
   /** Decodes it; undefined if it says what no rule of these plugins does. */
@@ -48,6 +50,7 @@ function listed(chain: Chain, rule: FoundRule): ListedRule {
     chain,
     handle: rule.handle,
     note: rule.note,
+    expressions: rule.expressions,
     target: () => targetIn(rule.expressions()),
     read: () => decodeIptablesRule(rule, familyOf(chain)),
   }

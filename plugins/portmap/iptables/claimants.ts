@@ -1,14 +1,15 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
+import type { Family } from "../../../lib/ip/address.ts"
 import type { ListedRule } from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
-import type { Request } from "../../../lib/netlink/conversation.ts"
-import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
+import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
+import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
+import { destinationPortsIn } from "../../../lib/netlink/netfilter/xtables/decode.ts"
 import { findGoneClaimants } from "../hostport/claimants.ts"
 import { planRulesRemoval } from "../hostport/hostports.ts"
 import { layoutOf } from "../hostport/layout.ts"
 import { belongsTo, listPodRules, type PodRule } from "../hostport/rule-list.ts"
 import type { PodMappings } from "../pod-mappings.ts"
-import { portKey, protocols } from "../port-mapping.ts"
 import { podChain } from "./chains.ts"
 import { listChain, listEntries, toPodRules } from "./pods.ts"
 import { planChainRules } from "./remove.ts"
@@ -46,20 +47,20 @@ interface ClaimingChain {
 
 function readClaimingChains({ nfnetlink }: NetworkStack, attachment: Attachment, pod: PodMappings): ClaimingChain[] {
   const own = podChain(pod.family, attachment).name
-  const ports = new Set(pod.mappings.map(({ protocol, hostPort }) => portKey(protocols[protocol], hostPort)))
+  const ports = new Set(pod.mappings.map(({ hostPort }) => hostPort))
   const chains = new Map<string, ClaimingChain>()
   for (const entry of listEntries(nfnetlink, pod.family)) {
-    const rule = entry.read()
-    if (rule && !takesOne(rule, ports)) continue
-    const name = entry.target()
+    const steps = entry.expressions()
+    if (destinationPortsIn(steps)?.some((port) => ports.has(port)) === false) continue
+    const name = targetIn(steps)
     if (name === undefined || name === own) continue
     const known = chains.get(name)
     if (known) known.entries.push(entry)
-    else chains.set(name, { name, entries: [entry], rules: toPodRules(rule, listChain(nfnetlink, pod.family, name)) })
+    else chains.set(name, chainOf(nfnetlink, pod.family, name, entry))
   }
   return [...chains.values()]
 }
 
-function takesOne({ protocol = 0, destinationPorts }: IptablesRule, ports: ReadonlySet<number>): boolean {
-  return destinationPorts === undefined || destinationPorts.some((port) => ports.has(portKey(protocol, port)))
+function chainOf(nfnetlink: Conversation, family: Family, name: string, entry: ListedRule): ClaimingChain {
+  return { name, entries: [entry], rules: toPodRules(entry.read(), listChain(nfnetlink, family, name)) }
 }

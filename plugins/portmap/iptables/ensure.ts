@@ -21,7 +21,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { CHAIN, markRules, natChain, noteOf, podChain, waysIn } from "./chains.ts"
 import { planTakeover } from "./claimants.ts"
 import { chainRules, entryRules } from "./pod-rules.ts"
-import { listChain, listEntries } from "./pods.ts"
+import { listChain, listOwnEntries } from "./pods.ts"
 import { planPodRemoval } from "./remove.ts"
 
 /**
@@ -63,7 +63,7 @@ function planPod(
   const sharedChains = distinct(shared.map((placed) => placed.chain))
   const found = sharedChains.flatMap((each) => listIptablesRules(nfnetlink, each, ""))
   const note = noteOf(attachment)
-  const entries = listEntries(nfnetlink, family, note).filter(({ target }) => target() === chain.name)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note)
   const own = listChain(nfnetlink, family, chain.name).filter((rule) => rule.note === undefined || rule.note === note)
   return [
     [ensureTable(chain.table), ...[...sharedChains, dnat, chain].map(ensureChain)],

@@ -1,6 +1,7 @@
 import type { Family } from "../../../lib/ip/address.ts"
 import { type ListedRule, listIptablesRules } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
+import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
 import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
 import { commentOf } from "../hostport/rule-tag.ts"
@@ -10,6 +11,11 @@ import { containerIn } from "./pod-rules.ts"
 /** Lists the rules that lead to containers' chains: all, or those without a note and those whose note begins with `note`. */
 export function listEntries(nfnetlink: Conversation, family: Family, note = ""): ListedRule[] {
   return listIptablesRules(nfnetlink, natChain(family, CHAIN.dnat), note)
+}
+
+/** Lists those of one container's attachment: with its note, or without one. */
+export function listOwnEntries(nfnetlink: Conversation, family: Family, chain: string, note: string): ListedRule[] {
+  return listEntries(nfnetlink, family, note).filter(({ expressions }) => targetIn(expressions()) === chain)
 }
 
 /** Lists the rules of a container's chain. */

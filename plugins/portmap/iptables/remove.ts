@@ -7,7 +7,7 @@ import { flushChain } from "../../../lib/netlink/netfilter/rule.ts"
 import { readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
 import { natChain, noteOf, oldMasqueradeChain, podChain } from "./chains.ts"
-import { listChain, listEntries, toPodRules } from "./pods.ts"
+import { listChain, listOwnEntries, toPodRules } from "./pods.ts"
 
 /** A removal, with the rules of containers' chains that it is about. */
 export interface IptablesRemoval extends Removal {
@@ -19,7 +19,7 @@ export function planPodRemoval(nfnetlink: Conversation, family: Family, attachme
   const chain = podChain(family, attachment)
   if (!readChain(nfnetlink, chain)) return { changes: [], chains: [], rules: [] }
   const note = noteOf(attachment)
-  const entries = listEntries(nfnetlink, family, note).filter(({ target }) => target() === chain.name)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note)
   const isOwn = (rule: ListedRule) => rule.note === undefined || rule.note === note
   const removal = planChainRules(nfnetlink, family, chain.name, entries, isOwn)
   const old = planChainRemoval(nfnetlink, ...oldMasqueradeChain(family, attachment))

@@ -8,7 +8,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { CHAIN, natChain, noteOf, podChain } from "./chains.ts"
 import { sharedRules } from "./ensure.ts"
 import { chainRules, entryRules } from "./pod-rules.ts"
-import { listChain, listEntries } from "./pods.ts"
+import { listChain, listOwnEntries } from "./pods.ts"
 
 /** Returns true if the container has a chain, whichever plugin made it. */
 export function hasIptablesChain(nfnetlink: Conversation, attachment: Attachment, { family }: PodMappings): boolean {
@@ -33,7 +33,7 @@ export function findIptablesDifference(
   const dnat = natChain(family, CHAIN.dnat)
   const isOwn = (rule: ListedRule) => rule.note === undefined || rule.note === note
   const own = listChain(nfnetlink, family, chain.name).filter(isOwn)
-  const entries = listEntries(nfnetlink, family, note).filter(({ target }) => target() === chain.name)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note)
   return (
     differenceIn(chain, own, chainRules(config, pod)) ??
     differenceIn(dnat, entries, entryRules(config, attachment, family)) ??

@@ -1,7 +1,7 @@
 import { addressFromBytes, bits, type Family } from "../../../ip/address.ts"
 import type { Prefix } from "../../../ip/prefix.ts"
 import { text } from "../../attribute.ts"
-import { BASE, COMPARE, type Expression, META, VERDICT } from "../expression.ts"
+import { BASE, COMPARE, type Expression, type FoundExpression, META, VERDICT } from "../expression.ts"
 import type { FoundRule } from "../rule.ts"
 import * as extension from "./extension.ts"
 import { type Action, type IptablesRule, PROTOCOL_NAMES } from "./rule.ts"
@@ -31,6 +31,16 @@ export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRu
   }
   const { action } = reading
   return action && { ...reading, action }
+}
+
+/** Returns the ports that a rule of these steps asks for by `-m multiport --dports`, undefined if it does not: in a fraction of the time. */
+export function destinationPortsIn(steps: readonly FoundExpression[]): readonly number[] | undefined {
+  for (const step of steps as readonly Expression[]) {
+    if (step.name !== "match") continue
+    const ports = valueIn(extension.destinationPorts, step.data)
+    if (ports) return ports
+  }
+  return undefined
 }
 
 /** Adds the condition or action of the step to `reading`. Returns false if it is unknown. */
@@ -153,7 +163,9 @@ function valueIn<Value>(
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
-  return a?.length === b.length && a.every((byte, index) => byte === b[index])
+  if (a?.length !== b.length) return false
+  for (let at = 0; at < b.length; at++) if (a[at] !== b[at]) return false
+  return true
 }
 
 /** Reads a number in the order of the host. */
