@@ -94,6 +94,14 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
+    name: "portmap by iptables after bridge, beside another pod",
+    first: 1,
+    plugins: (node) => [bridged(node), { type: "portmap", backend: "iptables", capabilities: { portMappings: true } }],
+    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+    beside: true,
+    reaches: "10.244.0.1",
+  },
+  {
     name: "bandwidth after bridge and portmap, beside another pod",
     first: 2,
     plugins: (node) => [

@@ -12,9 +12,15 @@ import { Portmap, QUIET, resultOf, tcp } from "./network.ts"
 const localnet = (node: Node, link: string) => node.sysctl(`net/ipv4/conf/${link}/route_localnet`)
 
 /** Attaches the pod to the network and maps a port to it, as a chain does. */
-function map(network: Network, pod: Pod, hostPort = 8080, implementation: Implementation = "ours"): Outcome {
+function map(
+  network: Network,
+  pod: Pod,
+  hostPort = 8080,
+  implementation: Implementation = "ours",
+  more: Config = {},
+): Outcome {
   const { name } = network.config
-  const config = { name, prevResult: network.connect(pod) }
+  const config = { name, prevResult: network.connect(pod), ...more }
   return new Portmap(network.node, {}, implementation).ask("ADD", pod, { ports: [tcp(hostPort)], config })
 }
 
@@ -156,6 +162,34 @@ describe("a bridge is closed again", () => {
     expect(localnet(node, "cni0")).toBe("0")
     map(network, pods[0])
     expect(localnet(node, "cni0")).toBe("1")
+  })
+
+  test.each([
+    ["iptables", "iptables"],
+    ["nftables", "iptables"],
+    ["iptables", "nftables"],
+  ])("with the last pod, of which the first has its port by %s, the last by %s", (first, last) => {
+    using node = new Node()
+    const network = gateway(node)
+    const pods = [node.pod(), node.pod()] as const
+    map(network, pods[0], 8080, "ours", { backend: first })
+    map(network, pods[1], 8081, "ours", { backend: last })
+    unmap(network, pods[0])
+    using _server = new Echo(pods[1], "tcp", 80)
+    expect(ask(node, "127.0.0.1", 8081)).toMatch(/^server hears /)
+    expect(new Portmap(node).gc([])).toMatchObject({ exitCode: 0 })
+    expect(localnet(node, "cni0")).toBe("0")
+  })
+
+  test("though a pod on it has its ports by iptables without snat, which needs no 127.0.0.1", () => {
+    using node = new Node()
+    const network = gateway(node)
+    const pods = [node.pod(), node.pod()] as const
+    map(network, pods[0], 8080, "ours", { backend: "iptables" })
+    map(network, pods[1], 8081, "ours", { backend: "iptables", snat: false })
+    expect(localnet(node, "cni0")).toBe("1")
+    unmap(network, pods[0])
+    expect(localnet(node, "cni0")).toBe("0")
   })
 
   const COLLECTED: readonly [string, (portmap: Portmap, network: Network) => void][] = [
