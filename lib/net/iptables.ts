@@ -9,6 +9,7 @@ import {
   insertRule,
   listRulesByNote,
   listRulesWith,
+  readRules,
 } from "../netlink/netfilter/rule.ts"
 import { type Chain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
 import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
@@ -45,6 +46,15 @@ export function listIptablesRulesWith(nfnetlink: Conversation, chain: Chain, tex
   return listRulesWith(nfnetlink, chain, text).map((rule) => listed(chain, rule))
 }
 
+/** Returns the values that `read` returns for all rules of the chain, in order, without undefined: of thousands it need not keep all they say. */
+export function readIptablesRules<Value>(
+  nfnetlink: Conversation,
+  chain: Chain,
+  read: (rule: ListedRule) => Value | undefined,
+): Value[] {
+  return readRules(nfnetlink, chain, (rule) => read(listed(chain, rule)))
+}
+
 function listed(chain: Chain, rule: FoundRule): ListedRule {
   return {
     chain,
@@ -72,7 +82,7 @@ export function describeRule({ table, name }: Chain, text: string): string {
 }
 
 /** Change for transact(): the rule is gone. */
-export function deleteListed({ chain, handle }: ListedRule): Request {
+export function deleteListed({ chain, handle }: Pick<ListedRule, "chain" | "handle">): Request {
   return deleteRule(chain, handle)
 }
 

@@ -104,7 +104,8 @@ export class Conversation implements Disposable {
     for (const request of requests) {
       if (pending) this.#write(writer, pending)
       pending = request
-      asked.push(request.asked)
+      const before = asked.at(-1)
+      asked.push(request.asked === before ? before : request.asked) // thousands of equal texts are kept once
     }
     if (!pending) return
     // The last one is acknowledged in any case, after all refusals, unless the transaction as a whole is refused.

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { Node, type Pod } from "../../lab/node.ts"
-import { type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+import { hostportsOf, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const BOTH = ["10.1.0.2/16", "fd00::2/64"]
 
@@ -45,6 +45,21 @@ test.each([
     expect(remains(node)).toEqual(before)
   },
 )
+
+test("by iptables, too, thousands of ports of a pod are mapped, mapped otherwise, checked and removed", {
+  timeout: 300_000,
+}, () => {
+  using node = new Node()
+  const [pod, address] = [node.pod(), ["10.1.0.2/16"]]
+  const portmap = new Portmap(node, { backend: "iptables" })
+  portmap.map(pod, range(10_000, 3277), address)
+  const ports = range(20_000, 3277)
+  portmap.map(pod, ports, address)
+  expect(portmap.check(pod, ports, address)).toMatchObject(QUIET)
+  expect(hostportsOf(node).filter((line) => line.includes("-j DNAT"))).toHaveLength(3277)
+  expect(portmap.del(pod)).toMatchObject(QUIET)
+  expect(hostportsOf(node)).toEqual([])
+})
 
 test("GC removes 34 pods of 100 ports each, beside one that lives", { timeout: 300_000 }, () => {
   using node = new Node()

@@ -111,6 +111,15 @@ export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, pr
   return dumpRules(nfnetlink, { table, chain: name, test: testFor(prefix) }, (rule) => rule)
 }
 
+/** Returns the values that `read` returns for the chain's rules, in order, without undefined. Throws as listRules(). */
+export function readRules<Value>(
+  nfnetlink: Conversation,
+  { table, name }: ChainKey,
+  read: (rule: FoundRule) => Value | undefined,
+): Value[] {
+  return dumpRules(nfnetlink, { table, chain: name, test: undefined }, read)
+}
+
 /** Returns the chain's rules that have no note, or one that begins with `note`, in order. Throws as listRules(). */
 export function listRulesByNote(nfnetlink: Conversation, { table, name }: ChainKey, note: string): FoundRule[] {
   return dumpRules(nfnetlink, { table, chain: name, test: noteTest(note) }, (rule) => rule)

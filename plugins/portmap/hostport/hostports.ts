@@ -160,7 +160,7 @@ function listSome(
 }
 
 /** Plans to remove these rules of the table. */
-export function planRulesRemoval(nfnetlink: Conversation, layout: Layout, rules: PodRule[]): Iterable<Request> {
+export function planHostportsRemoval(nfnetlink: Conversation, layout: Layout, rules: PodRule[]): Iterable<Request> {
   const removal = emptyRemoval(nfnetlink)
   planCollection(removal, layout, rules)
   return concatenated(removal.changes)

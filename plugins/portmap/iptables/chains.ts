@@ -43,6 +43,11 @@ export function noteOf(attachment: Attachment): string {
   return `${tagOf(attachment).note} ${sha512Hex(attachment.containerId).slice(0, 10)}`
 }
 
+/** Returns the part of the note that says something to people: network and interface. */
+export function withoutDigest(note: string): string {
+  return note.slice(0, note.lastIndexOf(" "))
+}
+
 /** The rules that lead packets to those of the pods, `first` before others' that would masquerade them. */
 export function waysIn(family: Family): readonly PlacedRule[] {
   const rule = { toThisHost: true, action: { jump: CHAIN.dnat } } as const

@@ -6,13 +6,13 @@ import type { Conversation, Request } from "../../../lib/netlink/conversation.ts
 import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
 import { destinationPortsIn } from "../../../lib/netlink/netfilter/xtables/decode.ts"
 import { findGoneClaimants } from "../hostport/claimants.ts"
-import { planRulesRemoval } from "../hostport/hostports.ts"
+import { planHostportsRemoval } from "../hostport/hostports.ts"
 import { layoutOf } from "../hostport/layout.ts"
 import { belongsTo, listPodRules, type PodRule } from "../hostport/rule-list.ts"
 import type { PodMappings } from "../pod-mappings.ts"
-import { podChain } from "./chains.ts"
-import { listChain, listEntries, toPodRules } from "./pods.ts"
-import { planChainRules } from "./remove.ts"
+import { natChain, podChain } from "./chains.ts"
+import { listEntries, listPodRulesIn } from "./pods.ts"
+import { planRulesRemoval } from "./remove.ts"
 
 /**
  * Plans to remove the rules of pods that have one of the ports and are gone, and what the attachment itself has in nftables. Throws Conflict
@@ -28,12 +28,12 @@ export function planTakeover(host: NetworkStack, attachment: Attachment, pod: Po
   const gone = findGoneClaimants(host, attachment, pod, others)
   const removed = inNftables.filter((rule) => isOwn(rule) || gone.has(rule))
   return [
-    planRulesRemoval(nfnetlink, layout, removed),
+    planHostportsRemoval(nfnetlink, layout, removed),
     ...chains.flatMap(({ name, entries, rules }) => {
       const notes = new Set(rules.filter((rule) => gone.has(rule)).map(({ note }) => note))
-      const isGone = ({ note = "" }: ListedRule) => notes.has(note.slice(0, note.lastIndexOf(" ")))
       if (notes.size === 0) return []
-      return [planChainRules(nfnetlink, pod.family, name, entries.filter(isGone), isGone).changes]
+      const jumps = entries.filter(({ note }) => notes.has(note))
+      return [planRulesRemoval(natChain(pod.family, name), jumps, rules, (note) => notes.has(note)).changes]
     }),
   ]
 }
@@ -62,5 +62,5 @@ function readClaimingChains({ nfnetlink }: NetworkStack, attachment: Attachment,
 }
 
 function chainOf(nfnetlink: Conversation, family: Family, name: string, entry: ListedRule): ClaimingChain {
-  return { name, entries: [entry], rules: toPodRules(entry.read(), listChain(nfnetlink, family, name)) }
+  return { name, entries: [entry], rules: listPodRulesIn(nfnetlink, natChain(family, name), entry) }
 }

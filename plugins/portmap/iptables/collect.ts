@@ -8,9 +8,9 @@ import type { NetworkStack } from "../../../lib/net/stack.ts"
 import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
 import { isNoteIn } from "../hostport/rule-tag.ts"
-import { noteOf } from "./chains.ts"
-import { listEntries } from "./pods.ts"
-import { type IptablesRemoval, planChainRules } from "./remove.ts"
+import { natChain, noteOf, withoutDigest } from "./chains.ts"
+import { listEntries, listPodRulesIn } from "./pods.ts"
+import { type IptablesRemoval, planRulesRemoval } from "./remove.ts"
 
 /**
  * Removes the rules of the network's attachments that are not in `valid`, or, if `valid` is undefined, of those that are certainly gone, in
@@ -26,7 +26,8 @@ export function collectIptablesHostports(
     removals = families.flatMap((family) => planFamily(host, family, network, valid))
     return together(removals)
   })
-  return { rules: removals.flatMap(({ rules }) => rules), held }
+  const rules = removals.flatMap((removal) => removal.rules)
+  return { rules: rules.map((rule) => ({ ...rule, note: rule.note && withoutDigest(rule.note) })), held }
 }
 
 function planFamily(
@@ -42,9 +43,10 @@ function planFamily(
   if (!known) return []
   const notes = new Set<string | undefined>(known.map(noteOf))
   const stale = found.filter(({ note }) => !notes.has(note))
-  const removals = [...byChain(stale)].map(([chain, entries]) => {
-    const own = new Set(entries.map(({ note }) => note))
-    return planChainRules(host.nfnetlink, family, chain, entries, ({ note }) => own.has(note))
+  const removals = [...byChain(stale)].map(([name, entries]) => {
+    const [chain, own] = [natChain(family, name), new Set(entries.map(({ note }) => note))]
+    const rules = listPodRulesIn(host.nfnetlink, chain, entries[0])
+    return planRulesRemoval(chain, entries, rules, (note) => own.has(note))
   })
   return valid || removals.length === 0 ? removals : withoutAddress(removals)
 }

@@ -2,14 +2,7 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { CniError, code } from "../../../lib/cni/errors.ts"
 import { type Family, families } from "../../../lib/ip/address.ts"
 import { explainingForeignChains } from "../../../lib/net/base-chain.ts"
-import {
-  deleteListed,
-  type ListedRule,
-  listIptablesRules,
-  placeRule,
-  planMissing,
-  textOf,
-} from "../../../lib/net/iptables.ts"
+import { deleteListed, listIptablesRules, placeRule, planMissing, textOf } from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { type Chain, ensureChain, ensureTable, formatChain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -21,7 +14,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { CHAIN, markRules, natChain, noteOf, podChain, waysIn } from "./chains.ts"
 import { planTakeover } from "./claimants.ts"
 import { chainRules, entryRules } from "./pod-rules.ts"
-import { listChain, listOwnEntries } from "./pods.ts"
+import { type ChainRule, listOwnEntries, listOwnRules } from "./pods.ts"
 import { planPodRemoval } from "./remove.ts"
 
 /**
@@ -63,8 +56,8 @@ function planPod(
   const sharedChains = distinct(shared.map((placed) => placed.chain))
   const found = sharedChains.flatMap((each) => listIptablesRules(nfnetlink, each, ""))
   const note = noteOf(attachment)
-  const entries = listOwnEntries(nfnetlink, family, chain.name, note)
-  const own = listChain(nfnetlink, family, chain.name).filter((rule) => rule.note === undefined || rule.note === note)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map((rule) => ({ ...rule, text: textOf(rule) }))
+  const own = listOwnRules(nfnetlink, chain, note)
   return [
     [ensureTable(chain.table), ...[...sharedChains, dnat, chain].map(ensureChain)],
     planMissing(found, shared),
@@ -86,7 +79,7 @@ function distinct(chains: readonly Chain[]): Chain[] {
 /** Plans that the rules of the attachment are these, once, in their order and with its note: what the Go plugin made becomes its own. */
 function planOwn(
   chain: Chain,
-  found: readonly ListedRule[],
+  found: readonly ChainRule[],
   note: string,
   wanted: () => Iterable<IptablesRule>,
 ): Iterable<Request> {
@@ -94,11 +87,11 @@ function planOwn(
   return concatenated([found.map(deleteListed), placed(chain, note, wanted())])
 }
 
-function isWhole(found: readonly ListedRule[], note: string, wanted: Iterable<IptablesRule>): boolean {
+function isWhole(found: readonly ChainRule[], note: string, wanted: Iterable<IptablesRule>): boolean {
   let at = 0
   for (const rule of wanted) {
     const there = found[at++]
-    if (there?.note !== note || textOf(there) !== formatIptablesRule(rule)) return false
+    if (there?.note !== note || there.text !== formatIptablesRule(rule)) return false
   }
   return at === found.length
 }

@@ -1,7 +1,9 @@
 import type { Address } from "../../../lib/ip/address.ts"
+import { listIptablesRules } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
-import { listChain, listEntries } from "./pods.ts"
+import { natChain } from "./chains.ts"
+import { listEntries } from "./pods.ts"
 
 /** Returns true if `test` is true of the address of a pod that the node's programs reach by 127.0.0.1, by rules of iptables. */
 export function someReachedByLocalhost(nfnetlink: Conversation, test: (address: Address) => boolean): boolean {
@@ -9,7 +11,7 @@ export function someReachedByLocalhost(nfnetlink: Conversation, test: (address: 
   for (const chain of chains) {
     if (chain === undefined) continue
     let marks = false
-    for (const rule of listChain(nfnetlink, 4, chain)) {
+    for (const rule of listIptablesRules(nfnetlink, natChain(4, chain), "")) {
       const action = rule.read()?.action
       if (!action) continue
       if ("jump" in action) marks = true

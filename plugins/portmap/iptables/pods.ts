@@ -1,7 +1,8 @@
 import type { Family } from "../../../lib/ip/address.ts"
-import { type ListedRule, listIptablesRules } from "../../../lib/net/iptables.ts"
+import { type ListedRule, listIptablesRules, readIptablesRules, textOf } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
+import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
 import { commentOf } from "../hostport/rule-tag.ts"
@@ -18,19 +19,29 @@ export function listOwnEntries(nfnetlink: Conversation, family: Family, chain: s
   return listEntries(nfnetlink, family, note).filter(({ expressions }) => targetIn(expressions()) === chain)
 }
 
-/** Lists the rules of a container's chain. */
-export function listChain(nfnetlink: Conversation, family: Family, chain: string): ListedRule[] {
-  return listIptablesRules(nfnetlink, natChain(family, chain), "")
+/** A rule of a container's chain, which may be one of thousands. */
+export interface ChainRule extends Pick<ListedRule, "chain" | "handle" | "note"> {
+  /** The rule's text, by which rules are compared; undefined if it says what no rule here does. */
+  readonly text: string | undefined
 }
 
-/** Returns the rules of a container's chain in the terms of those in nftables. `entry` leads there and names the container. */
-export function toPodRules(entry: IptablesRule | undefined, rules: readonly ListedRule[]): PodRule[] {
-  const containerId = containerIn(entry?.comment)
-  return rules.map(({ chain, handle, note, read }) => ({
+/** Lists the rules of a container's chain that are the attachment's with this note, or do not say whose they are. */
+export function listOwnRules(nfnetlink: Conversation, chain: Chain, note: string): ChainRule[] {
+  return readIptablesRules(nfnetlink, chain, (rule) => {
+    const isOwn = rule.note === undefined || rule.note === note
+    return isOwn ? { chain, handle: rule.handle, note: rule.note && note, text: textOf(rule) } : undefined
+  })
+}
+
+/** Lists the rules of a container's chain in the terms of those in nftables. `entry` leads there and names the container. */
+export function listPodRulesIn(nfnetlink: Conversation, chain: Chain, entry: ListedRule | undefined): PodRule[] {
+  const containerId = containerIn(entry?.read()?.comment)
+  const comment = containerId === undefined ? undefined : commentOf(containerId)
+  return readIptablesRules(nfnetlink, chain, ({ handle, note, read }) => ({
     chain: chain.name,
     handle,
-    comment: containerId === undefined ? undefined : commentOf(containerId),
-    note: note?.split(" ").slice(0, 2).join(" "),
+    comment,
+    note,
     reading: readingOf(read()),
   }))
 }

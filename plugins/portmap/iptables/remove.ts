@@ -3,11 +3,11 @@ import type { Family } from "../../../lib/ip/address.ts"
 import { type Removal, together } from "../../../lib/net/foreign-jumps.ts"
 import { deleteListed, type ListedRule, planChainRemoval } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
-import { flushChain } from "../../../lib/netlink/netfilter/rule.ts"
-import { readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { deleteRule, flushChain } from "../../../lib/netlink/netfilter/rule.ts"
+import { type Chain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
-import { natChain, noteOf, oldMasqueradeChain, podChain } from "./chains.ts"
-import { listChain, listOwnEntries, toPodRules } from "./pods.ts"
+import { noteOf, oldMasqueradeChain, podChain } from "./chains.ts"
+import { listOwnEntries, listPodRulesIn } from "./pods.ts"
 
 /** A removal, with the rules of containers' chains that it is about. */
 export interface IptablesRemoval extends Removal {
@@ -20,25 +20,24 @@ export function planPodRemoval(nfnetlink: Conversation, family: Family, attachme
   if (!readChain(nfnetlink, chain)) return { changes: [], chains: [], rules: [] }
   const note = noteOf(attachment)
   const entries = listOwnEntries(nfnetlink, family, chain.name, note)
-  const isOwn = (rule: ListedRule) => rule.note === undefined || rule.note === note
-  const removal = planChainRules(nfnetlink, family, chain.name, entries, isOwn)
+  const rules = listPodRulesIn(nfnetlink, chain, entries[0])
+  const removal = planRulesRemoval(chain, entries, rules, (other) => other === undefined || other === note)
   const old = planChainRemoval(nfnetlink, ...oldMasqueradeChain(family, attachment))
   return { ...together([removal, old]), rules: removal.rules }
 }
 
-/** Plans to remove `entries`, which lead to the container's chain, and its rules that pass the test; and the chain, if they are all. */
-export function planChainRules(
-  nfnetlink: Conversation,
-  family: Family,
-  name: string,
+/**
+ * Plans to remove `entries`, which lead to a container's chain, and those of the chain's rules whose notes pass the test; and the chain, if
+ * that is all of them.
+ */
+export function planRulesRemoval(
+  chain: Chain,
   entries: readonly ListedRule[],
-  test: (rule: ListedRule) => boolean,
+  all: readonly PodRule[],
+  test: (note: string | undefined) => boolean,
 ): IptablesRemoval {
-  const all = listChain(nfnetlink, family, name)
-  const removed = all.filter(test)
-  const rules = toPodRules(entries[0]?.read(), removed)
+  const rules = all.filter(({ note }) => test(note))
   const jumps = entries.map(deleteListed)
-  if (removed.length < all.length) return { changes: [...jumps, ...removed.map(deleteListed)], chains: [], rules }
-  const chain = natChain(family, name)
-  return { changes: [...jumps, flushChain(chain)], chains: [chain], rules }
+  if (rules.length === all.length) return { changes: [...jumps, flushChain(chain)], chains: [chain], rules }
+  return { changes: [...jumps, ...rules.map(({ handle }) => deleteRule(chain, handle))], chains: [], rules }
 }

@@ -1,5 +1,5 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
-import { describeRule, isReached, type ListedRule, listIptablesRules, textOf } from "../../../lib/net/iptables.ts"
+import { describeRule, isReached, listIptablesRules, textOf } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { type Chain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { formatIptablesRule, type IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
@@ -8,7 +8,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { CHAIN, natChain, noteOf, podChain } from "./chains.ts"
 import { sharedRules } from "./ensure.ts"
 import { chainRules, entryRules } from "./pod-rules.ts"
-import { listChain, listOwnEntries } from "./pods.ts"
+import { listOwnEntries, listOwnRules } from "./pods.ts"
 
 /** Returns true if the container has a chain, whichever plugin made it. */
 export function hasIptablesChain(nfnetlink: Conversation, attachment: Attachment, { family }: PodMappings): boolean {
@@ -31,9 +31,8 @@ export function findIptablesDifference(
   const note = noteOf(attachment)
   const chain = podChain(family, attachment)
   const dnat = natChain(family, CHAIN.dnat)
-  const isOwn = (rule: ListedRule) => rule.note === undefined || rule.note === note
-  const own = listChain(nfnetlink, family, chain.name).filter(isOwn)
-  const entries = listOwnEntries(nfnetlink, family, chain.name, note)
+  const own = listOwnRules(nfnetlink, chain, note).map(({ text }) => text)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map(textOf)
   return (
     differenceIn(chain, own, chainRules(config, pod)) ??
     differenceIn(dnat, entries, entryRules(config, attachment, family)) ??
@@ -42,8 +41,12 @@ export function findIptablesDifference(
 }
 
 /** Compares what has to be there in that order, and nothing else. */
-function differenceIn(chain: Chain, found: readonly ListedRule[], wanted: Iterable<IptablesRule>): string | undefined {
-  const texts = found.map((rule) => textOf(rule) ?? "a rule of another kind")
+function differenceIn(
+  chain: Chain,
+  found: readonly (string | undefined)[],
+  wanted: Iterable<IptablesRule>,
+): string | undefined {
+  const texts = found.map((text) => text ?? "a rule of another kind")
   const inOrder: string[] = []
   const present = new Set(texts)
   for (const rule of wanted) {
@@ -51,8 +54,8 @@ function differenceIn(chain: Chain, found: readonly ListedRule[], wanted: Iterab
     if (!present.has(text)) return `there is no rule ${describeRule(chain, text)}`
     inOrder.push(text)
   }
-  const known = new Set(inOrder)
-  const surplus = texts.find((text, at) => !known.has(text) || texts.indexOf(text) !== at)
+  const unseen = new Set(inOrder)
+  const surplus = texts.find((text) => !unseen.delete(text))
   if (surplus !== undefined) return `there is a rule too many: ${describeRule(chain, surplus)}`
   const displaced = inOrder.find((text, at) => texts[at] !== text)
   return displaced && `a rule is not in its place: ${describeRule(chain, displaced)}`
