@@ -89,6 +89,19 @@ describe("faults of the Go plugin's iptables backend that this one has not", () 
     expect(codes).toEqual([0, 102])
   })
 
+  test("a network is renamed while a pod runs: DEL finds nothing, and the next pod's port leads to the one that is gone", () => {
+    const codes = each((portmap, pod) => {
+      const renamed = portmap.as(portmap.implementation, { name: "renamed" })
+      portmap.map(pod, [tcp(80)], V4)
+      expect(renamed.del(pod, { ports: [tcp(80)] })).toMatchObject(QUIET)
+      expect(dnats(portmap.node)).toHaveLength(1)
+      const { error } = renamed.add(portmap.node.pod(), [tcp(80)], ["10.1.0.3/24"])
+      if (error) expect(error.msg).toContain(`container ${pod.containerId} (network net, interface eth0)`)
+      return error?.code ?? 0
+    })
+    expect(codes).toEqual([0, 102])
+  })
+
   test("CHECK passes though no packet gets to the pod's rules", () => {
     const codes = each((portmap, pod) => {
       portmap.map(pod, [tcp(80)], V4)
