@@ -29,12 +29,11 @@ export function add(
       pod,
     ),
   )
+  if (backend === "iptables") noticeLegacyRules(call.log)
   undo.attempt(
-    () => {
-      if (backend === "nftables") return ensureHostports(host, attachment, wanted)
-      noticeLegacyRules(call.log)
-      ensureIptablesHostports(host, attachment, config, wanted)
-    },
+    backend === "iptables"
+      ? () => ensureIptablesHostports(host, attachment, config, wanted)
+      : () => ensureHostports(host, attachment, wanted),
     () => removeHostports(host, attachment),
   )
   for (const open of openLocalhost) open?.()

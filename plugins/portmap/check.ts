@@ -10,8 +10,8 @@ const ADVICE =
 
 /** Returns if the attachment's rules exist, each once, and packets reach them; throws the first difference. */
 export function check({ call, config, attachment, host }: ChainedCheckContext<PortmapConfig>, result: Result): void {
-  const backend = config.backend ?? "iptables"
-  for (const wanted of planPodMappings(call, config, result, backend)) {
+  const any = config.backend ?? "iptables" // of whichever backend the rules turn out to be
+  for (const wanted of planPodMappings(call, config, result, any)) {
     const difference = findDifference(host, attachment, config, wanted)
     if (difference) throw changed(difference, ADVICE)
   }

@@ -16,9 +16,9 @@ export const portmap = chainedPlugin({
   isIdle: ({ mappings }) => mappings.length === 0,
   add,
   check,
-  status: ({ nfnetlink }, _, { log }) => {
+  status: ({ nfnetlink }, { backend }, { log }) => {
     readGeneration(nfnetlink)
-    noticeLegacyRules(log)
+    if (backend !== "nftables") noticeLegacyRules(log)
     for (const family of families) refuseForeign(nfnetlink, layoutOf(family))
   },
   remove,

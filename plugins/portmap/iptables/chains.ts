@@ -21,6 +21,7 @@ export const CHAIN = {
   masquerade: "CNI-HOSTPORT-MASQ",
 } as const
 
+/** Describes a chain of table nat for ensureChain(). */
 export function natChain(family: Family, name: string): Chain {
   return iptablesChain(family, "nat", name)
 }
@@ -48,13 +49,13 @@ export function withoutDigest(note: string): string {
   return note.slice(0, note.lastIndexOf(" "))
 }
 
-/** The rules that lead packets to those of the pods, `first` before others' that would masquerade them. */
+/** Returns the rules that lead packets to those of the pods. */
 export function waysIn(family: Family): readonly PlacedRule[] {
   const rule = { toThisHost: true, action: { jump: CHAIN.dnat } } as const
   return ["PREROUTING", "OUTPUT"].map((name) => ({ chain: natChain(family, name), rule }))
 }
 
-/** The rules that mark packets with that bit, and give those the node's address as source. */
+/** Returns the rules that mark packets with that bit, and give those the node's address as source: before others masquerade them. */
 export function markRules(family: Family, bit: number): readonly PlacedRule[] {
   const mark = 2 ** bit
   return [

@@ -2,7 +2,14 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { CniError, code } from "../../../lib/cni/errors.ts"
 import { type Family, families } from "../../../lib/ip/address.ts"
 import { explainingForeignChains } from "../../../lib/net/base-chain.ts"
-import { deleteListed, listIptablesRules, placeRule, planMissing, textOf } from "../../../lib/net/iptables.ts"
+import {
+  deleteListed,
+  listIptablesRules,
+  type PlacedRule,
+  placeRule,
+  planMissing,
+  textOf,
+} from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { type Chain, ensureChain, ensureTable, formatChain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -67,7 +74,7 @@ function planPod(
 }
 
 /** Returns the rules that the pod needs and shares with others. */
-export function sharedRules({ snat, iptables }: PortmapConfig, family: Family) {
+export function sharedRules({ snat, iptables }: PortmapConfig, family: Family): readonly PlacedRule[] {
   const marks = snat && iptables.markChain === undefined ? markRules(family, iptables.markBit) : []
   return [...marks, ...waysIn(family)]
 }

@@ -10,7 +10,7 @@ import type { Expression } from "../expression.ts"
 import * as phrase from "../phrase.ts"
 import { appendRule, decodeRule, type FoundRule, insertRule } from "../rule.ts"
 import { type Chain, ensureChain } from "../ruleset.ts"
-import { decodeIptablesRule } from "./decode.ts"
+import { decodeIptablesRule, destinationPortsIn } from "./decode.ts"
 import { encodeIptablesRule } from "./encode.ts"
 import { type Action, formatIptablesRule, type IptablesRule } from "./rule.ts"
 import { iptablesChain } from "./tables.ts"
@@ -293,4 +293,13 @@ test("what iptables does not take is refused", () => {
   expect(refused({ comment: "é".repeat(128) })).toThrow(RangeError)
   expect(refused({ destinationPort: 80 })).toThrow(RangeError)
   expect(refused({ protocol: 6, destinationPorts: Array(16).fill(80) })).toThrow(RangeError)
+})
+
+test("the ports of -m multiport are found without the rest of the rule", () => {
+  const steps = (rule: IptablesRule) => encodeIptablesRule(rule, 4).expressions
+  const action = { jump: "S" }
+  expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPorts: [1, 65535], action }))).toEqual([
+    1, 65535,
+  ])
+  expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPort: 1, action }))).toBeUndefined()
 })
