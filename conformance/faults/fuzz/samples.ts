@@ -82,6 +82,13 @@ export const configs: readonly object[] = [
   },
   {
     ...common,
+    type: "portmap",
+    backend: "nftables",
+    conditionsV6: ["ip6 saddr != fd00::/8", "mark & 1 1"],
+    runtimeConfig,
+  },
+  {
+    ...common,
     type: "bandwidth",
     ingressRate: 8000,
     ingressBurst: 8000,
