@@ -5,7 +5,6 @@ import { type Family, families, formatAddress } from "../../../lib/ip/address.ts
 import { type Held, removeWithChains, together } from "../../../lib/net/foreign-jumps.ts"
 import type { ListedRule } from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
-import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
 import { isNoteIn } from "../hostport/rule-tag.ts"
 import { natChain, noteOf, withoutDigest } from "./chains.ts"
@@ -54,7 +53,7 @@ function planFamily(
 function byChain(entries: readonly ListedRule[]): Map<string, ListedRule[]> {
   const chains = new Map<string, ListedRule[]>()
   for (const entry of entries) {
-    const chain = targetIn(entry.expressions())
+    const chain = entry.target()
     if (chain !== undefined) chains.set(chain, [...(chains.get(chain) ?? []), entry])
   }
   return chains

@@ -1,7 +1,6 @@
 import type { Family } from "../../../lib/ip/address.ts"
 import { type ListedRule, listIptablesRules, readIptablesRules, textOf } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
-import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
 import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
 import type { PodRule } from "../hostport/rule-list.ts"
@@ -16,7 +15,7 @@ export function listEntries(nfnetlink: Conversation, family: Family, note = ""):
 
 /** Lists those of one container's attachment: with its note, or without one. */
 export function listOwnEntries(nfnetlink: Conversation, family: Family, chain: string, note: string): ListedRule[] {
-  return listEntries(nfnetlink, family, note).filter(({ expressions }) => targetIn(expressions()) === chain)
+  return listEntries(nfnetlink, family, note).filter(({ target }) => target() === chain)
 }
 
 /** A rule of a container's chain, which may be one of thousands. */
