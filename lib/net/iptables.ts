@@ -12,7 +12,7 @@ import {
   readRules,
 } from "../netlink/netfilter/rule.ts"
 import { type Chain, formatTable, readChain } from "../netlink/netfilter/ruleset.ts"
-import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
+import { decodeIptablesRule, destinationPortsIn } from "../netlink/netfilter/xtables/decode.ts"
 import { encodeIptablesRule } from "../netlink/netfilter/xtables/encode.ts"
 import { formatIptablesRule, type IptablesRule } from "../netlink/netfilter/xtables/rule.ts"
 import type { Removal } from "./foreign-jumps.ts"
@@ -28,8 +28,6 @@ export interface ListedRule {
   readonly handle: bigint
   /** The key of the attachment that it is of; undefined for rules that others made, and for shared ones. */
   readonly note: string | undefined
-  /** Decodes its steps, whatever they say. */
-  readonly expressions: FoundRule["expressions"]
   /** Decodes which chain it leads to. */
   readonly target: () => string | undefined
   /** Decodes it; undefined if it says what no rule of these plugins does. */
@@ -55,12 +53,17 @@ export function readIptablesRules<Value>(
   return readRules(nfnetlink, chain, (rule) => read(listed(chain, rule)))
 }
 
+/** Returns the chain's rules that ask for one of the ports by `-m multiport --dports`, or do not ask for ports in that way. Throws as listRules(). */
+export function listIptablesRulesFor(nfnetlink: Conversation, chain: Chain, ports: ReadonlySet<number>): ListedRule[] {
+  const isFor = (steps: Uint8Array) => destinationPortsIn(steps)?.some((port) => ports.has(port)) !== false
+  return readRules(nfnetlink, chain, (rule) => listed(chain, rule), isFor)
+}
+
 function listed(chain: Chain, rule: FoundRule): ListedRule {
   return {
     chain,
     handle: rule.handle,
     note: rule.note,
-    expressions: rule.expressions,
     target: () => targetIn(rule.expressions()),
     read: () => decodeIptablesRule(rule, familyOf(chain)),
   }

@@ -111,13 +111,17 @@ export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, pr
   return dumpRules(nfnetlink, { table, chain: name, test: testFor(prefix) }, (rule) => rule)
 }
 
-/** Returns the values that `read` returns for the chain's rules, in order, without undefined. Throws as listRules(). */
+/**
+ * Returns the values that `read` returns for the chain's rules, in order, without undefined; only for those whose NFTA_RULE_EXPRESSIONS pass
+ * `steps`, if that is given. Throws as listRules().
+ */
 export function readRules<Value>(
   nfnetlink: Conversation,
   { table, name }: ChainKey,
   read: (rule: FoundRule) => Value | undefined,
+  steps?: (expressions: Uint8Array) => boolean,
 ): Value[] {
-  return dumpRules(nfnetlink, { table, chain: name, test: undefined }, read)
+  return dumpRules(nfnetlink, { table, chain: name, steps }, read)
 }
 
 /** Returns the chain's rules that have no note, or one that begins with `note`, in order. Throws as listRules(). */
@@ -153,16 +157,19 @@ interface Wanted {
   readonly chain?: string
   /** A test of the user data; left out if all rules are wanted. */
   readonly test?: ((data: Uint8Array) => boolean) | undefined
+  /** A test of the steps before they are decoded. */
+  readonly steps?: ((expressions: Uint8Array) => boolean) | undefined
   /** What has to occur in the message. */
   readonly text?: string
 }
 
+const NFTA_RULE_EXPRESSIONS = 4
 const NFTA_RULE_USERDATA = 7
 const NOTHING = new Uint8Array()
 
 function dumpRules<Value>(
   nfnetlink: Conversation,
-  { table, chain, test, text: wantedText }: Wanted,
+  { table, chain, test, steps, text: wantedText }: Wanted,
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
   const request = listing(table, chain)
@@ -170,6 +177,7 @@ function dumpRules<Value>(
     // Most rules are of others and are not decoded.
     const wanted =
       (!test || test(findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER) ?? NOTHING)) &&
+      (!steps || steps(findAttribute(message.payload, NFTA_RULE_EXPRESSIONS, HEADER) ?? NOTHING)) &&
       (wantedText === undefined || host.decode(message.payload).includes(wantedText))
     return wanted ? read(decodeRule(message), kept) : undefined
   })

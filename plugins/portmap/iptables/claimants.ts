@@ -1,17 +1,15 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Family } from "../../../lib/ip/address.ts"
-import type { ListedRule } from "../../../lib/net/iptables.ts"
+import { type ListedRule, listIptablesRulesFor } from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
-import { targetIn } from "../../../lib/netlink/netfilter/expression.ts"
-import { destinationPortsIn } from "../../../lib/netlink/netfilter/xtables/decode.ts"
 import { findGoneClaimants } from "../hostport/claimants.ts"
 import { planHostportsRemoval } from "../hostport/hostports.ts"
 import { layoutOf } from "../hostport/layout.ts"
 import { belongsTo, listPodRules, type PodRule } from "../hostport/rule-list.ts"
 import type { PodMappings } from "../pod-mappings.ts"
-import { natChain, podChain } from "./chains.ts"
-import { listEntries, listPodRulesIn } from "./pods.ts"
+import { CHAIN, natChain, podChain } from "./chains.ts"
+import { listPodRulesIn } from "./pods.ts"
 import { planRulesRemoval } from "./remove.ts"
 
 /**
@@ -49,10 +47,8 @@ function readClaimingChains({ nfnetlink }: NetworkStack, attachment: Attachment,
   const own = podChain(pod.family, attachment).name
   const ports = new Set(pod.mappings.map(({ hostPort }) => hostPort))
   const chains = new Map<string, ClaimingChain>()
-  for (const entry of listEntries(nfnetlink, pod.family)) {
-    const steps = entry.expressions()
-    if (destinationPortsIn(steps)?.some((port) => ports.has(port)) === false) continue
-    const name = targetIn(steps)
+  for (const entry of listIptablesRulesFor(nfnetlink, natChain(pod.family, CHAIN.dnat), ports)) {
+    const name = entry.target()
     if (name === undefined || name === own) continue
     const known = chains.get(name)
     if (known) known.entries.push(entry)

@@ -1,7 +1,7 @@
 import { addressFromBytes, bits, type Family } from "../../../ip/address.ts"
 import type { Prefix } from "../../../ip/prefix.ts"
-import { text } from "../../attribute.ts"
-import { BASE, COMPARE, type Expression, type FoundExpression, META, VERDICT } from "../expression.ts"
+import { eachAttribute, findAttribute, text } from "../../attribute.ts"
+import { BASE, COMPARE, type Expression, META, VERDICT } from "../expression.ts"
 import type { FoundRule } from "../rule.ts"
 import * as extension from "./extension.ts"
 import { type Action, type IptablesRule, PROTOCOL_NAMES } from "./rule.ts"
@@ -33,14 +33,29 @@ export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRu
   return action && { ...reading, action }
 }
 
-/** Returns the ports that a rule of these steps asks for by `-m multiport --dports`, undefined if it does not: in a fraction of the time. */
-export function destinationPortsIn(steps: readonly FoundExpression[]): readonly number[] | undefined {
-  for (const step of steps as readonly Expression[]) {
-    if (step.name !== "match") continue
-    const ports = valueIn(extension.destinationPorts, step.data)
-    if (ports) return ports
-  }
-  return undefined
+/** NFTA_EXPR_DATA, NFTA_MATCH_NAME, NFTA_MATCH_INFO */
+const [EXPR_DATA, MATCH_NAME, MATCH_INFO] = [2, 1, 3]
+/** The first two letters of `multiport`: no other match has them. */
+const [M, U] = [0x6d, 0x75]
+
+/**
+ * Returns the ports that a rule asks for by `-m multiport --dports`, undefined if it does not. `steps` are its NFTA_RULE_EXPRESSIONS, which are
+ * not decoded: a chain may have a rule for each pod of the node.
+ */
+export function destinationPortsIn(steps: Uint8Array): readonly number[] | undefined {
+  let ports: readonly number[] | undefined
+  eachAttribute(steps, (_, start, end) => {
+    const data = findAttribute(steps.subarray(start, end), EXPR_DATA) ?? new Uint8Array()
+    const name = findAttribute(data, MATCH_NAME)
+    if (name?.[0] !== M || name[1] !== U) return
+    const { revision } = extension.destinationPorts
+    ports = valueIn(extension.destinationPorts, {
+      name: text.read(name),
+      revision,
+      info: findAttribute(data, MATCH_INFO),
+    })
+  })
+  return ports
 }
 
 /** Adds the condition or action of the step to `reading`. Returns false if it is unknown. */

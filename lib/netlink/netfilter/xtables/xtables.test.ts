@@ -6,7 +6,8 @@ import { requestTree, type Shape } from "../../../testing/attribute-tree.ts"
 import { recordingsIn } from "../../../testing/recorded.ts"
 import type { Request } from "../../conversation.ts"
 import { decodeMessages, encodeMessage, type Message } from "../../message.ts"
-import type { Expression } from "../expression.ts"
+import { Writer } from "../../writer.ts"
+import { type Expression, expressionList } from "../expression.ts"
 import * as phrase from "../phrase.ts"
 import { appendRule, decodeRule, type FoundRule, insertRule } from "../rule.ts"
 import { type Chain, ensureChain } from "../ruleset.ts"
@@ -296,10 +297,13 @@ test("what iptables does not take is refused", () => {
 })
 
 test("the ports of -m multiport are found without the rest of the rule", () => {
-  const steps = (rule: IptablesRule) => encodeIptablesRule(rule, 4).expressions
+  const steps = (rule: IptablesRule) => {
+    const writer = new Writer()
+    expressionList.write(writer, { steps: encodeIptablesRule(rule, 4).expressions })
+    return writer.bytes
+  }
   const action = { jump: "S" }
-  expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPorts: [1, 65535], action }))).toEqual([
-    1, 65535,
-  ])
-  expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPort: 1, action }))).toBeUndefined()
+  const ports = [1, 65535]
+  expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPorts: ports, action }))).toEqual(ports)
+  expect(destinationPortsIn(steps({ comment: "multiport", protocol: 6, destinationPort: 1, action }))).toBeUndefined()
 })
