@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync } from "node:fs"
 import { output } from "../../conformance/lab/run.ts"
 import { type Execution, execute, Pod, type Wish } from "./containerd.ts"
+import { cniTs, remember } from "./operator.ts"
 import { receive } from "./stream.ts"
 import { bold, columns, compactJson, cyan, dim, fold, green, indent, milliseconds, red, say } from "./terminal.ts"
 
@@ -204,6 +205,22 @@ async function limit(pod: Pod, prevResult: object): Promise<object> {
   return JSON.parse(done.stdout)
 }
 
+/** Says what an operator sees of the node: first as it is, then with its bridge taken down, then put back. */
+function operate(pods: readonly [Pod, object][]): void {
+  for (const [pod, result] of pods) remember(pod, [network], network.name, result)
+  const tell = (expected: number, ...args: string[]) => {
+    const { exitCode, stdout } = cniTs(...args)
+    say("", indent(`${cyan("node #")} cni-ts ${args.join(" ")}`), indent(stdout.trimEnd()))
+    expect(exitCode === expected, `cni-ts ${args.join(" ")} ended with ${exitCode}, not ${expected}`)
+  }
+  tell(0, "show")
+  tell(0, "doctor")
+  say("", indent(`${cyan("node #")} ip address del 10.244.1.1/24 dev cni0`))
+  output(["ip", "address", "del", "10.244.1.1/24", "dev", "cni0"])
+  tell(1, "doctor")
+  tell(0, "repair", "--yes")
+}
+
 /** StopPodSandbox while the namespace is there, then RemovePodSandbox when it is not. */
 function stop(pod: Pod, prevResult: object, limited: boolean): void {
   const rows: [Execution, Pod, string][] = []
@@ -271,6 +288,12 @@ async function tellTheStory(): Promise<void> {
     check(web, network, webResult),
     check(client, network, clientResult),
     check(client, limits, limitedResult),
+  ])
+
+  step("cni-ts: what an operator sees, and does")
+  operate([
+    [web, webResult],
+    [client, clientResult],
   ])
 
   step("DEL: containerd stops and removes both pods")

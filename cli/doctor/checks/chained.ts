@@ -10,6 +10,7 @@ import { Undo } from "../../../lib/net/undo.ts"
 import { bandwidth } from "../../../plugins/bandwidth/plugin.ts"
 import { firewall } from "../../../plugins/firewall/plugin.ts"
 import { portmap } from "../../../plugins/portmap/plugin.ts"
+import { sbr } from "../../../plugins/sbr/plugin.ts"
 import { tuning } from "../../../plugins/tuning/plugin.ts"
 import type { Attached } from "../../survey/attached.ts"
 import type { PluginConfig } from "../../survey/network-list.ts"
@@ -22,6 +23,7 @@ const chained: Readonly<Record<string, { readonly plugin: Plugin; readonly kind:
     portmap: { plugin: portmap, kind: "host-ports", problem: "its host ports do not lead to it" },
     bandwidth: { plugin: bandwidth, kind: "limits", problem: "its bandwidth is not limited as it was asked for" },
     firewall: { plugin: firewall, kind: "firewall-rules", problem: "rules that let its traffic through are missing" },
+    sbr: { plugin: sbr, kind: "routing", problem: "its packets do not leave by the interface of their source address" },
     tuning: { plugin: tuning, kind: "tuning", problem: "its interface is not tuned as it was asked for" },
   }
 
