@@ -16,7 +16,7 @@ import type { AddContext, IpamConfig } from "./interface-plugin.ts"
 import { temporaryName } from "./names.ts"
 import { configurePodInterface } from "./pod-interface.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
-import { isOfAttachment } from "./same-pod.ts"
+import { isOfAttachment, isStablePath } from "./same-pod.ts"
 
 /** A link without a peer, such as a macvlan, that is to become the pod's interface. */
 export interface NewPodLink {
@@ -44,27 +44,33 @@ export function createPodLink(pod: NetworkStack, wanted: NewPodLink, undo: Undo)
   return link
 }
 
-function createOrReplace(pod: NetworkStack, { source, create }: NewPodLink, name: string): void {
+function createOrReplace(pod: NetworkStack, { attachment, source, create }: NewPodLink, name: string): void {
   const link = { name, namespace: source === pod ? undefined : pod.namespace?.fd }
   try {
     create(source.rtnetlink, link)
   } catch (error) {
-    if (!refusedWith(error, "EEXIST") || !removeLink(pod.rtnetlink, name)) throw error
+    const removed = () => removeLink(pod.rtnetlink, name) || removeRenamed(pod, attachment.ifname, name)
+    if (!refusedWith(error, "EEXIST") || !removed()) throw error
     create(source.rtnetlink, link)
   }
 }
 
-function rename({ rtnetlink }: NetworkStack, { index, name }: Link, ifname: string): void {
+function rename(pod: NetworkStack, { index, name }: Link, ifname: string): void {
   const change = { name: ifname, alias: name }
   try {
-    changeLink(rtnetlink, index, name, change)
+    changeLink(pod.rtnetlink, index, name, change)
   } catch (error) {
-    if (!refusedWith(error, "EEXIST")) throw error
-    const present = readLink(rtnetlink, ifname)
-    if (present?.alias !== name) throw alreadyAttached(`interface ${JSON.stringify(ifname)} already exists in the pod`)
-    removeLink(rtnetlink, present.index)
-    changeLink(rtnetlink, index, name, change)
+    if (!refusedWith(error, "EEXIST") || !removeRenamed(pod, ifname, name)) throw error
+    changeLink(pod.rtnetlink, index, name, change)
   }
+}
+
+/** Removes the unfinished link that has the pod's name already; false: nothing has. Throws Conflict if it is another link. */
+function removeRenamed({ rtnetlink }: NetworkStack, ifname: string, name: string): boolean {
+  const present = readLink(rtnetlink, ifname)
+  if (!present) return false
+  if (present.alias !== name) throw alreadyAttached(`interface ${JSON.stringify(ifname)} already exists in the pod`)
+  return removeLink(rtnetlink, present.index)
 }
 
 /** Configuration of a plugin that makes a link by createPodLink(). */
@@ -76,14 +82,14 @@ export interface PodLinkConfig extends IpamConfig {
 }
 
 /**
- * Gives the new link the addresses that IPAM has for it, sets it up, and returns ADD's result. The alias, which says that the attachment is
+ * Gives the new link the addresses that were taken for it, sets it up, and returns ADD's result. The alias, which says that the attachment is
  * complete, comes with the last request. Throws code 7 naming `mtuKey` if its MTU is too small for IPv6.
  */
 export function configurePodLink(context: AddContext<PodLinkConfig>, link: Link, mtuKey: string): Result {
   const { call, config, attachment, pod, takeAddresses } = context
   const { ips, routes } = takeAddresses()
   if (hasIPv6(ips)) assertRoomForIPv6(mtuKey, link.mtu)
-  if (config.ipamType !== "") {
+  if (ips.length > 0) {
     configurePodInterface(pod, {
       index: link.index,
       name: attachment.ifname,
@@ -101,12 +107,19 @@ export function configurePodLink(context: AddContext<PodLinkConfig>, link: Link,
   }
 }
 
+/** A kind of link that createPodLink() makes. */
+interface PodLinkKind {
+  readonly kind: string
+  /** The MAC address tells nothing, as all of these links have that of the link they are on. */
+  readonly sharesMac?: true
+}
+
 /**
  * Returns the removal of links of this kind: the attachment's, and what a killed ADD left of it. One without alias, as the Go plugin's, is
  * removed only if it is proven to be the attachment's: the namespace may be another pod's by now. One with another network's alias stays.
  * GC has nothing to collect: these links live and die with their pods' namespaces.
  */
-export function podLinks(kind: string): { remove: (call: Call) => void } {
+export function podLinks(kind: PodLinkKind): { remove: (call: Call) => void } {
   return {
     remove: (call) => {
       using pod = openPodIfPresent(call.environment.netns)
@@ -115,12 +128,13 @@ export function podLinks(kind: string): { remove: (call: Call) => void } {
   }
 }
 
-function removePodLink({ rtnetlink }: NetworkStack, call: Call, kind: string): void {
+function removePodLink({ rtnetlink }: NetworkStack, call: Call, { kind, sharesMac }: PodLinkKind): void {
   const attachment = attachmentOf(call)
   const name = temporaryName(attachment)
   removeLink(rtnetlink, name)
   const link = readLink(rtnetlink, attachment.ifname)
   if (link?.kind !== kind) return
-  const own = link.alias === "" ? isOfAttachment(call, link) : [name, attachmentAlias(attachment)].includes(link.alias)
+  const isProven = () => (sharesMac ? isStablePath(call.environment.netns) : isOfAttachment(call, link))
+  const own = link.alias === "" ? isProven() : [name, attachmentAlias(attachment)].includes(link.alias)
   if (own) removeLink(rtnetlink, link.index)
 }

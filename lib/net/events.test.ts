@@ -7,6 +7,8 @@ import { waitForDetection, waitUntilUp } from "./events.ts"
 const up = found(16, linkMessage({ index: 3, name: "veth0", kind: "veth" }))
 const down = found(16, linkMessage({ index: 3, name: "veth0", kind: "veth", operstate: 3 }))
 
+const unplugged = found(16, linkMessage({ index: 3, name: "eth0", kind: "vlan", operstate: 3, carrier: false }))
+
 /** A stack that announces `count` changes, then is silent until the time is up. */
 class AnnouncingStack extends FakeStack {
   readonly announce = vi.fn()
@@ -65,21 +67,31 @@ describe("waiting for duplicate address detection", () => {
     return found(20, message)
   }
 
-  test("costs one question where it has ended", () => {
-    const stack = new FakeStack({ GETADDR: [address(0)] })
+  test("costs two questions where it has ended", () => {
+    const stack = new FakeStack({ GETLINK: [up], GETADDR: [address(0)] })
     waitForDetection(stack, 3, "eth0")
-    expect(stack.log).toEqual(["GETADDR"])
+    expect(stack.log).toEqual(["GETLINK", "GETADDR"])
+  })
+
+  test("is not waited for without a carrier, as on a master whose cable is out", () => {
+    const stack = new FakeStack({ GETLINK: [unplugged], GETADDR: [address(TENTATIVE)] })
+    waitForDetection(stack, 3, "eth0")
+    expect(stack.log).toEqual(["GETLINK"])
   })
 
   test("ends when the kernel announces that it has", () => {
-    const stack = new AnnouncingStack({ GETADDR: [address(TENTATIVE), address(TENTATIVE), address(0)] })
+    const stack = new AnnouncingStack({
+      GETLINK: [up],
+      GETADDR: [address(TENTATIVE), address(TENTATIVE), address(0)],
+    })
     stack.announce.mockReturnValue(true)
     waitForDetection(stack, 3, "eth0")
-    expect(stack.log).toEqual(["GETADDR", "listen to 9", "GETADDR", "GETADDR", "closed"])
+    expect(stack.log).toEqual(["GETLINK", "GETADDR", "listen to 9", "GETADDR", "GETADDR", "closed"])
   })
 
   test("ends with a Conflict when the address is a duplicate", () => {
     const stack = new AnnouncingStack({
+      GETLINK: [up],
       GETADDR: [address(TENTATIVE), address(TENTATIVE), address(TENTATIVE | FAILED)],
     })
     stack.announce.mockReturnValue(true)
@@ -89,7 +101,7 @@ describe("waiting for duplicate address detection", () => {
 
   test("that never ends is a Conflict on a link that is up, and is left to the kernel on one that is down", () => {
     const stuck = (link: typeof up) => {
-      const stack = new AnnouncingStack({ GETADDR: [address(TENTATIVE)], GETLINK: [link] })
+      const stack = new AnnouncingStack({ GETADDR: [address(TENTATIVE)], GETLINK: [up, link] })
       stack.announce.mockReturnValue(false)
       return () => waitForDetection(stack, 3, "eth0")
     }

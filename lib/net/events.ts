@@ -24,8 +24,12 @@ export function waitUntilUp(stack: NetworkStack, index: number): Link {
   throw new TimedOut(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")
 }
 
-/** Waits until duplicate address detection has ended for all addresses of the link. Throws Conflict if one is a duplicate, TimedOut. */
+/**
+ * Waits until duplicate address detection has ended for all addresses of the link; it does not begin before there is a carrier. Throws
+ * Conflict if one is a duplicate, TimedOut.
+ */
 export function waitForDetection(stack: NetworkStack, index: number, name: string): void {
+  if (!readLink(stack.rtnetlink, index)?.carrier) return
   const done = waitFor(stack, RTNLGRP.IPV6_IFADDR, () => {
     const addresses = listAddresses(stack.rtnetlink, index)
     if (addresses.some(({ duplicate }) => duplicate)) {

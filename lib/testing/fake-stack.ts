@@ -3,6 +3,7 @@ import { parsePrefix } from "../ip/prefix.ts"
 import type { NetworkStack, Sysctls } from "../net/stack.ts"
 import { attributeSet, bytes, encode, nested, text, u32 } from "../netlink/attribute.ts"
 import { decodeMessages } from "../netlink/message.ts"
+import { IFF_LOWER_UP, IFF_UP } from "../netlink/route/link-header.ts"
 import { Writer } from "../netlink/writer.ts"
 import { type Answer, acknowledge, done, FakeKernel, part, refuse } from "./fake-kernel.ts"
 
@@ -114,6 +115,8 @@ export interface FakeLink {
   readonly name: string
   readonly kind?: string
   readonly up?: boolean
+  /** As `up` unless given. */
+  readonly carrier?: boolean
   readonly mtu?: number
   readonly master?: number
   readonly peer?: number
@@ -124,8 +127,10 @@ export interface FakeLink {
 }
 
 /** Returns RTM_NEWLINK without its header. */
-export function linkMessage({ index, name, kind = "bridge", up = true, mtu = 1500, operstate = 6, ...rest }: FakeLink) {
-  const writer = new Writer().u32(0).u32(index).u32(Number(up)).u32(0)
+export function linkMessage({ index, name, kind = "bridge", mtu = 1500, operstate = 6, ...rest }: FakeLink) {
+  const { up = true, carrier = up } = rest
+  const flags = (up ? IFF_UP : 0) | (carrier ? IFF_LOWER_UP : 0)
+  const writer = new Writer().u32(0).u32(index).u32(flags).u32(0)
   const mac = Uint8Array.of(2, 0, 0, 0, 0, index)
   linkAttributes.write(writer, { ...rest, mac, name, mtu, operstate: Uint8Array.of(operstate), info: { kind } })
   return writer.bytes

@@ -1,5 +1,5 @@
 import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
-import { findMaster } from "../../lib/attachment/master.ts"
+import { findMaster, onSharedMaster } from "../../lib/attachment/master.ts"
 import { configurePodLink, createPodLink, type NewPodLink } from "../../lib/attachment/pod-link.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { createMacvlan } from "../../lib/netlink/route/new-link.ts"
@@ -11,9 +11,10 @@ export function add(context: AddContext<MacvlanConfig>): Result {
   const { mode, mtu, broadcastQueue } = config
   const mac = readRequestedMac(call)
   const source = config.linkInContainer ? pod : host
-  const on = findMaster(source, config).index
-  const macvlan = { on, mode, mac, mtu, broadcastQueue }
-  const create: NewPodLink["create"] = (rtnetlink, named) => createMacvlan(rtnetlink, { ...macvlan, ...named })
+  const master = findMaster(source, config)
+  const macvlan = { on: master.index, mode, mac, mtu, broadcastQueue }
+  const create: NewPodLink["create"] = (rtnetlink, named) =>
+    onSharedMaster("macvlan", master, () => createMacvlan(rtnetlink, { ...macvlan, ...named }))
   const link = createPodLink(pod, { attachment, source, create }, undo)
   return configurePodLink(context, link, mtu === 0 ? "master" : "mtu")
 }

@@ -14,5 +14,5 @@ export const macvlan = interfacePlugin({
   status: (host, config) => {
     if (!config.linkInContainer) findMaster(host, config)
   },
-  removes: podLinks("macvlan"),
+  removes: podLinks({ kind: "macvlan" }),
 })

@@ -152,6 +152,17 @@ test("dual stack: both addresses are usable when ADD returns, their duplicates l
   expect(network.check(pod, result)).toMatchObject(QUIET)
 })
 
+test("a master without carrier is no reason to wait: the IPv6 address is looked for by others once the cable is in", () => {
+  using node = new Node()
+  const outside = plugIn(node)
+  outside.ip("link", "set", "far", "down")
+  const pod = node.pod()
+  const { config } = macvlan(node, { ipam: dualOfLan(node) })
+  const { outcome, calls } = node.trace("macvlan", { command: "ADD", netns: pod, config })
+  expect([outcome.exitCode, pod.addresses("eth0")]).toEqual([0, ["10.20.0.100/24", "fd20::100/64"]])
+  expect(calls.filter(({ result }) => result.includes("EAGAIN"))).toEqual([]) // as a wait that was in vain ends
+})
+
 test("an IPv6 address that somebody on the LAN has is refused, and nothing is left", () => {
   using node = new Node()
   const outside = plugIn(node)

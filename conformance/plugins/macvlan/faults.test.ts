@@ -173,6 +173,19 @@ describe("ADD is refused", () => {
     expect(linksIn(pod)).toEqual(["lo"])
   })
 
+  test("for a master that is a port of a bridge, as busy", () => {
+    using node = new Node()
+    plugIn(node)
+    node.ip("link", "add", "br0", "type", "bridge")
+    node.ip("link", "set", "uplink", "master", "br0")
+    const pod = node.pod()
+    expect(macvlan(node).add(pod).error).toMatchObject({
+      code: 102,
+      msg: 'no macvlan can be on interface "uplink": it is a port of a bridge or bond',
+    })
+    expect(linksIn(pod)).toEqual(["lo"])
+  })
+
   test("for an interface that the pod has", () => {
     using node = new Node()
     plugIn(node)

@@ -7,6 +7,7 @@ import { AF, familyNames } from "./rtm.ts"
 export const IFF_UP = 0x1
 export const IFF_PROMISC = 0x100
 export const IFF_ALLMULTI = 0x200
+export const IFF_LOWER_UP = 0x10000
 
 export interface LinkHeader {
   readonly family?: number
@@ -46,7 +47,7 @@ const flagsOfLink = {
   SLAVE: 0x800,
   MULTICAST: 0x1000,
   DYNAMIC: 0x8000,
-  LOWER_UP: 0x10000,
+  LOWER_UP: IFF_LOWER_UP,
   DORMANT: 0x20000,
 } as const
 

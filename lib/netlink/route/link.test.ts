@@ -158,6 +158,7 @@ function asPrinted(shown: {
     mac: mac(String(shown["address"])),
     mtu: shown["mtu"],
     up: shown.flags.includes("UP"),
+    carrier: shown.flags.includes("LOWER_UP"),
     promiscuous: shown.flags.includes("PROMISC"),
     allMulticast: shown.flags.includes("ALLMULTI"),
     transmitQueueLength: shown["txqlen"] ?? 0,

@@ -19,7 +19,7 @@ import {
   vlanData,
   vrfData,
 } from "./link-attributes.ts"
-import { HEADER, headerOf, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, writeHeader } from "./link-header.ts"
+import { HEADER, headerOf, IFF_ALLMULTI, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
 const RTEXT_FILTER_SKIP_STATS = 8
@@ -32,6 +32,8 @@ export interface Link {
   readonly mtu: number
   readonly up: boolean
   readonly operstate: Operstate
+  /** The wire is there, as of a link that is up on one that is up; `operstate` says so later. */
+  readonly carrier: boolean
   /** Counts the users of promiscuous mode; `promiscuous` is true if the administrator is one. */
   readonly promiscuity: number
   readonly promiscuous: boolean
@@ -122,6 +124,7 @@ export function decodeLink(message: Message): Link {
     mtu: values.mtu ?? 0,
     up: (flags & IFF_UP) !== 0,
     operstate: operstates[values.operstate ?? 0] ?? "unknown",
+    carrier: (flags & IFF_LOWER_UP) !== 0,
     promiscuity: values.promiscuity ?? 0,
     promiscuous: (flags & IFF_PROMISC) !== 0,
     allMulticast: (flags & IFF_ALLMULTI) !== 0,
