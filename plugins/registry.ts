@@ -5,12 +5,14 @@ import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
 import { firewall } from "./firewall/plugin.ts"
 import { hostDevice } from "./host-device/plugin.ts"
+import { ipvlan } from "./ipvlan/plugin.ts"
 import { loopback } from "./loopback/plugin.ts"
 import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
 import { ptp } from "./ptp/plugin.ts"
 import { sbr } from "./sbr/plugin.ts"
 import { tuning } from "./tuning/plugin.ts"
+import { vlan } from "./vlan/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
@@ -19,6 +21,7 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   firewall,
   "host-device": hostDevice,
   "host-local": hostLocal,
+  ipvlan,
   loopback,
   macvlan,
   portmap,
@@ -26,4 +29,5 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   sbr,
   static: staticAddresses,
   tuning,
+  vlan,
 }
