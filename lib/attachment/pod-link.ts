@@ -16,7 +16,7 @@ import type { AddContext, IpamConfig } from "./interface-plugin.ts"
 import { temporaryName } from "./names.ts"
 import { configurePodInterface } from "./pod-interface.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
-import { isOfAttachment, isStablePath } from "./same-pod.ts"
+import { isOfAttachment, isOfAttachmentByAddress } from "./same-pod.ts"
 
 /** A link without a peer, such as a macvlan, that is to become the pod's interface. */
 export interface NewPodLink {
@@ -110,7 +110,7 @@ export function configurePodLink(context: AddContext<PodLinkConfig>, link: Link,
 /** A kind of link that createPodLink() makes. */
 interface PodLinkKind {
   readonly kind: string
-  /** The MAC address tells nothing, as all of these links have that of the link they are on. */
+  /** Its MAC address tells it from no other, as it is that of the link that it is on. */
   readonly sharesMac?: true
 }
 
@@ -128,13 +128,14 @@ export function podLinks(kind: PodLinkKind): { remove: (call: Call) => void } {
   }
 }
 
-function removePodLink({ rtnetlink }: NetworkStack, call: Call, { kind, sharesMac }: PodLinkKind): void {
+function removePodLink(pod: NetworkStack, call: Call, { kind, sharesMac }: PodLinkKind): void {
+  const { rtnetlink } = pod
   const attachment = attachmentOf(call)
   const name = temporaryName(attachment)
   removeLink(rtnetlink, name)
   const link = readLink(rtnetlink, attachment.ifname)
   if (link?.kind !== kind) return
-  const isProven = () => (sharesMac ? isStablePath(call.environment.netns) : isOfAttachment(call, link))
+  const isProven = () => (sharesMac ? isOfAttachmentByAddress(call, pod, link) : isOfAttachment(call, link))
   const own = link.alias === "" ? isProven() : [name, attachmentAlias(attachment)].includes(link.alias)
   if (own) removeLink(rtnetlink, link.index)
 }

@@ -1,6 +1,9 @@
 import { readableResult } from "../cni/config.ts"
 import type { Call } from "../cni/plugin.ts"
 import { formatMac } from "../ip/mac.ts"
+import { samePrefix } from "../ip/prefix.ts"
+import type { NetworkStack } from "../net/stack.ts"
+import { listAddresses } from "../netlink/route/address.ts"
 import type { Link } from "../netlink/route/link.ts"
 import { unlessMissing } from "../sys/file.ts"
 import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
@@ -18,6 +21,14 @@ export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean 
   if (!onHost) return false
   const other = listed.find(({ name, sandbox }) => name === onHost.name && sandbox === "")
   return other?.mac.toLowerCase() === formatMac(onHost.mac)
+}
+
+/** As isOfAttachment, for a link that has the MAC address of the link it is on, as others there do: the result knows it by its addresses. */
+export function isOfAttachmentByAddress(call: Call, { rtnetlink }: NetworkStack, inPod: Link): boolean {
+  const { ips } = readableResult(call.config)
+  if (ips.length === 0) return isStablePath(call.environment.netns)
+  const present = listAddresses(rtnetlink, inPod.index)
+  return ips.some(({ address }) => present.some(({ prefix }) => samePrefix(prefix, address)))
 }
 
 /**

@@ -1,0 +1,238 @@
+import { describe, expect, test } from "vitest"
+import { disturb } from "../../faults/injection.ts"
+import type { Implementation } from "../../lab/executables.ts"
+import { Node, type Pod } from "../../lab/node.ts"
+import { type Config, leased, leases } from "../bridge/network.ts"
+import { fixed } from "../ipvlan/network.ts"
+import { dualOfLan, OUTSIDE, ofLan, plugIn } from "../macvlan/network.ts"
+import { vlan } from "./network.ts"
+
+const QUIET = { exitCode: 0, stdout: "" }
+const BOTH: readonly Implementation[] = ["ours", "reference"]
+
+function linksIn(pod: Pod): (string | undefined)[] {
+  return pod.ip("link", "show").map(({ ifname }) => ifname)
+}
+
+describe("a failed ADD leaves neither interface nor lease (the reference's keeps the VLAN from every pod)", () => {
+  const full = { subnet: "10.20.0.0/24", rangeStart: OUTSIDE, rangeEnd: OUTSIDE, gateway: OUTSIDE }
+  const causes: Readonly<Record<string, [config: (node: Node) => Config, msg: string]>> = {
+    "IPAM has no address left": [(node) => ({ ipam: ofLan(node, { ranges: [[full]] }) }), "no IP addresses available"],
+    "a route's gateway cannot be reached": [
+      (node) => ({ ipam: ofLan(node, { routes: [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }] }) }),
+      "add route",
+    ],
+  }
+
+  test.each(Object.entries(causes))("where %s", (_, [config, msg]) => {
+    using node = new Node()
+    plugIn(node)
+    const attempt = (implementation: Implementation) => {
+      const pod = node.pod()
+      const { error } = vlan(node, config(node), implementation).add(pod)
+      expect(error?.msg).toContain(msg)
+      return [linksIn(pod), leased(node)]
+    }
+    expect(attempt("ours")).toEqual([["lo"], []])
+    expect(attempt("reference")[0]).toEqual(["lo", "eth0"])
+    const next = vlan(node, { ipam: fixed("10.20.0.7/24") }, "reference").add(node.pod())
+    expect(next.error?.msg).toBe("failed to create vlan: file exists")
+  })
+})
+
+test("a master that is down is named before anything is made (the reference leaves an interface that keeps the VLAN)", () => {
+  using node = new Node()
+  plugIn(node)
+  node.ip("link", "set", "uplink", "down")
+  const attempt = (implementation: Implementation) => {
+    const pod = node.pod()
+    const { error } = vlan(node, { ipam: ofLan(node) }, implementation).add(pod)
+    return [error?.code, error?.msg, linksIn(pod)]
+  }
+  expect(BOTH.map(attempt)).toEqual([
+    [102, 'master "uplink" is down', ["lo"]],
+    [999, 'failed to set "eth0" UP: network is down', ["lo", "eth0"]],
+  ])
+})
+
+test("on a master without carrier a pod is attached without a wait, and reached once the cable is in", () => {
+  using node = new Node()
+  const outside = plugIn(node)
+  outside.ip("link", "set", "far", "down")
+  const pod = node.pod()
+  const { config } = vlan(node, { ipam: dualOfLan(node) })
+  const { outcome, calls } = node.trace("vlan", { command: "ADD", netns: pod, config })
+  expect([outcome.exitCode, pod.addresses("eth0")]).toEqual([0, ["10.20.0.100/24", "fd20::100/64"]])
+  expect(calls.filter(({ result }) => result.includes("EAGAIN"))).toEqual([]) // as a wait that was in vain ends
+  for (const args of [
+    ["link", "set", "far", "up"],
+    ["link", "add", "link", "far", "name", "far.5", "type", "vlan", "id", "5"],
+    ["link", "set", "far.5", "up"],
+    ["addr", "add", `${OUTSIDE}/24`, "dev", "far.5"],
+  ]) {
+    outside.ip(...args)
+  }
+  expect(outside.pings("10.20.0.100")).toBe(true)
+})
+
+describe("a VLAN that is taken is refused, with the interface that has it (the reference says: file exists)", () => {
+  const taken = (by: string) => ({ code: 102, msg: `VLAN 5 of "uplink" is taken by ${by}` })
+
+  test("another pod's", () => {
+    using node = new Node()
+    plugIn(node)
+    const [first, second] = [node.pod(), node.pod()]
+    vlan(node, { ipam: ofLan(node) }).connect(first)
+    const by = `"eth0" ("cni-ts net ${first.containerId} eth0") in ${first.path}`
+    expect(vlan(node, { ipam: ofLan(node) }).add(second).error).toMatchObject(taken(by))
+    expect([linksIn(second), leases(node)]).toEqual([["lo"], ["10.20.0.100"]])
+    const reference = vlan(node, { ipam: fixed("10.20.0.7/24") }, "reference").add(second)
+    expect(reference.error?.msg).toBe("failed to create vlan: file exists")
+  })
+
+  test("the reference's, the node's own, and the same pod's", () => {
+    using node = new Node()
+    plugIn(node)
+    const [first, second] = [node.pod(), node.pod()]
+    const refusal = () => vlan(node).add(second, { ifname: "net1" }).error
+    const reference = vlan(node, { ipam: fixed("10.20.0.7/24") }, "reference")
+    reference.connect(first)
+    expect(refusal()).toMatchObject(taken(`"eth0" in ${first.path}`))
+    expect(vlan(node).del(first)).toMatchObject(QUIET)
+    reference.connect(second)
+    expect(refusal()).toMatchObject(taken(`"eth0" in ${second.path}`))
+    expect(vlan(node).del(second)).toMatchObject(QUIET)
+    node.ip("link", "add", "link", "uplink", "name", "uplink.5", "type", "vlan", "id", "5")
+    expect(refusal()).toMatchObject(taken('"uplink.5"'))
+  })
+})
+
+test("a second ADD is refused as attached and does the first no harm; DEL of another network spares it", () => {
+  using node = new Node()
+  plugIn(node)
+  const network = vlan(node, { ipam: ofLan(node) })
+  const pod = node.pod()
+  const result = network.connect(pod)
+  expect(network.add(pod).error).toMatchObject({ code: 102, msg: 'interface "eth0" already exists in the pod' })
+  expect(network.as("ours", { name: "other", ipam: undefined }).del(pod)).toMatchObject(QUIET)
+  expect(network.check(pod, result)).toMatchObject(QUIET)
+  expect(leases(node)).toEqual(["10.20.0.100"])
+})
+
+test.each([2, 3, 4, 5, 7])("an ADD that is killed at its request %i gives the VLAN back: to ADD, and to DEL", (nth) => {
+  using node = new Node()
+  plugIn(node)
+  const pod = node.pod()
+  const network = vlan(node, { ipam: fixed("10.20.0.7/24") })
+  const kill = () =>
+    disturb(
+      node,
+      "vlan",
+      { command: "ADD", netns: pod, config: network.config },
+      { name: "sendto", nth, happens: "signal=KILL" },
+    )
+  expect(kill()).toBeUndefined()
+  const result = network.connect(pod)
+  expect([linksIn(pod), network.check(pod, result)]).toMatchObject([["lo", "eth0"], QUIET])
+  expect(network.del(pod)).toMatchObject(QUIET)
+  expect(kill()).toBeUndefined()
+  expect([network.del(pod), linksIn(pod)]).toMatchObject([QUIET, ["lo"]])
+  network.connect(node.pod())
+})
+
+describe("DEL succeeds (the reference fails, and the runtime keeps the pod)", () => {
+  const attempt = (implementation: Implementation, config: Config, harm: (node: Node) => void, netns?: string) => {
+    using node = new Node()
+    plugIn(node)
+    const pod = node.pod()
+    const network = vlan(node, { ipam: ofLan(node) }, implementation)
+    network.connect(pod)
+    harm(node)
+    const { exitCode } = network.ask("DEL", netns ?? pod, { containerId: pod.containerId, config })
+    return [exitCode, leases(node)]
+  }
+
+  test.each<[string, Config, (node: Node) => void, netns?: string]>([
+    ["where the master was removed", {}, (node) => void node.ip("link", "del", "uplink")],
+    [
+      "where the master's MTU has become less",
+      { mtu: 1500 },
+      (node) => void node.ip("link", "set", "uplink", "mtu", "1400"),
+    ],
+    ["where the namespace is gone and the master was in it", { linkInContainer: true }, () => {}, "/run/netns/gone"],
+    ["where the runtime names no namespace and the master was in it", { linkInContainer: true }, () => {}, ""],
+  ])("%s", (_, config, harm, netns) => {
+    expect(attempt("ours", config, harm, netns)).toEqual([0, []])
+    expect(attempt("reference", config, harm, netns)).toEqual([1, ["10.20.0.100"]])
+  })
+})
+
+test("DEL needs neither namespace nor a config that makes sense, nor an ADD before it", () => {
+  using node = new Node()
+  plugIn(node)
+  const network = vlan(node, { ipam: ofLan(node) })
+  const [never, odd] = [node.pod(), node.pod()]
+  expect([network.del(never), network.ask("DEL", "")]).toMatchObject([QUIET, QUIET])
+  network.connect(odd)
+  expect(network.del(odd, { config: { master: "", vlanId: -1, mtu: -1 } })).toMatchObject(QUIET)
+  expect([linksIn(odd), leases(node)]).toEqual([["lo"], []])
+})
+
+test("GC frees the leases of attachments that are no longer valid", () => {
+  using node = new Node()
+  plugIn(node)
+  const network = vlan(node, { ipam: ofLan(node) })
+  const [kept, stale] = [node.pod(), node.pod()]
+  network.connect(kept)
+  vlan(node, { vlanId: 6, ipam: ofLan(node) }).connect(stale)
+  expect(network.gc([kept])).toMatchObject(QUIET)
+  expect([leases(node), linksIn(kept)]).toEqual([["10.20.0.100"], ["lo", "eth0"]])
+})
+
+describe("CHECK names", () => {
+  const faults: Readonly<Record<string, [harm: (pod: Pod, node: Node) => unknown, msg: string]>> = {
+    "an interface that is gone": [(pod) => pod.ip("link", "del", "eth0"), "interface eth0 is gone"],
+    "another kind": [
+      (pod) => [pod.ip("link", "del", "eth0"), pod.ip("link", "add", "eth0", "type", "veth", "peer", "name", "x")],
+      "interface eth0 is not a vlan but veth",
+    ],
+    "another MAC address": [
+      (pod) => pod.ip("link", "set", "eth0", "address", "02:00:00:00:00:55"),
+      "MAC address of eth0 is 02:00:00:00:00:55, not ",
+    ],
+    "another MTU": [(pod) => pod.ip("link", "set", "eth0", "mtu", "1280"), "MTU of eth0 is 1280, not 1400"],
+    "the MTU that the kernel gave it as the master's became less": [
+      (_, node) => node.ip("link", "set", "uplink", "mtu", "1300"),
+      "MTU of eth0 is 1300, not 1400",
+    ],
+    "a missing address": [(pod) => pod.ip("addr", "flush", "dev", "eth0"), "address 10.20.0.100/24 is missing"],
+    "a missing route": [(pod) => pod.ip("route", "del", "10.5.0.0/16"), "route 10.5.0.0/16 of eth0 is missing"],
+  }
+
+  test.each(Object.entries(faults))("%s", (_, [harm, msg]) => {
+    using node = new Node()
+    plugIn(node)
+    const network = vlan(node, { mtu: 1400, ipam: ofLan(node, { routes: [{ dst: "10.5.0.0/16" }] }) })
+    const pod = node.pod()
+    const result = network.connect(pod)
+    harm(pod, node)
+    expect(network.check(pod, result).error?.msg).toContain(msg)
+  })
+
+  test("another master (the reference succeeds)", () => {
+    using node = new Node()
+    plugIn(node)
+    const check = (implementation: Implementation, vlanId: number) => {
+      const network = vlan(node, { vlanId, ipam: fixed(`10.20.0.${vlanId}/24`) }, implementation)
+      const pod = node.pod()
+      const result = network.connect(pod)
+      node.ip("link", "set", "uplink", "name", "old")
+      node.ip("link", "add", "uplink", "type", "veth", "peer", "name", "y")
+      const { error } = network.check(pod, result)
+      node.ip("link", "del", "uplink")
+      node.ip("link", "set", "old", "name", "uplink")
+      return error?.msg
+    }
+    expect([check("ours", 7), check("reference", 8)]).toEqual(["eth0 is not on uplink", undefined])
+  })
+})
