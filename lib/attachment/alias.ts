@@ -6,7 +6,7 @@ import { host } from "../sys/host.ts"
  * ADD's last step gives the attachment's link an alias that spells the attachment out. Without an alias the link is unfinished: a killed
  * ADD left it, for the kernel takes no alias with the request that makes a link. It is known as the attachment's by what that request sets:
  * a veth by its computed name, an ifb by its computed MAC address, as its name is one that the Go plugin gives to all interfaces of a
- * container. A macvlan bears the pod's own name before it is finished, as kernels before 6.2 rename no link that is up, and the Go plugin's
+ * container. A macvlan, ipvlan or VLAN interface bears the pod's own name before it is finished, as kernels before 6.2 rename no link that is up, and the Go plugin's
  * have no alias either: so its alias is its temporary name until then.
  */
 

@@ -34,7 +34,7 @@ export function gatewayPortName(gateway: string): string {
   return VETH_PREFIX + digits(`gateway\n${gateway}`, NETWORK_DIGITS + ATTACHMENT_DIGITS)
 }
 
-/** Returns the name of a macvlan while it is being made, which then is its alias until ADD ends (alias.ts). */
+/** Returns the name of a link without a peer (pod-link.ts) while it is being made, which then is its alias until ADD ends (alias.ts). */
 export function temporaryName({ network, containerId, ifname }: Attachment): string {
   return TEMPORARY_PREFIX + digits(`temporary\n${network}\n${containerId}\n${ifname}`, TEMPORARY_DIGITS)
 }
