@@ -21,9 +21,14 @@ const SHOWN: Readonly<Record<string, readonly [string[], string]>> = {
   "plugins/bandwidth": [["tc", "qdisc", "show"], "rate 10Mbit"],
 }
 
+/** Those of plugins that need Debian's kernel are followed in the VM, by `vlan/examples.test.ts`. */
+const needsVm = (page: string) => existsSync(join(ROOT, "conformance", page, "vm.test.ts"))
+const isVm = process.env["CNITS_IN_VM"] !== undefined
+
 const pages = ["plugins", "ipam"].flatMap((kind) => {
   const entries = readdirSync(join(ROOT, kind), { withFileTypes: true })
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `${kind}/${name}`)
+  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => `${kind}/${name}`)
+  return names.filter((page) => needsVm(page) === isVm)
 })
 
 function exampleOf(page: string): NetworkList {

@@ -15,6 +15,8 @@ const calls = fc.record({
     "ptp",
     "macvlan",
     "host-device",
+    "ipvlan",
+    "vlan",
     "portmap",
     "bandwidth",
     "firewall",

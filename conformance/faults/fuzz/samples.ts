@@ -131,6 +131,8 @@ export const configs: readonly object[] = [
     args: { cni: { sysctl: { "net.ipv4.ip_forward": "0" }, mac: "02:00:00:00:00:7b", mtu: 1300 } },
     runtimeConfig,
   },
+  { ...common, type: "ipvlan", master: "eth0", mode: "l3s", mtu: 1400, linkInContainer: false, ipam: addresses },
+  { ...common, type: "vlan", master: "eth0", vlanId: 100, mtu: 1400, linkInContainer: false, ipam: addresses },
 ]
 
 export const argumentLists: readonly string[] = [

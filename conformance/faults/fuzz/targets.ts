@@ -23,12 +23,14 @@ import { formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import { readFirewallConfig } from "../../../plugins/firewall/config.ts"
 import { readHostDeviceConfig } from "../../../plugins/host-device/config.ts"
+import { readIpvlanConfig } from "../../../plugins/ipvlan/config.ts"
 import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
 import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
 import { readPtpConfig } from "../../../plugins/ptp/config.ts"
 import { listOwnIps, readSbrConfig, readTable } from "../../../plugins/sbr/config.ts"
 import { parseBackup } from "../../../plugins/tuning/backup.ts"
 import { readDataDir, readTuningConfig } from "../../../plugins/tuning/config.ts"
+import { readVlanConfig } from "../../../plugins/vlan/config.ts"
 import { damagedJson, damagedText } from "./damage.ts"
 import { kernelTargets } from "./kernel-targets.ts"
 import { argumentLists, configs } from "./samples.ts"
@@ -42,6 +44,8 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readPtpConfig,
   readMacvlanConfig,
   readHostDeviceConfig,
+  readIpvlanConfig,
+  readVlanConfig,
   readPortmapConfig,
   readFirewallConfig,
   readSbrConfig,

@@ -1,16 +1,8 @@
-import { describe, expect, test } from "vitest"
-import type { Implementation } from "../../lab/executables.ts"
-import type { Described } from "../../lab/namespace.ts"
-import { Node } from "../../lab/node.ts"
-import { type Config, leased } from "../bridge/network.ts"
-import { mask, observe } from "../bridge/observed.ts"
-import { dualOfLan, macvlan, OUTSIDE, ofLan, plugIn } from "./network.ts"
-
-const QUIET = { exitCode: 0, stdout: "", stderr: "" }
-const SWAPS: readonly [Implementation, Implementation][] = [
-  ["ours", "reference"],
-  ["reference", "ours"],
-]
+import { describe, test } from "vitest"
+import type { Node } from "../../lab/node.ts"
+import type { Config } from "../bridge/network.ts"
+import { expectSame, expectSamePrint, expectSwappable } from "./compared.ts"
+import { dualOfLan, macvlan, OUTSIDE, ofLan } from "./network.ts"
 
 const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "layer 2": () => ({}),
@@ -28,66 +20,20 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "the pod's own link": (node) => ({ linkInContainer: true, ipam: ofLan(node) }),
 }
 
-describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
-  test("is the same as with the reference: the result, the node and the pod, after ADD and after DEL", () => {
-    const [ours, reference] = [attach("ours", config), attach("reference", config)]
-    expect(ours.printed).toBe(reference.printed)
-    expect({ ...ours.added, pod: reference.added.pod }).toEqual(reference.added)
-    expect(ours.added.pod.links.map(withoutAlias)).toEqual(reference.added.pod.links)
-    expect(ours.added.pod.addresses.map(withoutAlias)).toEqual(reference.added.pod.addresses)
-    expect(ours.added.pod.routes).toEqual(reference.added.pod.routes)
-    expect(ours.added.pod.sysctls.filter(counts)).toEqual(reference.added.pod.sysctls.filter(counts))
-    expect(ours.deleted).toEqual(reference.deleted)
-  })
+/** Whether IPv6 addresses are announced is set by the reference also where there are none. */
+const OTHERWISE = /^ipv6\/conf\/eth0\/ndisc_notify/
 
-  test.each(SWAPS)("added by %s, is checked and removed by %s", (first, second) => {
-    using node = new Node()
-    const pod = node.pod()
-    const network = macvlan(node, config(node), first)
-    plugIn(node, network.config["linkInContainer"] ? pod : node)
-    const prevResult = network.connect(pod)
-    expect(network.as(second).check(pod, prevResult)).toMatchObject(QUIET)
-    expect(network.as(second).del(pod, { config: { prevResult } })).toMatchObject(QUIET)
-    expect([pod.link("eth0"), leased(node)]).toEqual([undefined, []])
-    network.as(second).connect(pod)
-    expect(network.del(pod)).toMatchObject(QUIET)
-  })
+describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
+  test("is the same as with the reference: the result, the node and the pod, after ADD and after DEL", () =>
+    expectSame(macvlan, config, OTHERWISE))
+
+  test("pods made by either are checked and removed by the other", () => expectSwappable(macvlan, config))
 })
 
 test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
   "the result at %s is printed byte for byte as by the reference",
   (cniVersion) => {
-    const print = (implementation: Implementation) => {
-      using node = new Node()
-      plugIn(node)
-      const pod = node.pod()
-      const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: OUTSIDE }]
-      const { stdout, exitCode } = macvlan(node, { cniVersion, ipam: ofLan(node, { routes }) }, implementation).add(pod)
-      expect(exitCode).toBe(0)
-      return mask(stdout, pod.path)
-    }
-    expect(print("ours")).toBe(print("reference"))
+    const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: OUTSIDE }]
+    expectSamePrint(macvlan, (node) => ({ cniVersion, ipam: ofLan(node, { routes }) }))
   },
 )
-
-function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
-  const pod = node.pod()
-  const network = macvlan(node, config(node), implementation)
-  plugIn(node, network.config["linkInContainer"] ? pod : node)
-  const { stdout } = network.add(pod)
-  const added = observe(node, pod)
-  network.del(pod)
-  return { printed: mask(stdout, pod.path), added, deleted: observe(node, pod) }
-}
-
-/** Ours says whose it is, so that a killed ADD can be told from a finished one. */
-function withoutAlias({ ifalias, ...link }: Described): Described {
-  if (ifalias !== undefined) expect(ifalias).toMatch(/^cni-ts net container-of-\S+ eth0$/)
-  return link
-}
-
-/** Whether IPv6 addresses are announced is set by the reference also where there are none. */
-function counts(line: string): boolean {
-  return !line.startsWith("ipv6/conf/eth0/ndisc_notify")
-}

@@ -14,30 +14,19 @@ function linksIn(pod: Pod): (string | undefined)[] {
   return pod.ip("link", "show").map(({ ifname }) => ifname)
 }
 
-describe("a failed ADD leaves neither interface nor lease (the reference's keeps the VLAN from every pod)", () => {
-  const full = { subnet: "10.20.0.0/24", rangeStart: OUTSIDE, rangeEnd: OUTSIDE, gateway: OUTSIDE }
-  const causes: Readonly<Record<string, [config: (node: Node) => Config, msg: string]>> = {
-    "IPAM has no address left": [(node) => ({ ipam: ofLan(node, { ranges: [[full]] }) }), "no IP addresses available"],
-    "a route's gateway cannot be reached": [
-      (node) => ({ ipam: ofLan(node, { routes: [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }] }) }),
-      "add route",
-    ],
+test("a failed ADD leaves neither interface nor lease (the reference's keeps the VLAN from every pod)", () => {
+  using node = new Node()
+  plugIn(node)
+  const ipam = ofLan(node, { routes: [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }] })
+  const attempt = (implementation: Implementation) => {
+    const pod = node.pod()
+    expect(vlan(node, { ipam }, implementation).add(pod).error?.msg).toContain("add route")
+    return [linksIn(pod), leased(node)]
   }
-
-  test.each(Object.entries(causes))("where %s", (_, [config, msg]) => {
-    using node = new Node()
-    plugIn(node)
-    const attempt = (implementation: Implementation) => {
-      const pod = node.pod()
-      const { error } = vlan(node, config(node), implementation).add(pod)
-      expect(error?.msg).toContain(msg)
-      return [linksIn(pod), leased(node)]
-    }
-    expect(attempt("ours")).toEqual([["lo"], []])
-    expect(attempt("reference")[0]).toEqual(["lo", "eth0"])
-    const next = vlan(node, { ipam: fixed("10.20.0.7/24") }, "reference").add(node.pod())
-    expect(next.error?.msg).toBe("failed to create vlan: file exists")
-  })
+  expect(attempt("ours")).toEqual([["lo"], []])
+  expect(attempt("reference")[0]).toEqual(["lo", "eth0"])
+  const next = vlan(node, { ipam: ofLan(node) }, "reference").add(node.pod())
+  expect(next.error?.msg).toBe("failed to create vlan: file exists")
 })
 
 test("a master that is down is named before anything is made (the reference leaves an interface that keeps the VLAN)", () => {
@@ -72,7 +61,7 @@ test("on a master without carrier a pod is attached without a wait, and reached 
   ]) {
     outside.ip(...args)
   }
-  expect(outside.pings("10.20.0.100")).toBe(true)
+  expect([1, 2, 3, 4, 5].some(() => outside.pings("10.20.0.100"))).toBe(true)
 })
 
 describe("a VLAN that is taken is refused, with the interface that has it (the reference says: file exists)", () => {
@@ -119,7 +108,7 @@ test("a second ADD is refused as attached and does the first no harm; DEL of ano
   expect(leases(node)).toEqual(["10.20.0.100"])
 })
 
-test.each([2, 3, 4, 5, 7])("an ADD that is killed at its request %i gives the VLAN back: to ADD, and to DEL", (nth) => {
+test.each([3, 5])("an ADD that is killed at its request %i gives the VLAN back: to ADD, and to DEL", (nth) => {
   using node = new Node()
   plugIn(node)
   const pod = node.pod()
@@ -160,7 +149,6 @@ describe("DEL succeeds (the reference fails, and the runtime keeps the pod)", ()
       (node) => void node.ip("link", "set", "uplink", "mtu", "1400"),
     ],
     ["where the namespace is gone and the master was in it", { linkInContainer: true }, () => {}, "/run/netns/gone"],
-    ["where the runtime names no namespace and the master was in it", { linkInContainer: true }, () => {}, ""],
   ])("%s", (_, config, harm, netns) => {
     expect(attempt("ours", config, harm, netns)).toEqual([0, []])
     expect(attempt("reference", config, harm, netns)).toEqual([1, ["10.20.0.100"]])
@@ -189,50 +177,28 @@ test("GC frees the leases of attachments that are no longer valid", () => {
   expect([leases(node), linksIn(kept)]).toEqual([["10.20.0.100"], ["lo", "eth0"]])
 })
 
-describe("CHECK names", () => {
-  const faults: Readonly<Record<string, [harm: (pod: Pod, node: Node) => unknown, msg: string]>> = {
-    "an interface that is gone": [(pod) => pod.ip("link", "del", "eth0"), "interface eth0 is gone"],
-    "another kind": [
-      (pod) => [pod.ip("link", "del", "eth0"), pod.ip("link", "add", "eth0", "type", "veth", "peer", "name", "x")],
-      "interface eth0 is not a vlan but veth",
-    ],
-    "another MAC address": [
-      (pod) => pod.ip("link", "set", "eth0", "address", "02:00:00:00:00:55"),
-      "MAC address of eth0 is 02:00:00:00:00:55, not ",
-    ],
-    "another MTU": [(pod) => pod.ip("link", "set", "eth0", "mtu", "1280"), "MTU of eth0 is 1280, not 1400"],
-    "the MTU that the kernel gave it as the master's became less": [
-      (_, node) => node.ip("link", "set", "uplink", "mtu", "1300"),
-      "MTU of eth0 is 1300, not 1400",
-    ],
-    "a missing address": [(pod) => pod.ip("addr", "flush", "dev", "eth0"), "address 10.20.0.100/24 is missing"],
-    "a missing route": [(pod) => pod.ip("route", "del", "10.5.0.0/16"), "route 10.5.0.0/16 of eth0 is missing"],
+test("CHECK names the first difference; a master that is another the reference does not see", () => {
+  using node = new Node()
+  plugIn(node)
+  const ipam = ofLan(node, { routes: [{ dst: "10.5.0.0/16" }] })
+  const network = vlan(node, { mtu: 1400, ipam })
+  const pod = node.pod()
+  const result = network.connect(pod)
+  const found = (...harm: string[][]) => {
+    for (const args of harm) pod.ip(...args)
+    return network.check(pod, result).error?.msg
   }
-
-  test.each(Object.entries(faults))("%s", (_, [harm, msg]) => {
-    using node = new Node()
-    plugIn(node)
-    const network = vlan(node, { mtu: 1400, ipam: ofLan(node, { routes: [{ dst: "10.5.0.0/16" }] }) })
-    const pod = node.pod()
-    const result = network.connect(pod)
-    harm(pod, node)
-    expect(network.check(pod, result).error?.msg).toContain(msg)
-  })
-
-  test("another master (the reference succeeds)", () => {
-    using node = new Node()
-    plugIn(node)
-    const check = (implementation: Implementation, vlanId: number) => {
-      const network = vlan(node, { vlanId, ipam: fixed(`10.20.0.${vlanId}/24`) }, implementation)
-      const pod = node.pod()
-      const result = network.connect(pod)
-      node.ip("link", "set", "uplink", "name", "old")
-      node.ip("link", "add", "uplink", "type", "veth", "peer", "name", "y")
-      const { error } = network.check(pod, result)
-      node.ip("link", "del", "uplink")
-      node.ip("link", "set", "old", "name", "uplink")
-      return error?.msg
-    }
-    expect([check("ours", 7), check("reference", 8)]).toEqual(["eth0 is not on uplink", undefined])
-  })
+  expect(network.check(pod, result)).toMatchObject(QUIET)
+  expect(found(["route", "del", "10.5.0.0/16"])).toContain("route 10.5.0.0/16 of eth0 is missing")
+  expect(found(["addr", "flush", "dev", "eth0"])).toContain("address 10.20.0.100/24 is missing")
+  node.ip("link", "set", "uplink", "mtu", "1300") // the kernel gives it to what is on it
+  expect(found()).toBe("MTU of eth0 is 1300, not 1400")
+  const onLo = { config: { master: "lo" } }
+  expect(network.check(pod, result, onLo).error?.msg).toBe("eth0 is not on lo")
+  expect(network.as("reference").check(pod, result, onLo).error?.msg).toContain("configured MTU of eth0 is 1400")
+  expect(found(["link", "set", "eth0", "address", "02:00:00:00:00:55"])).toContain("MAC address of eth0 is 02:00:")
+  expect(found(["link", "del", "eth0"], ["link", "add", "eth0", "type", "veth", "peer", "name", "x"])).toBe(
+    "interface eth0 is not a vlan but veth",
+  )
+  expect(found(["link", "del", "eth0"])).toContain("interface eth0 is gone")
 })

@@ -1,87 +1,30 @@
-import { describe, expect, test } from "vitest"
-import type { Implementation } from "../../lab/executables.ts"
-import type { Described } from "../../lab/namespace.ts"
-import { Node } from "../../lab/node.ts"
-import { type Config, leased } from "../bridge/network.ts"
-import { mask, observe } from "../bridge/observed.ts"
+import { test } from "vitest"
+import type { Node } from "../../lab/node.ts"
+import type { Config } from "../bridge/network.ts"
 import { fixed } from "../ipvlan/network.ts"
-import { dualOfLan, ofLan, plugIn } from "../macvlan/network.ts"
+import { expectSame, expectSamePrint, expectSwappable } from "../macvlan/compared.ts"
+import { dualOfLan, ofLan } from "../macvlan/network.ts"
 import { vlan } from "./network.ts"
 
-const QUIET = { exitCode: 0, stdout: "", stderr: "" }
-const SWAPS: readonly [Implementation, Implementation][] = [
-  ["ours", "reference"],
-  ["reference", "ours"],
-]
-
 const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
-  "IPv4, mtu": (node) => ({ mtu: 1400, ipam: ofLan(node) }),
-  "dual stack": (node) => ({ ipam: dualOfLan(node) }),
-  "routes and dns": (node) => ({
-    dns: { nameservers: ["10.0.0.10"], search: ["a.b"] },
-    ipam: ofLan(node, { routes: [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: "10.20.0.9" }] }),
-  }),
-  "VLAN 0": () => ({ vlanId: 0, ipam: fixed("10.20.0.7/24") }),
+  "at 0.4.0": () => ({ cniVersion: "0.4.0", ipam: fixed("10.20.0.7/24") }),
+  "VLAN 0, mtu": () => ({ vlanId: 0, mtu: 1400, ipam: fixed("10.20.0.7/24") }),
   "the pod's own link": (node) => ({ linkInContainer: true, ipam: ofLan(node) }),
 }
 
-describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
-  test("is the same as with the reference: the result, the node and the pod, after ADD and after DEL", () => {
-    const [ours, reference] = [attach("ours", config), attach("reference", config)]
-    expect(ours.printed).toBe(reference.printed)
-    expect({ ...ours.added, pod: reference.added.pod }).toEqual(reference.added)
-    expect(ours.added.pod.links.map(withoutAlias)).toEqual(reference.added.pod.links)
-    expect(ours.added.pod.addresses.map(withoutAlias)).toEqual(reference.added.pod.addresses)
-    expect(ours.added.pod.routes).toEqual(reference.added.pod.routes)
-    expect(ours.added.pod.sysctls.filter(counts)).toEqual(reference.added.pod.sysctls.filter(counts))
-    expect(ours.deleted).toEqual(reference.deleted)
-  })
+/** Whether addresses are announced as the link comes up: by the reference not at all, by ours if there are any. */
+const OTHERWISE = /^ipv(4\/conf\/eth0\/arp_notify|6\/conf\/eth0\/ndisc_notify)/
 
-  test.each(SWAPS)("added by %s, is checked and removed by %s", (first, second) => {
-    using node = new Node()
-    const pod = node.pod()
-    const network = vlan(node, config(node), first)
-    plugIn(node, network.config["linkInContainer"] ? pod : node)
-    const prevResult = network.connect(pod)
-    expect(network.as(second).check(pod, prevResult)).toMatchObject(QUIET)
-    expect(network.as(second).del(pod, { config: { prevResult } })).toMatchObject(QUIET)
-    expect([pod.link("eth0"), leased(node)]).toEqual([undefined, []])
-  })
+test("result, node and pod are the same as with the reference after ADD and after DEL: dual stack, routes and dns", () => {
+  const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: "10.20.0.9" }]
+  const dns = { nameservers: ["10.0.0.10"], search: ["a.b"] }
+  expectSame(vlan, (node) => ({ dns, ipam: { ...dualOfLan(node), routes } }), OTHERWISE)
 })
 
-test.each(["0.1.0", "0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
-  "the result at %s is printed byte for byte as by the reference",
-  (cniVersion) => {
-    const print = (implementation: Implementation) => {
-      using node = new Node()
-      plugIn(node)
-      const pod = node.pod()
-      const { stdout, exitCode } = vlan(node, { cniVersion, ipam: fixed("10.20.0.7/24") }, implementation).add(pod)
-      expect(exitCode).toBe(0)
-      return mask(stdout, pod.path)
-    }
-    expect(print("ours")).toBe(print("reference"))
-  },
+test.each(Object.entries(NETWORKS))(
+  "the result is that of the reference byte for byte, and pods of either are checked and removed by the other: %s",
+  (_, config) => expectSwappable(vlan, config),
 )
 
-function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
-  const pod = node.pod()
-  const network = vlan(node, config(node), implementation)
-  plugIn(node, network.config["linkInContainer"] ? pod : node)
-  const { stdout } = network.add(pod)
-  const added = observe(node, pod)
-  network.del(pod)
-  return { printed: mask(stdout, pod.path), added, deleted: observe(node, pod) }
-}
-
-/** Ours says whose it is, so that a killed ADD can be told from a finished one. */
-function withoutAlias({ ifalias, ...link }: Described): Described {
-  if (ifalias !== undefined) expect(ifalias).toMatch(/^cni-ts net container-of-\S+ eth0$/)
-  return link
-}
-
-/** Whether addresses are announced as the link comes up: the reference announces IPv6 ones alone, ours both and only if there are any. */
-function counts(line: string): boolean {
-  return !/^ipv[46]\/conf\/eth0\/(arp|ndisc)_notify/.test(line)
-}
+test("the result at 0.2.0 is printed byte for byte as by the reference", () =>
+  expectSamePrint(vlan, () => ({ cniVersion: "0.2.0", ipam: fixed("10.20.0.7/24") })))

@@ -1,0 +1,1 @@
+import "../examples.test.ts" // in the VM: the pages of all plugins that need Debian's kernel
