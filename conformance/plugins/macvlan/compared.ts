@@ -32,9 +32,9 @@ export function expectSame(make: Make, config: ConfigOf, otherwise: RegExp): voi
 
 /** Expects the same result of both, byte for byte, and what either has added to be checked and removed by the other. */
 export function expectSwappable(make: Make, config: ConfigOf): void {
-  using node = new Node()
-  const pod = plugged(node, config(node))
   const printed = SWAPS.map(([first, second]) => {
+    using node = new Node()
+    const pod = plugged(node, config(node))
     const { stdout, result: prevResult } = make(node, config(node), first).add(pod)
     const other = make(node, config(node), second)
     expect(prevResult && other.check(pod, prevResult)).toMatchObject(QUIET)
