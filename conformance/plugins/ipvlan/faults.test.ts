@@ -128,18 +128,6 @@ test("an address that another ipvlan of the master has is refused, and nothing i
   expect(linksIn(second)).toEqual(["lo"])
 })
 
-test("a second ADD is refused and does the first no harm; DEL of another network spares it", () => {
-  using node = new Node()
-  plugIn(node)
-  const network = ipvlan(node, { ipam: ofLan(node) })
-  const pod = node.pod()
-  const result = network.connect(pod)
-  expect(network.add(pod).error).toMatchObject({ code: 102, msg: expect.stringContaining("already exists in the pod") })
-  expect(network.as("ours", { name: "other", ipam: undefined }).del(pod)).toMatchObject(QUIET)
-  expect(network.check(pod, result)).toMatchObject(QUIET)
-  expect(leases(node)).toEqual(["10.20.0.100"])
-})
-
 test("DEL by a path that leads to another pod by now spares its ipvlan, whose MAC address is the same", () => {
   using node = new Node()
   plugIn(node)

@@ -15,7 +15,11 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
 /** Whether IPv6 addresses are announced is set by the reference also where there are none. */
 const OTHERWISE = /^ipv6\/conf\/eth0\/ndisc_notify/
 
-test("result, node and pod are the same as with the reference after ADD and after DEL: dual stack, routes and dns", () => {
+const SAME =
+  "result, node and pod are the same as with the reference after ADD and after DEL: dual stack, routes and dns"
+
+// In the VM each of some hundred sysctls takes its time.
+test(SAME, { timeout: 300_000 }, () => {
   const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: "10.20.0.9" }]
   const dns = { nameservers: ["10.0.0.10"], search: ["a.b"] }
   expectSame(ipvlan, (node) => ({ dns, ipam: { ...dualOfLan(node), routes } }), OTHERWISE)
