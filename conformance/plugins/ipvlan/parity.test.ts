@@ -9,7 +9,6 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "at 0.4.0": () => ({ cniVersion: "0.4.0", ipam: fixed("10.20.0.7/24") }),
   "IPv4, mtu, mode l3s": (node) => ({ mode: "l3s", mtu: 1400, ipam: ofLan(node) }),
   "addresses and routes of a previous result": () => ({ prevResult: PREVIOUS }),
-  "the pod's own link": (node) => ({ linkInContainer: true, ipam: ofLan(node) }),
 }
 
 /** Whether IPv6 addresses are announced is set by the reference also where there are none. */

@@ -1,15 +1,13 @@
 import { test } from "vitest"
-import type { Node } from "../../lab/node.ts"
 import type { Config } from "../bridge/network.ts"
 import { fixed } from "../ipvlan/network.ts"
 import { expectSame, expectSamePrint, expectSwappable } from "../macvlan/compared.ts"
-import { dualOfLan, ofLan } from "../macvlan/network.ts"
+import { dualOfLan } from "../macvlan/network.ts"
 import { vlan } from "./network.ts"
 
-const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
+const NETWORKS: Readonly<Record<string, () => Config>> = {
   "at 0.4.0": () => ({ cniVersion: "0.4.0", ipam: fixed("10.20.0.7/24") }),
   "VLAN 0, mtu": () => ({ vlanId: 0, mtu: 1400, ipam: fixed("10.20.0.7/24") }),
-  "the pod's own link": (node) => ({ linkInContainer: true, ipam: ofLan(node) }),
 }
 
 /** Whether addresses are announced as the link comes up: by the reference not at all, by ours if there are any. */
