@@ -5,10 +5,7 @@ import { defineConfig } from "vitest/config"
 
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
-/** Set within the VM of conformance/systems/vm. */
-const { CNITS_IN_VM } = process.env
-
-/** Suites that run in the VM, which their `vm.test.ts` boots. */
+/** Directories whose tests run in the VM that their `vm.test.ts` boots. */
 const suitesInVm = readdirSync(join(root, "conformance/plugins"))
   .map((name) => `conformance/plugins/${name}`)
   .filter((directory) => existsSync(join(root, directory, "vm.test.ts")))
@@ -38,7 +35,7 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
-          exclude: CNITS_IN_VM ? ["**/vm.test.ts"] : suitesInVm.map((directory) => `${directory}/!(vm).test.ts`),
+          exclude: suitesInVm.map((directory) => `${directory}/!(vm).test.ts`),
           globalSetup: ["conformance/lab/leftovers.ts"],
           ...asRoot,
         },
