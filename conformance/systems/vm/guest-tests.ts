@@ -31,6 +31,9 @@ export async function runTests({ root, files, pattern, report }: Run): Promise<v
       sequence: { seed: 0, hooks: "stack", setupFiles: "list" },
     },
     importFile: (path) => files[path]?.(),
+    // How far it came, if it does not come to its end.
+    onAfterRunTask: ({ name, result }) =>
+      console.error(`${result?.state} after ${result?.duration?.toFixed()} ms: ${name}`),
   }
   const found = await startTests(Object.keys(files), runner)
   const outcomes = found.flatMap(outcomesOf)
