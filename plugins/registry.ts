@@ -11,6 +11,7 @@ import { macvlan } from "./macvlan/plugin.ts"
 import { portmap } from "./portmap/plugin.ts"
 import { ptp } from "./ptp/plugin.ts"
 import { sbr } from "./sbr/plugin.ts"
+import { tap } from "./tap/plugin.ts"
 import { tuning } from "./tuning/plugin.ts"
 import { vlan } from "./vlan/plugin.ts"
 
@@ -28,6 +29,7 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   ptp,
   sbr,
   static: staticAddresses,
+  tap,
   tuning,
   vlan,
 }

@@ -65,3 +65,15 @@ export function readMac(source: string, text: string | undefined): Mac | undefin
 export function macOfArgs({ environment }: Call): string | undefined {
   return parseArgs(environment.args, ["MAC"]).MAC
 }
+
+/** Returns the MAC address that the pod's interface is to have: of runtimeConfig, else CNI_ARGS, else the configuration's `mac`. */
+export function readConfiguredMac(call: Call): Mac | undefined {
+  const { fields } = call.config
+  const candidates: [string, string | undefined][] = [
+    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
+    ["CNI_ARGS MAC", macOfArgs(call)],
+    ["mac", fields.string("mac")],
+  ]
+  const [name = "", text] = candidates.find(([, value]) => value) ?? []
+  return readMac(name, text)
+}

@@ -83,9 +83,15 @@ export interface PodLinkConfig extends IpamConfig {
 
 /**
  * Gives the new link the addresses that were taken for it, sets it up, and returns ADD's result. The alias, which says that the attachment is
- * complete, comes with the last request. Throws code 7 naming `mtuKey` if its MTU is too small for IPv6.
+ * complete, comes with the last request. Duplicates of IPv6 addresses are looked for, unless nobody can have them. Throws code 7 naming
+ * `mtuKey` if its MTU is too small for IPv6.
  */
-export function configurePodLink(context: AddContext<PodLinkConfig>, link: Link, mtuKey: string): Result {
+export function configurePodLink(
+  context: AddContext<PodLinkConfig>,
+  link: Link,
+  mtuKey: string,
+  detectDuplicates = true,
+): Result {
   const { call, config, attachment, pod, takeAddresses } = context
   const { ips, routes } = takeAddresses()
   if (hasIPv6(ips)) assertRoomForIPv6(mtuKey, link.mtu)
@@ -95,7 +101,7 @@ export function configurePodLink(context: AddContext<PodLinkConfig>, link: Link,
       name: attachment.ifname,
       addresses: ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
       routes: routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
-      detectDuplicates: true, // others may live on the network that it leads to
+      detectDuplicates,
     })
   }
   changeLink(pod.rtnetlink, link.index, attachment.ifname, { up: true, alias: attachmentAlias(attachment) })

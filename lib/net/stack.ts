@@ -60,7 +60,12 @@ export class NetworkStack implements Disposable, Sysctls {
 
   /** Has `body` read and set several of the stack's sysctls: a pod's namespace is entered and left once for all. It must not wait. */
   withSysctls<Value>(body: (own: Sysctls) => Value): Value {
-    return inside(this.namespace, () => body(sysctlsHere))
+    return this.inside(() => body(sysctlsHere))
+  }
+
+  /** Runs `body` in the stack's network namespace. It must not wait. */
+  inside<Value>(body: () => Value): Value {
+    return this.namespace ? this.namespace.inside(body) : body()
   }
 
   /** Opens a socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
@@ -77,12 +82,8 @@ export class NetworkStack implements Disposable, Sysctls {
   }
 }
 
-function inside<Value>(namespace: NetworkNamespace | undefined, body: () => Value): Value {
-  return namespace ? namespace.inside(body) : body()
-}
-
-function openSocket({ namespace }: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
-  return inside(namespace, () => new NetlinkSocket(number, tracer(protocol, namespace?.path)))
+function openSocket(stack: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
+  return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
 }
 
 /** The sysctls of the namespace that the process is in at the moment. */

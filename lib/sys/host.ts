@@ -99,6 +99,11 @@ export interface Host {
   receive(fd: number, buffer: Uint8Array): number
   /** Sends one datagram to the Unix socket at `path`, without waiting. */
   sendTo(path: string, bytes: Uint8Array): number
+  /**
+   * Makes an interface by a descriptor of /dev/net/tun, in the network namespace that this was opened in; it stays when the descriptor is
+   * closed (TUNSETIFF, with `flags`, and TUNSETPERSIST). -1 leaves out its owner or group (TUNSETOWNER, TUNSETGROUP).
+   */
+  makeTun(fd: number, name: string, flags: number, owner: number, group: number): number
 }
 
 /** The end of a program. */

@@ -15,6 +15,7 @@ export class FakeNode implements NetworkStack {
   readonly writeSysctl = noSysctls
   readonly trySysctl = noSysctls
   readonly withSysctls = noSysctls
+  readonly inside = noSysctls
   #meanwhile: { readonly type: number; readonly step: () => void } | undefined
 
   constructor(links = new FakeLinks(), nftables = new FakeNftables()) {

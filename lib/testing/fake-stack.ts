@@ -73,6 +73,10 @@ export class FakeStack implements NetworkStack {
     return body(this)
   }
 
+  inside<Value>(body: () => Value): Value {
+    return body()
+  }
+
   listen(): never {
     throw new Error("a fake stack has no events")
   }

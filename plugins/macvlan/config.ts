@@ -1,11 +1,10 @@
-import { macOfArgs, readIpamType, readMac } from "../../lib/attachment/interface-keys.ts"
+import { readIpamType } from "../../lib/attachment/interface-keys.ts"
 import { type OnMaster, readOnMaster } from "../../lib/attachment/master.ts"
 import type { PodLinkConfig } from "../../lib/attachment/pod-link.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
-import type { Call, NetworkConfig } from "../../lib/cni/plugin.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { readDns } from "../../lib/cni/result-read.ts"
-import type { Mac } from "../../lib/ip/mac.ts"
 import type { MacvlanMode } from "../../lib/netlink/route/link-attributes.ts"
 
 /** The configuration of `macvlan`, with defaults and checked. */
@@ -33,16 +32,4 @@ function readMode(fields: Fields): MacvlanMode {
   const mode = modes.find((known) => known === text)
   if (!mode) throw invalidConfig("mode", `unknown macvlan mode: ${JSON.stringify(text)}`, `known: ${modes.join(" ")}`)
   return mode
-}
-
-/** Returns the MAC address requested for the pod's interface, from runtimeConfig, else CNI_ARGS, else the configuration. */
-export function readRequestedMac(call: Call): Mac | undefined {
-  const { fields } = call.config
-  const candidates: [string, string | undefined][] = [
-    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
-    ["CNI_ARGS MAC", macOfArgs(call)],
-    ["mac", fields.string("mac")],
-  ]
-  const [name = "", text] = candidates.find(([, value]) => value) ?? []
-  return readMac(name, text)
 }

@@ -62,6 +62,14 @@ export const vlanData = attributeSet({ id: [1, u16, "IFLA_VLAN_ID"] })
 /** IFLA_VRF_*: a VRF's own settings. */
 export const vrfData = attributeSet({ table: [1, u32, "IFLA_VRF_TABLE"] })
 
+/** IFLA_TUN_*: a tap's or tun's own settings. */
+export const tunData = attributeSet({
+  owner: [1, u32, "IFLA_TUN_OWNER"],
+  group: [2, u32, "IFLA_TUN_GROUP"],
+  type: [3, u8, "IFLA_TUN_TYPE"],
+  multiQueue: [7, u8, "IFLA_TUN_MULTI_QUEUE"],
+})
+
 const kindData = {
   bridge: bridgeData,
   veth: vethData,
@@ -69,6 +77,7 @@ const kindData = {
   ipvlan: ipvlanData,
   vlan: vlanData,
   vrf: vrfData,
+  tun: tunData,
 }
 
 /** IFLA_INFO_*: the kind of link, and the kind's settings, whose meaning depends on it. */

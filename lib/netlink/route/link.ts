@@ -16,12 +16,14 @@ import {
   type Operstate,
   operstates,
   portData,
+  tunData,
   vlanData,
   vrfData,
 } from "./link-attributes.ts"
 import { HEADER, headerOf, IFF_ALLMULTI, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
+const IFF_TAP = 2
 const RTEXT_FILTER_SKIP_STATS = 8
 
 /** A network interface as the kernel describes it. */
@@ -43,7 +45,7 @@ export interface Link {
   /** `veth`, `bridge`, ...; empty for hardware. */
   readonly kind: string
   readonly alias: string
-  /** The bridge it is a port of; 0 if it is none. */
+  /** The bridge or VRF that it is a port of; 0 if it is none. */
   readonly master: number
   /** IFLA_LINK: the index of a veth's peer, or of the link that a macvlan, ipvlan or VLAN is on (its `master` in CNI), in its own namespace. 0 if there is none. */
   readonly peer: number
@@ -57,11 +59,21 @@ export interface Link {
   readonly vlanId: number | undefined
   /** The routing table of a VRF. */
   readonly vrfTable: number | undefined
+  /** Set for a tap or tun. */
+  readonly tun: Tun | undefined
   /** Set for a bridge. */
   readonly vlanFiltering: boolean | undefined
   readonly defaultVlan: number | undefined
   /** Set for a port of a bridge. */
   readonly port: { readonly hairpin: boolean; readonly isolated: boolean } | undefined
+}
+
+/** A tap's or tun's own settings. Kernels before 4.20 do not tell them. */
+export interface Tun {
+  readonly isTap: boolean | undefined
+  readonly multiQueue: boolean | undefined
+  readonly owner: number | undefined
+  readonly group: number | undefined
 }
 
 /** Names a link: by index, or by name. Further names (`ip link property`) count too, and may be longer than a name. */
@@ -138,6 +150,7 @@ export function decodeLink(message: Message): Link {
     ipvlanMode: kind === "ipvlan" && data ? named(ipvlanModes, ipvlanData.read(data).mode) : undefined,
     vlanId: kind === "vlan" && data ? vlanData.read(data).id : undefined,
     vrfTable: kind === "vrf" && data ? vrfData.read(data).table : undefined,
+    tun: kind === "tun" && data ? decodeTun(data) : undefined,
     vlanFiltering: bridge && bridge.vlanFiltering === 1,
     defaultVlan: bridge?.defaultPvid,
     port: portKind === "bridge" && port ? decodePort(port) : undefined,
@@ -147,6 +160,11 @@ export function decodeLink(message: Message): Link {
 function decodePort(payload: Uint8Array): Link["port"] {
   const { hairpin = 0, isolated = 0 } = portData.read(payload)
   return { hairpin: hairpin === 1, isolated: isolated === 1 }
+}
+
+function decodeTun(payload: Uint8Array): Tun {
+  const { type, multiQueue, owner, group } = tunData.read(payload)
+  return { isTap: type === IFF_TAP, multiQueue: multiQueue === 1, owner, group }
 }
 
 function named<Name extends string>(
@@ -172,6 +190,8 @@ export interface LinkChange {
   /** The bridge, bond or VRF that it becomes a port of; 0 for none. */
   readonly master?: number
   readonly alias?: string
+  /** The index of the bridge or VRF that it is to be a port of; 0: of none. */
+  readonly master?: number
   readonly vlanFiltering?: boolean
   readonly hairpin?: boolean
   readonly isolated?: boolean

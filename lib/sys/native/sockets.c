@@ -1,9 +1,12 @@
-/* Network namespaces and sockets. */
+/* Network namespaces, sockets and taps. */
 #include "host.h"
 
+#include <linux/if_tun.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -108,6 +111,36 @@ static JSValue socket_send_to(CALL)
     return result;
 }
 
+/* No signal interrupts these calls. */
+static int make_tun(int fd, const char *name, int flags, int64_t owner, int64_t group)
+{
+    struct ifreq request = {.ifr_flags = (short)flags};
+    if (strlen(name) >= sizeof request.ifr_name) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(request.ifr_name, name, strlen(name));
+    if (ioctl(fd, TUNSETIFF, &request) == -1)
+        return -1;
+    if (owner >= 0 && ioctl(fd, TUNSETOWNER, (unsigned long)owner) == -1)
+        return -1;
+    if (group >= 0 && ioctl(fd, TUNSETGROUP, (unsigned long)group) == -1)
+        return -1;
+    return ioctl(fd, TUNSETPERSIST, 1UL);
+}
+
+static JSValue socket_make_tun(CALL)
+{
+    (void)self, (void)argc;
+    const char *name = path_of(js, argv[1]);
+    if (!name)
+        return no_path(js);
+    int fd = int_of(js, argv[0]), flags = int_of(js, argv[2]);
+    JSValue result = answer(js, make_tun(fd, name, flags, integer_of(js, argv[3]), integer_of(js, argv[4])));
+    JS_FreeCString(js, name);
+    return result;
+}
+
 const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
@@ -116,5 +149,6 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("send", 2, socket_send),
     JS_CFUNC_DEF("receive", 2, socket_receive),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
+    JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
 };
 const int socket_function_count = sizeof socket_functions / sizeof *socket_functions;

@@ -15,6 +15,8 @@ export const libc = {
   flock: library.func("int flock(int fd, int operation)"),
   ftruncate: library.func("int ftruncate(int fd, int64_t length)"),
   getsockopt: library.func("int getsockopt(int fd, int level, int option, void *value, void *length)"),
+  ioctl: library.func("ioctl", "int", ["int", "uint64_t", "void *"]),
+  ioctlNumber: library.func("ioctl", "int", ["int", "uint64_t", "uint64_t"]),
   link: library.func("int link(const void *path, const void *new_name)"),
   mkdir: library.func("int mkdir(const void *path, uint32_t mode)"),
   open: library.func("int open(const void *path, int flags, uint32_t mode)"),

@@ -12,6 +12,11 @@ const SOCK_RAW = 3
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
+const TUNSETIFF = 0x400454ca
+const TUNSETPERSIST = 0x400454cb
+const TUNSETOWNER = 0x400454cc
+const TUNSETGROUP = 0x400454ce
+const IFNAMSIZ = 16
 
 /** Functions of network namespaces and sockets. */
 export const sockets = {
@@ -23,6 +28,7 @@ export const sockets = {
   send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, 0)),
   receive,
   sendTo,
+  makeTun,
 } satisfies Partial<Host>
 
 function getOption(fd: number, level: number, option: number, value: Uint8Array): number {
@@ -56,4 +62,24 @@ function sendTo(path: string, bytes: Uint8Array): number {
   } finally {
     libc.close(fd)
   }
+}
+
+function makeTun(fd: number, text: string, flags: number, owner: number, group: number): number {
+  const name = cString(text)
+  if (!name || name.length > IFNAMSIZ) return -EINVAL
+  const request = new Uint8Array(40) // struct ifreq
+  request.set(name)
+  new DataView(request.buffer).setInt16(IFNAMSIZ, flags, true)
+  const made = answerOf(() => libc.ioctl(fd, TUNSETIFF, request))
+  if (made < 0) return made
+  const settings = [
+    { request: TUNSETOWNER, value: owner },
+    { request: TUNSETGROUP, value: group },
+    { request: TUNSETPERSIST, value: 1 },
+  ]
+  for (const { request, value } of settings) {
+    const answer = value < 0 ? 0 : answerOf(() => libc.ioctlNumber(fd, request, value))
+    if (answer < 0) return answer
+  }
+  return 0
 }

@@ -100,6 +100,7 @@ const parameters = {
   send: [descriptor, bytes],
   receive: [descriptor, bytes],
   sendTo: [path, bytes],
+  makeTun: [descriptor, path, number, number, number],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
 
 /** A call of one of the host's functions: mostly with what it takes, at times with something else, or with less. */

@@ -1,0 +1,16 @@
+import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
+import { podLinks } from "../../lib/attachment/pod-link.ts"
+import { openTunDevice } from "../../lib/sys/tap.ts"
+import { add } from "./add.ts"
+import { check } from "./check.ts"
+import { readTapConfig } from "./config.ts"
+
+/** Gives pods an interface whose other end a process of theirs opens, such as a virtual machine's. */
+export const tap = interfacePlugin({
+  name: "tap",
+  readConfig: readTapConfig,
+  add,
+  check,
+  status: () => openTunDevice()[Symbol.dispose](),
+  removes: podLinks("tun"),
+})
