@@ -81,6 +81,7 @@ function main(): void {
     ptp: () => measurePlugin(rows, "ptp", options),
     macvlan: () => measurePlugin(rows, "macvlan", options),
     "host-device": () => measurePlugin(rows, "host-device", options),
+    tap: () => measurePlugin(rows, "tap", options),
     masquerade: () => measureMasquerade(rows, options),
     "masquerade-iptables": () => measureMasqueradeByIptables(rows, options),
     portmap: () => measurePorts(rows, options),

@@ -47,6 +47,7 @@ export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, r
     for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
   }
   const number = NUMBERS[plugin]
+  const number = { bridge: 110, ptp: 120, macvlan: 130, tap: 180 }[plugin]
   const both: Contenders = [
     ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
     ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],

@@ -33,6 +33,7 @@ export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>>
   }),
   ptp: (node) => ({ ipMasq: true, ipam: hostLocal(node, DUAL) }),
   sbr: (node, pod) => prepare(node, pod),
+  tap: (node) => ({ owner: 1000, group: 1000, mtu: 1400, multiQueue: true, ipam: hostLocal(node, DUAL) }),
   tuning: (node, pod) => ({ ...ALL, dataDir: `${node.dir}/tuning`, ...prepare(node, pod) }),
   static: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }),
 }

@@ -26,6 +26,7 @@ const FITTING: Readonly<Record<string, readonly string[]>> = {
   getdents64: ["EIO", "ENOMEM"],
   getrandom: ["EINTR"],
   getsockopt: ["ENOPROTOOPT", "ENOMEM"],
+  ioctl: ["EBUSY", "ENOMEM", "EPERM"],
   link: ["ENOSPC", "EIO", "EPERM", "ENOMEM"],
   lseek: ["EIO"],
   mkdir: ["ENOSPC", "EIO", "EPERM"],

@@ -72,6 +72,18 @@ export const configs: readonly object[] = [
   { ...common, type: "macvlan", master: "eth0", mode: "bridge", mtu: 1400, linkInContainer: false, ipam: addresses },
   {
     ...common,
+    type: "tap",
+    multiQueue: true,
+    owner: 1000,
+    group: 1000,
+    bridge: "br0",
+    mtu: 1400,
+    mac: "02:00:00:00:00:7a",
+    ipam: addresses,
+    runtimeConfig,
+  },
+  {
+    ...common,
     type: "portmap",
     snat: true,
     masqAll: false,
