@@ -16,6 +16,7 @@ const {
   EAGAIN,
   EINVAL,
   ENOTSOCK,
+  ENOTTY,
   EMSGSIZE,
   ENOPROTOOPT,
   EPROTONOSUPPORT,
@@ -146,6 +147,16 @@ test("sendTo says why it cannot, and leaves no descriptor behind", () => {
   expect(host.sendTo(`/${"x".repeat(106)}`, new Uint8Array(1))).toBe(-ENOENT)
   expect(host.sendTo(path, new Uint8Array(16 << 20))).toBe(-EMSGSIZE)
   expect(readdirSync("/proc/self/fd").length).toBe(before)
+})
+
+test("makeTun says why it cannot", () => {
+  const fd = host.open("/dev/null", 2, 0)
+  onTestFinished(() => void host.close(fd))
+  const make = (descriptor: number, name: string) => host.makeTun(descriptor, name, 2, -1, -1)
+  expect(make(fd, "x")).toBe(-ENOTTY)
+  expect(make(-1, "x")).toBe(-EBADF)
+  expect(make(fd, "x\0")).toBe(-EINVAL)
+  expect([make(fd, "x".repeat(15)), make(fd, "x".repeat(16))]).toEqual([-ENOTTY, -EINVAL])
 })
 
 test("enterNetwork moves the thread that JavaScript runs on, and back", () => {
