@@ -3,6 +3,7 @@ import { staticAddresses } from "../ipam/static/plugin.ts"
 import type { Plugin } from "../lib/cni/plugin.ts"
 import { bandwidth } from "./bandwidth/plugin.ts"
 import { bridge } from "./bridge/plugin.ts"
+import { dummy } from "./dummy/plugin.ts"
 import { firewall } from "./firewall/plugin.ts"
 import { hostDevice } from "./host-device/plugin.ts"
 import { ipvlan } from "./ipvlan/plugin.ts"
@@ -14,11 +15,13 @@ import { sbr } from "./sbr/plugin.ts"
 import { tap } from "./tap/plugin.ts"
 import { tuning } from "./tuning/plugin.ts"
 import { vlan } from "./vlan/plugin.ts"
+import { vrf } from "./vrf/plugin.ts"
 
 /** Every plugin of the executable, by the name of its hard link. */
 export const plugins: Readonly<Record<string, Plugin>> = {
   bandwidth,
   bridge,
+  dummy,
   firewall,
   "host-device": hostDevice,
   "host-local": hostLocal,
@@ -32,4 +35,5 @@ export const plugins: Readonly<Record<string, Plugin>> = {
   tap,
   tuning,
   vlan,
+  vrf,
 }

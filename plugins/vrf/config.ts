@@ -1,0 +1,16 @@
+import { invalidConfig } from "../../lib/cni/errors.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+
+/** The configuration of `vrf`, checked. */
+export interface VrfConfig {
+  readonly vrfName: string
+  /** The VRF's routing table; 0: that which it has, or else one that nobody uses. */
+  readonly table: number
+}
+
+/** Reads and checks the configuration; throws code 7 that names the key. */
+export function readVrfConfig({ fields }: NetworkConfig): VrfConfig {
+  const vrfName = fields.string("vrfname")
+  if (!vrfName) throw invalidConfig("vrfname", "there is no name of a VRF")
+  return { vrfName, table: fields.integer("table", { min: 0, max: 0xffffffff }) ?? 0 }
+}
