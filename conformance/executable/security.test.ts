@@ -68,6 +68,7 @@ const needs: readonly Needs[] = [
       return { ...ALL, dataDir: join(node.dir, "tuning"), ...prepare(node, pod) }
     },
   },
+  { plugin: "tap", capabilities: BOTH, config: (node) => ({ owner: 1000, mtu: 1400, ipam: hostLocal(node) }) },
   { plugin: "host-local", capabilities: [], config: (node) => ({ ipam: hostLocal(node) }) },
   {
     plugin: "static",

@@ -121,6 +121,8 @@ export const configs: readonly object[] = [
   { ...common, type: "host-local", ipam: hostLocal, runtimeConfig },
   { ...common, type: "static", ipam: addresses },
   { ...common, type: "loopback" },
+  { ...common, type: "dummy", ipam: addresses },
+  { ...common, type: "vrf", vrfname: "blue", table: 1001 },
   {
     ...common,
     type: "firewall",

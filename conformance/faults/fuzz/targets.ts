@@ -21,6 +21,7 @@ import { readValidAttachments } from "../../../lib/cni/valid-attachments.ts"
 import { versions } from "../../../lib/cni/version.ts"
 import { formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
+import { readDummyConfig } from "../../../plugins/dummy/config.ts"
 import { readFirewallConfig } from "../../../plugins/firewall/config.ts"
 import { readHostDeviceConfig } from "../../../plugins/host-device/config.ts"
 import { readIpvlanConfig } from "../../../plugins/ipvlan/config.ts"
@@ -28,9 +29,11 @@ import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
 import { readPortmapConfig } from "../../../plugins/portmap/config.ts"
 import { readPtpConfig } from "../../../plugins/ptp/config.ts"
 import { listOwnIps, readSbrConfig, readTable } from "../../../plugins/sbr/config.ts"
+import { readTapConfig } from "../../../plugins/tap/config.ts"
 import { parseBackup } from "../../../plugins/tuning/backup.ts"
 import { readDataDir, readTuningConfig } from "../../../plugins/tuning/config.ts"
 import { readVlanConfig } from "../../../plugins/vlan/config.ts"
+import { readVrfConfig } from "../../../plugins/vrf/config.ts"
 import { damagedJson, damagedText } from "./damage.ts"
 import { kernelTargets } from "./kernel-targets.ts"
 import { argumentLists, configs } from "./samples.ts"
@@ -46,6 +49,9 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   readHostDeviceConfig,
   readIpvlanConfig,
   readVlanConfig,
+  readTapConfig,
+  readDummyConfig,
+  readVrfConfig,
   readPortmapConfig,
   readFirewallConfig,
   readSbrConfig,
