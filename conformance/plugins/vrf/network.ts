@@ -26,8 +26,8 @@ export const ADDRESSES = ["addr add 10.1.0.2/24 dev eth0", "addr add fd10::2/64 
 export const ROUTES = [
   "route add default via 10.1.0.1",
   "route add 10.50.0.0/16 via 10.1.0.9",
-  "-6 route add default via fd10::1",
-  "-6 route add fd50::/32 via fd10::9",
+  "route add default via fd10::1",
+  "route add fd50::/32 via fd10::9",
 ]
 
 /** Returns a pod with these interfaces, as other plugins may have made them. */
@@ -48,11 +48,19 @@ export function resultOf(pod: Pod, ifname = "eth0"): Config {
   return { cniVersion: "1.1.0", interfaces: [{ name: ifname, mac, sandbox: pod.path }] }
 }
 
-/** The routes of a table that somebody made, as `dst dev LINK` or `dst via gateway`: not the kernel's own of addresses and multicast. */
-export function routesIn(pod: Pod, table: number | "main", ...more: string[]): string[] {
-  const listed = [4, 6].flatMap((family) => pod.ip(`-${family}`, "route", "show", "table", String(table), ...more))
-  const plain = listed.filter(({ type = "unicast", dst = "" }) => type === "unicast" && !dst.startsWith("fe80"))
-  return plain.map(formatted).sort()
+/** The routes of a table as `dst dev LINK` or `dst via gateway`: not the kernel's own of addresses, broadcast and multicast. */
+export function routesIn(pod: Pod, table: number | "main"): string[] {
+  const own = unicastRoutes(pod).filter((route) => tableNameOf(route) === String(table))
+  return own.map(formatted).sort()
+}
+
+function unicastRoutes(pod: Pod): Described[] {
+  const routes = [4, 6].flatMap((family) => pod.ip(`-${family}`, "route", "show", "table", "all"))
+  return routes.filter(({ type = "unicast", dst = "" }) => type === "unicast" && !/^(fe80|ff00)/.test(dst))
+}
+
+function tableNameOf({ table = "main" }: Described): unknown {
+  return table
 }
 
 function formatted({ dst, dev, gateway }: Described): string {
@@ -64,10 +72,13 @@ export function tableOf(pod: Pod, name = "blue"): unknown {
   return pod.link(name)?.linkinfo?.info_data?.["table"]
 }
 
-/** All that `ip` says of links, addresses and routes of the pod, but for what goes with time. */
+/** What `ip` says of links, addresses and routes of the pod, but for what the kernel does in its own time. */
 export function stateOf(pod: Pod): readonly string[] {
-  const links = pod.ip("link", "show").map(({ ifname, master, flags }) => `${ifname} of ${master}, ${flags?.[0]}`)
-  const addresses = links.flatMap((line) => pod.addresses(line.split(" ", 1)[0] ?? ""))
-  const routes = [4, 6].flatMap((family) => pod.ip(`-${family}`, "route", "show", "table", "all"))
-  return [...links, ...addresses, ...routes.map((route) => `${route["table"] ?? "main"}: ${formatted(route)}`)].sort()
+  const links = pod.ip("addr", "show")
+  const addresses = links.flatMap(({ ifname, addr_info = [] }) => addr_info.map(({ local }) => `${local} on ${ifname}`))
+  return [
+    ...links.map(({ ifname, master, flags }) => `${ifname} of ${master}, up: ${flags?.includes("UP")}`),
+    ...addresses.filter((line) => !line.startsWith("fe80")),
+    ...unicastRoutes(pod).map((route) => `${tableNameOf(route)}: ${formatted(route)}`),
+  ].sort()
 }
