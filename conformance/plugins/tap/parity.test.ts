@@ -1,16 +1,9 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../../lab/executables.ts"
-import type { Described } from "../../lab/namespace.ts"
-import { Node } from "../../lab/node.ts"
-import { type Config, DUAL, hostLocal, leased } from "../bridge/network.ts"
-import { mask, observe } from "../bridge/observed.ts"
+import { Node, type Pod } from "../../lab/node.ts"
+import { type Config, DUAL, hostLocal } from "../bridge/network.ts"
+import { expectSame, expectSamePrint, expectSwappable, SWAPS } from "./compared.ts"
 import { tap } from "./network.ts"
-
-const QUIET = { exitCode: 0, stdout: "", stderr: "" }
-const SWAPS: readonly [Implementation, Implementation][] = [
-  ["ours", "reference"],
-  ["reference", "ours"],
-]
 
 const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "layer 2": () => ({}),
@@ -31,28 +24,21 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   }),
 }
 
-describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
-  test("is the same as with the reference: the result, the node and the pod, after ADD and after DEL", () => {
-    const [ours, reference] = [attach("ours", config), attach("reference", config)]
-    expect(ours.printed).toBe(reference.printed)
-    expect({ ...ours.added, pod: reference.added.pod }).toEqual(reference.added)
-    expect(ours.added.pod.links.map(withoutOwn)).toEqual(reference.added.pod.links)
-    expect(ours.added.pod.addresses.map(withoutOwn)).toEqual(reference.added.pod.addresses)
-    expect(ours.added.pod.routes).toEqual(reference.added.pod.routes)
-    expect(ours.added.pod.ports).toEqual(reference.added.pod.ports)
-    expect(ours.added.pod.sysctls.filter(counts)).toEqual(reference.added.pod.sysctls.filter(counts))
-    expect(ours.deleted).toEqual(reference.deleted)
-  })
+/** Nobody is there who could answer who looks for a duplicate. */
+const OTHERWISE = /^ipv6\/conf\/eth0\/(accept_dad|ndisc_notify)/
 
-  test.each(SWAPS)("added by %s, is checked and removed by %s", (first, second) => {
-    using node = new Node()
-    const network = tap(node, config(node), first)
-    const pod = podFor(node)
-    const prevResult = network.connect(pod)
-    expect(network.as(second).check(pod, prevResult)).toMatchObject(QUIET)
-    expect(network.as(second).del(pod, { config: { prevResult } })).toMatchObject(QUIET)
-    expect([pod.link("eth0"), leased(node)]).toEqual([undefined, []])
-  })
+function withBridge(pod: Pod): Pod {
+  pod.ip("link", "add", "br0", "type", "bridge")
+  return pod
+}
+
+describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
+  test("is the same as with the reference: the result, the node and the pod, after ADD and after DEL", () =>
+    expectSame(tap, config, OTHERWISE, withBridge))
+
+  test.each(SWAPS)("added by %s, is checked and removed by %s", (first, second) =>
+    expectSwappable(tap, config, [first, second], withBridge),
+  )
 })
 
 test("with owner and group the reference leaves packet headers on, which whoever opens the tap chooses anew; ours as for any other", () => {
@@ -70,42 +56,7 @@ test("with owner and group the reference leaves packet headers on, which whoever
 test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
   "the result at %s is printed byte for byte as by the reference",
   (cniVersion) => {
-    const print = (implementation: Implementation) => {
-      using node = new Node()
-      const pod = node.pod()
-      const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: "10.244.1.1" }]
-      const ipam = hostLocal(node, ["10.244.1.0/24"], { routes })
-      const { stdout, exitCode } = tap(node, { cniVersion, ipam }, implementation).add(pod)
-      expect(exitCode).toBe(0)
-      return mask(stdout, pod.path)
-    }
-    expect(print("ours")).toBe(print("reference"))
+    const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: "10.244.1.1" }]
+    expectSamePrint(tap, (node) => ({ cniVersion, ipam: hostLocal(node, ["10.244.1.0/24"], { routes }) }))
   },
 )
-
-/** A pod with a bridge of its own. */
-function podFor(node: Node) {
-  const pod = node.pod()
-  pod.ip("link", "add", "br0", "type", "bridge")
-  return pod
-}
-
-function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
-  const network = tap(node, config(node), implementation)
-  const pod = podFor(node)
-  const { stdout } = network.add(pod)
-  const added = observe(node, pod)
-  network.del(pod)
-  return { printed: mask(stdout, pod.path), added, deleted: observe(node, pod) }
-}
-
-/** Ours says whose it is, so that a killed ADD can be told from a finished one, and has no duplicates looked for where nobody can answer. */
-function withoutOwn({ ifalias, addr_info, ...link }: Described): Described {
-  if (ifalias !== undefined) expect(ifalias).toMatch(/^cni-ts net container-of-\S+ eth0$/)
-  return { ...link, ...(addr_info && { addr_info: addr_info.map(({ nodad, ...address }) => address) }) }
-}
-
-function counts(line: string): boolean {
-  return !/^ipv6\/conf\/eth0\/(accept_dad|ndisc_notify)/.test(line)
-}
