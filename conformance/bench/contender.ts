@@ -6,8 +6,7 @@ export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
 
 /** Whose calls are measured. */
-export type Measured = "bridge" | "ptp" | "macvlan" | "host-device"
-export type Measured = "bridge" | "ptp" | "macvlan" | "tap"
+export type Measured = "bridge" | "ptp" | "macvlan" | "host-device" | "tap"
 
 /** One implementation with one network: a bridge and leases of its own, or pods on links to the node, on its `uplink`, or with a device of it. */
 export class Contender {

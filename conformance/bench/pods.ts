@@ -38,7 +38,7 @@ export function measurePods(rows: Rows, stack: Stack, options: Options): void {
 }
 
 /** The second byte of the subnets of each plugin that measurePlugin() measures. */
-const NUMBERS = { ptp: 120, macvlan: 130, "host-device": 132 }
+const NUMBERS = { ptp: 120, macvlan: 130, "host-device": 132, tap: 180 }
 
 /** As measurePods, for another plugin and IPv4 alone. */
 export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, runs }: Options): void {
@@ -47,7 +47,6 @@ export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, r
     for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
   }
   const number = NUMBERS[plugin]
-  const number = { bridge: 110, ptp: 120, macvlan: 130, tap: 180 }[plugin]
   const both: Contenders = [
     ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
     ["ours", new Contender("ours", dir, [`10.${number + 1}.0.0/16`], plugin)],

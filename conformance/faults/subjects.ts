@@ -84,6 +84,8 @@ export const subjects: readonly Subject[] = [
     reaches: OUTSIDE,
     repeats: false,
     givesDevice: true,
+  },
+  {
     name: "tap",
     plugins: (node) => [{ type: "tap", owner: 1000, mac: "02:00:00:00:00:7c", ipam: hostLocal(node, V4) }],
     livesInPod: true,

@@ -12,9 +12,9 @@ const IFF_TUN_EXCL = 0x8000
 /** A tap to make: an interface whose other end is a process, such as a virtual machine's. */
 export interface NewTap {
   readonly name: string
-  /** Several descriptors may be opened on it. */
+  /** Several descriptors may be attached to it. */
   readonly multiQueue: boolean
-  /** Who may open it without CAP_NET_ADMIN: a user, a group. */
+  /** The one user, and the one group, who may attach to it without CAP_NET_ADMIN. Undefined: any. */
   readonly owner?: number | undefined
   readonly group?: number | undefined
 }

@@ -7,7 +7,7 @@ import { readDns } from "../../lib/cni/result-read.ts"
 /** The configuration of `tap`, with defaults and checked. */
 export interface TapConfig extends PodLinkConfig {
   readonly multiQueue: boolean
-  /** Who may open the tap: a user id, a group id. Undefined: root, with CAP_NET_ADMIN. */
+  /** The one user, and the one group, who may attach to the tap without CAP_NET_ADMIN. Undefined: any. */
   readonly owner: number | undefined
   readonly group: number | undefined
   /** The link of the pod that the tap is to be a port of; empty: none. */
