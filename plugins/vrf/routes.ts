@@ -5,7 +5,7 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
-import { addRoute, type NextHop, type Route } from "../../lib/netlink/route/route.ts"
+import { addRoute, deleteRoute, type LinkRoute, type NextHop, type Route } from "../../lib/netlink/route/route.ts"
 import { copyRoute, listWholeRoutes, removeRoute, type WholeRoute } from "../../lib/netlink/route/whole-route.ts"
 
 /** The routing table that a link's routes are in, and the one that they are to be in. */
@@ -81,12 +81,24 @@ function restoreRoutes(
   }
 }
 
+/** Takes the link's next hop from a route that other links share. The kernel takes none from an IPv4 route. */
+function leaveOthers(rtnetlink: Conversation, index: number, route: LinkRoute): void {
+  try {
+    deleteRoute(rtnetlink, index, route)
+  } catch (error) {
+    if (!refusedWith(error, "ESRCH")) throw error
+  }
+}
+
 function restoreRoute(rtnetlink: Conversation, index: number, route: WholeRoute, table: number): void {
   const { dst, priority } = route
   const hops = hopsBy(route, index)
   try {
-    if (hops.length === route.hops.length) copyRoute(rtnetlink, route, table)
-    else for (const { gateway } of hops) addRoute(rtnetlink, index, { dst, gateway, priority, table })
+    if (hops.length === route.hops.length) return copyRoute(rtnetlink, route, table)
+    for (const { gateway } of hops) {
+      addRoute(rtnetlink, index, { dst, gateway, priority, table })
+      if (table !== route.table) leaveOthers(rtnetlink, index, { dst, gateway, priority, table: route.table })
+    }
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
   }

@@ -63,7 +63,8 @@ function tableNameOf({ table = "main" }: Described): unknown {
   return table
 }
 
-function formatted({ dst, dev, gateway }: Described): string {
+function formatted({ dst, dev, gateway, nexthops }: Described): string {
+  if (nexthops) return `${dst} via ${(nexthops as Described[]).map((hop) => hop.gateway).sort()}`
   return gateway === undefined ? `${dst} dev ${dev}` : `${dst} via ${gateway}`
 }
 
