@@ -94,12 +94,11 @@ function restoreRoute(rtnetlink: Conversation, index: number, route: WholeRoute,
   const { dst, priority } = route
   const hops = hopsBy(route, index)
   try {
-    if (hops.length === route.hops.length) return copyRoute(rtnetlink, route, table)
-    for (const { gateway } of hops) {
-      addRoute(rtnetlink, index, { dst, gateway, priority, table })
-      if (table !== route.table) leaveOthers(rtnetlink, index, { dst, gateway, priority, table: route.table })
-    }
+    if (hops.length === route.hops.length) copyRoute(rtnetlink, route, table)
+    else for (const { gateway } of hops) addRoute(rtnetlink, index, { dst, gateway, priority, table })
   } catch (error) {
     if (!refusedWith(error, "EEXIST")) throw error
   }
+  if (hops.length === route.hops.length || table === route.table) return
+  for (const { gateway } of hops) leaveOthers(rtnetlink, index, { dst, gateway, priority, table: route.table })
 }
