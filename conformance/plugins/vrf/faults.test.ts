@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { disturb, observe } from "../../faults/injection.ts"
 import type { Implementation } from "../../lab/executables.ts"
@@ -162,7 +163,7 @@ test("ADD is refused for an interface that is not there, a name that is another 
   expect(stateOf(pod)).toEqual(before)
 })
 
-test("a refusal of the kernel makes ADD fail and leave the pod as it was; of a killed ADD, DEL leaves nothing", () => {
+test("a refusal of the kernel makes ADD fail and leave the pod as it was; of a killed ADD, DEL leaves nothing", async () => {
   using node = new Node()
   const pod = podWith(node, [...ADDRESSES, ...ROUTES])
   const before = stateOf(pod)
@@ -174,11 +175,13 @@ test("a refusal of the kernel makes ADD fail and leave the pod as it was; of a k
   for (let nth = FIRST_CHANGE; nth <= count; nth += 2) {
     const refused = disturbed(nth, "error=ENOMEM")
     expect([nth, refused?.exitCode, stateOf(pod)]).toEqual([nth, 1, before])
+    await setImmediate() // lets the test runner hear from us
   }
   for (let nth = FIRST_CHANGE + 1; nth <= count; nth += 3) {
     expect(disturbed(nth, "signal=KILL")).toBeUndefined()
     expect([nth, network.del(pod).exitCode, pod.link("blue")]).toEqual([nth, 0, undefined])
     pod.run("sh", "-c", `ip -force -batch - <<'end'\n${ROUTES.join("\n")}\nend`)
     expect([nth, stateOf(pod)]).toEqual([nth, before])
+    await setImmediate()
   }
 }, 300_000)

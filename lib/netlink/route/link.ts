@@ -190,8 +190,6 @@ export interface LinkChange {
   /** The bridge, bond or VRF that it becomes a port of; 0 for none. */
   readonly master?: number
   readonly alias?: string
-  /** The index of the bridge or VRF that it is to be a port of; 0: of none. */
-  readonly master?: number
   readonly vlanFiltering?: boolean
   readonly hairpin?: boolean
   readonly isolated?: boolean
