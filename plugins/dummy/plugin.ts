@@ -11,5 +11,5 @@ export const dummy = interfacePlugin({
   add,
   check,
   status: () => {},
-  removes: podLinks("dummy"),
+  removes: podLinks({ kind: "dummy" }),
 })

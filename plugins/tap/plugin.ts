@@ -12,5 +12,5 @@ export const tap = interfacePlugin({
   add,
   check,
   status: () => openTunDevice()[Symbol.dispose](),
-  removes: podLinks("tun"),
+  removes: podLinks({ kind: "tun" }),
 })
