@@ -131,6 +131,7 @@ describe("CHECK fails when", () => {
     ],
     "it is on another master": [
       (_, node) => {
+        node.ip("link", "set", "uplink", "down")
         node.ip("link", "set", "uplink", "name", "old")
         node.ip("link", "add", "uplink", "type", "veth", "peer", "name", "y")
       },

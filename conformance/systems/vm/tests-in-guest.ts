@@ -16,7 +16,7 @@ export async function testsIn(paths: readonly string[], pattern?: string): Promi
   try {
     const bundle = join(directory, "tests.mjs")
     await bundleTests({ files, pattern, report: REPORT }, bundle)
-    return outcomesIn(await runInGuest({ machine: true, script: script(bundle), timeoutSeconds: 1200 }))
+    return outcomesIn(await runInGuest({ machine: true, script: script(bundle), timeoutSeconds: 3600 }))
   } finally {
     rmSync(directory, { recursive: true })
   }
