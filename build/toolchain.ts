@@ -153,7 +153,7 @@ function isExecutable(path: string): boolean {
 }
 
 function missing(what: string): string {
-  return `the build needs ${what}, which scripts/setup installs (demo: for this machine's architecture, test: for all)`
+  return `the build needs ${what}, which scripts/setup installs (demo: for this machine's architecture, dist: for all)`
 }
 
 function versionOf(compiler: string): string {

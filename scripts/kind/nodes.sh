@@ -8,11 +8,11 @@ say() { echo "kind: $*"; }
 find_provider() {
   provider=${KIND_EXPERIMENTAL_PROVIDER-}
   if [ -z "$provider" ]; then
-    for provider in docker podman; do
+    for provider in docker nerdctl podman; do
       ! command -v "$provider" >/dev/null || return 0
     done
   fi
-  command -v "$provider" >/dev/null || fail "needs docker or podman"
+  command -v "$provider" >/dev/null || fail "needs docker, nerdctl or podman"
 }
 
 # Sets $cluster from the script's only argument.

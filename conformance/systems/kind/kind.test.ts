@@ -146,7 +146,7 @@ nodes:
   })
 })
 
-describe.each(["docker", "podman"])("swap under kind's default network, with %s", (provider) => {
+describe.each(["docker", "nerdctl", "podman"])("swap under kind's default network, with %s", (provider) => {
   const stubs = new Stubs(join(second.dir, provider), [{ name: "other-control-plane", netns: second.path }], provider)
   stubs.ask(provider)
   const bin = stubs.file("other-control-plane", "opt/cni/bin")
