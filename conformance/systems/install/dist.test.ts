@@ -25,10 +25,10 @@ const [amd64, arm64] = ["amd64", "arm64"].map((architecture) => {
   return join(top, title)
 }) as [string, string]
 
-test("the checksums are those of the tarballs, as sha256sum reads them", () => {
+test("the checksums are those of tarballs and images, as sha256sum reads them", () => {
   expect(readdirSync(first).sort()).toEqual([
     "SHA256SUMS",
-    ...[amd64, arm64].map((path) => `${path.slice(top.length + 1)}.tgz`),
+    ...[amd64, arm64].flatMap((path) => ["-image.tar", ".tgz"].map((end) => `${path.slice(top.length + 1)}${end}`)),
   ])
   expect(run(["sh", "-c", `cd ${first} && sha256sum --strict -c SHA256SUMS`])).toMatchObject({ exitCode: 0 })
 })
