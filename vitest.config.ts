@@ -13,10 +13,14 @@ const suitesInVm = readdirSync(join(root, "conformance/plugins"))
 /** Alike in all tests that run executables. */
 const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
 
+/** Tests that take twenty minutes to build for. */
+const CLUSTERS = "conformance/clients/cluster/**/*.test.ts"
+
 /**
  * `pure` needs no privileges and runs anywhere in seconds; `conformance` runs the finished executables
  * as root against the kernel, and is started by scripts/test, which installs what it needs; `sanitized` does so with executables that
- * notice every access to memory that is not theirs, and all that C leaves undefined.
+ * notice every access to memory that is not theirs, and all that C leaves undefined. `clients` is what is too dear for every run:
+ * `./scripts/test clients`.
  */
 export default defineConfig({
   test: {
@@ -35,7 +39,15 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
-          exclude: suitesInVm.map((directory) => `${directory}/!(vm).test.ts`),
+          exclude: [CLUSTERS, ...suitesInVm.map((directory) => `${directory}/!(vm).test.ts`)],
+          globalSetup: ["conformance/lab/leftovers.ts"],
+          ...asRoot,
+        },
+      },
+      {
+        test: {
+          name: "clients",
+          include: [CLUSTERS],
           globalSetup: ["conformance/lab/leftovers.ts"],
           ...asRoot,
         },

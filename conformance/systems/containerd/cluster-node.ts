@@ -3,6 +3,7 @@ import { join } from "node:path"
 import type { NetworkList } from "../../lab/cnitool.ts"
 import { binDirectory } from "../../lab/executables.ts"
 import { Machine } from "../../lab/machine.ts"
+import type { View } from "../../lab/namespace.ts"
 import { Node, type Pod } from "../../lab/node.ts"
 import { output } from "../../lab/run.ts"
 import { type NamespaceSnapshot, snapshotNamespace } from "../../lab/snapshot.ts"
@@ -84,11 +85,8 @@ export class ClusterNode {
     return readdirSync(networks).flatMap((name) => readdirSync(join(networks, name)).filter(isAddress))
   }
 
-  /** Bits per second that a pod may receive and send, as its veth is set up for it. */
-  limits(veth: string): { ingress: number | undefined; egress: number | undefined } {
-    const tc = (...args: string[]) => JSON.parse(output(this.network.inside(["tc", "-j", ...args])))
-    const rate = (device: string) => tbf(tc("qdisc", "show", "dev", device))
-    return { ingress: rate(veth), egress: egress(tc("-s", "filter", "show", "dev", veth, "ingress"), rate) }
+  limits(veth: string): Limits {
+    return limitsOf(this.network, veth)
   }
 
   snapshot(): NamespaceSnapshot & { leases: readonly string[] } {
@@ -99,6 +97,19 @@ export class ClusterNode {
     await this.containerd.machine[Symbol.asyncDispose]()
     this.network[Symbol.dispose]()
   }
+}
+
+/** Bits per second that a pod may receive and send. */
+export interface Limits {
+  readonly ingress: number | undefined
+  readonly egress: number | undefined
+}
+
+/** Returns a pod's limits as its veth is set up for them. */
+export function limitsOf(node: View, veth: string): Limits {
+  const tc = (...args: string[]) => JSON.parse(output(node.inside(["tc", "-j", ...args])))
+  const rate = (device: string) => tbf(tc("qdisc", "show", "dev", device))
+  return { ingress: rate(veth), egress: egress(tc("-s", "filter", "show", "dev", veth, "ingress"), rate) }
 }
 
 function connectClient(network: Node): Pod {
