@@ -97,10 +97,18 @@ export class KubeletNode implements AsyncDisposable {
     this.#options = options
   }
 
-  /** `options` are the kubelet's, beside those that it is always given. Without a network there is no pod but of the node's own. */
-  static async start(network: NetworkList | undefined, options: readonly string[] = []): Promise<KubeletNode> {
+  /**
+   * Starts a node, with a network or none: then only pods with the node's own can run. `options` are the kubelet's, beside
+   * those that it is always given; what these need is made by `prepare`.
+   */
+  static async start(
+    network: NetworkList | undefined,
+    options: readonly string[] = [],
+    prepare: (place: Place) => Promise<void> = async () => {},
+  ): Promise<KubeletNode> {
     const node = new KubeletNode(await startMachine(), options)
     try {
+      await prepare(node.place)
       await node.#start(network)
     } catch (error) {
       await node[Symbol.asyncDispose]()
@@ -119,7 +127,7 @@ export class KubeletNode implements AsyncDisposable {
     if (network) write(machine, "/etc/cni/net.d/10-network.conflist", JSON.stringify(network))
     write(machine, "/etc/hosts", `127.0.0.1 localhost\n${HERE.ipv4} ${NODE}\n`)
     write(machine, "/etc/containerd/config.toml", CONTAINERD_TOML)
-    write(machine, `${MANIFESTS}/.keep`, "")
+    output(["mkdir", "-p", machine.path(MANIFESTS)])
     write(machine, "/var/lib/kubelet/config.yaml", JSON.stringify(configuration(machine.cgroup)))
     output(machine.inside([...BASH, KEEP_SYSCTLS]), { env: PROGRAMS })
     startContainerd(this.place)

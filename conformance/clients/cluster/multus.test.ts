@@ -1,0 +1,133 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import {
+  type CnitoolCall,
+  cnitoolEnvironment,
+  cnitoolProgram,
+  type NetworkList,
+  type NetworkPlugin,
+} from "../../lab/cnitool.ts"
+import { ask, Echo } from "../../lab/echo.ts"
+import { binDirectory } from "../../lab/executables.ts"
+import { Machine } from "../../lab/machine.ts"
+import { Node } from "../../lab/node.ts"
+import { BASH, type Finished, output } from "../../lab/run.ts"
+import { snapshotNamespace } from "../../lab/snapshot.ts"
+import { OUTSIDE, plugIn } from "../../plugins/macvlan/network.ts"
+import { PROGRAM_DIRECTORY } from "./programs.ts"
+
+const MAC = "92:d0:c6:0a:29:33"
+const HOST_PORT = 18700
+
+/** What is asked for beside the networks: a port of the first, an address and a MAC address in the second. */
+const ASKED = {
+  portMappings: [{ hostPort: HOST_PORT, containerPort: 80, protocol: "tcp" }],
+  ips: ["10.20.0.50/24"],
+  mac: MAC,
+}
+
+/** A list of multus with networks of its own, which needs no API server: eth0, net1 and net2 of a pod. */
+function multus(cniVersion: string): NetworkList {
+  const bridge = (name: string, subnet: string) => ({
+    type: "bridge",
+    bridge: name,
+    ipam: { type: "host-local", ranges: [[{ subnet }]] },
+  })
+  const podnet = { ...bridge("cni0", "10.247.1.0/24"), isDefaultGateway: true, hairpinMode: true, ipMasq: true }
+  const macvlan = {
+    type: "macvlan",
+    master: "uplink",
+    capabilities: { mac: true, ips: true },
+    ipam: { type: "static" },
+  }
+  const delegates = [
+    { cniVersion, name: "podnet", plugins: [podnet, { type: "portmap", capabilities: { portMappings: true } }] },
+    { cniVersion, name: "lan", ...macvlan },
+    { cniVersion, name: "third", plugins: [bridge("cni9", "10.249.0.0/24")] },
+  ]
+  const capabilities = { portMappings: true, ips: true, mac: true }
+  const plugin: NetworkPlugin = { type: "multus", binDir: binDirectory(), logToStderr: true, capabilities, delegates }
+  return { cniVersion, name: "multinet", plugins: [plugin] }
+}
+
+/** Calls multus by cnitool, in a machine: its files are in /var/lib and /run. */
+async function startMultus(node: Node, cniVersion: string) {
+  const machine = await Machine.start(node)
+  const networks = join(node.dir, "net.d")
+  mkdirSync(networks)
+  const network = multus(cniVersion)
+  const log = join(node.dir, "calls.log")
+  writeFileSync(join(networks, "multus.conflist"), JSON.stringify(network))
+  const path = `${binDirectory()}:${PROGRAM_DIRECTORY}`
+  const call = (command: CnitoolCall["command"], netns: { path: string }): Finished => {
+    const request = { command, network, netns, path, capabilityArgs: ASKED }
+    return machine.run(cnitoolProgram(request), { env: { ...cnitoolEnvironment(request, networks), CNI_TS_LOG: log } })
+  }
+  /** The plugins that were called for a verb, as their log has it. */
+  const asked = (verb: string): string[] => {
+    const lines = readFileSync(log, "utf8").trim().split("\n")
+    const calls = lines.map((line) => JSON.parse(line) as { plugin: string; verb: string })
+    return calls
+      .filter((entry) => entry.verb === verb)
+      .map(({ plugin }) => plugin)
+      .sort()
+  }
+  const leases = () => output(machine.inside([...BASH, "find /var/lib/cni/networks -name '10.*'"]))
+  return { call, asked, leases, [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose]() }
+}
+
+const DONE = { exitCode: 0 }
+
+describe.each(["0.4.0", "1.0.0", "1.1.0"])("multus with a bridge, a macvlan and another bridge at %s", (cniVersion) => {
+  test("ADD, CHECK and DEL of all three; the address and the MAC address asked for; a host port", async () => {
+    using node = new Node()
+    const [lan, pod] = [plugIn(node), node.pod()]
+    await using caller = await startMultus(node, cniVersion)
+    expect(caller.call("add", pod)).toMatchObject(DONE)
+    expect(["eth0", "net1", "net2"].map((name) => pod.addresses(name))).toEqual([
+      ["10.247.1.2/24"],
+      ["10.20.0.50/24"],
+      ["10.249.0.2/24"],
+    ])
+    expect(pod.link("net1")).toMatchObject({ address: MAC, linkinfo: { info_kind: "macvlan" } })
+    expect(pod.ip("route", "show", "default")).toMatchObject([{ gateway: "10.247.1.1", dev: "eth0" }])
+    expect([pod.pings("10.247.1.1"), pod.pings(OUTSIDE), lan.pings("10.20.0.50")]).toEqual([true, true, true])
+    using _server = new Echo(pod, "tcp", 80, "pod")
+    expect(ask(node, "127.0.0.1", HOST_PORT)).toBe("pod hears 10.247.1.1")
+
+    expect(caller.call("check", pod)).toMatchObject(DONE)
+    pod.ip("addr", "del", "10.20.0.50/24", "dev", "net1")
+    expect(caller.call("check", pod)).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("10.20.0.50") })
+    for (const _time of ["first", "second"]) expect(caller.call("del", pod)).toMatchObject(DONE)
+    expect(pod.ip("link", "show").map(({ ifname }) => ifname)).toEqual(["lo"])
+  })
+
+  test("after DEL the node is as a pod before left it: no link, rule or lease", async () => {
+    using node = new Node()
+    const [first, second] = [node.pod(), node.pod()]
+    plugIn(node)
+    await using caller = await startMultus(node, cniVersion)
+    expect(caller.call("add", first)).toMatchObject(DONE)
+    expect(caller.call("del", first)).toMatchObject(DONE)
+    const before = snapshotNamespace(node)
+    expect(caller.call("add", second)).toMatchObject(DONE)
+    expect(caller.leases().trim().split("\n")).toHaveLength(2)
+    expect(caller.call("del", second)).toMatchObject(DONE)
+    expect([snapshotNamespace(node), caller.leases()]).toEqual([before, ""])
+  })
+})
+
+test("multus asks its networks for STATUS and hands GC on, at 1.1.0: the pod that lives keeps all it has", async () => {
+  using node = new Node()
+  const pod = node.pod()
+  plugIn(node)
+  await using caller = await startMultus(node, "1.1.0")
+  expect(caller.call("add", pod)).toMatchObject(DONE)
+  for (const verb of ["status", "gc"] as const) {
+    expect(caller.call(verb, pod)).toMatchObject(DONE)
+    expect(caller.asked(verb.toUpperCase())).toEqual(["bridge", "bridge", "macvlan", "portmap"])
+  }
+  expect(caller.call("check", pod)).toMatchObject(DONE)
+  expect(caller.call("del", pod)).toMatchObject(DONE)
+})
