@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { closeSync, openSync, writeFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { vi } from "vitest"
 import type { NetworkList } from "../../lab/cnitool.ts"
@@ -178,13 +178,23 @@ export class KubeletNode implements AsyncDisposable {
     return JSON.parse(output(this.place.node.inside(["curl", "-fsS", PODS]))).items ?? []
   }
 
-  /** Returns a static pod as soon as all of its containers are ready. */
+  /** Returns what the kubelet says about a static pod. */
+  status(name: string): PodStatus["status"] | undefined {
+    return this.pods().find(({ metadata }) => metadata.name === `${name}-${NODE}`)?.status
+  }
+
+  /** Returns a static pod's status as soon as all of its containers are ready. */
   ready(name: string): Promise<PodStatus["status"]> {
     return eventually(() => {
-      const status = this.pods().find(({ metadata }) => metadata.name === `${name}-${NODE}`)?.status
+      const status = this.status(name)
       if (!status?.containerStatuses?.every(({ ready }) => ready)) throw new Error(`${name}: ${JSON.stringify(status)}`)
       return status
     })
+  }
+
+  /** Says if the kubelet's log has a text, such as a plugin's error. */
+  logged(text: string): boolean {
+    return readFileSync(join(this.place.node.dir, "kubelet.log"), "utf8").includes(text)
   }
 
   /** Returns the sandbox in which a pod of that name runs, as CRI knows it. */

@@ -120,7 +120,7 @@ test("a killed container is made anew in the same network", async () => {
   const { podIPs } = await kubelet.ready("fragile")
   const sandbox = kubelet.sandbox("fragile-node1")
   kubelet.kill(kubelet.containerPid(sandbox, "answer"))
-  await eventually(() => expect(kubelet.pods()[0]?.status.containerStatuses?.[0]?.restartCount).toBe(1))
+  await eventually(() => expect(kubelet.status("fragile")?.containerStatuses?.[0]?.restartCount).toBe(1))
   expect(await kubelet.ready("fragile")).toMatchObject({ podIPs })
   expect(kubelet.sandbox("fragile-node1")).toBe(sandbox)
   await eventually(() => expect(fromOutside(18083)).toBe(THERE.ipv4))
