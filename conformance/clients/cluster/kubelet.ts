@@ -90,11 +90,13 @@ export class KubeletNode implements AsyncDisposable {
   readonly place: Place
   readonly cri: Cri
   readonly #options: readonly string[]
+  readonly #log: string
 
   private constructor(place: Place, options: readonly string[]) {
     this.place = place
     this.cri = new Cri(place.machine)
     this.#options = options
+    this.#log = join(place.node.dir, "kubelet.log")
   }
 
   /**
@@ -126,6 +128,8 @@ export class KubeletNode implements AsyncDisposable {
     output(["rm", machine.path("/etc/cni/net.d/87-podman-bridge.conflist")])
     if (network) write(machine, "/etc/cni/net.d/10-network.conflist", JSON.stringify(network))
     write(machine, "/etc/hosts", `127.0.0.1 localhost\n${HERE.ipv4} ${NODE}\n`)
+    write(machine, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    write(machine, "/etc/group", "root:x:0:\n")
     write(machine, "/etc/containerd/config.toml", CONTAINERD_TOML)
     output(["mkdir", "-p", machine.path(MANIFESTS)])
     write(machine, "/var/lib/kubelet/config.yaml", JSON.stringify(configuration(machine.cgroup)))
@@ -143,12 +147,13 @@ export class KubeletNode implements AsyncDisposable {
 
   async startKubelet(): Promise<void> {
     const { node, machine } = this.place
-    const log = openSync(join(node.dir, "kubelet.log"), "a")
+    const log = openSync(this.#log, "a")
     const always = ["--config=/var/lib/kubelet/config.yaml", `--hostname-override=${NODE}`, `--node-ip=${HERE.ipv4}`]
     const [enter = "", ...args] = machine.inside(["kubelet", ...always, ...this.#options])
-    spawn(enter, args, { env: PROGRAMS, stdio: ["ignore", log, log] })
+    const child = spawn(enter, args, { env: PROGRAMS, stdio: ["ignore", log, log] })
     closeSync(log)
-    await eventually(() => this.pods())
+    await eventually(() => child.exitCode ?? this.pods())
+    if (child.exitCode !== null) throw new Error(`the kubelet ends: ${readFileSync(this.#log, "utf8").slice(-2000)}`)
   }
 
   /** Kills the kubelet, which leaves pods as they are. */
@@ -194,7 +199,7 @@ export class KubeletNode implements AsyncDisposable {
 
   /** Says if the kubelet's log has a text, such as a plugin's error. */
   logged(text: string): boolean {
-    return readFileSync(join(this.place.node.dir, "kubelet.log"), "utf8").includes(text)
+    return readFileSync(this.#log, "utf8").includes(text)
   }
 
   /** Returns the sandbox in which a pod of that name runs, as CRI knows it. */
