@@ -146,7 +146,7 @@ export class KubeletNode implements AsyncDisposable {
   }
 
   async startKubelet(): Promise<void> {
-    const { node, machine } = this.place
+    const { machine } = this.place
     const log = openSync(this.#log, "a")
     const always = ["--config=/var/lib/kubelet/config.yaml", `--hostname-override=${NODE}`, `--node-ip=${HERE.ipv4}`]
     const [enter = "", ...args] = machine.inside(["kubelet", ...always, ...this.#options])
