@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
@@ -12,6 +13,19 @@ const suitesInVm = readdirSync(join(root, "conformance/plugins"))
 
 /** Alike in all tests that run executables. */
 const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
+
+/** Spreads the suites in the VM, which take a processor for minutes each, among the others, which mostly wait. */
+class VmInBetween extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const inVm = sorted.filter(({ moduleId }) => moduleId.endsWith("/vm.test.ts"))
+    const others = sorted.filter((file) => !inVm.includes(file))
+    const share = Math.ceil(others.length / Math.max(inVm.length, 1))
+    return inVm.length === 0
+      ? others
+      : inVm.flatMap((suite, at) => [suite, ...others.slice(at * share, (at + 1) * share)])
+  }
+}
 
 /** Tests that take twenty minutes to build for. */
 const CLUSTERS = "conformance/clients/cluster/**/*.test.ts"
@@ -25,6 +39,7 @@ const CLUSTERS = "conformance/clients/cluster/**/*.test.ts"
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: VmInBetween },
     minWorkers: 1,
     projects: [
       {
