@@ -18,11 +18,13 @@ export interface Run {
   readonly pattern: string | undefined
   /** Where the outcomes go, as JSON. */
   readonly report: string
+  /** Nobody else is at work on the machine: what is left behind when the tests have ended is theirs, and an error. */
+  readonly alone: boolean
 }
 
 /** Runs test files one after another, as vitest does. */
-export async function runTests({ root, files, pattern, report }: Run): Promise<void> {
-  setup()
+export async function runTests({ root, files, pattern, report, alone }: Run): Promise<void> {
+  if (alone) setup()
   const runner: VitestRunner = {
     config: {
       ...{ root, setupFiles: [], passWithNoTests: false, maxConcurrency: 5, retry: 0 },
@@ -39,7 +41,7 @@ export async function runTests({ root, files, pattern, report }: Run): Promise<v
   const outcomes = found.flatMap(outcomesOf)
   // Those that the pattern leaves out are skipped, too.
   writeFileSync(report, JSON.stringify(pattern ? outcomes.filter(({ failure }) => failure !== SKIPPED) : outcomes))
-  teardown()
+  if (alone) teardown()
 }
 
 const SKIPPED = "it is skipped"

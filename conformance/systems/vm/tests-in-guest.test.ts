@@ -13,7 +13,7 @@ let found: Outcome[]
 
 async function outcomes(pattern?: string): Promise<Outcome[]> {
   const [bundle, report] = [join(directory, "tests.mjs"), join(directory, "report")]
-  await bundleTests({ files: [ends ?? "", throws ?? ""], pattern, report }, bundle)
+  await bundleTests({ files: [ends ?? "", throws ?? ""], pattern, report, alone: false }, bundle)
   expect(run(["node", "--enable-source-maps", bundle], { env: { PATH: process.env["PATH"] ?? "" } })).toMatchObject({
     exitCode: 0,
   })

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { build, type Plugin } from "esbuild"
 import { type GuestResult, runInGuest } from "./guest.ts"
-import type { Outcome } from "./guest-tests.ts"
+import type { Outcome, Run } from "./guest-tests.ts"
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 const HERE = join(ROOT, "conformance/systems/vm")
@@ -15,7 +15,7 @@ export async function testsIn(paths: readonly string[], pattern?: string): Promi
   const directory = mkdtempSync(join(ROOT, ".cache/vm/tests-"))
   try {
     const bundle = join(directory, "tests.mjs")
-    await bundleTests({ files, pattern, report: REPORT }, bundle)
+    await bundleTests({ files, pattern, report: REPORT, alone: true }, bundle)
     return outcomesIn(await runInGuest({ machine: true, script: script(bundle), timeoutSeconds: 3600 }))
   } finally {
     rmSync(directory, { recursive: true })
@@ -44,6 +44,7 @@ function script(bundle: string): string {
   return `
     cd ${quoted(ROOT)}
     ${CNI_TS_BIN ? `export CNI_TS_BIN=${quoted(CNI_TS_BIN)}` : ""}
+    export CNITS_IN_VM=1
     setsid --wait node --enable-source-maps ${quoted(bundle)} >&2
     status=$?
     cat ${REPORT}
@@ -53,7 +54,7 @@ function script(bundle: string): string {
 
 /** Makes one program of test files, for Node.js without any package. */
 export async function bundleTests(
-  { files, ...others }: { files: readonly string[]; pattern: string | undefined; report: string },
+  { files, ...others }: { files: readonly string[] } & Pick<Run, "pattern" | "report" | "alone">,
   outfile: string,
 ): Promise<void> {
   const imports = files.map((file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(file)}),`)
