@@ -113,8 +113,9 @@ function planFamily(
     : []
   return [
     ensureTable(iptablesTable(family, "nat")),
-    ensureChain(entry),
-    ensureChain({ ...chain, note: key }),
+    // Chains that are there are not asked for: the process would end 10 ms later.
+    ...(readChain(nfnetlink, entry)?.base?.hook === entry.base?.hook ? [] : [ensureChain(entry)]),
+    ...(found.length > 0 ? [] : [ensureChain({ ...chain, note: key })]),
     ...planMissing(found, spared, key),
     ...planMissing(found, [beyond]),
     ...planMissing(found, jumps, key),

@@ -65,9 +65,12 @@ function planPod(
   const note = noteOf(attachment)
   const entries = listOwnEntries(nfnetlink, family, chain.name, note).map((rule) => ({ ...rule, text: textOf(rule) }))
   const own = listOwnRules(nfnetlink, chain, note)
+  const missing = planMissing(found, shared)
+  // Chains that are there are not asked for: the process would end 10 ms later.
+  const made = [...(missing.length > 0 ? [...sharedChains, dnat] : []), ...(own.length === 0 ? [chain] : [])]
   return [
-    [ensureTable(chain.table), ...[...sharedChains, dnat, chain].map(ensureChain)],
-    planMissing(found, shared),
+    [ensureTable(chain.table), ...made.map(ensureChain)],
+    missing,
     planOwn(chain, own, note, () => chainRules(config, pod)),
     planOwn(dnat, entries, note, () => entryRules(config, attachment, family)),
   ]
