@@ -11,7 +11,7 @@ export interface Command {
   readonly help: string
   readonly minArguments: number
   readonly maxArguments: number
-  /** What it takes beside arguments, each by its name: `--yes`, or `-o` if it is followed by a value. */
+  /** Options beside the arguments, each by its name: `--yes`, or `-o` if it is followed by a value. */
   readonly options?: Readonly<Record<string, "flag" | "value">>
   /** Does it, and returns the exit status. Throws Unusable or SystemError if it cannot be done. */
   readonly run: (args: readonly string[], options: Options) => number

@@ -6,11 +6,11 @@ export interface Finding {
   readonly kind: string
   /** The pod, link, network or file that it is about. */
   readonly about: string
-  /** Says what is wrong, in a few words. */
+  /** A few words on what is wrong. */
   readonly problem: string
-  /** What was seen, a line each, as the operator's own tools would show it. */
+  /** Observations, a line each, as the operator's own tools would show it. */
   readonly evidence: readonly string[]
-  /** What probably brought it about; undefined if the problem says it. */
+  /** The probable cause; undefined if the problem says it. */
   readonly cause?: string | undefined
   /** The command that mends it, or what to do if there is none. */
   readonly mend: string
@@ -24,10 +24,10 @@ export type Subject = { readonly containerIds: ReadonlySet<string> } | undefined
 /** Looks for findings of a few kinds. Reads only; what it cannot see it leaves to `survey.attempt()`. */
 export type Check = (survey: Survey, subject: Subject) => Iterable<Finding>
 
-/** What doctor has to say. */
+/** The outcome of one examination. */
 export interface Diagnosis {
   readonly findings: readonly Finding[]
-  /** What could not be looked at: sentences. */
+  /** Sentences, each about something that could not be looked at. */
   readonly unseen: readonly string[]
   /** The number of attachments that were looked at. */
   readonly attachments: number

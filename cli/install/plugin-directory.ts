@@ -20,7 +20,7 @@ export class PluginDirectory implements Disposable {
   readonly #lock: Disposable
   /** Each holds the executables of one installation, as a hard link each, by which they are known to be ours. */
   readonly executables: string
-  /** What bore the names before the first installation, such as the Go plugins. */
+  /** Files that bore the names before the first installation, such as the Go plugins. */
   readonly #replaced: string
   /** A name for a file that is about to get a plugin's. */
   readonly #next: string

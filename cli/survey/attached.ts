@@ -19,7 +19,7 @@ export interface Attached extends Attachment {
   /** The network as it was then; undefined if it cannot be read. */
   readonly list: NetworkList | undefined
   readonly result: Result
-  /** What the runtime gave for each capability, such as `portMappings`. */
+  /** Values of the runtime for each capability, such as `portMappings`. */
   readonly capabilities: Fields
   /** The result and the capabilities, as they were written. */
   readonly json: { readonly result: Json; readonly capabilities: JsonObject }

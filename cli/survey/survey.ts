@@ -11,7 +11,7 @@ import { type Attached, type Cache, readCache } from "./attached.ts"
 import { type Lease, type LeaseDirectory, leaseDirectoryOf, readLeases } from "./leases.ts"
 import { type NetworkFile, readNetworkFiles } from "./network-files.ts"
 
-/** Where a node keeps what CNI is about. */
+/** The directories of a node that CNI is about. */
 export interface Places {
   readonly networks: string
   readonly cache: string
@@ -33,7 +33,7 @@ export interface PodView {
 }
 
 /**
- * What a node says of its pods' networks, read once, when it is first asked for, and never changed. What cannot be seen, on a node in
+ * A node's pod networks as they are, read once, when they are first asked for, and never changed. What cannot be seen, on a node in
  * trouble or without privileges, is empty, and said in `unseen`.
  */
 export class Survey implements Disposable {

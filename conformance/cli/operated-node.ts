@@ -16,7 +16,7 @@ mount --bind "$0/net.d" /etc/cni/net.d
 mount --bind "$0/bin" /opt/cni/bin
 exec "$@"`
 
-/** What `doctor -o json` answers. */
+/** The answer of `doctor -o json`. */
 export interface Diagnosis {
   readonly exitCode: number
   readonly findings: readonly {

@@ -8,7 +8,7 @@ export interface FileStatus {
   readonly inode: bigint
   /** The S_IF* part of the mode. */
   readonly type: number
-  /** Who may read, write and execute it, as chmod(1) writes it in octal. */
+  /** Permissions, as chmod(1) writes them in octal. */
   readonly permissions: number
   readonly size: number
   /** Seconds of the last modification. */

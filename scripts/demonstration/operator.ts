@@ -5,7 +5,7 @@ import { BASH, run } from "../../conformance/lab/run.ts"
 import type { Pod } from "./containerd.ts"
 
 const BIN = fileURLToPath(new URL("../../dist/bin", import.meta.url))
-/** Where the demo keeps what a node has in /etc/cni/net.d and /var/lib/cni. */
+/** The demo's directory for what a node has in /etc/cni/net.d and /var/lib/cni. */
 const KEPT = "/run/cni-ts-demo"
 
 /** Puts the node's files where a node has them, for one program; the rest of /etc, /opt and /var/lib is empty. */
