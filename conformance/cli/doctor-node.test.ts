@@ -59,6 +59,16 @@ describe("bridges", () => {
     expect(expectFinding("left-bridge", "shop/web")).toContain(`ip link set ${veth} master cni0`)
   })
 
+  test("with the node's end of a veth down", () => {
+    node.ip("link", "set", hostEnd(), "down")
+    expect(expectFinding("veth-down", "shop/web")).toContain(`ip link set ${hostEnd()} up`)
+  })
+
+  test("that are gone", () => {
+    node.ip("link", "del", "cni0")
+    expect(expectFinding("no-bridge", "cni0")).toContain("restart the pods of podnet")
+  })
+
   test("with a smaller MTU than a pod", () => {
     node.ip("link", "set", "cni0", "mtu", "1400")
     expect(node.doctor().findings.map(({ kind, about }) => [kind, about])).toEqual([

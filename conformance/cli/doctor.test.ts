@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
@@ -34,6 +34,11 @@ describe("networks", () => {
   })
 })
 
+test("a node without any network is told how to get one", () => {
+  rmSync(join(node.networks, "podnet.conflist"))
+  expect(expectFinding("no-network", "/etc/cni/net.d")?.mend).toContain("cni-ts configure")
+})
+
 describe("pods", () => {
   const broken = (breakIt: (pod: ReturnType<OperatedNode["attach"]>) => void) => {
     node.attach(PODNET)
@@ -54,5 +59,16 @@ describe("pods", () => {
   test("without an address", () => {
     broken((pod) => pod.ip("-4", "address", "flush", "dev", "eth0"))
     expect(expectFinding("no-address", "shop/cart")?.problem).toMatch(/^eth0 lacks its address 10\.244\.1\.\d+\/24$/)
+  })
+
+  test("with another MAC address", () => {
+    broken((pod) => pod.ip("link", "set", "eth0", "address", "02:00:00:00:00:77"))
+    expect(expectFinding("other-mac", "shop/cart")?.evidence).toContain("eth0 has 02:00:00:00:00:77")
+  })
+
+  test("without their namespace, though the runtime remembers them", () => {
+    node.attach(PODNET)
+    node.lose(node.attach(PODNET, { name: "shop/gone" }))
+    expectFinding("no-namespace", "shop/gone")
   })
 })
