@@ -51,9 +51,7 @@ function listOf({ networks, attached }: Survey, network: string): NetworkList {
 }
 
 /** Throws Unusable if there may be pods that cannot be seen: theirs would go, too. */
-function refuseUnseen({ cache, unseen }: Survey): void {
-  const [entry] = cache.unreadable
-  const problem = entry ? `${entry.path} cannot be read: ${entry.problem}` : unseen[0]
+function refuseUnseen({ unseen: [problem] }: Survey): void {
   if (problem !== undefined) throw new Unusable(`not all pods can be seen, so that nothing is removed: ${problem}`)
 }
 

@@ -53,7 +53,11 @@ export class Survey implements Disposable {
   }
 
   get cache(): Cache {
-    return this.#read("cache", { attached: [], unreadable: [] }, () => readCache(this.places.cache))
+    return this.#read("cache", { attached: [], unreadable: [] }, () => {
+      const cache = readCache(this.places.cache)
+      for (const { path, problem } of cache.unreadable) this.unseen.push(`cannot read ${path}: ${problem}`)
+      return cache
+    })
   }
 
   get attached(): readonly Attached[] {

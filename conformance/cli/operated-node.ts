@@ -71,12 +71,28 @@ export class OperatedNode extends Node {
 
   /** Runs `cni-ts` on the node. */
   cniTs(...args: readonly string[]): Finished {
-    const program = ["unshare", "--mount", ...BASH, AT_HOME, this.dir, "/opt/cni/bin/cni-ts", ...args]
+    return this.#run(["/opt/cni/bin/cni-ts", ...args])
+  }
+
+  #run(argv: readonly string[]): Finished {
+    const program = ["unshare", "--mount", ...BASH, AT_HOME, this.dir, ...argv]
     return run(this.inside(program), { env: { PATH: process.env["PATH"] ?? "" } })
   }
 
   doctor(...args: readonly string[]): Diagnosis {
-    const { exitCode, stdout, stderr } = this.cniTs("doctor", "-o", "json", ...args)
+    return this.doctorAs([], ...args)
+  }
+
+  /** As doctor(), started by another program. */
+  doctorAs(launcher: readonly string[], ...args: readonly string[]): Diagnosis {
+    const { exitCode, stdout, stderr } = this.#run([
+      ...launcher,
+      "/opt/cni/bin/cni-ts",
+      "doctor",
+      "-o",
+      "json",
+      ...args,
+    ])
     if (stderr !== "") throw new Error(`doctor: ${stderr}`)
     return { exitCode, ...JSON.parse(stdout) }
   }
