@@ -14,16 +14,22 @@ const suitesInVm = readdirSync(join(root, "conformance/plugins"))
 /** Alike in all tests that run executables. */
 const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
 
-/** Spreads the suites in the VM, which take a processor for minutes each, among the others, which mostly wait. */
-class VmInBetween extends BaseSequencer {
+/** Files that take minutes; begun late, they would run alone in the end. */
+const LONGEST = ["faults/failing", "faults/killed-add", "faults/killed-del", "faults/long-run", "executable/waits"]
+
+/** Begins with the longest, and spreads the suites in the VM, which take a processor for minutes each, among the others, which mostly wait. */
+class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) =>
+      LONGEST.some((name) => moduleId.endsWith(`/conformance/${name}.test.ts`))
     const inVm = sorted.filter(({ moduleId }) => moduleId.endsWith("/vm.test.ts"))
-    const others = sorted.filter((file) => !inVm.includes(file))
-    const share = Math.ceil(others.length / Math.max(inVm.length, 1))
-    return inVm.length === 0
-      ? others
-      : inVm.flatMap((suite, at) => [suite, ...others.slice(at * share, (at + 1) * share)])
+    const others = [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file) && !inVm.includes(file))]
+    const share = Math.ceil(others.length / (inVm.length + 1))
+    return [
+      ...others.slice(0, share),
+      ...inVm.flatMap((suite, at) => [suite, ...others.slice((at + 1) * share, (at + 2) * share)]),
+    ]
   }
 }
 
@@ -39,7 +45,7 @@ const CLUSTERS = "conformance/clients/cluster/**/*.test.ts"
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    sequence: { sequencer: VmInBetween },
+    sequence: { sequencer: LongestFirst },
     minWorkers: 1,
     projects: [
       {
