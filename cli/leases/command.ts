@@ -1,4 +1,3 @@
-import { readHostLocal } from "../../ipam/host-local/config.ts"
 import { type RangeSet, rangeOf } from "../../ipam/host-local/range-set.ts"
 import { attachmentInAlias } from "../../lib/attachment/alias.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
@@ -6,7 +5,7 @@ import { formatRange } from "../../lib/ip/range.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
 import { type Command, DONE, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
-import type { Lease } from "../survey/leases.ts"
+import { type Lease, rangeSetsOf } from "../survey/leases.ts"
 import { Survey } from "../survey/survey.ts"
 import { table } from "../table.ts"
 import { freeSpans } from "./free.ts"
@@ -86,11 +85,7 @@ interface FreeRange {
 function listFree(survey: Survey, isAsked: (network: string) => boolean): FreeRange[] {
   return survey.networks.flatMap(({ list }) => {
     if (!list || !isAsked(list.name)) return []
-    const sets = list.plugins.flatMap(({ fields }) => {
-      if (fields.fields("ipam")?.string("type") !== "host-local") return []
-      const config = { name: list.name, cniVersion: "1.0.0", fields, bytes: new Uint8Array() } as const
-      return survey.attempt(() => readHostLocal(config, "").sets) ?? []
-    })
+    const sets = survey.attempt(() => rangeSetsOf(list)) ?? []
     return sets.flatMap((set) => freeIn(survey, list.name, set))
   })
 }

@@ -1,11 +1,13 @@
-import { readPlace } from "../../ipam/host-local/config.ts"
+import { readHostLocal, readPlace } from "../../ipam/host-local/config.ts"
 import { leaseDirectory } from "../../ipam/host-local/leases/lease-directory.ts"
 import { partsOf, readHolder } from "../../ipam/host-local/leases/lease-holder.ts"
 import { isLeaseName } from "../../ipam/host-local/leases/lease-name.ts"
+import type { RangeSet } from "../../ipam/host-local/range-set.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { type Address, parseAddress } from "../../lib/ip/address.ts"
 import { listDirectory, readRegular, unlessMissing } from "../../lib/sys/file.ts"
 import { linkStatus } from "../../lib/sys/file-status.ts"
-import type { NetworkList } from "./network-list.ts"
+import { configOf, type NetworkList, type PluginConfig } from "./network-list.ts"
 
 /** An address that host-local gave, ours or the Go plugin's. */
 export interface Lease {
@@ -26,15 +28,21 @@ export interface LeaseDirectory {
   readonly path: string
 }
 
-/** Returns where host-local keeps the list's leases; undefined if another plugin gives its addresses, or its configuration is no good. */
-export function leaseDirectoryOf({ name, plugins }: NetworkList): LeaseDirectory | undefined {
-  for (const { fields } of plugins) {
-    const ipam = fields.get("ipam") === undefined ? undefined : fields.fields("ipam")
-    if (ipam?.string("type") !== "host-local") continue
-    const place = readPlace({ name, cniVersion: "1.0.0", fields, bytes: new Uint8Array() })
-    return { network: name, path: leaseDirectory(place) }
-  }
-  return undefined
+/** Returns the configurations of the list's plugins whose addresses host-local gives. */
+function hostLocalConfigs({ name, plugins }: NetworkList): NetworkConfig[] {
+  const isAsked = ({ fields }: PluginConfig) => fields.fields("ipam")?.string("type") === "host-local"
+  return plugins.filter(isAsked).map((plugin) => configOf(name, plugin))
+}
+
+/** Returns where host-local keeps the list's leases; undefined if another plugin gives its addresses. Throws CniError. */
+export function leaseDirectoryOf(list: NetworkList): LeaseDirectory | undefined {
+  const [config] = hostLocalConfigs(list)
+  return config && { network: list.name, path: leaseDirectory(readPlace(config)) }
+}
+
+/** Returns the ranges that host-local gives the list's addresses from. Throws CniError if they are no good. */
+export function rangeSetsOf(list: NetworkList): RangeSet[] {
+  return hostLocalConfigs(list).flatMap((config) => readHostLocal(config, "").sets)
 }
 
 /** Reads the leases in the order of their names, without a lock: those that come and go meanwhile may be there or not. */

@@ -1,6 +1,8 @@
 import { CniError } from "../../lib/cni/errors.ts"
 import { Fields, readFields } from "../../lib/cni/fields.ts"
 import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
+import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import { latest } from "../../lib/cni/version.ts"
 
 /** A network configuration list: a `.conflist`, or a `.conf`, which is a list of one plugin. */
 export interface NetworkList {
@@ -40,6 +42,11 @@ export function readNetworkList(text: string): NetworkList {
 function readPlugin(value: Json, path: string): PluginConfig {
   const fields = readFields(value, path)
   return { type: fields.string("type") ?? "", fields, json: isObject(value) ? value : {} }
+}
+
+/** Returns the plugin's configuration for the readers of its keys. */
+export function configOf(name: string, { fields }: PluginConfig): NetworkConfig {
+  return { name, cniVersion: latest, fields, bytes: new Uint8Array() }
 }
 
 /** Says what keeps the list from being a network; undefined if nothing does. */

@@ -32,7 +32,7 @@ export abstract class Engine implements AsyncDisposable {
   protected abstract readonly program: readonly string[]
   /** Programs that run all the time. */
   protected abstract readonly daemons: readonly string[]
-  /** What every container is run with. */
+  /** The arguments that every container is run with. */
   abstract readonly always: readonly string[]
 
   protected constructor({ node, neighbour, machine }: Place) {

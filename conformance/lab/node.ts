@@ -51,10 +51,15 @@ export class Node extends Namespace {
     return pod
   }
 
-  /** The pod dies, without a DEL. */
+  /** The pod dies, without a DEL. Returns when the kernel, which does so in its own time, has removed its links from the node. */
   lose(pod: Pod): void {
+    const ends = new Set(pod.ip("link", "show").map(({ link_index: index }) => index))
     this.#pods.splice(this.#pods.indexOf(pod), 1)
     pod[Symbol.dispose]()
+    for (let tries = 0; this.ip("link", "show").some(({ ifindex }) => ends.has(ifindex)); tries++) {
+      if (tries === 200) throw new Error(`links of ${pod.name} are left on ${this.name}`)
+      run(["sleep", "0.05"])
+    }
   }
 
   /** Calls a plugin as a container runtime on this node does: its environment and its stdin, nothing else. */

@@ -4,6 +4,7 @@ import { addAddress } from "../../../lib/netlink/route/address.ts"
 import { changeLink, type Link } from "../../../lib/netlink/route/link.ts"
 import { type BridgeConfig, readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import type { Attached } from "../../survey/attached.ts"
+import { configOf } from "../../survey/network-list.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
@@ -25,9 +26,7 @@ export const checkBridges: Check = function* (survey: Survey, subject): Generato
 /** Returns the configuration of the list's `bridge`; undefined if it has none. */
 function bridgeOf({ list, network }: Attached): BridgeConfig | undefined {
   const plugin = list?.plugins.find(({ type }) => type === "bridge")
-  return (
-    plugin && readBridgeConfig({ name: network, cniVersion: "1.0.0", fields: plugin.fields, bytes: new Uint8Array() })
-  )
+  return plugin && readBridgeConfig(configOf(network, plugin))
 }
 
 function* checkBridge(

@@ -1,9 +1,8 @@
-import { readHostLocal } from "../../../ipam/host-local/config.ts"
 import { formatSet, type RangeSet, rangeOf } from "../../../ipam/host-local/range-set.ts"
 import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
 import { formatAddress, sameAddress } from "../../../lib/ip/address.ts"
 import type { Attached } from "../../survey/attached.ts"
-import type { Lease } from "../../survey/leases.ts"
+import { type Lease, rangeSetsOf } from "../../survey/leases.ts"
 import type { NetworkList } from "../../survey/network-list.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
@@ -92,24 +91,19 @@ function* addressesTwice(survey: Survey, subject: Parameters<Check>[1]): Generat
 /** A range set of which so much is leased is nearly full. */
 const NEARLY = 0.9
 
-function* fullRanges(survey: Survey, { name, plugins }: NetworkList): Generator<Finding> {
-  for (const { fields } of plugins) {
-    if (fields.fields("ipam")?.string("type") !== "host-local") continue
-    const config = { name, cniVersion: "1.0.0", fields, bytes: new Uint8Array() } as const
-    for (const set of survey.attempt(() => readHostLocal(config, ""))?.sets ?? []) {
-      const taken = survey.leases.filter((lease) => lease.network === name && rangeOf(set, lease.address)).length
-      const room = roomIn(set)
-      if (taken < room * NEARLY) continue
-      const full = taken >= room
-      yield {
-        kind: full ? "range-exhausted" : "range-nearly-exhausted",
-        about: name,
-        problem: full
-          ? "no address is left: no further pod can start"
-          : `${room - taken} of ${room} addresses are left`,
-        evidence: [`${formatSet(set)}: ${taken} of ${room} leased`],
-        mend: `cni-ts leases ${name} shows whose they are; or give the network a larger range`,
-      }
+function* fullRanges(survey: Survey, list: NetworkList): Generator<Finding> {
+  const { name } = list
+  for (const set of survey.attempt(() => rangeSetsOf(list)) ?? []) {
+    const taken = survey.leases.filter((lease) => lease.network === name && rangeOf(set, lease.address)).length
+    const room = roomIn(set)
+    if (taken < room * NEARLY) continue
+    const full = taken >= room
+    yield {
+      kind: full ? "range-exhausted" : "range-nearly-exhausted",
+      about: name,
+      problem: full ? "no address is left: no further pod can start" : `${room - taken} of ${room} addresses are left`,
+      evidence: [`${formatSet(set)}: ${taken} of ${room} leased`],
+      mend: `cni-ts leases ${name} shows whose they are; or give the network a larger range`,
     }
   }
 }

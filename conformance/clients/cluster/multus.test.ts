@@ -19,7 +19,7 @@ import { PROGRAM_DIRECTORY } from "./programs.ts"
 const MAC = "92:d0:c6:0a:29:33"
 const HOST_PORT = 18700
 
-/** What is asked for beside the networks: a port of the first, an address and a MAC address in the second. */
+/** Requests beside the networks: a port of the first, an address and a MAC address in the second. */
 const ASKED = {
   portMappings: [{ hostPort: HOST_PORT, containerPort: 80, protocol: "tcp" }],
   ips: ["10.20.0.50/24"],

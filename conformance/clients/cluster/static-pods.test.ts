@@ -9,7 +9,7 @@ import { eventually, KubeletNode, podSpec } from "./kubelet.ts"
 
 const GATEWAY = { ipv4: "10.244.1.1", ipv6: "fd00:10:244:1::1" }
 
-/** What a node of a cluster with both families has. */
+/** The network of a node in a cluster with both families. */
 const PODNET: NetworkList = {
   cniVersion: "1.1.0",
   name: "podnet",

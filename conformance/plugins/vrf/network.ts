@@ -42,7 +42,7 @@ export function vrf(node: Node, config: Config = {}, implementation: Implementat
   return new Network(node, { type: "vrf", vrfname: "blue", ...config }, implementation)
 }
 
-/** What a plugin before would have answered. */
+/** The answer that a plugin before would have given. */
 export function resultOf(pod: Pod, ifname = "eth0"): Config {
   const mac = pod.link(ifname)?.address
   return { cniVersion: "1.1.0", interfaces: [{ name: ifname, mac, sandbox: pod.path }] }

@@ -74,7 +74,7 @@ export class Directories {
     if (signal !== "SIGKILL") throw new Error(`the installer survived ${name} ${nth}`)
   }
 
-  /** What the script executes. */
+  /** The words of the command that the script executes. */
   #argv(flags: readonly string[]): string[] {
     return [join(this.#from, "bin/cni-ts"), flags.includes("--uninstall") ? "uninstall" : "install", this.node]
   }

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs"
 import { type File, startTests, type Task, type VitestRunner } from "@vitest/runner"
 import { setup, teardown } from "../../lab/leftovers.ts"
 
-/** How a test ended. */
+/** The end of a test. */
 export interface Outcome {
   readonly file: string
   readonly name: string
@@ -16,7 +16,7 @@ export interface Run {
   readonly files: Readonly<Record<string, () => Promise<unknown>>>
   /** Runs only tests with such names. */
   readonly pattern: string | undefined
-  /** Where the outcomes go, as JSON. */
+  /** The file for the outcomes, as JSON. */
   readonly report: string
   /** Nobody else is at work on the machine: what is left behind when the tests have ended is theirs, and an error. */
   readonly alone: boolean

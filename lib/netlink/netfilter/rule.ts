@@ -159,7 +159,7 @@ interface Wanted {
   readonly test?: ((data: Uint8Array) => boolean) | undefined
   /** A test of the steps before they are decoded. */
   readonly steps?: ((expressions: Uint8Array) => boolean) | undefined
-  /** What has to occur in the message. */
+  /** The text that has to occur in the message. */
   readonly text?: string
 }
 

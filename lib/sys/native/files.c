@@ -292,19 +292,6 @@ static JSValue file_chmod(CALL)
     return of_path(js, argv, set_mode);
 }
 
-static JSValue file_read_link(CALL)
-{
-    (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    char content[PATH_MAX];
-    ssize_t length = readlink(path, content, sizeof content);
-    JSValue result = length == -1 ? answer(js, length) : text_of(js, (const uint8_t *)content, (size_t)length);
-    JS_FreeCString(js, path);
-    return result;
-}
-
 static int make_directory(const char *path, int64_t mode)
 {
     return mkdir(path, (mode_t)mode);
@@ -396,7 +383,6 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("mkdir", 2, file_mkdir),
     JS_CFUNC_DEF("removeDirectory", 1, file_remove_directory),
     JS_CFUNC_DEF("chmod", 2, file_chmod),
-    JS_CFUNC_DEF("readLink", 1, file_read_link),
     JS_CFUNC_DEF("setTimes", 2, file_set_times),
     JS_CFUNC_DEF("list", 1, file_list),
 };

@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -71,8 +72,22 @@ static JSValue status_file_system(CALL)
     return value;
 }
 
+static JSValue status_read_link(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    char content[PATH_MAX];
+    ssize_t length = readlink(path, content, sizeof content);
+    JSValue result = length == -1 ? answer(js, length) : text_of(js, (const uint8_t *)content, (size_t)length);
+    JS_FreeCString(js, path);
+    return result;
+}
+
 const JSCFunctionListEntry status_functions[] = {
     JS_CFUNC_DEF("stat", 2, status_stat),
     JS_CFUNC_DEF("fileSystem", 1, status_file_system),
+    JS_CFUNC_DEF("readLink", 1, status_read_link),
 };
 const int status_function_count = sizeof status_functions / sizeof *status_functions;
