@@ -104,17 +104,33 @@ function longestZeroRun(groups: number[]): { start: number; length: number } {
 /** The address in network byte order: 4 or 16 bytes. */
 export function addressBytes({ family, value }: Address): Uint8Array {
   const bytes = new Uint8Array(bits(family) / 8)
-  let rest = value
-  for (let at = bytes.length - 1; at >= 0; at--, rest >>= 8n) bytes[at] = Number(rest & 0xffn)
+  if (family === 4) putNumber(bytes, 0, Number(value))
+  else
+    for (let at = 0, shift = 96n; at < 16; at += 4, shift -= 32n) putNumber(bytes, at, Number((value >> shift) & WORD))
   return bytes
 }
 
-/** The address that 4 or 16 bytes in network byte order spell; undefined for any other length. */
-export function addressFromBytes(bytes: Uint8Array): Address | undefined {
-  if (bytes.length !== 4 && bytes.length !== 16) return undefined
+const WORD = 0xffffffffn
+
+function putNumber(bytes: Uint8Array, at: number, number: number): void {
+  bytes[at] = number >>> 24
+  bytes[at + 1] = number >>> 16
+  bytes[at + 2] = number >>> 8
+  bytes[at + 3] = number
+}
+
+/** The address that 4 or 16 bytes in network byte order spell, from `start` up to `end`; undefined for any other number of bytes. */
+export function addressFromBytes(bytes: Uint8Array, start = 0, end = bytes.length): Address | undefined {
+  if (end - start === 4) return { family: 4, value: BigInt(numberAt(bytes, start)) }
+  if (end - start !== 16) return undefined
   let value = 0n
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte)
-  return { family: bytes.length === 4 ? 4 : 6, value }
+  for (let at = start; at < end; at += 4) value = (value << 32n) | BigInt(numberAt(bytes, at))
+  return { family: 6, value }
+}
+
+function numberAt(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16)
+  return (high | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0
 }
 
 export function sameAddress(a: Address, b: Address): boolean {

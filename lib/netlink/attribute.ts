@@ -30,13 +30,11 @@ const TYPE_MASK = 0x3fff
 
 /** Calls `visit` with number and payload bounds of each attribute in `bytes`; throws WireError at the first one that does not fit. */
 export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: number, end: number) => void): void {
-  const view = viewOf(bytes)
-  for (let at = 0; at + HEADER <= bytes.length; ) {
-    const length = view.getUint16(at, true) // counts the header, not the padding
-    if (length < HEADER || at + length > bytes.length) {
-      throw new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
-    }
-    visit(view.getUint16(at + 2, true) & TYPE_MASK, at + HEADER, at + length)
+  const end = bytes.length
+  for (let at = 0; at + HEADER <= end; ) {
+    const length = numberAt(bytes, at)
+    if (length < HEADER || at + length > end) throw misfit(bytes, at, length)
+    visit(numberAt(bytes, at + 2) & TYPE_MASK, at + HEADER, at + length)
     at += (length + 3) & ~3
   }
 }
@@ -48,21 +46,28 @@ export function eachAttribute(bytes: Uint8Array, visit: (type: number, start: nu
 export function findAttribute(bytes: Uint8Array, wanted: number, start = 0): Uint8Array | undefined {
   const end = bytes.length // read byte by byte, for speed: a dump of rules has tens of thousands of attributes
   for (let at = start; at + HEADER <= end; ) {
-    const length = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
-    if (length < HEADER || at + length > end) {
-      throw new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
-    }
-    const type = ((bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8)) & TYPE_MASK
+    const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+    if (length < HEADER || at + length > end) throw misfit(bytes, at, length)
+    const type = ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & TYPE_MASK
     if (type === wanted) return bytes.subarray(at + HEADER, at + length)
     at += (length + 3) & ~3
   }
   return undefined
 }
 
+function numberAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+}
+
+function misfit(bytes: Uint8Array, at: number, length: number): WireError {
+  return new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
+}
+
 /** Writes, reads and prints the payload of one attribute. */
 export interface Kind<Value> {
   readonly write: (writer: Writer, value: Value) => void
-  readonly read: (payload: Uint8Array) => Value
+  /** Reads the bytes from `start` up to `end`. Throws WireError. */
+  readonly read: (bytes: Uint8Array, start: number, end: number) => Value
   readonly nested?: true
   /** The attribute may come any number of times; its value is the list. */
   readonly repeated?: true
@@ -75,7 +80,7 @@ export interface Kind<Value> {
 /** A kind of any value. */
 export interface AnyKind {
   readonly write: (writer: Writer, value: never) => void
-  readonly read: (payload: Uint8Array) => unknown
+  readonly read: (bytes: Uint8Array, start: number, end: number) => unknown
   readonly nested?: true
   readonly repeated?: true
   readonly print?: (value: never) => unknown
@@ -126,19 +131,15 @@ export type Values<T extends Table> = {
 export interface AttributeSet<T extends Table> extends Entries {
   /** Appends the attributes in the order of `values`. */
   readonly write: (writer: Writer, values: Values<T>) => void
-  /** Reads the attributes in the table and skips others. */
-  readonly read: (bytes: Uint8Array) => Values<T>
+  /** Reads the attributes in the table, from `start` (0) up to `end` (the last byte), and skips others. Throws WireError. */
+  readonly read: (bytes: Uint8Array, start?: number, end?: number) => Values<T>
 }
 
 /** Returns the codec of a set of attributes, from a table of names, the kernel's numbers, kinds and the kernel's names. */
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
-  /** Entries by number, made when a message is first read: a process reads few of the sets it knows. */
-  let byType: (Entry | undefined)[] | undefined
+  const byType = indexByType(table)
   return {
-    entryOf(type) {
-      byType ??= indexByType(table)
-      return byType[type]
-    },
+    entryOf: (type) => byType[type],
     write(writer, values) {
       for (const name in values) {
         const entry = table[name]
@@ -146,35 +147,45 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
         if (entry !== undefined && value !== undefined) writeAttributes(writer, entry[0], entry[1], value)
       }
     },
-    read(bytes) {
-      byType ??= indexByType(table)
-      const entries = byType
+    read(bytes, start = 0, end = bytes.length) {
       const values: Record<string, unknown> = {}
-      eachAttribute(bytes, (type, start, end) => {
-        const entry = entries[type]
-        if (!entry) return
-        const { name, kind } = entry
-        let value: unknown
-        try {
-          value = kind.read(bytes.subarray(start, end))
-        } catch (error) {
-          throw error instanceof WireError ? error.within(entry.row[2]) : error
-        }
-        const list = values[name]
-        if (!kind.repeated) values[name] = value
-        else if (Array.isArray(list)) list.push(value)
-        else values[name] = [value]
-      })
+      // Byte by byte, for speed: a link has some hundred attributes, of which a dozen are wanted.
+      for (let at = start; at + HEADER <= end; ) {
+        const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) // counts the header, not the padding
+        if (length < HEADER || at + length > end) throw misfit(bytes, at, length)
+        const entry = byType[((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & TYPE_MASK]
+        if (entry) readInto(values, entry, bytes, at + HEADER, at + length)
+        at += (length + 3) & ~3
+      }
       return values as Values<T>
     },
   }
 }
 
-function indexByType(table: Table): (Entry | undefined)[] {
+function readInto(values: Record<string, unknown>, entry: Entry, bytes: Uint8Array, start: number, end: number): void {
+  const { name, kind } = entry
+  try {
+    const value = kind.read(bytes, start, end)
+    if (!kind.repeated) {
+      values[name] = value
+      return
+    }
+    const list = values[name]
+    if (Array.isArray(list)) list.push(value)
+    else values[name] = [value]
+  } catch (error) {
+    throw error instanceof WireError ? error.within(entry.row[2]) : error
+  }
+}
+
+/** Returns the entries by number, without holes, which would make each look-up slow. */
+function indexByType(table: Table): readonly (Entry | undefined)[] {
   const entries: (Entry | undefined)[] = []
   for (const name in table) {
-    const entry = table[name]
-    if (entry) entries[entry[0]] = { name, kind: entry[1], row: entry }
+    const row = table[name]
+    if (!row) continue
+    while (entries.length <= row[0]) entries.push(undefined)
+    entries[row[0]] = { name, kind: row[1], row }
   }
   return entries
 }
@@ -205,67 +216,87 @@ export function sized(payload: Uint8Array, size: number): DataView {
   return viewOf(payload)
 }
 
+function assertSize(bytes: Uint8Array, start: number, end: number, size: number): void {
+  if (end - start < size) throw new WireError(`${end - start} bytes instead of ${size}`, bytes.byteOffset + start)
+}
+
 export const u8: Kind<number> = {
   write: (writer, value) => void writer.u8(value),
-  read: (payload) => sized(payload, 1).getUint8(0),
+  read(bytes, start, end) {
+    assertSize(bytes, start, end, 1)
+    return bytes[start] as number
+  },
 }
 
 export const u16: Kind<number> = {
   write: (writer, value) => void writer.u16(value),
-  read: (payload) => sized(payload, 2).getUint16(0, true),
+  read(bytes, start, end) {
+    assertSize(bytes, start, end, 2)
+    return numberAt(bytes, start)
+  },
 }
 
 export const u32: Kind<number> = {
   write: (writer, value) => void writer.u32(value),
-  read: (payload) => sized(payload, 4).getUint32(0, true),
+  read(bytes, start, end) {
+    assertSize(bytes, start, end, 4)
+    const [low, high] = [numberAt(bytes, start), numberAt(bytes, start + 2)]
+    return (low | (high << 16)) >>> 0
+  },
 }
 
 export const u64: Kind<bigint> = {
   write: (writer, value) => void writer.u64(value),
-  read: (payload) => sized(payload, 8).getBigUint64(0, true),
+  read: (bytes, start, end) => sized(bytes.subarray(start, end), 8).getBigUint64(0, true),
 }
 
 /** `be` is big-endian, the order in which netfilter's numbers travel. */
 export const be16: Kind<number> = {
   write: (writer, value) => void writer.be16(value),
-  read: (payload) => sized(payload, 2).getUint16(0),
+  read(bytes, start, end) {
+    assertSize(bytes, start, end, 2)
+    return ((bytes[start] as number) << 8) | (bytes[start + 1] as number)
+  },
 }
 
 export const be32: Kind<number> = {
   write: (writer, value) => void writer.be32(value),
-  read: (payload) => sized(payload, 4).getUint32(0),
+  read: (bytes, start, end) => signedBe32.read(bytes, start, end) >>> 0,
 }
 
 export const signedBe32: Kind<number> = {
   write: (writer, value) => void writer.be32(value),
-  read: (payload) => sized(payload, 4).getInt32(0),
+  read(bytes, start, end) {
+    const high = be16.read(bytes, start, end)
+    return (high << 16) | be16.read(bytes, start + 2, end)
+  },
 }
 
 export const be64: Kind<bigint> = {
   write: (writer, value) => void writer.be64(value),
-  read: (payload) => sized(payload, 8).getBigUint64(0),
+  read: (bytes, start, end) => sized(bytes.subarray(start, end), 8).getBigUint64(0),
 }
 
 /** Reads and writes text that ends at its first NUL. */
 export const text: Kind<string> = {
   write: (writer, value) => void writer.raw(host.encode(value)).u8(0),
-  read(payload) {
-    const end = payload.indexOf(0)
-    return host.decode(end < 0 ? payload : payload.subarray(0, end))
+  read(bytes, start, end) {
+    const nul = bytes.indexOf(0, start)
+    return host.decode(bytes.subarray(start, nul < 0 || nul > end ? end : nul))
   },
 }
 
 /** Bytes as they are; reading returns a copy that outlives the message. */
 export const bytes: Kind<Uint8Array> = {
   write: (writer, value) => void writer.raw(value),
-  read: (payload) => payload.slice(),
+  read: (bytes, start, end) => bytes.slice(start, end),
 }
 
 export const address: Kind<Address> = {
   write: (writer, value) => void writer.raw(addressBytes(value)),
-  read(payload) {
-    const value = addressFromBytes(payload)
-    if (!value) throw new WireError(`address of ${payload.length} bytes`, payload.byteOffset)
+  read(bytes, start, end) {
+    const value = addressFromBytes(bytes, start, end)
+    if (!value) throw new WireError(`address of ${end - start} bytes`, bytes.byteOffset + start)
     return value
   },
   print: formatAddress,

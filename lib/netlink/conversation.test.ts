@@ -85,33 +85,34 @@ describe("performing", () => {
 })
 
 describe("asking about one object", () => {
-  test("gives the answer that precedes the acknowledgement, whole after later datagrams", () => {
+  test("gives what was read of the answer that precedes the acknowledgement", () => {
     const kernel = answering((request) => [part(request, 16, [payload(1, 2, 3, 4)], 0), acknowledge(request)])
-    expect(kernel.conversation.get(question)).toMatchObject({ type: 16, payload: payload(1, 2, 3, 4) })
+    const read = ({ type, payload: [...bytes] }: Message) => ({ type, bytes })
+    expect(kernel.conversation.get(question, read)).toEqual({ type: 16, bytes: [...payload(1, 2, 3, 4)] })
   })
 
   test("an acknowledgement without an answer is a WireError", () => {
     const kernel = answering((request) => [acknowledge(request)])
-    expect(() => kernel.conversation.get(question)).toThrow(WireError)
+    expect(() => kernel.conversation.get(question, () => 1)).toThrow(WireError)
   })
 })
 
 describe("dumps", () => {
   const first = (request: Message) => part(request, 16, [payload(1), payload(2)])
   const second = (request: Message) => part(request, 16, [payload(3)])
-  const values = (messages: readonly Message[]) => messages.map((message) => message.payload[0])
+  const firstByte = ({ payload: [byte] }: Message) => byte
 
   test("collect every message of every datagram, in order, until the kernel is done", () => {
     const kernel = answering((request) => [first(request), second(request), done(request)])
-    const { messages, partial } = kernel.conversation.dump(question)
-    expect(values(messages)).toEqual([1, 2, 3])
+    const { values, partial } = kernel.conversation.dump(question, firstByte)
+    expect(values).toEqual([1, 2, 3])
     expect(partial).toBe(false)
     expect(sent(kernel).map(({ flags }) => flags)).toEqual([0x301])
   })
 
   test("the end may come in the same datagram as the last object", () => {
     const kernel = answering((request) => [Uint8Array.of(...first(request), ...done(request))])
-    expect(values(kernel.conversation.dump(question).messages)).toEqual([1, 2])
+    expect(kernel.conversation.dump(question, firstByte).values).toEqual([1, 2])
   })
 
   test("an interrupted one is read again from the start, and what it brought is forgotten", () => {
@@ -119,8 +120,8 @@ describe("dumps", () => {
       (request) => [first(request), done(request, { interrupted: true })],
       (request) => [second(request), done(request)],
     )
-    const { messages, partial } = kernel.conversation.dump(question)
-    expect(values(messages)).toEqual([3])
+    const { values, partial } = kernel.conversation.dump(question, firstByte)
+    expect(values).toEqual([3])
     expect(partial).toBe(false)
     expect(sent(kernel).map(({ sequence }) => sequence)).toEqual([1, 2])
   })
@@ -130,26 +131,26 @@ describe("dumps", () => {
       (request) => [part(request, 16, [payload(1)], 0x2 | 0x10), second(request), done(request)],
       (request) => [second(request), done(request)],
     )
-    expect(values(kernel.conversation.dump(question).messages)).toEqual([3])
+    expect(kernel.conversation.dump(question, firstByte).values).toEqual([3])
   })
 
   test("one that is interrupted every time ends after five attempts, marked as partial", () => {
     const kernel = answering((request) => [first(request), done(request, { interrupted: true })])
-    const { messages, partial } = kernel.conversation.dump(question)
-    expect(values(messages)).toEqual([1, 2])
+    const { values, partial } = kernel.conversation.dump(question, firstByte)
+    expect(values).toEqual([1, 2])
     expect(partial).toBe(true)
     expect(kernel.requests.length).toBe(5)
   })
 
   test("an error at the end is a KernelError, though objects came before it", () => {
     const kernel = answering((request) => [first(request), done(request, { errno: 2 })])
-    expect(() => kernel.conversation.dump({ ...question, asked: "list routes" })).toThrow(
+    expect(() => kernel.conversation.dump({ ...question, asked: "list routes" }, firstByte)).toThrow(
       "cannot list routes: ENOENT (no such file or directory)",
     )
   })
 
   test("an error instead of a dump is a KernelError", () => {
     const kernel = answering((request) => [refuse(request, 1)])
-    expect(() => kernel.conversation.dump(question)).toThrow("cannot ask: EPERM (operation not permitted)")
+    expect(() => kernel.conversation.dump(question, firstByte)).toThrow("cannot ask: EPERM (operation not permitted)")
   })
 })

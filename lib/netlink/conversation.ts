@@ -31,13 +31,7 @@ export interface Request {
   readonly write: (writer: Writer) => void
 }
 
-/** The messages of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */
-export interface Dump {
-  readonly messages: readonly Message[]
-  readonly partial: boolean
-}
-
-/** The values of a dump's messages. */
+/** What was read of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */
 export interface Readings<Value> {
   readonly values: Value[]
   readonly partial: boolean
@@ -49,6 +43,8 @@ const DUMP_ATTEMPTS = 5
 export class Conversation implements Disposable {
   readonly #transport: Transport
   readonly #protocol: Protocol | undefined
+  /** Holds the request that is being answered. */
+  readonly #writer = new Writer()
   #sequence = 0
 
   /** Without a protocol errors do not name the attribute that the kernel refuses. */
@@ -59,34 +55,32 @@ export class Conversation implements Disposable {
 
   /** Executes a request and returns once it is done. Throws KernelError. */
   execute(request: Request): void {
-    this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, nothing)
-  }
-
-  /** Returns the message that answers a request for one object. Throws KernelError, ENODEV or ENOENT if there is none. */
-  get(request: Request): Message {
-    const answer = this.tryGet(request)
-    if (!answer) throw new WireError("acknowledgement without an answer", 0)
-    return answer
-  }
-
-  /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
-  tryGet(request: Request): Message | undefined {
-    return this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }, copied).values[0]
-  }
-
-  /** Returns all objects of a kind. A dump that the kernel calls interrupted is read again, a few times. */
-  dump(request: Request): Dump {
-    const { values, partial } = this.readDump(request, copied)
-    return { messages: values, partial }
+    this.#exchange(request, NLM_F_ACK, nothing)
   }
 
   /**
-   * Dumps as dump() does, and keeps the values that `read` returns for the messages, without undefined; `kept` counts those so far. A
-   * message is valid only within `read`, so that thousands take no more memory than the values.
+   * Returns what `read` makes of the message that answers a request for one object; the message is valid only within `read`. Throws
+   * KernelError, ENODEV or ENOENT if there is none.
    */
-  readDump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
+  get<Value>(request: Request, read: (message: Message) => Value): Value {
+    const { values } = this.#exchange(request, NLM_F_ACK, read)
+    if (values.length === 0) throw new WireError("acknowledgement without an answer", 0)
+    return values[0] as Value
+  }
+
+  /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
+  tryGet<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
+    return this.#exchange(request, NLM_F_ACK, read).values[0]
+  }
+
+  /**
+   * Dumps all objects of a kind and keeps the values that `read` returns for the messages, without undefined; `kept` counts those so far. A
+   * message is valid only within `read`, so that thousands take no more memory than the values. A dump that the kernel calls interrupted is
+   * read again, a few times.
+   */
+  dump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
-      const readings = this.#exchange({ ...request, flags: (request.flags ?? 0) | NLM_F_DUMP }, read)
+      const readings = this.#exchange(request, NLM_F_DUMP, read)
       if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings
     }
   }
@@ -149,9 +143,14 @@ export class Conversation implements Disposable {
     return sequence
   }
 
-  #exchange<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
-    const writer = new Writer()
-    const sequence = this.#write(writer, request)
+  #exchange<Value>(
+    request: Request,
+    flags: number,
+    read: (message: Message, kept: number) => Value | undefined,
+  ): Readings<Value> {
+    const writer = this.#writer
+    writer.clear()
+    const sequence = this.#write(writer, request, flags)
     this.#transport.send(writer.bytes)
     const values: Value[] = []
     let partial = false
@@ -173,11 +172,6 @@ export class Conversation implements Disposable {
   [Symbol.dispose](): void {
     this.#transport[Symbol.dispose]()
   }
-}
-
-/** Returns a copy that outlives the receive buffer, which is used again for the next datagram. */
-function copied(message: Message): Message {
-  return { ...message, payload: message.payload.slice() }
 }
 
 /** Ignores an answer. */

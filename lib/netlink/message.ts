@@ -1,5 +1,5 @@
 import { type Errno, errnoName } from "../sys/errno.ts"
-import { attributeSet, text, u32, viewOf, WireError } from "./attribute.ts"
+import { attributeSet, text, u16, u32, viewOf, WireError } from "./attribute.ts"
 import { KernelError } from "./kernel-error.ts"
 import { Writer } from "./writer.ts"
 
@@ -55,10 +55,9 @@ export function writeMessage(
 
 /** Returns the messages of one datagram. Throws WireError if a length does not fit. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
-  const view = viewOf(datagram)
   const messages: Message[] = []
-  for (let at = 0; at < datagram.length; ) {
-    const message = messageAt(datagram, view, at)
+  for (let at = 0, end = datagram.length; at < end; ) {
+    const message = messageAt(datagram, at, end)
     messages.push(message)
     at += lengthOf(message)
   }
@@ -67,24 +66,22 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
 
 /** Yields the messages of one datagram, which may be tens of thousands in what is sent. Throws WireError if a length does not fit. */
 export function* eachMessage(datagram: Uint8Array): Generator<Message> {
-  const view = viewOf(datagram)
-  for (let at = 0; at < datagram.length; ) {
-    const message = messageAt(datagram, view, at)
+  for (let at = 0, end = datagram.length; at < end; ) {
+    const message = messageAt(datagram, at, end)
     yield message
     at += lengthOf(message)
   }
 }
 
-function messageAt(datagram: Uint8Array, view: DataView, at: number): Message {
-  const end = datagram.length
+function messageAt(datagram: Uint8Array, at: number, end: number): Message {
   if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
-  const length = view.getUint32(at, true)
+  const length = u32.read(datagram, at, end)
   if (length < NLMSG_HEADER || at + length > end)
     throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
   return {
-    type: view.getUint16(at + 4, true),
-    flags: view.getUint16(at + 6, true),
-    sequence: view.getUint32(at + 8, true),
+    type: u16.read(datagram, at + 4, end),
+    flags: u16.read(datagram, at + 6, end),
+    sequence: u32.read(datagram, at + 8, end),
     payload: datagram.subarray(at + NLMSG_HEADER, at + length),
   }
 }
@@ -118,7 +115,7 @@ export function acknowledgementIn({ type, flags, payload }: Message): Acknowledg
   if (number <= 0) return {}
   const errno = errnoName(number)
   if (!(flags & NLM_F_ACK_TLVS)) return { errno }
-  return { errno, ...extendedAck.read(payload.subarray(wordsAt({ type, flags }, view))) }
+  return { errno, ...extendedAck.read(payload, wordsAt({ type, flags }, view)) }
 }
 
 /**

@@ -28,7 +28,7 @@ function printValue(kind: AnyKind | undefined, payload: Uint8Array, before: Prin
   try {
     const body = kind.inside?.(before)
     if (body) return printBody(body, payload)
-    const value = kind.read(payload)
+    const value = kind.read(payload, 0, payload.length)
     return plain(kind.print ? kind.print(value as never) : value)
   } catch (error) {
     if (error instanceof WireError) return printHex(payload)

@@ -1,9 +1,12 @@
 const LARGE = 2 << 20
 
-/** A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. */
+/**
+ * A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. Small numbers are
+ * written byte by byte, which costs less than a call of DataView.
+ */
 export class Writer {
   #bytes = new Uint8Array(512)
-  #view = new DataView(this.#bytes.buffer)
+  #size = 512
   #length = 0
 
   get length(): number {
@@ -15,84 +18,91 @@ export class Writer {
     return this.#bytes.subarray(0, this.#length)
   }
 
+  /** Begins anew; views of what was written before are no longer valid. */
+  clear(): void {
+    this.#length = 0
+  }
+
   u8(value: number): this {
-    const at = this.#claim(1) // may replace the view
-    this.#view.setUint8(at, value)
+    const at = this.#length
+    if (at + 1 > this.#size) this.#grow(at + 1)
+    this.#bytes[at] = value
+    this.#length = at + 1
     return this
   }
 
   u16(value: number): this {
-    const at = this.#claim(2) // may replace the view
-    this.#view.setUint16(at, value, true)
+    const at = this.#length
+    if (at + 2 > this.#size) this.#grow(at + 2)
+    const bytes = this.#bytes
+    bytes[at] = value
+    bytes[at + 1] = value >> 8
+    this.#length = at + 2
     return this
   }
 
   u32(value: number): this {
-    const at = this.#claim(4) // may replace the view
-    this.#view.setUint32(at, value, true)
+    const at = this.#length
+    if (at + 4 > this.#size) this.#grow(at + 4)
+    const bytes = this.#bytes
+    bytes[at] = value
+    bytes[at + 1] = value >> 8
+    bytes[at + 2] = value >> 16
+    bytes[at + 3] = value >> 24
+    this.#length = at + 4
     return this
   }
 
   be16(value: number): this {
-    const at = this.#claim(2) // may replace the view
-    this.#view.setUint16(at, value)
-    return this
+    return this.u8(value >> 8).u8(value)
   }
 
   be32(value: number): this {
-    const at = this.#claim(4) // may replace the view
-    this.#view.setUint32(at, value)
-    return this
+    return this.be16(value >> 16).be16(value)
   }
 
   u64(value: bigint): this {
-    const at = this.#claim(8) // may replace the view
-    this.#view.setBigUint64(at, value, true)
-    return this
+    return this.u32(Number(value & WORD)).u32(Number((value >> 32n) & WORD))
   }
 
   be64(value: bigint): this {
-    const at = this.#claim(8) // may replace the view
-    this.#view.setBigUint64(at, value)
-    return this
+    return this.be32(Number((value >> 32n) & WORD)).be32(Number(value & WORD))
   }
 
   raw(bytes: Uint8Array): this {
-    const at = this.#claim(bytes.length)
+    const at = this.#length
+    const end = at + bytes.length
+    if (end > this.#size) this.#grow(end)
     this.#bytes.set(bytes, at)
+    this.#length = end
     return this
   }
 
   /** Appends zeros up to the next multiple of four, netlink's alignment. */
   align(): this {
-    this.#claim(-this.#length & 3)
+    while ((this.#length & 3) !== 0) this.u8(0)
     return this
   }
 
   /** Overwrites a 16-bit number written earlier, such as a length now known. */
   patch16(at: number, value: number): void {
-    this.#view.setUint16(at, value, true)
+    this.#bytes[at] = value
+    this.#bytes[at + 1] = value >> 8
   }
 
   patch32(at: number, value: number): void {
-    this.#view.setUint32(at, value, true)
+    this.patch16(at, value)
+    this.patch16(at + 2, value >> 16)
   }
 
-  #claim(count: number): number {
-    const at = this.#length
-    this.#length += count
-    if (this.#length > this.#bytes.length) this.#grow()
-    return at
-  }
-
-  /** Grows the buffer to twice the size, a large one by less: a process may use 64 MB. */
-  #grow(): void {
-    const size = this.#bytes.length
-    const larger = Math.max(this.#length, size + Math.min(size, LARGE))
-    this.#bytes = resized(this.#bytes, larger)
-    this.#view = new DataView(this.#bytes.buffer)
+  /** Grows the buffer to twice the size, a large one by less, but at least to `least`: a process may use 64 MB. */
+  #grow(least: number): void {
+    this.#size = Math.max(least, this.#size + Math.min(this.#size, LARGE))
+    this.#bytes = resized(this.#bytes, this.#size)
   }
 }
+
+const WORD = 0xffffffffn
 
 /** Returns the bytes with zeros after them. QuickJS-ng moves large ones without a second copy; Node.js before 21 has to copy. */
 function resized(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {

@@ -91,7 +91,7 @@ export function findFlows(
   most: number,
 ): FoundFlows {
   let picked = true
-  const { values } = nfnetlink.readDump(dumpRequest(wanted), (message, kept) => {
+  const { values } = nfnetlink.dump(dumpRequest(wanted), (message, kept) => {
     if (kept >= most) return undefined
     if (!wanted.destinationPorts.has(destinationPortIn(message))) {
       picked = false
@@ -161,7 +161,7 @@ function encodeTuple({ source, destination, protocol, sourcePort, destinationPor
 
 /** Returns the flow of an IPCTNL_MSG_CT_NEW, or undefined if a tuple is not one of IP addresses. */
 export function decodeFlow({ payload }: Message): Flow | undefined {
-  const { original, reply, id, zone } = flow.read(payload.subarray(HEADER))
+  const { original, reply, id, zone } = flow.read(payload, HEADER)
   const [there, back] = [decodeTuple(original), decodeTuple(reply)]
   return there && back && { original: there, reply: back, id, zone }
 }

@@ -114,8 +114,8 @@ const expression: Kind<Expression | FoundExpression> & { nested: true; repeated:
     sets[name]?.write(own, values as never)
     element.write(writer, { name, data: own.bytes })
   },
-  read(payload) {
-    const { name = "", data: values = new Uint8Array() } = element.read(payload)
+  read(bytes, start, end) {
+    const { name = "", data: values = new Uint8Array() } = element.read(bytes, start, end)
     return { name, data: sets[name]?.read(values) }
   },
 }

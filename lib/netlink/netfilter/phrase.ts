@@ -66,7 +66,7 @@ export function fromInterface(name: string, { not = false } = {}): Expression[] 
 export function interfaceIn([load, compared]: readonly FoundExpression[]): string | undefined {
   const { key } = (load?.name === "meta" ? load.data : {}) as { key?: number }
   const { data } = (compared?.name === "cmp" ? compared.data : {}) as { data?: { value?: Uint8Array } }
-  return key === META.iifname && data?.value ? text.read(data.value) : undefined
+  return key === META.iifname && data?.value ? text.read(data.value, 0, data.value.length) : undefined
 }
 
 /** `ether saddr MAC` */

@@ -147,7 +147,7 @@ export function readTableRules<Value>(
 /** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded. Throws as listRules(). */
 export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
   const request = listing(chain.table, chain.name)
-  const found = nfnetlink.readDump(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
+  const found = nfnetlink.dump(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
   if (found.partial && found.values.length === 0) throw new KernelError("ERESTART", request.asked)
   return found.values.length > 0
 }
@@ -173,7 +173,7 @@ function dumpRules<Value>(
   read: (rule: FoundRule, kept: number) => Value | undefined,
 ): Value[] {
   const request = listing(table, chain)
-  const { values, partial } = nfnetlink.readDump(request, (message, kept) => {
+  const { values, partial } = nfnetlink.dump(request, (message, kept) => {
     // Most rules are of others and are not decoded.
     const wanted =
       (!test || test(findAttribute(message.payload, NFTA_RULE_USERDATA, HEADER) ?? NOTHING)) &&
@@ -200,7 +200,7 @@ function listing(table: Table, chain: string | undefined): Request {
 
 /** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
 export function decodeRule({ payload }: Message): FoundRule {
-  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload.subarray(HEADER))
+  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload, HEADER)
   return {
     handle,
     chain,

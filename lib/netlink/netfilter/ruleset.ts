@@ -145,14 +145,12 @@ export function readChain(
   { table: { family, name: inTable }, name }: Chain,
 ): Chain | undefined {
   try {
-    return decodeChain(
-      nfnetlink.get({
-        asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
-        type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
-        write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
-      }),
-      family,
-    )
+    const request: Request = {
+      asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
+      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+      write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
+    }
+    return nfnetlink.get(request, (message) => decodeChain(message, family))
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return undefined
     throw error
@@ -169,7 +167,7 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Ch
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
     write: (writer) => void writeHeader(writer, family),
   }
-  const { values, partial } = nfnetlink.readDump(request, (message) => {
+  const { values, partial } = nfnetlink.dump(request, (message) => {
     const found = decodeChain(message, family) // of all tables of the family
     return found.table.name === name ? found : undefined
   })
@@ -179,7 +177,7 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Ch
 
 /** Returns the chain that an NFT_MSG_NEWCHAIN describes. Throws WireError. */
 export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
-  const values = chain.read(payload.subarray(HEADER))
+  const values = chain.read(payload, HEADER)
   const comment = values.comment && commentIn(values.comment)
   const note = values.comment && noteIn(values.comment)
   return {

@@ -108,8 +108,8 @@ export function flushSet(target: NamedSet): Request {
 /** Returns true if the set has the element; false if set or table is missing. */
 export function hasElement(nfnetlink: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
   try {
-    nfnetlink.get(elementRequest(target, [wanted], { asked: `read ${formatSet(target)}`, message: MSG.GETSETELEM }))
-    return true
+    const asked = `read ${formatSet(target)}`
+    return nfnetlink.get(elementRequest(target, [wanted], { asked, message: MSG.GETSETELEM }), () => true)
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return false
     throw error

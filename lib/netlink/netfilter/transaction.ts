@@ -56,12 +56,12 @@ class NoNftables extends KernelError {}
 export function readGeneration(nfnetlink: Conversation): number {
   const asked = "use nftables"
   try {
-    const { payload } = nfnetlink.get({
+    const request: Request = {
       asked,
       type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETGEN),
       write: (writer) => void writeHeader(writer, "unspec"),
-    })
-    return generationOf.read(payload.subarray(HEADER)).id ?? 0
+    }
+    return nfnetlink.get(request, ({ payload }) => generationOf.read(payload, HEADER).id ?? 0)
   } catch (error) {
     // EINVAL: no such part of netfilter; EPROTONOSUPPORT, from the socket: no netfilter over netlink at all.
     const missing = refusedWith(error, "EINVAL") || failedWith(error, "EPROTONOSUPPORT")

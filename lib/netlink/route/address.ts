@@ -1,7 +1,7 @@
 import type { Address } from "../../ip/address.ts"
 import { lastOf, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, type Body, printed, u32, WireError } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { flagNames, nameOf } from "../print.ts"
 import { prefixIn } from "./prefix.ts"
@@ -113,22 +113,22 @@ export function removeAddress(rtnetlink: Conversation, index: number, link: stri
 
 /** Returns the addresses of one link, of both families. */
 export function listAddresses(rtnetlink: Conversation, index = 0): LinkAddress[] {
-  const { messages } = rtnetlink.dump({
+  const request: Request = {
     asked: index === 0 ? "list addresses" : `list addresses of link ${index}`,
     type: RTM.GETADDR,
     write: (writer) => void writer.u32(0).u32(index),
-  })
-  return messages
-    .filter(({ type }) => type === RTM.NEWADDR)
-    .map(decodeAddress)
-    .filter((found) => index === 0 || found.index === index)
+  }
+  return rtnetlink.dump(request, (message) => {
+    const found = message.type === RTM.NEWADDR ? decodeAddress(message) : undefined
+    return index === 0 || found?.index === index ? found : undefined
+  }).values
 }
 
 /** Returns the address that an RTM_NEWADDR describes. Throws WireError. */
 export function decodeAddress({ payload }: Message): LinkAddress {
   if (payload.length < HEADER) throw new WireError("address message cut short", payload.byteOffset)
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const values = attributes.read(payload.subarray(HEADER))
+  const values = attributes.read(payload, HEADER)
   const own = values.local ?? values.address // IPv6 has no IFA_LOCAL; with IPv4 IFA_ADDRESS may be a peer's
   if (!own) throw new WireError("address message without an address", payload.byteOffset + HEADER)
   const flags = values.flags ?? view.getUint8(2)

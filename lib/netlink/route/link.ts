@@ -1,6 +1,6 @@
 import { host } from "../../sys/host.ts"
 import { encode } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import type { Message } from "../message.ts"
 import {
@@ -91,7 +91,7 @@ function keyOf(key: LinkKey): { index?: number; name?: string; furtherName?: str
 export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefined {
   const { index, ...names } = keyOf(key)
   try {
-    const message = rtnetlink.get({
+    const request: Request = {
       asked: `read link ${key}`,
       type: RTM.GETLINK,
       write: (writer) =>
@@ -99,8 +99,8 @@ export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefine
           ...names,
           extendedMask: RTEXT_FILTER_SKIP_STATS,
         }),
-    })
-    return decodeLink(message)
+    }
+    return rtnetlink.get(request, decodeLink)
   } catch (error) {
     if (refusedWith(error, "ENODEV")) return undefined
     throw error
@@ -112,21 +112,24 @@ export function listLinks(
   rtnetlink: Conversation,
   filter: { master?: number } = {},
 ): { readonly links: readonly Link[]; readonly partial: boolean } {
-  const { messages, partial } = rtnetlink.dump({
+  const request: Request = {
     asked: "list links",
     type: RTM.GETLINK,
     write: (writer) =>
       linkAttributes.write(writeHeader(writer, {}), { master: filter.master, extendedMask: RTEXT_FILTER_SKIP_STATS }),
+  }
+  const { values, partial } = rtnetlink.dump(request, (message) => {
+    const link = message.type === RTM.NEWLINK ? decodeLink(message) : undefined
+    return filter.master === undefined || link?.master === filter.master ? link : undefined
   })
-  const links = messages.filter(({ type }) => type === RTM.NEWLINK).map(decodeLink)
-  return { links: links.filter(({ master }) => filter.master === undefined || master === filter.master), partial }
+  return { links: values, partial }
 }
 
 /** Returns the link that an RTM_NEWLINK describes. Throws WireError. */
 export function decodeLink(message: Message): Link {
   const header = headerOf(message)
   const flags = header.getUint32(8, true)
-  const values = linkAttributes.read(message.payload.subarray(HEADER))
+  const values = linkAttributes.read(message.payload, HEADER)
   const { kind = "", data, portKind, portData: port } = values.info ?? {}
   const bridge = kind === "bridge" && data ? bridgeData.read(data) : undefined
   return {

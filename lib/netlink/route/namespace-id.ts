@@ -1,5 +1,5 @@
 import { attributeSet, type Body, u32 } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import { nameOf } from "../print.ts"
 import { AF, familyNames, RTM } from "./rtm.ts"
 
@@ -18,11 +18,11 @@ export const namespaceIdBody: Body = {
 
 /** Returns the id by which the kernel's links name the namespace behind an open file descriptor, or undefined if it has none there. */
 export function readNamespaceId(rtnetlink: Conversation, fd: number): number | undefined {
-  const { payload } = rtnetlink.get({
+  const request: Request = {
     asked: "read the id of a network namespace",
     type: RTM.GETNSID,
     write: (writer) => attributes.write(writer.u8(AF.UNSPEC).u8(0).u16(0), { fd }),
-  })
-  const { id = NOT_ASSIGNED } = attributes.read(payload.subarray(HEADER))
+  }
+  const id = rtnetlink.get(request, ({ payload }) => attributes.read(payload, HEADER).id ?? NOT_ASSIGNED)
   return id === NOT_ASSIGNED ? undefined : id
 }

@@ -1,5 +1,5 @@
 import { attributeSet, bytes, nested, printed, repeated, u16, u32, WireError } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import type { Message } from "../message.ts"
 import { Writer } from "../writer.ts"
 import { HEADER, headerOf, writeHeader } from "./link-header.ts"
@@ -57,18 +57,19 @@ function encodeVlan({ id, pvid, untagged }: PortVlan): Uint8Array {
 
 /** Returns the VLANs on a bridge port. Reads those of all ports: the kernel has no request for one. */
 export function readPortVlans(rtnetlink: Conversation, port: number): PortVlan[] {
-  const { messages } = rtnetlink.dump({
+  const request: Request = {
     asked: `list VLANs of bridge port ${port}`,
     type: RTM.GETLINK,
     write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),
-  })
-  const ours = messages.find((message) => message.type === RTM.NEWLINK && headerOf(message).getInt32(4, true) === port)
-  return ours ? decodePortVlans(ours) : []
+  }
+  const isOurs = (message: Message) => message.type === RTM.NEWLINK && headerOf(message).getInt32(4, true) === port
+  const { values } = rtnetlink.dump(request, (message) => (isOurs(message) ? decodePortVlans(message) : undefined))
+  return values[0] ?? []
 }
 
 /** Returns the VLANs that an RTM_NEWLINK of the bridge family describes. Throws WireError. */
 export function decodePortVlans({ payload }: Message): PortVlan[] {
-  return (bridgeLink.read(payload.subarray(HEADER)).spec?.vlan ?? []).map(decodeVlan)
+  return (bridgeLink.read(payload, HEADER).spec?.vlan ?? []).map(decodeVlan)
 }
 
 function decodeVlan(payload: Uint8Array): PortVlan {

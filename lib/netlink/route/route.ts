@@ -1,7 +1,7 @@
 import { type Address, bits, type Family, formatAddress } from "../../ip/address.ts"
 import { formatPrefix, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, type Body, bytes, nested, printed, u32, WireError } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { nameOf } from "../print.ts"
@@ -181,15 +181,16 @@ function leavesBy({ hops }: Route, index: number): boolean {
 
 function dumpRoutes(rtnetlink: Conversation, family: Family, table: number | undefined, index?: number): Route[] {
   try {
-    const { messages } = rtnetlink.dump({
+    const request: Request = {
       asked: `list IPv${family} routes`,
       type: RTM.GETROUTE,
       write(writer) {
         writer.u8(afOf(family)).u8(0).u8(0).u8(0).u32(0).u32(0)
         attributes.write(writer, { oif: index, table })
       },
-    })
-    return messages.filter(({ type }) => type === RTM.NEWROUTE).map(decodeRoute)
+    }
+    return rtnetlink.dump(request, (message) => (message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined))
+      .values
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return [] // no such table
     throw error
@@ -207,15 +208,18 @@ export interface FoundRoute {
 /** Returns the route to an address, or undefined if there is none. */
 export function lookupRoute(rtnetlink: Conversation, destination: Address): FoundRoute | undefined {
   try {
-    const { payload } = rtnetlink.get({
+    const request: Request = {
       asked: `find the way to ${formatAddress(destination)}`,
       type: RTM.GETROUTE,
       write(writer) {
         writer.u8(afOf(destination.family)).u8(bits(destination.family)).u8(0).u8(0).u32(0).u32(0)
         attributes.write(writer, { dst: destination })
       },
-    })
-    return { index: attributes.read(payload.subarray(HEADER)).oif ?? 0, local: payload[7] === RTN_LOCAL }
+    }
+    return rtnetlink.get(request, ({ payload }) => ({
+      index: attributes.read(payload, HEADER).oif ?? 0,
+      local: payload[7] === RTN_LOCAL,
+    }))
   } catch (error) {
     if (refusedWith(error, "ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES")) return undefined
     throw error
@@ -226,7 +230,7 @@ export function lookupRoute(rtnetlink: Conversation, destination: Address): Foun
 export function decodeRoute({ payload }: Message): Route {
   if (payload.length < HEADER) throw new WireError("route message cut short", payload.byteOffset)
   const family: Family = payload[0] === AF.INET ? 4 : 6
-  const values = attributes.read(payload.subarray(HEADER))
+  const values = attributes.read(payload, HEADER)
   const only = { index: values.oif ?? 0, gateway: values.gateway }
   const hops = values.multipath ? decodeHops(values.multipath) : REFUSING.includes(payload[7]) ? [] : [only]
   return {
@@ -247,7 +251,7 @@ function decodeHops(payload: Uint8Array): NextHop[] {
     if (length < 8 || at + length > payload.length) {
       throw new WireError(`next hop of length ${length}`, payload.byteOffset + at)
     }
-    const { gateway } = hopAttributes.read(payload.subarray(at + 8, at + length))
+    const { gateway } = hopAttributes.read(payload, at + 8, at + length)
     const down = (view.getUint8(at + 2) & HOP_DOWN) !== 0
     hops.push({ index: view.getInt32(at + 4, true), gateway, ...(down && { down }) })
     at += (length + 3) & ~3

@@ -109,7 +109,7 @@ export function listPolicyRules(rtnetlink: Conversation): PolicyRule[] {
     write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
   }
   const isIp = ([family]: Uint8Array) => family === AF.INET || family === AF.INET6
-  return rtnetlink.readDump(request, (message) =>
+  return rtnetlink.dump(request, (message) =>
     message.type === RTM.NEWRULE && isIp(message.payload) ? decodePolicyRule(message) : undefined,
   ).values
 }

@@ -29,7 +29,7 @@ export function listWholeRoutes(rtnetlink: Conversation): WholeRoute[] {
     type: RTM.GETROUTE,
     write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
   }
-  return rtnetlink.readDump(request, readWholeRoute).values
+  return rtnetlink.dump(request, readWholeRoute).values
 }
 
 function readWholeRoute(message: Message): WholeRoute | undefined {

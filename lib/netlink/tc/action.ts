@@ -67,7 +67,7 @@ const list = attributeSet({ first: [1, nested(single), "#1"] })
 /** A filter's attribute for actions: the first of them. */
 export const actions: Kind<Action> & { nested: true } = {
   write: (writer, action) => list.write(writer, { first: encodeAction(action) }),
-  read: (payload) => decodeAction(list.read(payload).first ?? {}),
+  read: (bytes, start, end) => decodeAction(list.read(bytes, start, end).first ?? {}),
   nested: true,
   inside: () => ({ attributes: list }),
 }

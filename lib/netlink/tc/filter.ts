@@ -1,5 +1,5 @@
 import { attributeSet, bytes, encode, sized, u32 } from "../attribute.ts"
-import type { Conversation } from "../conversation.ts"
+import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { nameOf } from "../print.ts"
@@ -87,12 +87,12 @@ function everything(): Uint8Array {
 
 /** Returns the filters on what the link receives, in the order in which the kernel applies them. */
 export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
-  const { messages } = rtnetlink.dump({
+  const request: Request = {
     asked: `list the filters of link ${link}`,
     type: RTM.GETTFILTER,
     write: (writer) => void writeHeader(writer, { link, parent: HANDLE.INGRESS }),
-  })
-  return messages.filter(isFilter).map(decodeFilter)
+  }
+  return rtnetlink.dump(request, (message) => (isFilter(message) ? decodeFilter(message) : undefined)).values
 }
 
 /** Returns true for a filter. Hash tables are listed too, without handle or with the handle of a table. */

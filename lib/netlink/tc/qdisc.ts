@@ -19,8 +19,8 @@ export interface TokenBucket {
 /** struct tc_tbf_qopt: rate, peak rate (none), limit, buffer, mtu (of the peak rate). */
 const parameters: Kind<TokenBucket> = {
   write: (writer, { rate, buffer, limit }) => void writeRate(writeRate(writer, rate), 0).u32(limit).u32(buffer).u32(0),
-  read(payload) {
-    const view = sized(payload, 2 * RATE_SIZE + 12)
+  read(bytes, start, end) {
+    const view = sized(bytes.subarray(start, end), 2 * RATE_SIZE + 12)
     return {
       rate: view.getUint32(RATE_AT, true),
       limit: view.getUint32(2 * RATE_SIZE, true),
@@ -58,8 +58,7 @@ export function readQdisc(rtnetlink: Conversation, link: number, place: Place): 
 
 function answered(rtnetlink: Conversation, request: Request): Qdisc | undefined {
   try {
-    const message = rtnetlink.tryGet(request)
-    return message && decodeQdisc(message)
+    return rtnetlink.tryGet(request, decodeQdisc)
   } catch (error) {
     if (refusedWith(error, "ENOENT", "ENODEV")) return undefined
     throw error

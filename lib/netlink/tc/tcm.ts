@@ -61,7 +61,7 @@ export function writeHeader(writer: Writer, { link, handle = 0, parent = 0, info
 export function decode({ payload }: Message): { header: Required<TcHeader>; kind: string; options: Uint8Array } {
   if (payload.length < HEADER) throw new WireError("traffic control message cut short", payload.byteOffset)
   const view = new DataView(payload.buffer, payload.byteOffset, HEADER)
-  const { kind = "", options = new Uint8Array() } = tc.read(payload.subarray(HEADER))
+  const { kind = "", options = new Uint8Array() } = tc.read(payload, HEADER)
   const header = {
     link: view.getInt32(4, true),
     handle: view.getUint32(8, true),

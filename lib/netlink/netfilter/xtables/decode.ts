@@ -50,7 +50,7 @@ export function destinationPortsIn(steps: Uint8Array): readonly number[] | undef
     if (name?.[0] !== M || name[1] !== U) return
     const { revision } = extension.destinationPorts
     ports = valueIn(extension.destinationPorts, {
-      name: text.read(name),
+      name: text.read(name, 0, name.length),
       revision,
       info: findAttribute(data, MATCH_INFO),
     })
@@ -119,7 +119,7 @@ function compares(reading: Reading, loaded: Loaded, cmp: Data<"cmp">, family: Fa
   if (mask) return false
   if (field === "fromInterface" || field === "toInterface") {
     const key = equal ? field : field === "fromInterface" ? "notFromInterface" : "notToInterface"
-    return assign(reading, key, value.includes(0) ? text.read(value) : undefined) // without NUL it is `cni+`
+    return assign(reading, key, value.includes(0) ? text.read(value, 0, value.length) : undefined) // without NUL it is `cni+`
   }
   return equal && assign(reading, field, numberIn(value.slice().reverse()))
 }
