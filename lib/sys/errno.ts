@@ -53,15 +53,14 @@ const errnos = {
 /** The name of an error number, such as `EBUSY`; `errno 200` for one not in the table. */
 export type Errno = keyof typeof errnos | `errno ${number}`
 
+const names = new Map<number, Errno>(Object.entries(errnos).map(([name, [number]]) => [number, name as Errno]))
+
 export function errnoName(number: number): Errno {
-  for (const [name, [value]] of Object.entries(errnos)) {
-    if (value === number) return name as Errno
-  }
-  return `errno ${number}`
+  return names.get(number) ?? `errno ${number}`
 }
 
 /** Returns `EBUSY (device or resource busy)`. */
 export function explain(errno: Errno): string {
-  const known = Object.entries(errnos).find(([name]) => name === errno)
-  return known ? `${errno} (${known[1][1]})` : errno
+  const known = errno in errnos ? errnos[errno as keyof typeof errnos] : undefined
+  return known ? `${errno} (${known[1]})` : errno
 }

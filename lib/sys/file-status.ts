@@ -35,8 +35,18 @@ export function linkStatus(path: string): FileStatus {
 }
 
 function statusOf(path: string, follow: boolean): FileStatus {
-  const { major, minor, mode, ...rest } = checked(`examine ${path}`, host.stat(path, follow))
-  return { device: `${major}:${minor}`, type: mode & S_IFMT, permissions: mode & ~S_IFMT, ...rest }
+  const status = checked(`examine ${path}`, host.stat(path, follow))
+  const { mode } = status
+  return {
+    device: `${status.major}:${status.minor}`,
+    inode: status.inode,
+    type: mode & S_IFMT,
+    permissions: mode & ~S_IFMT,
+    size: status.size,
+    modified: status.modified,
+    nanoseconds: status.nanoseconds,
+    isMount: status.isMount,
+  }
 }
 
 /** Returns true if both are the status of one file. */
