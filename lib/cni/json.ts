@@ -1,3 +1,4 @@
+import { host } from "../sys/host.ts"
 import { jsonProblem } from "./json-problem.ts"
 
 /**
@@ -94,13 +95,21 @@ const HTML: Record<string, string> = {
   "\u2029": "\\u2029",
 }
 
+/** The bytes with which those characters begin in UTF-8. Bytes are searched ten times as fast as text. */
+const HTML_BYTES = [0x3c, 0x3e, 0x26, 0xe2]
+
 /**
- * Prints as the Go plugins do: four spaces, no newline at the end, and `<`, `>`, `&` escaped.
- * Undefined members are left out; members come in the order they were set, or, at every level, in the order of `keys`,
- * which then has to name them all.
+ * Prints as the Go plugins do: four spaces, no newline at the end, and `<`, `>`, `&` escaped. Undefined members are left out; members come
+ * in the order they were set.
  */
-export function printJson(value: unknown, keys: readonly string[] | null = null): string {
-  let text = JSON.stringify(value, keys as string[] | null, 4)
-  for (const char in HTML) if (text.includes(char)) text = text.replaceAll(char, HTML[char] ?? char)
+export function printJson(value: unknown): string {
+  let text = JSON.stringify(value, null, 4)
+  if (!mayHoldHtml(host.encode(text))) return text
+  for (const char in HTML) text = text.replaceAll(char, HTML[char] ?? char)
   return text
+}
+
+function mayHoldHtml(bytes: Uint8Array): boolean {
+  for (const byte of HTML_BYTES) if (bytes.includes(byte)) return true
+  return false
 }

@@ -11,73 +11,83 @@ import { atLeast, type Version } from "./version.ts"
  * and an empty `dns` is left out. Throws if `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
  */
 export function printResult(result: Result, version: Version): string {
-  if (atLeast(version, "1.0.0")) return printJson(modern(result, version), sortedKeys)
-  return printJson(atLeast(version, "0.3.0") ? modern(result, version) : early(result, version))
+  if (atLeast(version, "1.0.0")) return printJson(sorted(result, version))
+  return printJson(atLeast(version, "0.3.0") ? declared(result, version) : early(result, version))
 }
-
-/** Every key of a 1.x result. */
-const sortedKeys = [
-  "address",
-  "advmss",
-  "cniVersion",
-  "dns",
-  "domain",
-  "dst",
-  "gateway",
-  "gw",
-  "interface",
-  "interfaces",
-  "ips",
-  "mac",
-  "mtu",
-  "name",
-  "nameservers",
-  "options",
-  "pciID",
-  "priority",
-  "routes",
-  "sandbox",
-  "scope",
-  "search",
-  "socketPath",
-  "table",
-]
 
 type Printed = Record<string, unknown>
 
-function modern({ interfaces, ips, routes, dns }: Result, version: Version): Printed {
-  const is1 = atLeast(version, "1.0.0")
+/** Keys are in alphabetical order, here and in all that it calls. */
+function sorted({ interfaces, ips, routes, dns }: Result, version: Version): Printed {
   return {
     cniVersion: version,
-    interfaces: orNothing(interfaces.map((link) => printInterface(link, is1))),
-    ips: orNothing(ips.map((ip) => printIp(ip, is1))),
-    routes: orNothing(routes.map(printRoute)),
-    dns: printDns(dns, is1),
+    dns: sortedDns(dns),
+    interfaces: orNothing(interfaces.map(sortedInterface)),
+    ips: orNothing(ips.map(sortedIp)),
+    routes: orNothing(routes.map(sortedRoute)),
   }
 }
 
-function printInterface(link: Interface, is1: boolean): Printed {
-  const basic = { name: link.name, mac: link.mac || undefined, sandbox: link.sandbox || undefined }
-  if (!is1) return basic
+function sortedInterface({ mac, mtu, name, pciID, sandbox, socketPath }: Interface): Printed {
   return {
-    ...basic,
-    mtu: link.mtu || undefined,
-    socketPath: link.socketPath || undefined,
-    pciID: link.pciID || undefined,
+    mac: mac || undefined,
+    mtu: mtu || undefined,
+    name,
+    pciID: pciID || undefined,
+    sandbox: sandbox || undefined,
+    socketPath: socketPath || undefined,
   }
 }
 
-function printIp(ip: IpConfig, is1: boolean): Printed {
+function sortedIp(ip: IpConfig): Printed {
+  const { address, gateway } = ip
+  return { address: formatPrefix(address), gateway: gateway && formatAddress(gateway), interface: ip.interface }
+}
+
+function sortedRoute({ advmss, dst, gw, mtu, priority, scope, table }: Route): Printed {
   return {
-    version: is1 ? undefined : String(ip.address.address.family),
-    interface: ip.interface,
-    address: formatPrefix(ip.address),
-    gateway: ip.gateway && formatAddress(ip.gateway),
+    advmss: advmss || undefined,
+    dst: formatPrefix(dst),
+    gw: gw && formatAddress(gw),
+    mtu: mtu || undefined,
+    priority: priority || undefined,
+    scope,
+    table,
+  }
+}
+
+function sortedDns({ domain, nameservers, options, search }: Dns): Printed | undefined {
+  if (domain === "" && nameservers.length + options.length + search.length === 0) return undefined
+  return {
+    domain: domain || undefined,
+    nameservers: orNothing(nameservers),
+    options: orNothing(options),
+    search: orNothing(search),
+  }
+}
+
+function declared({ interfaces, ips, routes, dns }: Result, version: Version): Printed {
+  const link = ({ name, mac, sandbox }: Interface) => ({ name, mac: mac || undefined, sandbox: sandbox || undefined })
+  return {
+    cniVersion: version,
+    interfaces: orNothing(interfaces.map(link)),
+    ips: orNothing(ips.map(declaredIp)),
+    routes: orNothing(routes.map(declaredRoute)),
+    dns: declaredDns(dns),
+  }
+}
+
+function declaredIp({ address, gateway, interface: of }: IpConfig): Printed {
+  return {
+    version: String(address.address.family),
+    interface: of,
+    address: formatPrefix(address),
+    gateway: gateway && formatAddress(gateway),
   }
 }
 
 /** Prints the fields of 1.1.0 in every version that has room for routes, as the Go plugins do. */
-function printRoute(route: Route): Printed {
+function declaredRoute(route: Route): Printed {
   return {
     dst: formatPrefix(route.dst),
     gw: route.gw && formatAddress(route.gw),
@@ -89,9 +99,7 @@ function printRoute(route: Route): Printed {
   }
 }
 
-function printDns({ nameservers, domain, search, options }: Dns, omitEmpty: boolean): Printed | undefined {
-  const empty = nameservers.length + search.length + options.length === 0 && domain === ""
-  if (empty && omitEmpty) return undefined
+function declaredDns({ nameservers, domain, search, options }: Dns): Printed {
   return {
     nameservers: orNothing(nameservers),
     domain: domain || undefined,
@@ -113,7 +121,7 @@ function early(result: Result, version: Version): Printed {
     }
   })
   if (!ip4 && !ip6) throw noRoomFor(version)
-  return { cniVersion: version, ip4, ip6, dns: printDns(result.dns, false) }
+  return { cniVersion: version, ip4, ip6, dns: declaredDns(result.dns) }
 }
 
 /** Refuses, before anything is done, a result without addresses in a version that cannot express it. */
