@@ -30,7 +30,7 @@ export class FakeLinks {
   answer(message: Message): readonly Uint8Array[] {
     if (message.type !== RTM.GETLINK) throw new Error(`the fake links cannot answer type ${message.type}`)
     const { payload, flags } = message
-    const { name, master } = asked.read(payload.subarray(HEADER))
+    const { name, master } = asked.read(payload, HEADER)
     if ((flags & NLM_F_DUMP) === NLM_F_DUMP) {
       if (master !== undefined) throw new Error("the fake links cannot list the ports of a bridge")
       return [...this.#links.map((link) => part(message, RTM.NEWLINK, [linkMessage(link)])), done(message)]

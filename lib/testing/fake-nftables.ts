@@ -56,7 +56,7 @@ export class FakeNftables {
   }
 
   #begin(message: Message): Uint8Array[] {
-    const { id } = generationSet.read(message.payload.subarray(HEADER))
+    const { id } = generationSet.read(message.payload, HEADER)
     const outdated = id !== undefined && id !== this.#generation
     this.#draft = { tables: structuredClone(this.#tables), answers: [], refused: false, changed: false, outdated }
     return outdated ? [refuse(message, ERESTART)] : []
@@ -133,7 +133,7 @@ export class FakeNftables {
 
   /** Lists one table's rules, or one chain's: none if it is missing. */
   #rules(message: Message): Uint8Array[] {
-    const { table = "", chain: wanted } = ruleSet.read(message.payload.subarray(HEADER))
+    const { table = "", chain: wanted } = ruleSet.read(message.payload, HEADER)
     const { chains } = this.#tables.get(keyOf(message, table)) ?? { chains: new Map<string, Chain>() }
     const found = [...chains].filter(([name]) => wanted === undefined || name === wanted)
     return found.flatMap(([chain, { rules }]) =>
@@ -145,7 +145,7 @@ export class FakeNftables {
 }
 
 function findElements(tables: Tables, message: Message): Uint8Array[] {
-  const { table, set } = elementsSet.read(message.payload.subarray(HEADER))
+  const { table, set } = elementsSet.read(message.payload, HEADER)
   const { elements, keys = [] } = elementsOf(tables, message)
   return keys.map((key) => {
     refuseIf(!elements.has(key), ENOENT)
@@ -155,7 +155,7 @@ function findElements(tables: Tables, message: Message): Uint8Array[] {
 }
 
 function findChain(tables: Tables, message: Message): Uint8Array {
-  const { table = "", name = "" } = chainSet.read(message.payload.subarray(HEADER))
+  const { table = "", name = "" } = chainSet.read(message.payload, HEADER)
   return tellChain(message, table, name, chainOf(tableOf(tables, message, table).chains, name))
 }
 

@@ -120,7 +120,7 @@ const changes: Readonly<Record<number, Change>> = {
 }
 
 function newTable(tables: Tables, message: Message): boolean {
-  const { name = "" } = tableSet.read(message.payload.subarray(HEADER))
+  const { name = "" } = tableSet.read(message.payload, HEADER)
   const key = keyOf(message, name)
   refuseIf(tables.has(key) && message.flags & NLM_F_EXCL, EEXIST)
   if (tables.has(key)) return false
@@ -129,7 +129,7 @@ function newTable(tables: Tables, message: Message): boolean {
 }
 
 function newChain(tables: Tables, message: Message): boolean {
-  const values = chainSet.read(message.payload.subarray(HEADER))
+  const values = chainSet.read(message.payload, HEADER)
   const { name = "", hook, policy, userData } = values
   const table = tableOf(tables, message, values.table)
   const before = table.chains.get(name)
@@ -154,7 +154,7 @@ function sameHook(a: Base, b: Base | undefined): boolean {
 
 /** Deletes a chain and its own rules. */
 function deleteChain(tables: Tables, message: Message): boolean {
-  const { table: inTable, name = "" } = chainSet.read(message.payload.subarray(HEADER))
+  const { table: inTable, name = "" } = chainSet.read(message.payload, HEADER)
   const { chains } = tableOf(tables, message, inTable)
   const chain = chainOf(chains, name)
   chain.rules = []
@@ -167,7 +167,7 @@ function deleteChain(tables: Tables, message: Message): boolean {
 }
 
 function newRule(tables: Tables, message: Message): boolean {
-  const values = ruleSet.read(message.payload.subarray(HEADER))
+  const values = ruleSet.read(message.payload, HEADER)
   if (values.handle !== undefined) throw new Error("the fake nf_tables replaces no rules")
   const table = tableOf(tables, message, values.table)
   const { rules } = chainOf(table.chains, values.chain)
@@ -181,7 +181,7 @@ function newRule(tables: Tables, message: Message): boolean {
 
 /** Deletes the rule of that handle, or without a handle all of the chain. */
 function deleteRules(tables: Tables, message: Message): boolean {
-  const { table, chain: name, handle } = ruleSet.read(message.payload.subarray(HEADER))
+  const { table, chain: name, handle } = ruleSet.read(message.payload, HEADER)
   const chain = chainOf(tableOf(tables, message, table).chains, name)
   const staying = handle === undefined ? [] : chain.rules.filter((rule) => rule.handle !== handle)
   refuseIf(handle !== undefined && staying.length === chain.rules.length, ENOENT)
@@ -191,7 +191,7 @@ function deleteRules(tables: Tables, message: Message): boolean {
 }
 
 function newSet(tables: Tables, message: Message): boolean {
-  const { table: inTable, name = "", keyType = 0, keyLength = 0 } = setSet.read(message.payload.subarray(HEADER))
+  const { table: inTable, name = "", keyType = 0, keyLength = 0 } = setSet.read(message.payload, HEADER)
   const table = tableOf(tables, message, inTable)
   const before = table.sets.get(name)
   if (!before) {
@@ -206,7 +206,7 @@ function newSet(tables: Tables, message: Message): boolean {
 }
 
 function deleteSet(tables: Tables, message: Message): boolean {
-  const { table, name = "" } = setSet.read(message.payload.subarray(HEADER))
+  const { table, name = "" } = setSet.read(message.payload, HEADER)
   if (!tableOf(tables, message, table).sets.delete(name)) raise(ENOENT)
   return true
 }
@@ -231,7 +231,7 @@ function deleteElements(tables: Tables, message: Message): boolean {
 }
 
 export function elementsOf(tables: Tables, message: Message): { elements: Set<string>; keys: string[] | undefined } {
-  const { table, set: name = "", elements } = elementsSet.read(message.payload.subarray(HEADER))
+  const { table, set: name = "", elements } = elementsSet.read(message.payload, HEADER)
   const set = tableOf(tables, message, table).sets.get(name) ?? raise(ENOENT)
   const keys = elements?.list?.map(({ key }) => toHex(key?.value ?? new Uint8Array()))
   const misfit = keys?.some((key) => key.length !== 2 * set.keyLength)
