@@ -129,7 +129,7 @@ export type Values<T extends Table> = {
 }
 
 export interface AttributeSet<T extends Table> extends Entries {
-  /** Appends the attributes in the order of `values`. */
+  /** Appends the attributes in the order of the table. */
   readonly write: (writer: Writer, values: Values<T>) => void
   /** Reads the attributes in the table, from `start` (0) up to `end` (the last byte), and skips others. Throws WireError. */
   readonly read: (bytes: Uint8Array, start?: number, end?: number) => Values<T>
@@ -137,14 +137,16 @@ export interface AttributeSet<T extends Table> extends Entries {
 
 /** Returns the codec of a set of attributes, from a table of names, the kernel's numbers, kinds and the kernel's names. */
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
+  const names = Object.keys(table)
   const byType = indexByType(table)
+  const count = byType.length
   return {
     entryOf: (type) => byType[type],
     write(writer, values) {
-      for (const name in values) {
-        const entry = table[name]
+      for (let at = 0; at < names.length; at++) {
+        const name = names[at] as string
         const value: unknown = values[name]
-        if (entry !== undefined && value !== undefined) writeAttributes(writer, entry[0], entry[1], value)
+        if (value !== undefined) writeAttributes(writer, table[name] as Row, value)
       }
     },
     read(bytes, start = 0, end = bytes.length) {
@@ -153,7 +155,8 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
       for (let at = start; at + HEADER <= end; ) {
         const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) // counts the header, not the padding
         if (length < HEADER || at + length > end) throw misfit(bytes, at, length)
-        const entry = byType[((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & TYPE_MASK]
+        const type = ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & TYPE_MASK
+        const entry = type < count ? byType[type] : undefined // to look behind an array's end is slow
         if (entry) readInto(values, entry, bytes, at + HEADER, at + length)
         at += (length + 3) & ~3
       }
@@ -190,19 +193,20 @@ function indexByType(table: Table): readonly (Entry | undefined)[] {
   return entries
 }
 
-function writeAttributes(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
-  if (kind.repeated) for (const item of value as unknown[]) writeAttribute(writer, type, kind, item)
-  else writeAttribute(writer, type, kind, value)
+function writeAttributes(writer: Writer, row: Row, value: unknown): void {
+  const kind = row[1]
+  if (kind.repeated) for (const item of value as unknown[]) writeAttribute(writer, row[0], kind, item)
+  else writeAttribute(writer, row[0], kind, value)
 }
 
 function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
   const at = writer.length
-  writer.u16(0).u16(kind.nested ? type | NESTED : type)
+  writer.u32((kind.nested ? type | NESTED : type) << 16)
   kind.write(writer, value as never)
   const length = writer.length - at
   if (length > 0xffff) throw new RangeError(`attribute ${type} of ${length} bytes: its length does not fit 16 bits`)
   writer.patch16(at, length)
-  writer.align()
+  if ((length & 3) !== 0) writer.align()
 }
 
 /** Returns a view of the bytes, for reading numbers. */
@@ -216,14 +220,14 @@ export function sized(payload: Uint8Array, size: number): DataView {
   return viewOf(payload)
 }
 
-function assertSize(bytes: Uint8Array, start: number, end: number, size: number): void {
-  if (end - start < size) throw new WireError(`${end - start} bytes instead of ${size}`, bytes.byteOffset + start)
+function tooShort(bytes: Uint8Array, start: number, end: number, size: number): WireError {
+  return new WireError(`${end - start} bytes instead of ${size}`, bytes.byteOffset + start)
 }
 
 export const u8: Kind<number> = {
   write: (writer, value) => void writer.u8(value),
   read(bytes, start, end) {
-    assertSize(bytes, start, end, 1)
+    if (end - start < 1) throw tooShort(bytes, start, end, 1)
     return bytes[start] as number
   },
 }
@@ -231,17 +235,17 @@ export const u8: Kind<number> = {
 export const u16: Kind<number> = {
   write: (writer, value) => void writer.u16(value),
   read(bytes, start, end) {
-    assertSize(bytes, start, end, 2)
-    return numberAt(bytes, start)
+    if (end - start < 2) throw tooShort(bytes, start, end, 2)
+    return (bytes[start] as number) | ((bytes[start + 1] as number) << 8)
   },
 }
 
 export const u32: Kind<number> = {
   write: (writer, value) => void writer.u32(value),
   read(bytes, start, end) {
-    assertSize(bytes, start, end, 4)
-    const [low, high] = [numberAt(bytes, start), numberAt(bytes, start + 2)]
-    return (low | (high << 16)) >>> 0
+    if (end - start < 4) throw tooShort(bytes, start, end, 4)
+    const low = (bytes[start] as number) | ((bytes[start + 1] as number) << 8)
+    return (low | ((bytes[start + 2] as number) << 16) | ((bytes[start + 3] as number) << 24)) >>> 0
   },
 }
 
@@ -254,7 +258,7 @@ export const u64: Kind<bigint> = {
 export const be16: Kind<number> = {
   write: (writer, value) => void writer.be16(value),
   read(bytes, start, end) {
-    assertSize(bytes, start, end, 2)
+    if (end - start < 2) throw tooShort(bytes, start, end, 2)
     return ((bytes[start] as number) << 8) | (bytes[start + 1] as number)
   },
 }
@@ -293,7 +297,10 @@ export const bytes: Kind<Uint8Array> = {
 }
 
 export const address: Kind<Address> = {
-  write: (writer, value) => void writer.raw(addressBytes(value)),
+  write(writer, value) {
+    if (value.family === 4) writer.be32(Number(value.value))
+    else writer.raw(addressBytes(value))
+  },
   read(bytes, start, end) {
     const value = addressFromBytes(bytes, start, end)
     if (!value) throw new WireError(`address of ${end - start} bytes`, bytes.byteOffset + start)
