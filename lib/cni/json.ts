@@ -24,8 +24,6 @@ const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`
 /** Characters in which the place of a problem is looked for: ten times as many would take seconds. */
 const MAX_SEARCHED = 1 << 20
 
-/** Finds every document with an odd number, and a few without, such as one with the string `see 1.5`. */
-const MAY_BE_ODD = /[[:,\s]-?(?:\d+[.eE]|\d{16})/
 /** A string that nobody closes reaches to the end: to look for its end from every quote in it would take hours. */
 const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"?|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\s*:)/gs
 
@@ -38,7 +36,7 @@ export function parseJson(text: string): Json {
 
 function parse(text: string): Json {
   try {
-    const marked = MAY_BE_ODD.test(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
+    const marked = host.hasOddNumber(text) ? text.replace(STRING_OR_NUMBER, markOddNumber) : text
     return JSON.parse(marked, text.includes("\\u") ? mendSurrogates : undefined)
   } catch (error) {
     throw new JsonError(problemOf(text, error), { cause: error })

@@ -111,6 +111,47 @@ static JSValue text_decode(CALL)
     return bytes ? text_of(js, bytes, length) : JS_EXCEPTION;
 }
 
+/* Says if a number begins at `at` that is not a whole one of at most 15 digits; `*end` is where it ends, or `at` if none begins there. */
+static bool odd_number(const char *at, const char **end)
+{
+    const char *digits = at += *at == '-';
+    while (*at >= '0' && *at <= '9')
+        at++;
+    *end = at;
+    return at > digits && (*at == '.' || *at == 'e' || *at == 'E' || at - digits > 15);
+}
+
+static bool has_odd_number(const char *text)
+{
+    bool in_string = false;
+    for (const char *at = text; *at; at++) {
+        if (in_string && *at == '\\' && at[1])
+            at++;
+        else if (*at == '"')
+            in_string = !in_string;
+        else if (!in_string && (*at == '-' || (*at >= '0' && *at <= '9'))) {
+            const char *end;
+            if (odd_number(at, &end))
+                return true;
+            at = end > at ? end - 1 : at;
+        }
+    }
+    return false;
+}
+
+static JSValue text_has_odd_number(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const char *text = utf8_of(js, argv[0], &length);
+    if (!text)
+        return JS_EXCEPTION;
+    /* What follows a NUL is not JSON, and is looked at by nobody. */
+    bool found = has_odd_number(text);
+    JS_FreeCString(js, text);
+    return JS_NewBool(js, found);
+}
+
 static JSValue text_encode(CALL)
 {
     (void)self, (void)argc;
@@ -145,6 +186,7 @@ static JSValue text_sha512(CALL)
 const JSCFunctionListEntry text_functions[] = {
     JS_CFUNC_DEF("decode", 1, text_decode),
     JS_CFUNC_DEF("encode", 1, text_encode),
+    JS_CFUNC_DEF("hasOddNumber", 1, text_has_odd_number),
     JS_CFUNC_DEF("sha512", 1, text_sha512),
 };
 const int text_function_count = sizeof text_functions / sizeof *text_functions;

@@ -27,6 +27,21 @@ test("decode reads the part that it is given", () => {
   expect(host.decode(host.encode("abcdef").subarray(2, 4))).toBe("cd")
 })
 
+test.each([
+  ['{"a": 1500, "b": [-1, 123456789012345]}', false],
+  ['{"a": "1.5", "1e3": "1234567890123456"}', false],
+  ['{"a": "\\\\", "b": "\\"1.5"}', false],
+  ['{"a": 1500.0}', true],
+  ["[-1e3]", true],
+  ["[1,1E3]", true],
+  ["1234567890123456", true],
+  ['{"a": "\\"", "b": 1.5}', true],
+  ['"never closed 1.5', false],
+  ["", false],
+])("%s has an odd number: %j", (json, odd) => {
+  expect(host.hasOddNumber(json)).toBe(odd)
+})
+
 test.each(["", "abc", "é漢😀", "x".repeat(111), "x".repeat(112), "x".repeat(5000)])(
   "sha512 of %j is sha512sum's",
   (text) => {
