@@ -11,21 +11,26 @@ export class Fields {
   /** The object's path in the document; empty for the document itself. */
   readonly path: string
   readonly #object: JsonObject
-  readonly #values = new Map<string, Json>()
+  readonly #names: readonly string[]
 
   constructor(object: JsonObject, path = "") {
     this.path = path
     this.#object = object
-    for (const name in object) {
-      const value = object[name] ?? null
-      if (value !== null) this.#values.set(name.toLowerCase(), value)
-    }
+    this.#names = Object.keys(object)
   }
 
   /** Returns the value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
     const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
-    return exact ?? this.#values.get(key.toLowerCase())
+    return exact ?? this.#inAnyCase(key)
+  }
+
+  #inAnyCase(key: string): Json | undefined {
+    let last: Json | undefined
+    for (const name of this.#names) {
+      if (name.length === key.length && name.toLowerCase() === key.toLowerCase()) last = this.#object[name] ?? last
+    }
+    return last
   }
 
   has(key: string): boolean {

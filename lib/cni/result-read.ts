@@ -12,12 +12,11 @@ import { atLeast, type Version, versions } from "./version.ts"
 export function readResult(value: Json, path: string, version: Version): Result {
   const fields = readFields(value, path)
   const named = fields.string("cniVersion") || version
-  const family = familyOf(version)
-  if (!family.includes(named as Version)) {
-    const supported = family.map((name) => JSON.stringify(name)).join(" ")
+  if (named !== version && !familyOf(version).includes(named as Version)) {
+    const supported = familyOf(version).map((name) => JSON.stringify(name))
     throw undecodable(
       path,
-      `result type supports [${supported}] but its cniVersion is ${JSON.stringify(named)}`,
+      `result type supports [${supported.join(" ")}] but its cniVersion is ${JSON.stringify(named)}`,
       "all plugins of a chain have to answer in the cniVersion of its config",
     )
   }

@@ -21,10 +21,13 @@ export function compareVersions(a: string, b: string): number {
   return 0
 }
 
+const places: ReadonlyMap<string, number> = new Map(versions.map((version, place) => [version, place]))
+
 /** Says if `version` is `least` or newer. Versions that are known, which nearly all are, need not be parsed. */
 export function atLeast(version: string, least: Version): boolean {
-  const [place, floor] = [versions.indexOf(version as Version), versions.indexOf(least)]
-  return place < 0 || floor < 0 ? compareVersions(version, least) >= 0 : place >= floor
+  const place = places.get(version)
+  const floor = places.get(least)
+  return place === undefined || floor === undefined ? compareVersions(version, least) >= 0 : place >= floor
 }
 
 function numbersOf(version: string): number[] {

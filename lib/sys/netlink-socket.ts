@@ -17,8 +17,21 @@ export const NETLINK_NETFILTER = 12
 /** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
 const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
 
+const ON = optionOf(1)
+
 /** The kernel answers during the send; a wait this long is a fault. */
-const ANSWER_TIMEOUT_SECONDS = 30
+const ANSWER_TIMEOUT = timevalOf(30)
+
+/** Returns an int as setsockopt(2) takes it. */
+function optionOf(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}
+
+/** Returns a struct timeval. */
+function timevalOf(seconds: number): Uint8Array {
+  const microseconds = BigInt(Math.max(1, Math.trunc(seconds * 1e6)))
+  return new Uint8Array(new BigInt64Array([microseconds / 1_000_000n, microseconds % 1_000_000n]).buffer)
+}
 
 /** The kernel fills at most 32 KiB per datagram of a dump, and takes the buffer's size into account. */
 const BUFFER = 64 * 1024
@@ -44,29 +57,30 @@ export class NetlinkSocket implements Disposable {
   constructor(protocol: number, observer?: NetlinkObserver) {
     this.#observer = observer
     this.#file = new Descriptor(checked("open a netlink socket", host.netlink(protocol)))
-    this.#tryOption(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-    this.#tryOption(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-    this.#tryOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
-    this.limitWait(ANSWER_TIMEOUT_SECONDS)
+    this.#tryOption(SOL_NETLINK, NETLINK_EXT_ACK, ON)
+    this.#tryOption(SOL_NETLINK, NETLINK_CAP_ACK, ON)
+    this.#tryOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, ON)
+    this.#limitWait(ANSWER_TIMEOUT)
   }
 
   /** Subscribes to messages of a multicast group (RTNLGRP_*). */
   join(group: number): void {
     this.send(NOTHING) // binds the socket to a port: without one it receives no multicast
-    checked("listen for kernel events", this.#tryOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group))
+    checked("listen for kernel events", this.#tryOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, optionOf(group)))
   }
 
   /** Limits the wait of later calls of `receive`. */
   limitWait(seconds: number): void {
-    const microseconds = BigInt(Math.max(1, Math.trunc(seconds * 1e6)))
-    const time = new BigInt64Array([microseconds / 1_000_000n, microseconds % 1_000_000n]) // struct timeval
-    const value = new Uint8Array(time.buffer)
-    checked("bound the wait for the kernel", host.setOption(this.#file.fd, SOL_SOCKET, SO_RCVTIMEO, value))
+    this.#limitWait(timevalOf(seconds))
+  }
+
+  #limitWait(time: Uint8Array): void {
+    checked("bound the wait for the kernel", this.#tryOption(SOL_SOCKET, SO_RCVTIMEO, time))
   }
 
   /** Sends a datagram of any size: the kernel takes it whole or not at all. */
   send(message: Uint8Array): void {
-    if (message.length > ORDINARY) this.#tryOption(SOL_SOCKET, SO_SNDBUFFORCE, 2 * message.length)
+    if (message.length > ORDINARY) this.#tryOption(SOL_SOCKET, SO_SNDBUFFORCE, optionOf(2 * message.length))
     checked("send to the kernel", host.send(this.#file.fd, message))
     this.#observer?.sent(message)
   }
@@ -99,8 +113,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /** Sets an option and returns the host's answer: older kernels lack some. */
-  #tryOption(level: number, option: number, value: number): number {
-    return host.setOption(this.#file.fd, level, option, new Uint8Array(new Int32Array([value]).buffer))
+  #tryOption(level: number, option: number, value: Uint8Array): number {
+    return host.setOption(this.#file.fd, level, option, value)
   }
 
   [Symbol.dispose](): void {
