@@ -67,6 +67,29 @@ static bool leave_out_stacks(JSContext *js, JSValueConst global)
     return set;
 }
 
+/*
+ * Has the engine make the functions of its own objects, which it otherwise does when one is first used: by each process anew. Looks at
+ * `object`, and at what its properties hold, `depth` levels deep.
+ */
+static void make_functions(JSContext *js, JSValueConst object, int depth)
+{
+    JSPropertyEnum *names;
+    uint32_t count;
+    if (!JS_IsObject(object) || JS_GetOwnPropertyNames(js, &names, &count, object, JS_GPN_STRING_MASK | JS_GPN_SYMBOL_MASK) < 0)
+        return;
+    for (uint32_t at = 0; at < count; at++) {
+        JSPropertyDescriptor property;
+        if (JS_GetOwnProperty(js, &property, object, names[at].atom) <= 0)
+            continue;
+        if (depth > 1)
+            make_functions(js, property.value, depth - 1);
+        JS_FreeValue(js, property.value);
+        JS_FreeValue(js, property.getter);
+        JS_FreeValue(js, property.setter);
+    }
+    JS_FreePropertyEnum(js, names, count);
+}
+
 static uint8_t *read_all(int fd, size_t *length)
 {
     size_t size = 1 << 20;
@@ -117,6 +140,7 @@ static int make_image(void)
     JSValue global = JS_GetGlobalObject(js), host = JS_NewObject(js);
     if (!add_functions(js, host) || JS_SetPropertyStr(js, global, "host", host) < 0 || !leave_out_stacks(js, global))
         return EXIT_FAILURE;
+    make_functions(js, global, 3); /* Array, Array.prototype, Array.prototype.map */
     JS_FreeValue(js, global);
     JSValue result = JS_EvalFunction(js, JS_ReadObject(js, code, length, JS_READ_OBJ_BYTECODE));
     if (JS_IsException(result) || !keep_roots(js, roots)) {
