@@ -12,11 +12,14 @@ export class Fields {
   readonly path: string
   readonly #object: JsonObject
   readonly #names: readonly string[]
+  /** A bit for each length that a name has, modulo 32: most keys that are asked for are not there. */
+  #lengths = 0
 
   constructor(object: JsonObject, path = "") {
     this.path = path
     this.#object = object
     this.#names = Object.keys(object)
+    for (let at = 0; at < this.#names.length; at++) this.#lengths |= 1 << (this.#names[at] as string).length
   }
 
   /** Returns the value of `key`, or undefined if it is absent or null. */
@@ -26,6 +29,7 @@ export class Fields {
   }
 
   #inAnyCase(key: string): Json | undefined {
+    if ((this.#lengths & (1 << key.length)) === 0) return undefined
     let last: Json | undefined
     for (const name of this.#names) {
       if (name.length === key.length && name.toLowerCase() === key.toLowerCase()) last = this.#object[name] ?? last

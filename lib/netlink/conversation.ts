@@ -3,6 +3,7 @@ import { WireError } from "./attribute.ts"
 import type { KernelError } from "./kernel-error.ts"
 import {
   decodeMessages,
+  isAcknowledgement,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -159,7 +160,7 @@ export class Conversation implements Disposable {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const refusal = this.#refusal(message, request.asked, writer)
+          const refusal = isAcknowledgement(message) ? undefined : this.#refusal(message, request.asked, writer)
           if (refusal) throw refusal
           return { values, partial }
         }

@@ -110,13 +110,17 @@ export interface Acknowledgement {
   readonly offset?: number | undefined
 }
 
+/** Returns true for an NLMSG_ERROR that reports no error, if it was decoded here. */
+export function isAcknowledgement({ payload }: Message): boolean {
+  return payload === DONE
+}
+
 /** Reads an NLMSG_ERROR or NLMSG_DONE. Throws WireError. */
 export function acknowledgementIn({ type, flags, payload }: Message): Acknowledgement {
   if (payload.length < 4) {
     if (type === NLMSG_DONE) return {}
     throw new WireError("error without a number", payload.byteOffset)
   }
-  if (payload === DONE) return {}
   const view = viewOf(payload)
   const number = -view.getInt32(0, true)
   if (number <= 0) return {}

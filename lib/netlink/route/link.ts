@@ -219,13 +219,13 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
 }
 
 function flagsOf({ up, promiscuous, allMulticast }: LinkChange): { flags: number; change: number } {
-  const wanted = [
-    { flag: IFF_UP, on: up },
-    { flag: IFF_PROMISC, on: promiscuous },
-    { flag: IFF_ALLMULTI, on: allMulticast },
-  ]
-  const sum = (flags: { flag: number }[]) => flags.reduce((all, { flag }) => all | flag, 0)
-  return { flags: sum(wanted.filter(({ on }) => on)), change: sum(wanted.filter(({ on }) => on !== undefined)) }
+  const bit = (flag: number, on: boolean | undefined) => (on ? flag : 0)
+  const isGiven = (on: boolean | undefined) => on !== undefined
+  return {
+    flags: bit(IFF_UP, up) | bit(IFF_PROMISC, promiscuous) | bit(IFF_ALLMULTI, allMulticast),
+    change:
+      bit(IFF_UP, isGiven(up)) | bit(IFF_PROMISC, isGiven(promiscuous)) | bit(IFF_ALLMULTI, isGiven(allMulticast)),
+  }
 }
 
 function infoOf({ vlanFiltering, hairpin, isolated }: LinkChange): LinkValues["info"] {
