@@ -3,7 +3,7 @@ import type { Attachment } from "../cni/attachment.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import { Undo } from "../net/undo.ts"
 import { flushChain, listRules } from "../netlink/netfilter/rule.ts"
-import { ensureChain, ensureTable, MSG, readChain } from "../netlink/netfilter/ruleset.ts"
+import { deleteChain, ensureChain, ensureTable, listChains, MSG, readChain } from "../netlink/netfilter/ruleset.ts"
 import { transact } from "../netlink/netfilter/transaction.ts"
 import { FakeNode } from "../testing/fake-node.ts"
 import { silentLog } from "../testing/silent-log.ts"
@@ -85,6 +85,43 @@ test("an ADD that fails takes back its own rules, and nobody else's", () => {
     expect(masqueraded()).toHaveLength(2)
   }
   expect(masqueraded()).toEqual(["podnet, if: eth0, id: c2"])
+})
+
+describe("the anchor of an attachment's rules", () => {
+  const anchors = () => listChains(node.again().nfnetlink, table).filter(({ name }) => name.startsWith("cni-ts-"))
+  const emptyChecks = () => transact(node.again().nfnetlink, () => [flushChain(checks)])
+
+  test("goes with them by DEL and GC, and others' stay", () => {
+    for (const attachment of [pod, neighbour]) ensure(attachment)
+    expect(anchors()).toHaveLength(2)
+    removeMasquerade(node, pod)
+    expect(anchors()).toHaveLength(1)
+    masqueradeRules.collect(node, "podnet", [])
+    expect(anchors()).toEqual([])
+  })
+
+  test("that is left without rules, as by the Go plugin's DEL, is in nobody's way, and DEL and GC remove it", () => {
+    ensure(pod)
+    emptyChecks()
+    expect(problem(pod)).toContain("no rule")
+    ensure(pod)
+    expect([problem(pod), masqueraded().length, anchors().length]).toEqual([undefined, 1, 1])
+    emptyChecks()
+    removeMasquerade(node, pod)
+    expect(anchors()).toEqual([])
+    ensure(pod)
+    emptyChecks()
+    masqueradeRules.collect(node, "podnet", [])
+    expect(anchors()).toEqual([])
+  })
+
+  test("is not needed: rules without one, as of earlier builds and the Go plugin, are found too", () => {
+    ensure(pod)
+    transact(node.again().nfnetlink, () => anchors().map(deleteChain))
+    expect(problem(pod)).toBeUndefined()
+    removeMasquerade(node, pod)
+    expect(masqueraded()).toEqual([])
+  })
 })
 
 describe("the rules that pods share", () => {

@@ -7,6 +7,8 @@ import { type Removal, removeWithChains, together } from "../net/foreign-jumps.t
 import type { NetworkStack } from "../net/stack.ts"
 import type { Undo } from "../net/undo.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
+import { ANCHOR, anchoredRules, listAnchors, mayBeAnchored, readAnchor } from "../netlink/netfilter/anchor.ts"
 import { type Expression, sameExpressions } from "../netlink/netfilter/expression.ts"
 import { destination, masquerade, ofFamily, source, transfer, verdict } from "../netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
@@ -101,7 +103,14 @@ export function ensureMasquerade(host: NetworkStack, { attachment, backend, addr
     chooseBackend(nfnetlink, backend, attachment, pods) === "iptables"
       ? { chains: families.map(entryChain), plan: () => planIptablesMasquerade(nfnetlink, attachment, pods) }
       : { chains: [postrouting, checks], plan: () => planNftablesMasquerade(nfnetlink, attachment, pods) }
-  explainingForeignChains(nfnetlink, change.chains, () => transact(nfnetlink, change.plan))
+  const add = () => explainingForeignChains(nfnetlink, change.chains, () => transact(nfnetlink, change.plan))
+  try {
+    add()
+  } catch (error) {
+    if (!refusedWith(error, "EEXIST")) throw error
+    removeMasquerade(host, attachment) // the attachment has rules already, or their anchor
+    add()
+  }
 }
 
 export interface Masquerade {
@@ -126,7 +135,13 @@ function chooseBackend(
 
 function planNftablesMasquerade(nfnetlink: Conversation, attachment: Attachment, pods: readonly Prefix[]): Request[] {
   const comment = ruleComment(attachment)
-  return [...planLayout(nfnetlink), ...pods.map((pod) => appendRule(checks, { expressions: ruleFor(pod), comment }))]
+  const rules = pods.map((pod) => ({ chain: checks, rule: { expressions: ruleFor(pod), comment } }))
+  return [...planLayout(nfnetlink), ...(mayBeAnchored(rules.length) ? anchoredRules(anchorOf(attachment), rules) : [])]
+}
+
+/** Returns the anchor of the attachment's rules, which spares reading those of all pods. */
+function anchorOf(attachment: Attachment): Chain {
+  return { table, name: ANCHOR + ruleKey(attachment) }
 }
 
 /** Plans table and chains, unless the rules that hold them together are there. */
@@ -145,8 +160,22 @@ function isLaidOut(nfnetlink: Conversation): boolean {
   )
 }
 
-function rulesOf(nfnetlink: Conversation, attachment: Attachment): FoundRule[] {
-  return listRules(nfnetlink, checks, ruleKey(attachment))
+interface OwnRules {
+  readonly rules: readonly FoundRule[]
+  /** Their anchor, if it is there. */
+  readonly anchors: readonly Chain[]
+}
+
+/** Reads all rules of the chain only if the attachment's have no anchor, as those of the Go plugin. */
+function rulesOf(nfnetlink: Conversation, attachment: Attachment): OwnRules {
+  const key = ruleKey(attachment)
+  const anchor = readAnchor(
+    nfnetlink,
+    anchorOf(attachment),
+    [checks],
+    ({ comment }) => comment?.startsWith(key) === true,
+  )
+  return { rules: anchor?.rules ?? listRules(nfnetlink, checks, key), anchors: anchor ? [anchor.chain] : [] }
 }
 
 /** Removes the rules that bear the attachment's key, in a comment or a note. */
@@ -160,8 +189,9 @@ function planMasqueradeRemoval(
   attachment: Attachment,
   options?: { readonly byNoteAlone: boolean },
 ): Removal {
-  const rules = rulesOf(nfnetlink, attachment).map(({ handle }) => deleteRule(checks, handle))
-  return together([{ changes: rules, chains: [] }, planIptablesMasqueradeRemoval(nfnetlink, attachment, options)])
+  const { rules, anchors } = rulesOf(nfnetlink, attachment)
+  const changes = rules.map(({ handle }) => deleteRule(checks, handle))
+  return together([{ changes, chains: anchors }, planIptablesMasqueradeRemoval(nfnetlink, attachment, options)])
 }
 
 /** Says why these addresses are not masqueraded for the attachment; undefined if they are, whichever backend's rules do it. */
@@ -170,7 +200,7 @@ export function masqueradeProblem(
   { attachment, backend, addresses }: Pick<Masquerade, "attachment" | "backend" | "addresses">,
 ): string | undefined {
   return retried(() => {
-    const rules = rulesOf(nfnetlink, attachment).map((rule) => rule.expressions())
+    const rules = rulesOf(nfnetlink, attachment).rules.map((rule) => rule.expressions())
     for (const pod of masqueradable(addresses)) {
       const wanted = ruleFor(pod)
       if (rules.some((found) => sameExpressions(found, wanted))) continue
@@ -198,9 +228,13 @@ function collectMasquerade(
     // Read after the rules: a veth is made before its rules, so none is missed.
     const stale = staleAmong(valid, valid ?? readLivingAttachments(host))
     const going = rules.filter(({ comment = "" }) => stale.byKey(keyIn(comment)))
+    const isStale = (key: string) => key.startsWith(networkRuleKey(network)) && stale.byKey(key)
     removed = going.map(({ comment = "" }) => `a rule (${JSON.stringify(comment)})`)
     return together([
-      { changes: going.map(({ handle }) => deleteRule(checks, handle)), chains: [] },
+      {
+        changes: going.map(({ handle }) => deleteRule(checks, handle)),
+        chains: listAnchors(nfnetlink, table, isStale),
+      },
       ...byIptables.map((chains) => planIptablesCollection(nfnetlink, chains, stale, removed)),
     ])
   })

@@ -15,6 +15,7 @@ import {
   elementsSet,
   keyOf,
   Refused,
+  type Rule,
   refuseIf,
   ruleSet,
   type Tables,
@@ -104,6 +105,8 @@ export class FakeNftables {
         return [reply(message, MSG.NEWGEN, (writer) => generationSet.write(writer, { id: this.#generation }))]
       case typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN):
         return [findChain(this.#tables, message)]
+      case typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE):
+        return [findRule(this.#tables, message)]
       case typeOf(SUBSYSTEM.NFTABLES, MSG.GETSETELEM):
         return findElements(this.#tables, message)
       default:
@@ -136,12 +139,20 @@ export class FakeNftables {
     const { table = "", chain: wanted } = ruleSet.read(message.payload, HEADER)
     const { chains } = this.#tables.get(keyOf(message, table)) ?? { chains: new Map<string, Chain>() }
     const found = [...chains].filter(([name]) => wanted === undefined || name === wanted)
-    return found.flatMap(([chain, { rules }]) =>
-      rules.map(({ handle, expressions, userData }) =>
-        reply(message, MSG.NEWRULE, (writer) => ruleSet.write(writer, { table, chain, handle, expressions, userData })),
-      ),
-    )
+    return found.flatMap(([chain, { rules }]) => rules.map((rule) => tellRule(message, table, chain, rule)))
   }
+}
+
+function findRule(tables: Tables, message: Message): Uint8Array {
+  const { table = "", chain = "", handle } = ruleSet.read(message.payload.subarray(HEADER))
+  const { rules } = chainOf(tableOf(tables, message, table).chains, chain)
+  const [rule] = rules.filter((each) => each.handle === handle)
+  if (!rule) throw new Refused(ENOENT)
+  return tellRule(message, table, chain, rule)
+}
+
+function tellRule(message: Message, table: string, chain: string, { handle, expressions, userData }: Rule): Uint8Array {
+  return reply(message, MSG.NEWRULE, (writer) => ruleSet.write(writer, { table, chain, handle, expressions, userData }))
 }
 
 function findElements(tables: Tables, message: Message): Uint8Array[] {

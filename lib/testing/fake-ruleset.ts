@@ -71,7 +71,7 @@ interface Base {
   readonly policy: number
 }
 
-interface Rule {
+export interface Rule {
   readonly handle: bigint
   readonly expressions: Uint8Array
   readonly userData: Uint8Array | undefined

@@ -12,10 +12,10 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, Readonly<R
     { backend: "nftables" },
     {
       ADD: { requests: 8, systemCalls: 42 },
-      "ADD again": { requests: 19, systemCalls: 75 },
-      CHECK: { requests: 4, systemCalls: 29 },
-      DEL: { requests: 12, systemCalls: 50 },
-      "DEL again": { requests: 10, systemCalls: 43 },
+      "ADD again": { requests: 23, systemCalls: 88 },
+      CHECK: { requests: 8, systemCalls: 41 },
+      DEL: { requests: 15, systemCalls: 57 },
+      "DEL again": { requests: 12, systemCalls: 47 },
     },
   ],
   [
@@ -24,10 +24,10 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, Readonly<R
     { backend: undefined },
     {
       ADD: { requests: 14, systemCalls: 60 },
-      "ADD again": { requests: 32, systemCalls: 115 },
-      CHECK: { requests: 8, systemCalls: 41 },
-      DEL: { requests: 13, systemCalls: 54 },
-      "DEL again": { requests: 10, systemCalls: 43 },
+      "ADD again": { requests: 40, systemCalls: 141 },
+      CHECK: { requests: 15, systemCalls: 62 },
+      DEL: { requests: 16, systemCalls: 62 },
+      "DEL again": { requests: 12, systemCalls: 47 },
     },
   ],
   [
@@ -37,9 +37,9 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, Readonly<R
     {
       ADD: { requests: 13, systemCalls: 60 },
       "ADD again": { requests: 13, systemCalls: 60 },
-      CHECK: { requests: 8, systemCalls: 40 },
-      DEL: { requests: 12, systemCalls: 47 },
-      "DEL again": { requests: 8, systemCalls: 35 },
+      CHECK: { requests: 9, systemCalls: 42 },
+      DEL: { requests: 14, systemCalls: 50 },
+      "DEL again": { requests: 10, systemCalls: 39 },
     },
   ],
   [
@@ -49,9 +49,9 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, Readonly<R
     {
       ADD: { requests: 21, systemCalls: 84 },
       "ADD again": { requests: 21, systemCalls: 84 },
-      CHECK: { requests: 16, systemCalls: 63 },
-      DEL: { requests: 15, systemCalls: 55 },
-      "DEL again": { requests: 8, systemCalls: 35 },
+      CHECK: { requests: 18, systemCalls: 67 },
+      DEL: { requests: 17, systemCalls: 59 },
+      "DEL again": { requests: 10, systemCalls: 39 },
     },
   ],
 ]

@@ -46,10 +46,12 @@ describe("CHECK names", () => {
     )
   })
 
-  test("a rule too many, which the Go plugin's CHECK overlooks", () => {
-    const { node, portmap, pod, check } = setUp()
+  test("a rule too many of a pod that the Go plugin added, whose CHECK overlooks it", () => {
+    const { node, portmap, pod } = setUp()
     using _ = node
-    portmap.map(pod, PORTS, ADDRESSES)
+    const check = () => portmap.as("ours", { conditionsV4: [] }).check(pod, PORTS, ADDRESSES)
+    portmap.as("reference", { conditionsV4: [] }).map(pod, PORTS, ADDRESSES)
+    expect(check()).toMatchObject(QUIET)
     nft(node, `add rule ip cni_hostport hostports tcp dport 1 dnat to 10.1.0.2:1 comment "${pod.containerId}"`)
     expect(portmap.as("reference", { conditionsV4: [] }).check(pod, PORTS, ADDRESSES)).toMatchObject(QUIET)
     expect(check().error).toMatchObject({ code: 104, msg: expect.stringContaining("too many") })

@@ -76,19 +76,23 @@ function traced(portmap: Portmap, command: string, pod: Pod, index: number, port
   return counts(calls)
 }
 
-test("ADD of the 500th pod asks the kernel no more than that of the second, and no verb starts a process", () => {
+test("ADD, CHECK and DEL of the 500th pod ask the kernel no more than those of the second, and no verb starts a process", () => {
   using node = new Node()
   const pod = node.pod()
   const portmap = new Portmap(node)
   traced(portmap, "ADD", pod, 0)
   const second = traced(portmap, "ADD", pod, 1)
+  const [checked, removed] = ["CHECK", "DEL"].map((command) => traced(portmap, command, pod, 1))
+  portmap.map(pod, portsOf(1), addressesOf(1).slice(0, 1), { containerId: "ctr1" })
   for (let index = 2; index < 499; index++) {
     portmap.map(pod, portsOf(index), addressesOf(index).slice(0, 1), { containerId: `ctr${index}` })
   }
   const last = traced(portmap, "ADD", pod, 499)
   expect(last).toMatchObject({ requests: second.requests, answers: second.answers })
   expect(second.requests).toBeLessThanOrEqual(9)
-  for (const command of ["CHECK", "DEL", "GC", "STATUS"]) traced(portmap, command, pod, 499)
+  expect(traced(portmap, "CHECK", pod, 499)).toEqual(checked)
+  expect(traced(portmap, "DEL", pod, 499)).toEqual(removed)
+  for (const command of ["GC", "STATUS"]) traced(portmap, command, pod, 499)
   const without = traced(portmap, "DEL", pod, 600, [])
   expect(without.answers, "a pod without ports does not read the others' rules").toBeLessThanOrEqual(16)
 })

@@ -111,6 +111,11 @@ export function isForPods({ rule }: Listed): boolean {
   return rule?.["chain"] === "masquerading" && !JSON.stringify(rule).includes("127.0.0.1")
 }
 
+/** The empty chain by which ours finds a pod's rules. */
+export function isAnchor({ chain }: Listed): boolean {
+  return String(chain?.["name"]).startsWith("cni-ts-")
+}
+
 /** The rules of a chain of one family's cni_hostport, as `nft` writes them. */
 export function rules(namespace: Namespace, chain: string, family: "ip" | "ip6" = "ip"): string[] {
   const { stdout } = namespace.run("nft", "list", "chain", family, "cni_hostport", chain)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../../lab/executables.ts"
 import { Node } from "../../lab/node.ts"
-import { type Config, isForPods, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
+import { type Config, isAnchor, isForPods, type Mapping, Portmap, QUIET, rules, ruleset, tcp, udp } from "./network.ts"
 
 const V4 = ["10.1.0.2/24"]
 const V6 = ["fd00::2/64"]
@@ -29,7 +29,7 @@ describe("what nft lists is what it lists of the Go plugin's rules, after ADD an
       const portmap = new Portmap(node, config, implementation)
       const pod = node.pod()
       portmap.map(pod, ports, addresses, { containerId: "ctr" })
-      const added = ruleset(node).filter((object) => !isForPods(object))
+      const added = ruleset(node).filter((object) => !isForPods(object) && !isAnchor(object))
       portmap.del(pod, { containerId: "ctr", ports })
       return { added, deleted: ruleset(node) }
     }

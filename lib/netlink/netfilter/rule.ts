@@ -1,7 +1,7 @@
 import { host } from "../../sys/host.ts"
 import { attributeSet, type Body, be32, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { KernelError } from "../kernel-error.ts"
+import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn, commentTest, noteIn, noteTest, userData } from "./comment.ts"
 import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
@@ -100,6 +100,22 @@ export function flushChain({ table, name }: ChainKey): Request {
     asked: `empty ${formatChain({ table, name })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.DELRULE),
     write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name }),
+  }
+}
+
+/** Returns the chain's rule of that handle; undefined if there is none, or no such chain. */
+export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, handle: bigint): FoundRule | undefined {
+  try {
+    return decodeRule(
+      nfnetlink.get({
+        asked: `read rule ${handle} of ${formatChain({ table, name })}`,
+        type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+        write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
+      }),
+    )
+  } catch (error) {
+    if (refusedWith(error, "ENOENT")) return undefined
+    throw error
   }
 }
 

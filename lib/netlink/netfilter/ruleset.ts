@@ -139,11 +139,17 @@ export function deleteChain({ table: { family, name: inTable }, name }: Chain): 
   }
 }
 
+/** A chain as the kernel has it. */
+export interface FoundChain extends Chain {
+  /** A number of its table's own, which chains, rules and sets share. */
+  readonly handle: bigint
+}
+
 /** Returns the chain as it is in the kernel, or undefined if it or its table is missing. */
 export function readChain(
   nfnetlink: Conversation,
-  { table: { family, name: inTable }, name }: Chain,
-): Chain | undefined {
+  { table: { family, name: inTable }, name }: Pick<Chain, "table" | "name">,
+): FoundChain | undefined {
   try {
     const request: Request = {
       asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
@@ -160,7 +166,7 @@ export function readChain(
 /**
  * Lists the table's chains. Throws KernelError ERESTART if they change too often to be read whole; transact() and retried() try again then.
  */
-export function listChains(nfnetlink: Conversation, { family, name }: Table): Chain[] {
+export function listChains(nfnetlink: Conversation, { family, name }: Table): FoundChain[] {
   const asked = `list the chains of ${formatTable({ family, name })}`
   const request: Request = {
     asked,
@@ -176,13 +182,14 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Ch
 }
 
 /** Returns the chain that an NFT_MSG_NEWCHAIN describes. Throws WireError. */
-export function decodeChain({ payload }: Message, family: NetfilterFamily): Chain {
+export function decodeChain({ payload }: Message, family: NetfilterFamily): FoundChain {
   const values = chain.read(payload, HEADER)
   const comment = values.comment && commentIn(values.comment)
   const note = values.comment && noteIn(values.comment)
   return {
     table: { family, name: values.table ?? "" },
     name: values.name ?? "",
+    handle: values.handle ?? 0n,
     ...(comment === undefined ? {} : { comment }),
     ...(note === undefined ? {} : { note }),
     base: values.hook && {

@@ -1,23 +1,24 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { families } from "../../../lib/ip/address.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
-import { type Held, removeWithChains } from "../../../lib/net/foreign-jumps.ts"
+import { type Held, removeWithChains, wholeOf } from "../../../lib/net/foreign-jumps.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../../lib/netlink/kernel-error.ts"
-import { appendRule, deleteRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
-import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { listAnchors } from "../../../lib/netlink/netfilter/anchor.ts"
+import { deleteRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
+import { type Chain, deleteChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { planPodRemoval } from "../iptables/remove.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { findGoneClaimants } from "./claimants.ts"
 import { claimPorts, hasSentinels, mayHaveRules, releasePorts, rewriteClaims } from "./claims.ts"
-import { areClaimsComplete, isIntact, type Layout, layoutOf, planLayout, refuseForeign } from "./layout.ts"
-import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
+import { areClaimsComplete, isIntact, type Layout, lastWriting, layoutOf, planLayout, refuseForeign } from "./layout.ts"
+import { anchoredAfter, anchorKeys, findAnchors, planPodRules, readPodAnchor } from "./pod-anchor.ts"
 import { belongsTo, listPodRules, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
-import { type RuleTag, tagOf } from "./rule-tag.ts"
+import { tagOf } from "./rule-tag.ts"
 import { planConditionCopies } from "./shared-conditions.ts"
-import { belongsToNone, findStale } from "./stale-rules.ts"
+import { belongsToNone, findStale, isAnchorOfNone } from "./stale-rules.ts"
 
 /**
  * Leads host ports to a pod, in one transaction for both families, and replaces all rules that the attachment had. Throws Conflict if
@@ -58,9 +59,11 @@ function planOtherFamilies(
   for (const family of families) {
     if (wanted.some((each) => each.family === family)) continue
     const layout = layoutOf(family)
-    addToRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
+    const parts = split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment))
+    addToRemoval(removal, layout, parts)
+    removal.chains.push(...findAnchors(nfnetlink, layout, parts[0]))
   }
-  return concatenated(removal.changes)
+  return changesOf(removal)
 }
 
 /** Plans the fast path: a container without rules, in a table that is as we left it. */
@@ -69,30 +72,27 @@ function planNew(host: NetworkStack, attachment: Attachment, wanted: PodMappings
   const isAsLeft = isIntact(host.nfnetlink, layout) && hasSentinels(host.nfnetlink, layout)
   if (!isAsLeft) return planReplacement(host, attachment, wanted)
   const tag = tagOf(attachment)
-  return concatenated([claimPorts(layout, tag.comment, wanted.mappings), appendRules(layout, tag, wanted)])
+  return concatenated([claimPorts(layout, tag.comment, wanted.mappings), planPodRules(layout, tag, wanted, true)])
 }
 
 function planReplacement(host: NetworkStack, attachment: Attachment, wanted: PodMappings): Iterable<Request> {
   const layout = layoutOf(wanted.family)
-  refuseForeign(host.nfnetlink, layout)
+  const { nfnetlink } = host
+  refuseForeign(nfnetlink, layout)
   const tag = tagOf(attachment)
-  const [removed, others] = split(listPodRules(host.nfnetlink, layout), belongsTo(attachment, [wanted.address]))
+  const [removed, others] = split(listPodRules(nfnetlink, layout), belongsTo(attachment, [wanted.address]))
   const claimants = findGoneClaimants(host, attachment, wanted, others)
   const staying = others.filter((rule) => !claimants.has(rule))
   for (const rule of claimants) removed.push(rule)
+  const siblings = staying.filter(({ comment }) => comment === tag.comment)
   return concatenated([
-    planLayout(layout, wanted.masquerade !== "none"),
-    planConditionCopies(host.nfnetlink, layout, new Set(removed.map(({ handle }) => handle))),
+    planLayout(nfnetlink, layout, wanted.masquerade !== "none"),
+    planConditionCopies(nfnetlink, layout, new Set(removed.map(({ handle }) => handle))),
     deleteRules(layout, removed),
+    findAnchors(nfnetlink, layout, [tag, ...claimants, ...siblings]).map(deleteChain),
     rewriteClaims(layout, staying, tag.comment, wanted.mappings),
-    appendRules(layout, tag, wanted),
+    planPodRules(layout, tag, wanted, siblings.length === 0),
   ])
-}
-
-function* appendRules({ hostports, masquerading }: Layout, tag: RuleTag, wanted: PodMappings): Generator<Request> {
-  for (const mapping of wanted.mappings)
-    yield appendRule(hostports, { expressions: mappingRule(wanted, mapping), ...tag })
-  for (const expressions of hostportMasqueradeRules(wanted)) yield appendRule(masquerading, { expressions, ...tag })
 }
 
 /** Yields the requests of all parts, one after the other. */
@@ -113,15 +113,29 @@ function split(rules: readonly PodRule[], test: (rule: PodRule) => boolean): Par
  * not be told the ports.
  */
 export function removeHostports({ nfnetlink }: NetworkStack, attachment: Attachment): Removed {
-  const { comment } = tagOf(attachment)
   return remove(nfnetlink, (layout, removal) => {
     const { changes, chains, rules } = planPodRemoval(nfnetlink, layout.family, attachment)
     removal.changes.push(changes)
     removal.chains.push(...chains)
     for (const rule of rules) removal.rules.push(rule)
-    if (areClaimsComplete(nfnetlink, layout) && !mayHaveRules(nfnetlink, layout, comment)) return
-    addToRemoval(removal, layout, split(listPodRules(nfnetlink, layout, comment), belongsTo(attachment)))
+    planOwnRemoval(removal, layout, attachment)
   })
+}
+
+/** Plans to remove the attachment's rules by their anchor, or without one after reading all. */
+function planOwnRemoval(removal: HostportRemoval, layout: Layout, attachment: Attachment): void {
+  const { nfnetlink } = removal
+  const tag = tagOf(attachment)
+  const last = lastWriting(nfnetlink, layout)
+  const anchor = readPodAnchor(nfnetlink, layout, tag)
+  if (anchor) removal.chains.push(anchor.chain)
+  else if (last !== undefined && !mayHaveRules(nfnetlink, layout, tag.comment)) return
+  const own = anchoredAfter(last, anchor)?.map((rule) => toPodRule(rule))
+  addToRemoval(
+    removal,
+    layout,
+    own ? [own, []] : split(listPodRules(nfnetlink, layout, tag.comment), belongsTo(attachment)),
+  )
 }
 
 /** Limits the transactions of GC: the rules of a thousand pods exceed the memory of a process. */
@@ -144,7 +158,7 @@ export function* collectHostports(
       const stale = isStale
         ? listSome(host, layout, isStale, room)
         : findStale(listPodRules(host.nfnetlink, layout), host, network)
-      planCollection(removal, layout, stale.slice(0, room))
+      planCollection(removal, layout, stale.slice(0, room), valid && isAnchorOfNone(network, valid))
     }).rules
     yield removed
   } while (removed.length >= MAX_RULES_PER_TRANSACTION)
@@ -163,10 +177,19 @@ function listSome(
 export function planHostportsRemoval(nfnetlink: Conversation, layout: Layout, rules: PodRule[]): Iterable<Request> {
   const removal = emptyRemoval(nfnetlink)
   planCollection(removal, layout, rules)
-  return concatenated(removal.changes)
+  return changesOf(removal)
 }
 
-function planCollection(removal: HostportRemoval, layout: Layout, stale: PodRule[]): void {
+/** Plans to remove these rules, and anchors: theirs, and those that pass the test. */
+function planCollection(
+  removal: HostportRemoval,
+  layout: Layout,
+  stale: PodRule[],
+  isStale?: (anchorKey: string) => boolean,
+): void {
+  const keys = anchorKeys(stale)
+  const isOfStale = (key: string) => keys.has(key) || isStale?.(key) === true
+  if (keys.size > 0 || isStale) removal.chains.push(...listAnchors(removal.nfnetlink, layout.table, isOfStale))
   if (stale.length === 0) return
   const handles = new Set(stale.map(({ handle }) => handle))
   const containers = new Set(stale.map(({ comment }) => comment))
@@ -185,6 +208,10 @@ interface HostportRemoval {
 
 function emptyRemoval(nfnetlink: Conversation): HostportRemoval {
   return { nfnetlink, rules: [], changes: [], chains: [] }
+}
+
+function changesOf({ changes, chains }: HostportRemoval): Iterable<Request> {
+  return wholeOf({ changes: concatenated(changes), chains })
 }
 
 interface Removed {

@@ -3,7 +3,7 @@ import { describeBase } from "../../../lib/net/base-chain.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { toThisHost, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
-import { appendRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
+import { appendRule, type FoundRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
 import {
   type BaseChain,
   type Chain,
@@ -78,20 +78,34 @@ export function isIntact(nfnetlink: Conversation, { shared }: Layout): boolean {
  * Returns true if the sets list the claims of all rules. The Go plugin knows no sets, and writes its own shared rules at every ADD: if ours
  * are still there, it has added no rule since.
  */
-export function areClaimsComplete(nfnetlink: Conversation, { shared: [first] }: Layout): boolean {
-  return first !== undefined && isOurs(nfnetlink, first)
+export function areClaimsComplete(nfnetlink: Conversation, layout: Layout): boolean {
+  return lastWriting(nfnetlink, layout) !== undefined
 }
 
-function isOurs(nfnetlink: Conversation, { chain, rules }: SharedChain): boolean {
+/**
+ * Returns the handle of the youngest of the first shared rules, or undefined if areClaimsComplete() is false. Handles grow. The Go plugin writes
+ * these rules at every ADD, and earlier builds did whenever they found that a container has rules already: so what is younger was made when
+ * nobody else had been there.
+ */
+export function lastWriting(nfnetlink: Conversation, { shared: [first] }: Layout): bigint | undefined {
+  return first && listOurs(nfnetlink, first)?.at(-1)?.handle
+}
+
+function isOurs(nfnetlink: Conversation, part: SharedChain): boolean {
+  return listOurs(nfnetlink, part) !== undefined
+}
+
+/** Returns the rules of the chain if they are as many as we write, and ours. */
+function listOurs(nfnetlink: Conversation, { chain, rules }: SharedChain): FoundRule[] | undefined {
   const found = listRules(nfnetlink, chain)
-  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE)
+  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE) ? found : undefined
 }
 
-/** Plans to make the chains and sets that the pods' rules need, and to write the shared rules anew. */
-export function planLayout(layout: Layout, masquerades: boolean): Request[] {
+/** Plans to make the chains and sets that the pods' rules need, and to write the shared rules anew unless they are there. */
+export function planLayout(nfnetlink: Conversation, layout: Layout, masquerades: boolean): Request[] {
   const { table, hostports, hostIpHostports, masquerading, claims, containers, shared } = layout
   const changes = [ensureTable(table), ensureChain(hostports), ensureChain(hostIpHostports)]
-  for (const { chain, rules } of shared) {
+  for (const { chain, rules } of isIntact(nfnetlink, layout) ? [] : shared) {
     changes.push(ensureChain(chain), flushChain(chain))
     for (const rule of rules) changes.push(appendRule(chain, rule))
   }

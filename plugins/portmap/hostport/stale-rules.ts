@@ -4,6 +4,7 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { formatAddress } from "../../../lib/ip/address.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
+import { anchorKey } from "./pod-anchor.ts"
 import type { PodRule } from "./rule-list.ts"
 import { isNoteIn, type RuleTag, tagOf } from "./rule-tag.ts"
 
@@ -15,6 +16,13 @@ export function belongsToNone(
   const tags = new Set(attachments.map((attachment) => keyOf(tagOf(attachment))))
   return ({ comment = "", note }) =>
     note !== undefined && isNoteIn(network, note) && !tags.has(keyOf({ comment, note }))
+}
+
+/** Returns a test for the names of anchors in the network that are of none of these attachments of it. */
+export function isAnchorOfNone(network: string, attachments: readonly Attachment[]): (key: string) => boolean {
+  const keys = new Set(attachments.map((attachment) => anchorKey(tagOf(attachment))))
+  const [ofNetwork = ""] = anchorKey(tagOf({ network, containerId: "", ifname: "" })).split("-")
+  return (key) => key.startsWith(`${ofNetwork}-`) && !keys.has(key)
 }
 
 /** Returns those of the rules whose attachments are of this network and certainly gone. */

@@ -3,7 +3,7 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Request } from "../../../lib/netlink/conversation.ts"
 import { transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
-import { type Chain, ensureChain, ensureTable } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { type Chain, deleteChain, ensureChain, ensureTable } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 import { FakeNode } from "../../../lib/testing/fake-node.ts"
@@ -11,6 +11,7 @@ import { podMappings, portmapConfig, tcp } from "../../../lib/testing/host-ports
 import type { Match } from "../packet-match.ts"
 import { ensureHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
+import { findAnchors } from "./pod-anchor.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { tagOf } from "./rule-tag.ts"
 import { findDifference } from "./verify.ts"
@@ -76,17 +77,6 @@ describe("what ADD left", () => {
       },
       "the rule for host port 80/tcp is missing",
     ],
-    ["a rule is there twice", () => add(hostports, mappingRule(wanted, tcp(80))), "a rule too many for port 80"],
-    [
-      "a rule leads to another port",
-      () => add(hostports, mappingRule(wanted, tcp(90, undefined, 91))),
-      "a rule too many for port 90",
-    ],
-    [
-      "a masquerading rule is there twice",
-      () => add(masquerading, hostportMasqueradeRules(wanted)[0] ?? []),
-      "a rule too many in chain masquerading",
-    ],
     ...layout.shared.map(({ chain }): [string, () => void, string] => [
       `the rules of ${chain.name} are gone`,
       () => change([flushChain(chain)]),
@@ -96,6 +86,32 @@ describe("what ADD left", () => {
     harm()
     expect(difference()).toContain(problem)
   })
+})
+
+test.each<[string, () => void, string]>([
+  ["a rule is there twice", () => add(hostports, mappingRule(wanted, tcp(80))), "a rule too many for port 80"],
+  [
+    "a rule leads to another port",
+    () => add(hostports, mappingRule(wanted, tcp(90, undefined, 91))),
+    "a rule too many for port 90",
+  ],
+  [
+    "a masquerading rule is there twice",
+    () => add(masquerading, hostportMasqueradeRules(wanted)[0] ?? []),
+    "a rule too many in chain masquerading",
+  ],
+])("rules without an anchor, as of earlier builds, are told to differ if %s", (_, harm, problem) => {
+  ensureHostports(node, attachment, [wanted])
+  change(findAnchors(node.nfnetlink, layout, [tagOf(attachment)]).map(deleteChain))
+  expect(difference()).toBeUndefined()
+  harm()
+  expect(difference()).toContain(problem)
+})
+
+test("rules that somebody adds beside those of ADD are not looked for", () => {
+  ensureHostports(node, attachment, [wanted])
+  add(hostports, mappingRule(wanted, tcp(90)))
+  expect(difference()).toBeUndefined()
 })
 
 test.each<[string, Attachment]>([

@@ -9,10 +9,11 @@ import type { PortmapConfig } from "../config.ts"
 import { findIptablesDifference, hasIptablesChain, isMappedByIptables } from "../iptables/verify.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
-import { type Layout, layoutOf } from "./layout.ts"
+import { type Layout, lastWriting, layoutOf } from "./layout.ts"
+import { anchoredAfter, readPodAnchor } from "./pod-anchor.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
-import { commentOf } from "./rule-tag.ts"
+import { tagOf } from "./rule-tag.ts"
 
 /**
  * Returns the first difference from what ADD makes, or undefined. Rules of the Go plugin are accepted, and those of the other backend: the
@@ -67,10 +68,20 @@ interface OwnRule extends PodRule {
 
 /** Compares each rule while it is read, so that thousands need not be kept with their expressions. */
 function listOwnRules(nfnetlink: Conversation, layout: Layout, attachment: Attachment, pod: PodMappings): OwnRule[] {
+  const tag = tagOf(attachment)
+  const anchor = readPodAnchor(nfnetlink, layout, tag)
+  const anchored = anchor && anchoredAfter(lastWriting(nfnetlink, layout), anchor)
+  const read = ownRuleReader(attachment, pod)
+  return anchored
+    ? anchored.map(read).filter((rule) => rule !== undefined)
+    : readPodRules(nfnetlink, layout, read, tag.comment)
+}
+
+function ownRuleReader(attachment: Attachment, pod: PodMappings): (rule: FoundRule) => OwnRule | undefined {
   const isOwn = belongsTo(attachment, [pod.address])
   const mappings = groupByPort(pod.mappings, ({ protocol, hostPort }) => portKey(protocols[protocol], hostPort))
   const masquerading = hostportMasqueradeRules(pod)
-  const read = (rule: FoundRule): OwnRule | undefined => {
+  return (rule) => {
     const expressions = rule.expressions()
     const podRule = toPodRule({ ...rule, expressions: () => expressions })
     if (!isOwn(podRule)) return undefined
@@ -83,7 +94,6 @@ function listOwnRules(nfnetlink: Conversation, layout: Layout, attachment: Attac
       masqueradeIndex: masquerading.findIndex((wanted) => sameExpressions(expressions, wanted)),
     }
   }
-  return readPodRules(nfnetlink, layout, read, commentOf(attachment.containerId))
 }
 
 function isMapping(

@@ -1,0 +1,105 @@
+import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
+import {
+  ANCHOR,
+  anchoredRules,
+  type FoundAnchor,
+  mayBeAnchored,
+  type PlacedRule,
+  readAnchor,
+} from "../../../lib/netlink/netfilter/anchor.ts"
+import { appendRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
+import { type Chain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { sha512Hex } from "../../../lib/sys/digest.ts"
+import type { PodMappings } from "../pod-mappings.ts"
+import type { Layout } from "./layout.ts"
+import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
+import type { RuleTag } from "./rule-tag.ts"
+
+/*
+ * An attachment's rules have an anchor in their table, so that CHECK and DEL need not read all pods' rules, as long as they are all that the
+ * container has: an ADD for another attachment of it takes the anchor away.
+ */
+
+/** What bears the parts of a tag, or others'. */
+export type Tagged = Pick<FoundRule, "comment" | "note">
+
+/** Returns the anchor of the attachment with that tag. */
+function anchorOf({ table }: Layout, tag: RuleTag): Chain {
+  return { table, name: ANCHOR + anchorKey(tag) }
+}
+
+/** Returns what an anchor's name says of the attachment with that tag: digests of its network, and of all. */
+export function anchorKey({ comment, note }: RuleTag): string {
+  const [network = ""] = note.split(" ")
+  return `${digest(network)}-${digest(`${comment} ${note}`)}`
+}
+
+function digest(text: string): string {
+  return sha512Hex(text).slice(0, 16)
+}
+
+/** Plans the attachment's rules. If it has an anchor, the kernel answers EEXIST. */
+export function* planPodRules(
+  layout: Layout,
+  tag: RuleTag,
+  wanted: PodMappings,
+  isOnlyOne: boolean,
+): Generator<Request> {
+  const { hostports, masquerading } = layout
+  const toMasquerade: PlacedRule[] = hostportMasqueradeRules(wanted).map((expressions) => ({
+    chain: masquerading,
+    rule: { expressions, ...tag },
+  }))
+  if (isOnlyOne && mayBeAnchored(wanted.mappings.length + toMasquerade.length)) {
+    const toPod = wanted.mappings.map((mapping) => placedIn(hostports, tag, wanted, mapping))
+    yield* anchoredRules(anchorOf(layout, tag), [...toPod, ...toMasquerade])
+    return
+  }
+  for (const mapping of wanted.mappings) {
+    const { chain, rule } = placedIn(hostports, tag, wanted, mapping)
+    yield appendRule(chain, rule)
+  }
+  for (const { chain, rule } of toMasquerade) yield appendRule(chain, rule)
+}
+
+function placedIn(
+  chain: Chain,
+  tag: RuleTag,
+  wanted: PodMappings,
+  mapping: PodMappings["mappings"][number],
+): PlacedRule {
+  return { chain, rule: { expressions: mappingRule(wanted, mapping), ...tag } }
+}
+
+/** Returns the anchor of the attachment with that tag, with its rules if they are whole. */
+export function readPodAnchor(nfnetlink: Conversation, layout: Layout, tag: RuleTag): FoundAnchor | undefined {
+  const { hostports, masquerading } = layout
+  const isOwn = ({ comment, note }: FoundRule) => comment === tag.comment && note === tag.note
+  return readAnchor(nfnetlink, anchorOf(layout, tag), [hostports, masquerading], isOwn)
+}
+
+/** Returns the anchor's rules, which are all that its container has; undefined if that is not certain, as somebody else may have added some. */
+export function anchoredAfter(
+  last: bigint | undefined,
+  anchor: FoundAnchor | undefined,
+): readonly FoundRule[] | undefined {
+  return anchor && last !== undefined && anchor.chain.handle > last ? anchor.rules : undefined
+}
+
+/** Returns the anchors that are there of attachments with rules like these. */
+export function findAnchors(nfnetlink: Conversation, layout: Layout, rules: Iterable<Tagged>): Chain[] {
+  const anchors = [...anchorKeys(rules)].map((key): Chain => ({ table: layout.table, name: ANCHOR + key }))
+  return anchors.filter((anchor) => readChain(nfnetlink, anchor) !== undefined)
+}
+
+/** Returns anchorKey() for each attachment that the rules name. */
+export function anchorKeys(rules: Iterable<Tagged>): Set<string> {
+  const keys = new Set<string>()
+  let before: Tagged | undefined
+  for (const { comment, note } of rules) {
+    if (comment === undefined || note === undefined) continue
+    if (comment !== before?.comment || note !== before.note) keys.add(anchorKey({ comment, note }))
+    before = { comment, note }
+  }
+  return keys
+}
