@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -192,36 +191,46 @@ static void catch_stack_end(void)
     sigaction(SIGSEGV, &action, NULL);
 }
 
-/* What is left of the stack that the system allows below `here`: arguments and environment are at its top. */
-static size_t stack_below(uintptr_t here)
+/*
+ * What is left of the stack that the system allows below `here`. Arguments and environment are at its top, and above them nothing but a path.
+ * AT_EXECFN is that path, but valgrind, under which tests count instructions, tells where it is in its own stack.
+ */
+static size_t stack_below(uintptr_t here, char **argv, char **envp)
 {
     struct rlimit limit;
-    const size_t page = 4096, used = (size_t)(getauxval(AT_EXECFN) - here) + page;
+    const char *top = *argv;
+    while (*envp)
+        top = *envp++;
+    const size_t page = 4096, used = (size_t)((uintptr_t)top - here) + strlen(top) + 2 * page;
     if (getrlimit(RLIMIT_STACK, &limit) == -1)
         return SIZE_MAX;
     return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+/* Has the system give so much of the stack: the stack pointer moves there, or valgrind would take it for an error. */
+static __attribute__((noinline)) void touch_stack(size_t size)
+{
+    *(volatile uint8_t *)__builtin_alloca(size) = 0;
 }
 
 /*
  * Takes the stack that the engine may use from the system before anything is begun, by touching its far end: it is not to be found missing
  * halfway. False if it is too small.
  */
-static bool take_stack(JSRuntime *runtime)
+static bool take_stack(JSRuntime *runtime, char **argv, char **envp)
 {
     const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    size_t below = stack_below(here);
+    size_t below = stack_below(here, argv, envp);
     if (below < STACK_LEAST + STACK_RESERVE)
         return false;
     size_t size = below < STACK_LIMIT + STACK_RESERVE ? below : STACK_LIMIT + STACK_RESERVE;
-#ifndef PROFILE /* valgrind grows a stack by its pointer alone */
-    *(volatile uint8_t *)(here - size) = 0;
-#endif
+    touch_stack(size);
     JS_SetMaxStackSize(runtime, size - STACK_RESERVE);
     JS_UpdateStackTop(runtime);
     return true;
 }
 
-int main(int argc, char **argv)
+int main(int argc, char **argv, char **envp)
 {
     process_begin(argc, argv);
     const struct roots *roots = image_roots();
@@ -231,7 +240,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     catch_stack_end();
     occupy_standard_descriptors();
-    if (!take_stack(roots->runtime))
+    if (!take_stack(roots->runtime, argv, envp))
         answer_out_of_memory(roots);
     profile_begin(roots->context);
     JSValue result = JS_Call(roots->context, roots->main, JS_UNDEFINED, 0, NULL);
