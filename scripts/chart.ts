@@ -17,21 +17,22 @@ export interface Chart {
   readonly panels: readonly Panel[]
 }
 
-const WIDTH = 760
 /** Where the axis begins and ends; to the left are the names, to the right is room for the longest bar's figure. */
 const [LEFT, RIGHT] = [150, 690]
 const [TOP, PANEL_TITLE, PAIR, BAR, BELOW] = [74, 30, 32, 11, 62]
 
 /** Has a ground of its own, so that it can be read on any page; a browser's dark mode turns the colours. */
-const STYLE = `
+export const STYLE = `
   .ground { fill: #ffffff; stroke: #d1d9e0 } text { fill: #1f2328 } .less { fill: #59636e }
   .grid { stroke: #d1d9e0 } .reference { fill: #8c959f } .ours { fill: #0969da }
+  polyline.reference { fill: none; stroke: #8c959f; stroke-width: 2 } polyline.ours { fill: none; stroke: #0969da; stroke-width: 2 }
   text { font-family: system-ui, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px }
   .title { font-size: 15px; font-weight: 600 } .less { font-size: 11px } .panel { font-weight: 600 }
   .figure { font-size: 11px; paint-order: stroke; stroke: #ffffff; stroke-width: 3px }
   @media (prefers-color-scheme: dark) {
     .ground { fill: #0d1117; stroke: #30363d } text { fill: #e6edf3 } .less { fill: #9198a1 }
     .figure { stroke: #0d1117 } .grid { stroke: #30363d } .reference { fill: #6e7681 } .ours { fill: #4493f8 }
+    polyline.reference { fill: none; stroke: #6e7681 } polyline.ours { fill: none; stroke: #4493f8 }
   }
 `
 
@@ -43,28 +44,45 @@ export function drawChart({ title, circumstances, panels }: Chart): string {
     Math.max(...panels.flatMap(({ pairs }) => pairs.flatMap((pair) => [pair.reference, pair.ours]))),
   )
   const starts = heights.map((_, at) => heights.slice(0, at).reduce((sum, height) => sum + height, TOP))
-  return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + BELOW}" width="${WIDTH}" role="img" aria-labelledby="t d">`,
-    `<title id="t">${escaped(title)}</title>`,
-    `<desc id="d">${escaped(describe(panels))}</desc>`,
-    `<style>${STYLE}</style>`,
-    `<rect class="ground" x="0.5" y="0.5" width="${WIDTH - 1}" height="${bottom + BELOW - 1}" rx="6"/>`,
-    text(20, 30, title, "title"),
+  return drawing({ title, circumstances, description: describe(panels), height: bottom + BELOW }, [
     ...legend(),
     ...axis(scale, bottom),
     ...panels.flatMap((panel, at) => drawPanel(panel, starts[at] ?? TOP, scale)),
-    text(20, bottom + 48, circumstances, "less"),
+  ])
+}
+
+interface Frame {
+  readonly title: string
+  readonly circumstances: string
+  /** What the picture shows, in words, for those who do not see it. */
+  readonly description: string
+  readonly height: number
+}
+
+export const WIDTH = 760
+
+/** Returns an SVG with these elements, a title and the circumstances. */
+export function drawing({ title, circumstances, description, height }: Frame, elements: readonly string[]): string {
+  return `${[
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" role="img" aria-labelledby="t d">`,
+    `<title id="t">${escaped(title)}</title>`,
+    `<desc id="d">${escaped(description)}</desc>`,
+    `<style>${STYLE}</style>`,
+    `<rect class="ground" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="6"/>`,
+    text(20, 30, title, "title"),
+    ...elements,
+    text(20, height - 14, circumstances, "less"),
     "</svg>",
   ].join("\n")}\n`
 }
 
-interface Scale {
+export interface Scale {
   readonly step: number
   readonly most: number
 }
 
 /** Returns an axis of four to ten round steps that holds `longest`. */
-function scaleFor(longest: number): Scale {
+export function scaleFor(longest: number): Scale {
   const power = 10 ** Math.floor(Math.log10(longest))
   const step = [0.1, 0.2, 0.5, 1, 2].map((part) => part * power).find((size) => longest / size <= 8) ?? power
   return { step, most: Math.ceil(longest / step) * step }
@@ -84,10 +102,10 @@ function axis(scale: Scale, bottom: number): string[] {
   return [...lines, text((LEFT + RIGHT) / 2, bottom + 31, "milliseconds, medians; less is better", "less", "middle")]
 }
 
-function legend(): string[] {
+export function legend(left = LEFT): string[] {
   const entries = [
-    ["reference", "Go plugins v1.9.1", LEFT],
-    ["ours", "cni-ts", LEFT + 150],
+    ["reference", "Go plugins v1.9.1", left],
+    ["ours", "cni-ts", left + 150],
   ] as const
   return entries.flatMap(([side, name, x]) => [
     `<rect class="${side}" x="${x}" y="48" width="${BAR}" height="${BAR}"/>`,
@@ -112,7 +130,7 @@ function drawPair(pair: Pair, top: number, scale: Scale): string[] {
   return [text(LEFT - 10, top + BAR + 5, pair.name, "", "end"), ...bars]
 }
 
-function text(x: number, y: number, content: string, kind = "", anchor = "start"): string {
+export function text(x: number, y: number, content: string, kind = "", anchor = "start"): string {
   return `<text x="${x}" y="${y}"${kind && ` class="${kind}"`} text-anchor="${anchor}">${escaped(content)}</text>`
 }
 
@@ -129,10 +147,10 @@ function describe(panels: readonly Panel[]): string {
   return `Go plugins and cni-ts. ${said.join("; ")}.`
 }
 
-function round(value: number): number {
+export function round(value: number): number {
   return Math.round(value * 10) / 10
 }
 
-function escaped(content: string): string {
+export function escaped(content: string): string {
   return content.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
