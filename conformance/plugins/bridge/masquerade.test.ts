@@ -82,11 +82,12 @@ describe("the ruleset is the one that the reference makes", () => {
   })
 })
 
-/** The order in which a table's chains are listed means nothing. */
+/** The order in which a table's chains are listed means nothing, nor do ours that are empty: the pods' rules are found by them. */
 function inOrder(listed: string): string[] {
   return listed
     .split("\n\n")
     .map((part) => part.trim().replace(/^table .* \{\n|\n\}$/g, ""))
+    .filter((chain) => !/^\s*chain cni-ts-\S+ \{\s+comment "[^"]+"\s+\}$/.test(chain))
     .sort()
 }
 
