@@ -6,19 +6,28 @@ import { type Rows, record } from "./rows.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
 import { type Cost, timed } from "./stopwatch.ts"
 
+/** A plugin's configuration. */
+export interface ChainLink extends Readonly<Record<string, unknown>> {
+  readonly type: string
+}
+
+/** Limits of a pod, as the runtime hands them over. */
+export const LIMITS = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 }
+
 /** One implementation's whole chain as a kubelet's pod has it: bridge with masquerading, portmap and bandwidth, driven by cnitool. */
 export class ChainContender {
-  readonly #name: string
+  readonly name: string
+  readonly links: readonly ChainLink[]
   readonly #env: Readonly<Record<string, string>>
 
   /** `dir` holds the executables and the leases; the subnet must be no other network's. */
-  constructor(implementation: string, dir: string, subnet: string) {
-    this.#name = `chain-${implementation}`
-    const networks = `${dir}/${this.#name}.d`
-    const plugins = [
+  constructor(implementation: string, dir: string, subnet: string, name = `chain-${implementation}`) {
+    this.name = name
+    const networks = `${dir}/${name}.d`
+    this.links = [
       {
         type: "bridge",
-        bridge: this.#name.slice(0, 15),
+        bridge: name.slice(0, 15),
         isDefaultGateway: true,
         ipMasq: true,
         ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges: [[{ subnet }]] },
@@ -27,7 +36,7 @@ export class ChainContender {
       { type: "bandwidth", capabilities: { bandwidth: true } },
     ]
     mkdirSync(networks)
-    writeFileSync(`${networks}/net.conflist`, JSON.stringify({ cniVersion: "1.0.0", name: this.#name, plugins }))
+    writeFileSync(`${networks}/net.conflist`, JSON.stringify({ cniVersion: "1.0.0", name, plugins: this.links }))
     this.#env = {
       PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       NETCONFPATH: networks,
@@ -35,11 +44,11 @@ export class ChainContender {
     }
   }
 
-  call(command: "ADD" | "CHECK" | "DEL", { namespace }: Pod, hostPort: number): Cost {
-    const limits = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 }
-    const capabilities = { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits }
+  call(command: "ADD" | "CHECK" | "DEL", { namespace }: Pod, ...hostPorts: number[]): Cost {
+    const portMappings = hostPorts.map((hostPort) => ({ hostPort, containerPort: 80, protocol: "tcp" }))
+    const capabilities = { portMappings, bandwidth: LIMITS }
     const env = { ...this.#env, CAP_ARGS: JSON.stringify(capabilities) }
-    return timed({ argv: [CNITOOL, command.toLowerCase(), this.#name, namespace.path], env, stdin: "" })
+    return timed({ argv: [CNITOOL, command.toLowerCase(), this.name, namespace.path], env, stdin: "" })
   }
 }
 

@@ -5,6 +5,7 @@ import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
 import { measureLimits } from "./bandwidth.ts"
 import { measureChain } from "./chain.ts"
+import { measureFullNode } from "./full-node.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
 import { picture, SHOWN_CASES } from "./picture.ts"
 import {
@@ -93,6 +94,7 @@ function main(): void {
     tuning: () => measureTuning(rows, options),
     chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),
+    node: () => measureFullNode(rows, options),
     leases: () => measureLeases(rows, options),
     full: () => measureFull(rows, options),
     gc: () => measureCollection(rows, options),
