@@ -1,6 +1,6 @@
 import type { Implementation } from "../lab/executables.ts"
 import type { Pod } from "./pod.ts"
-import { type Cost, type Program, timed, timedAll } from "./stopwatch.ts"
+import { type Cost, type Crowd, type Program, timed, timedAll } from "./stopwatch.ts"
 
 export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
@@ -41,13 +41,15 @@ export class Contender {
   /** ADD also notes its result, which the pod's later calls hand over. */
   call(command: Command, pod: Pod): Cost {
     const { stdout, ...cost } = timed(this.#call(command, pod))
-    if (command === "ADD") pod.result = JSON.parse(stdout)
+    if (command === "ADD") noteResult(pod, stdout)
     return cost
   }
 
-  /** The milliseconds until calls for all the pods, begun at once, have ended. */
-  callAll(command: Command, pods: readonly Pod[]): number {
-    return timedAll(pods.map((pod) => this.#call(command, pod)))
+  /** Calls for all the pods at once. */
+  callAll(command: Command, pods: readonly Pod[]): Crowd {
+    const crowd = timedAll(pods.map((pod) => this.#call(command, pod)))
+    if (command === "ADD") for (const [at, { stdout }] of crowd.members.entries()) noteResult(pods[at], stdout)
+    return crowd
   }
 
   #call(command: Command, pod: Pod): Program {
@@ -69,6 +71,10 @@ export class Contender {
   #stdin({ result }: Pod): string {
     return JSON.stringify({ ...this.#network, ...(result && { prevResult: result }) })
   }
+}
+
+function noteResult(pod: Pod | undefined, stdout: string): void {
+  if (pod) pod.result = JSON.parse(stdout)
 }
 
 function keysOf(plugin: Measured, name: string): object {

@@ -2,13 +2,11 @@ import type { Implementation } from "../lab/executables.ts"
 import { Namespace } from "../lab/namespace.ts"
 import { output } from "../lab/run.ts"
 import { ChainContender, type ChainLink, LIMITS } from "./chain.ts"
+import { FILLINGS, rowOfFilling } from "./filling.ts"
 import { Pod } from "./pod.ts"
 import { type Rows, record } from "./rows.ts"
 import { COMMANDS, type Options, repeat } from "./runs.ts"
 import { type Cost, inNamespace, timed } from "./stopwatch.ts"
-
-/** The pods that a node has, with the one that is measured. */
-export const FILLINGS = [10, 250, 1000] as const
 
 const SIDES = ["ours", "reference"] as const
 const SUBNETS = { ours: "10.152.0.0/16", reference: "10.153.0.0/16" }
@@ -39,12 +37,12 @@ class FullNode implements Disposable {
   readonly #keys: Readonly<Record<string, object>>
   #count = 0
 
-  constructor(side: Implementation, dir: string, name: string) {
+  constructor(side: Implementation, { dir, against }: Options, name: string) {
     this.#node = new Namespace(`node-${name}`)
     this.#others = new Namespace(`others-${name}`)
     this.#contender = new ChainContender(side, dir, SUBNETS[side], name)
     this.#bin = `${dir}/ours`
-    this.#keys = side === "reference" ? AS_GO : {}
+    this.#keys = side === "reference" && !against ? AS_GO : {}
   }
 
   /** Runs a program on the node, with this as its stdin. */
@@ -115,10 +113,11 @@ function attachmentOf(pod: number) {
 }
 
 /** Measures a pod by the chain with three host ports, masquerading and limits, on a node with few, more and a thousand like it. */
-export function measureFullNode(rows: Rows, { dir, runs }: Options): void {
+export function measureFullNode(rows: Rows, options: Options): void {
+  const { runs } = options
   output(["mount", "-t", "tmpfs", "cni-ts-bench", "/var/lib"]) // cnitool's cache
   for (const side of SIDES) {
-    using node = new FullNode(side, dir, `full-${side}`)
+    using node = new FullNode(side, options, `full-${side}`)
     const times = side === "ours" ? runs : Math.min(runs, MOST_OF_REFERENCE)
     for (const filling of FILLINGS) {
       node.fill(filling - 1)
@@ -135,16 +134,11 @@ export function measureFullNode(rows: Rows, { dir, runs }: Options): void {
     record(rows, `GC of ${most} pods, all plugins, that frees all`, side, node.collect(0))
   }
   for (const side of SIDES) {
-    using node = new FullNode(side, dir, `rules-${side}`)
+    using node = new FullNode(side, options, `rules-${side}`)
     node.run(["iptables-restore", "--noflush"], rulesOfOthers())
     node.fill(9)
     node.measure(rows, `${rowOfFilling(10)} beside 10,000 rules`, side, Math.min(runs, side === "ours" ? runs : 3))
   }
-}
-
-/** Returns how the rows of that many pods are called, without the command. */
-export function rowOfFilling(filling: number): string {
-  return `chain as the ${filling.toLocaleString("en")}th pod`
 }
 
 /** Returns the rules of 2,000 services as kube-proxy has them, for iptables-restore, and what Docker has. */

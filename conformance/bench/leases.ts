@@ -17,16 +17,16 @@ function few(runs: number): number {
 }
 
 /** One implementation's host-local with a network of its own, for one pod beside those that have leases already. */
-class LeaseContender {
+export class LeaseContender {
   readonly #program: string
   readonly #network: string
   readonly #dataDir: string
   readonly #pod = new Pod()
 
-  constructor(implementation: Implementation, dir: string, count: number) {
+  constructor(implementation: Implementation, dir: string, count: number, leases = dir) {
     this.#program = `${dir}/${implementation}/host-local`
     this.#network = `${implementation}-${count}`
-    this.#dataDir = `${dir}/leases-${implementation}`
+    this.#dataDir = `${leases}/leases-${implementation}`
     this.fill(count)
   }
 

@@ -1,13 +1,16 @@
-import { readdirSync, statSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { cpus, release } from "node:os"
+import { basename } from "node:path"
 import { parseArgs } from "node:util"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { output } from "../lab/run.ts"
 import { measureLimits } from "./bandwidth.ts"
+import { Busyness } from "./busy.ts"
 import { measureChain } from "./chain.ts"
+import { measureDisk } from "./disk.ts"
 import { measureFullNode } from "./full-node.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
-import { picture, SHOWN_CASES } from "./picture.ts"
+import { coursePicture, picture, SHOWN_CASES } from "./picture.ts"
 import {
   measureMasquerade,
   measureMasqueradeByIptables,
@@ -21,11 +24,12 @@ import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
 import { measureSbr } from "./sbr.ts"
 import { measureTuning } from "./tuning.ts"
+import { updated } from "./update.ts"
 import { measureColdVersion, measureVersion } from "./version.ts"
 
 /** Of all three; ours is one file with three names. */
-function measureSize(rows: Rows): void {
-  const size = (name: Implementation, plugin: string) => statSync(`${binDirectory(name)}/${plugin}`).size / 1e6
+function measureSize(rows: Rows, { dir }: Options): void {
+  const size = (name: Implementation, plugin: string) => statSync(`${dir}/${name}/${plugin}`).size / 1e6
   const sink = rowOf(rows, "bridge, host-local, loopback, MB")
   sink.reference.push(["bridge", "host-local", "loopback"].reduce((sum, plugin) => sum + size("reference", plugin), 0))
   sink.ours.push(size("ours", "bridge"))
@@ -35,10 +39,11 @@ function measureSize(rows: Rows): void {
  * Both sides as freshly copied: the kernel maps a file's pages faster where it holds them in large pieces, so it must have got them in the
  * same way. As `booted`, it has to fetch them when the executables are first run.
  */
-function install({ dir, booted }: Options): void {
+function install({ dir, booted, against }: Options): void {
   for (const name of ["ours", "reference"] as const) {
     const to = `${dir}/${name}`
-    output(["cp", "-r", "--preserve=links,mode", binDirectory(name), to])
+    const from = name === "reference" && against ? against : binDirectory(name)
+    output(["cp", "-r", "--preserve=links,mode", from, to])
     if (!booted) continue
     for (const file of readdirSync(to).map((plugin) => `${to}/${plugin}`)) {
       output(["sync", file])
@@ -55,20 +60,45 @@ function circumstances({ runs, booted }: Options): string {
   return `${new Date().toISOString().slice(0, 10)}, ${machine}, ${runs} fresh namespaces per side, ${state}`
 }
 
-function readOptions(): Options & { readonly only: string; readonly chart: string } {
+interface Arguments extends Options {
+  readonly only: string
+  readonly chart: string
+  readonly course: string
+  readonly update: string
+}
+
+function readOptions(): Arguments {
   const { values } = parseArgs({
     options: {
       dir: { type: "string", default: "" },
       runs: { type: "string", default: "40" },
       only: { type: "string", default: "" },
       chart: { type: "string", default: "" },
+      course: { type: "string", default: "" },
+      update: { type: "string", default: "" },
+      against: { type: "string", default: "" },
       booted: { type: "boolean", default: false },
     },
   })
   const runs = Number(values.runs)
   if (!values.dir || !(runs >= 1))
-    throw new Error("usage: scripts/bench [--runs N] [--only NAME,...] [--chart FILE] [--booted]")
+    throw new Error(
+      "usage: scripts/bench [--runs N] [--only NAME,...] [--against DIR] [--chart FILE] [--course FILE] [--update FILE] [--booted]",
+    )
   return { ...values, runs }
+}
+
+function refuseWhatIsNotMeasured({ chart, course, update, against }: Arguments, wanted: readonly string[]): void {
+  const missing = chart ? SHOWN_CASES.filter((name) => !wanted.includes(name)) : []
+  if (missing.length > 0) throw new Error(`--chart shows ${SHOWN_CASES}: --only leaves out ${missing}`)
+  if (course && !wanted.includes("node")) throw new Error("--course shows node: --only leaves it out")
+  if (against && (chart || course || update)) throw new Error("--against: pictures and pages are about the Go plugins")
+}
+
+function write({ chart, course, update, ...options }: Arguments, rows: Rows): void {
+  if (chart) writeFileSync(chart, picture(rows, circumstances(options)))
+  if (course) writeFileSync(course, coursePicture(rows, circumstances(options)))
+  if (update) writeFileSync(update, updated(readFileSync(update, "utf8"), rows))
 }
 
 function main(): void {
@@ -96,25 +126,31 @@ function main(): void {
     parallel: () => measureParallel(rows, options),
     node: () => measureFullNode(rows, options),
     leases: () => measureLeases(rows, options),
+    disk: () => measureDisk(rows, options),
     full: () => measureFull(rows, options),
     gc: () => measureCollection(rows, options),
     stdin: () => measureInput(rows, options),
     memory: () => measureMemory(rows, options),
-    size: () => measureSize(rows),
+    size: () => measureSize(rows, options),
   }
   const wanted = options.only ? options.only.split(",") : Object.keys(cases)
   const unknown = wanted.filter((name) => !Object.hasOwn(cases, name))
   if (unknown.length > 0) throw new Error(`--only ${unknown}: there are ${Object.keys(cases)}`)
-  const missing = options.chart ? SHOWN_CASES.filter((name) => !wanted.includes(name)) : []
-  if (missing.length > 0) throw new Error(`--chart shows ${SHOWN_CASES}: --only leaves out ${missing}`)
+  refuseWhatIsNotMeasured(options, wanted)
 
   output(["mount", "-t", "tmpfs", "cni-ts-bench", "/run"])
   output(["ip", "link", "set", "lo", "up"])
   install(options)
   console.log(`${circumstances(options)}\n`)
-  for (const name of wanted) cases[name]?.()
-  console.log(table(rows))
-  if (options.chart) writeFileSync(options.chart, picture(rows, circumstances(options)))
+  const busyness = new Busyness()
+  for (const name of wanted) {
+    busyness.sample()
+    cases[name]?.()
+  }
+  console.log(table(rows, options.against ? basename(options.against) : "Go v1.9.1"))
+  write(options, rows)
+  const warning = busyness.warning()
+  if (warning) console.log(`\n${warning}`)
   console.log("\nKernel alone: the system calls without which no pod is connected; for VERSION, /bin/true.")
 }
 

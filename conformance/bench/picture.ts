@@ -1,5 +1,8 @@
 import { type Chart, drawChart, type Pair } from "../../scripts/chart.ts"
+import { drawLineChart } from "../../scripts/line-chart.ts"
+import { FILLINGS, rowOfFilling } from "./filling.ts"
 import type { Rows } from "./rows.ts"
+import { COMMANDS } from "./runs.ts"
 import { median } from "./statistics.ts"
 
 /** The rows that a pod's start and end are made of, each with its name in the picture. */
@@ -32,4 +35,14 @@ function pairOf(rows: Rows, name: string, row: string): Pair {
   const samples = rows.get(row)
   if (!samples) throw new Error(`nothing was measured as "${row}", which the chart shows`)
   return { name, reference: median(samples.reference), ours: median(samples.ours) }
+}
+
+/** Draws what ADD, CHECK and DEL take on a node that fills. */
+export function coursePicture(rows: Rows, circumstances: string): string {
+  const courses = COMMANDS.map((command) => {
+    const pairs = FILLINGS.map((filling) => pairOf(rows, command, `${rowOfFilling(filling)} ${command}, ms`))
+    return { name: command, reference: pairs.map(({ reference }) => reference), ours: pairs.map(({ ours }) => ours) }
+  })
+  const title = "One call for a pod with three host ports, masquerading and limits"
+  return drawLineChart({ title, circumstances, pods: FILLINGS, courses })
 }

@@ -5,8 +5,7 @@ import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { type Rows, record, rowOf } from "./rows.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
-
-const AT_ONCE = 8
+import { median } from "./statistics.ts"
 
 type Contenders = readonly (readonly [Implementation, Contender])[]
 
@@ -111,17 +110,35 @@ export function measureMasquerade(rows: Rows, { dir, runs }: Options): void {
   })
 }
 
+/** The pods that come and go at once, and how often at most. */
+const CROWDS = [
+  [8, 40],
+  [32, 6],
+  [100, 3],
+] as const
+
+/** Many ADDs and DELs at once: how long until all have ended, whether one waits much longer than others, and what a pod costs. */
 export function measureParallel(rows: Rows, options: Options): void {
   const both = contenders("IPv4", options)
-  const measure = (target: Rows, run: number) => {
-    const make = () => Array.from({ length: AT_ONCE }, () => new Pod())
-    const pods = { reference: make(), ours: make() }
-    for (const command of ["ADD", "DEL"] as const) {
-      const sink = rowOf(target, `${command} IPv4, ${AT_ONCE} at once, ms`)
-      for (const [name, contender] of turn(both, run)) sink[name].push(contender.callAll(command, pods[name]))
+  for (const [size, most] of CROWDS) {
+    const measure = (target: Rows, run: number) => {
+      const make = () => Array.from({ length: size }, () => new Pod())
+      const pods = { reference: make(), ours: make() }
+      for (const command of ["ADD", "DEL"] as const) {
+        const row = (what: string) => rowOf(target, `${command} IPv4, ${size} at once, ${what}`)
+        for (const [name, contender] of turn(both, run)) {
+          const { wall, members } = contender.callAll(command, pods[name])
+          const walls = members.map((member) => member.wall)
+          row("ms")[name].push(wall)
+          row("pods a second")[name].push((1000 * size) / wall)
+          row("the slowest, times the median")[name].push(Math.max(...walls) / median(walls))
+          row("CPU ms a pod")[name].push(members.reduce((sum, { cpu }) => sum + cpu, 0) / size)
+        }
+      }
+      for (const pod of [...pods.reference, ...pods.ours]) pod.namespace[Symbol.dispose]()
     }
+    repeat(rows, Math.min(most, Math.ceil(options.runs / 4)), measure, 1)
   }
-  repeat(rows, Math.ceil(options.runs / 4), measure, 1)
 }
 
 export function measureMemory(rows: Rows, options: Options): void {

@@ -24,18 +24,24 @@ export function recordWithPeak(rows: Rows, name: string, side: Side, cost: Cost)
   rowOf(rows, `${name}, peak MB`)[side].push(cost.peak)
 }
 
-/** The rows as a Markdown table. Where the Go plugin was run less often, because it takes seconds, the row says so. */
-export function table(rows: Rows): string {
-  const shown = (value: number) => (Number.isNaN(value) ? "" : value.toFixed(value < 100 ? 1 : 0))
-  const cells = [...rows].map(([name, { reference, ours, floor }]) => {
-    const ratio = median(ours) / median(reference)
-    const fewer = 0 < reference.length && reference.length < ours.length
-    return [
-      fewer ? `${name} (Go ${reference.length} times)` : name,
-      ...[reference, ours].flatMap((side) => [shown(median(side)), shown(quantile(side, 0.9))]),
-      Number.isNaN(ratio) ? "" : ratio.toFixed(2),
-      shown(median(floor)),
-    ]
-  })
-  return markdown([["medians", "Go v1.9.1", "90 %", "cni-ts", "90 %", "cni-ts / Go", "kernel alone"], ...cells])
+/** The rows as a Markdown table. `reference` says who the other side is. */
+export function table(rows: Rows, reference: string): string {
+  const head = ["medians", reference, "90 %", "cni-ts", "90 %", `cni-ts / ${reference.split(" ")[0]}`, "kernel alone"]
+  return markdown([head, ...[...rows].map(([name, row]) => cellsOf(name, row))])
+}
+
+/** The cells of a row. If the other side was run less often, because it takes seconds, its name says so. */
+export function cellsOf(name: string, { reference, ours, floor }: Record<Side, number[]>): string[] {
+  const ratio = median(ours) / median(reference)
+  const fewer = 0 < reference.length && reference.length < ours.length
+  return [
+    fewer ? `${name} (Go ${reference.length} times)` : name,
+    ...[reference, ours].flatMap((side) => [shown(median(side)), shown(quantile(side, 0.9))]),
+    Number.isNaN(ratio) ? "" : ratio.toFixed(2),
+    shown(median(floor)),
+  ]
+}
+
+export function shown(value: number): string {
+  return Number.isNaN(value) ? "" : value.toFixed(value < 100 ? 1 : 0)
 }

@@ -4,6 +4,8 @@ export interface Options {
   readonly runs: number
   readonly dir: string
   readonly booted: boolean
+  /** The other side's directory, if it is not the Go plugins. */
+  readonly against: string
 }
 
 const WARM_UP = 3

@@ -9,7 +9,7 @@
  * then waited for.
  *
  * stdout tells of each program, in that order. First a line of numbers: nanoseconds from the start of the first program
- * until this one was seen to have ended; microseconds of CPU time, its own and of those it waited for; KiB of memory at
+ * until this one was started, and from then until it has ended; microseconds of CPU time, its own and of those it waited for; KiB of memory at
  * the peak of the largest of them; wait status; length of its output. Then the output.
  */
 #include <err.h>
@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_REQUEST = 1 << 20, MAX_PROGRAMS = 64, MAX_STRINGS = 64, PIPE_BYTES = 1 << 16 };
+enum { MAX_REQUEST = 1 << 20, MAX_PROGRAMS = 128, MAX_STRINGS = 64, PIPE_BYTES = 1 << 16 };
 
 struct program {
     const char *input;
@@ -33,7 +33,8 @@ struct program {
     char *env[MAX_STRINGS + 1];
     int in, out; /* the pipes' ends on this side */
     pid_t pid;
-    long long wall; /* until it has ended, when it was started */
+    long long started;
+    long long wall; /* from then until it has ended */
     int status;
     struct rusage usage;
 };
@@ -122,7 +123,7 @@ static void start(struct program *program)
     posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
-    program->wall = now();
+    program->started = now();
     errno = posix_spawn(&program->pid, program->argv[0], &actions, &attributes, program->argv, program->env);
     if (errno)
         err(2, "%s", program->argv[0]);
@@ -132,12 +133,21 @@ static void start(struct program *program)
     program->out = out[0];
 }
 
-/* Waits for the end of a program; `began` is when the first one was started. */
-static void await(struct program *program, long long began)
+/* Waits for the end of whichever of the programs ends next. */
+static void await_next(int count)
 {
-    if (wait4(program->pid, &program->status, 0, &program->usage) < 0)
+    int status;
+    struct rusage usage;
+    pid_t pid = wait4(-1, &status, 0, &usage);
+    if (pid < 0)
         err(2, "wait4");
-    program->wall = now() - began;
+    for (int i = 0; i < count; i++) {
+        if (programs[i].pid != pid)
+            continue;
+        programs[i].wall = now() - programs[i].started;
+        programs[i].status = status;
+        programs[i].usage = usage;
+    }
 }
 
 static long long microseconds(struct timeval time)
@@ -154,7 +164,7 @@ static void tell(struct program *program)
     fcntl(program->out, F_SETFL, O_NONBLOCK);
     ssize_t got = read(program->out, buffer, sizeof buffer);
     size_t length = got < 0 ? 0 : (size_t)got;
-    printf("%lld %lld %ld %d %zu\n", program->wall, cpu, usage->ru_maxrss, program->status, length);
+    printf("%lld %lld %lld %ld %d %zu\n", program->started - programs[0].started, program->wall, cpu, usage->ru_maxrss, program->status, length);
     fwrite(buffer, 1, length, stdout);
 }
 
@@ -172,9 +182,8 @@ int main(void)
         feed(files[i], programs[i].in);
         close(programs[i].in);
     }
-    long long began = programs[0].wall;
     for (int i = 0; i < count; i++)
-        await(&programs[i], began);
+        await_next(count);
     for (int i = 0; i < count; i++)
         tell(&programs[i]);
     return fflush(stdout) != 0;

@@ -30,9 +30,16 @@ export function timed(program: Program): Cost & { readonly stdout: string } {
   return measured
 }
 
-/** The milliseconds until all programs, begun at once, have ended. */
-export function timedAll(programs: readonly Program[]): number {
-  return Math.max(...run(programs).map(({ wall }) => wall))
+/** What programs took that were begun at once. */
+export interface Crowd {
+  /** Milliseconds until all have ended. */
+  readonly wall: number
+  readonly members: readonly (Cost & { readonly stdout: string })[]
+}
+
+export function timedAll(programs: readonly Program[]): Crowd {
+  const members = run(programs)
+  return { wall: Math.max(...members.map(({ started, wall }) => started + wall)), members }
 }
 
 /** How the stopwatch is started, which the programs do not notice: in a network namespace, or where this process is. */
@@ -49,7 +56,7 @@ export function inNamespace<Value>({ path }: { readonly path: string }, body: ()
   }
 }
 
-function run(programs: readonly Program[]): (Cost & { stdout: string })[] {
+function run(programs: readonly Program[]): Report[] {
   const done = spawnSync(...place, { input: programs.map(describe).join(""), maxBuffer: 64 << 20 })
   if (done.error || done.status !== 0) throw new Error(`${STOPWATCH} failed: ${done.stderr}`, { cause: done.error })
   const measured = read(done.stdout)
@@ -69,19 +76,32 @@ function describe({ argv, env, stdin }: Program, index: number): string {
   return [path, argv.length, ...argv, variables.length, ...variables].map((text) => `${text}\0`).join("")
 }
 
-/** What the stopwatch tells of each program. */
-function read(report: Buffer): (Cost & { stdout: string; status: number })[] {
-  const measured = []
+/** What the stopwatch tells of a program; it was started so many milliseconds after the first one. */
+interface Report extends Cost {
+  readonly started: number
+  readonly stdout: string
+  readonly status: number
+}
+
+function read(report: Buffer): Report[] {
+  const measured: Report[] = []
   for (let at = 0; at < report.length; ) {
     const end = report.indexOf("\n", at) + 1
-    const [wall = 0, cpu = 0, peak = 0, status = 0, length = 0] = report
+    const [started = 0, wall = 0, cpu = 0, peak = 0, status = 0, length = 0] = report
       .subarray(at, end)
       .toString()
       .split(" ")
       .map(Number)
     at = end + length
     const stdout = report.subarray(end, at).toString()
-    measured.push({ wall: wall / 1e6, cpu: cpu / 1e3, peak: (peak * 1024) / 1e6, status, stdout })
+    measured.push({
+      started: started / 1e6,
+      wall: wall / 1e6,
+      cpu: cpu / 1e3,
+      peak: (peak * 1024) / 1e6,
+      status,
+      stdout,
+    })
   }
   return measured
 }
