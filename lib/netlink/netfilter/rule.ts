@@ -106,13 +106,12 @@ export function flushChain({ table, name }: ChainKey): Request {
 /** Returns the chain's rule of that handle; undefined if there is none, or no such chain. */
 export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, handle: bigint): FoundRule | undefined {
   try {
-    return decodeRule(
-      nfnetlink.get({
-        asked: `read rule ${handle} of ${formatChain({ table, name })}`,
-        type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-        write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
-      }),
-    )
+    const request: Request = {
+      asked: `read rule ${handle} of ${formatChain({ table, name })}`,
+      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+      write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
+    }
+    return nfnetlink.get(request, decodeRule)
   } catch (error) {
     if (refusedWith(error, "ENOENT")) return undefined
     throw error
