@@ -207,8 +207,11 @@ static size_t stack_below(uintptr_t here, char **argv, char **envp)
     return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
 }
 
-/* Has the system give so much of the stack: the stack pointer moves there, or valgrind would take it for an error. */
-static __attribute__((noinline)) void touch_stack(size_t size)
+/*
+ * Has the system give so much of the stack: the stack pointer moves there, or valgrind would take it for an error. The compiler is kept from
+ * touching all pages between.
+ */
+static __attribute__((noinline, optimize("no-stack-clash-protection"))) void touch_stack(size_t size)
 {
     *(volatile uint8_t *)__builtin_alloca(size) = 0;
 }
