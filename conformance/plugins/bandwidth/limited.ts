@@ -9,6 +9,9 @@ export const NETWORK = "podnet"
 export const NODE_ADDRESS = "198.51.100.1"
 export const POD_ADDRESS = "198.51.100.2"
 
+/** Of the ends on nodes: the kernel takes a second to say that a link is up if its peer has the same number in the pod. */
+let lastIndex = 1000
+
 /** A pod with a veth pair that stands for what an earlier plugin of the chain made, and the calls that limit it. */
 export class LimitedPod {
   readonly node: Node
@@ -22,8 +25,9 @@ export class LimitedPod {
     this.pod = pod
     this.veth = veth
     this.ifname = ifname
-    const pair = ["address", "02:00:00:00:00:11", "mtu", String(mtu), "type", "veth", "peer", "name", ifname]
-    output(node.inside(["ip", "link", "add", veth, ...pair, "mtu", String(mtu), "netns", pod.name]))
+    const end = ["index", String(++lastIndex), "address", "02:00:00:00:00:11", "mtu", String(mtu)]
+    const peer = ["peer", "name", ifname, "mtu", String(mtu), "netns", pod.name]
+    output(node.inside(["ip", "link", "add", veth, ...end, "type", "veth", ...peer]))
     output(node.inside(["ip", "address", "add", `${NODE_ADDRESS}/24`, "dev", veth]))
     output(node.inside(["ip", "address", "add", "fd00::1/64", "dev", veth, "nodad"]))
     output(node.inside(["ip", "link", "set", veth, "up"]))
