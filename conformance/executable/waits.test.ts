@@ -14,6 +14,7 @@ import { hostLocal, Network } from "../plugins/bridge/network.ts"
 import { plugIn } from "../plugins/macvlan/network.ts"
 
 const env = { CNI_TS_WAIT: "1" }
+const VERBS = ["ADD", "DEL", "CHECK", "GC", "STATUS"]
 
 /** Holds flock(2)'s lock on the file while `action` runs. */
 async function whileLocked(file: string, action: () => void): Promise<void> {
@@ -112,17 +113,19 @@ describe("stdin that never ends", () => {
       using node = new Node()
       const pod = node.pod()
       const before = snapshot(node)
-      for (const command of ["ADD", "DEL", "CHECK", "GC", "STATUS"]) {
-        for (const start of ["", '{"cniVersion":"1.1.0"']) {
+      const starts = ["", '{"cniVersion":"1.1.0"'].flatMap((start) => VERBS.map((command) => ({ command, start })))
+      const ends = await Promise.all(
+        starts.map(async ({ command, start }) => {
           const variables = environment({ command, netns: pod, env })
           const [enter = "", ...argv] = node.inside([join(binDirectory(), plugin)])
           const child = spawn(enter, argv, { env: variables, stdio: ["pipe", "pipe", "inherit"] })
           child.stdin.write(start)
           const [stdout, [status]] = await Promise.all([text(child.stdout), once(child, "close")])
           const { code, msg } = JSON.parse(stdout)
-          expect([status, code, msg]).toEqual([1, 11, "stdin did not end within 1 seconds"])
-        }
-      }
+          return [status, code, msg]
+        }),
+      )
+      expect(ends).toEqual(starts.map(() => [1, 11, "stdin did not end within 1 seconds"]))
       expect(snapshot(node)).toEqual(before)
     },
   )
@@ -173,20 +176,17 @@ describe("an IPAM plugin of others of whose ADD nobody knows if it gave an addre
 })
 
 describe("a delegated plugin of others that hangs", () => {
-  test.each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
-    "is killed with all that it started, and %s is code 11",
-    (command) => {
-      using node = new Node()
-      const path = install(node, "bin", "sleep 1000 & sleep 1000")
-      const network = new Network(node, { ipam: { type: "foreign" } })
-      const netns = node.pod()
-      const before = snapshot(node)
-      const { error } = node.call("bridge", { command, netns, path, env, config: network.config })
-      expect(error).toMatchObject({ code: 11, msg: `${path}/foreign ${command} did not end within 1 seconds` })
-      expect(node.processes()).toEqual([])
-      expect(snapshot(node)).toEqual(before)
-    },
-  )
+  test.each(VERBS)("is killed with all that it started, and %s is code 11", (command) => {
+    using node = new Node()
+    const path = install(node, "bin", "sleep 1000 & sleep 1000")
+    const network = new Network(node, { ipam: { type: "foreign" } })
+    const netns = node.pod()
+    const before = snapshot(node)
+    const { error } = node.call("bridge", { command, netns, path, env, config: network.config })
+    expect(error).toMatchObject({ code: 11, msg: `${path}/foreign ${command} did not end within 1 seconds` })
+    expect(node.processes()).toEqual([])
+    expect(snapshot(node)).toEqual(before)
+  })
 
   test("is killed in time also if it has closed its stdout and stderr", () => {
     using node = new Node()
