@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises"
 import type { Outcome } from "../lab/call.ts"
 import { differences } from "./differences.ts"
 import { disturb, type Noted, observe } from "./injection.ts"
-import { Scene, type Verb } from "./scene.ts"
+import { Scene, type Step, type Verb } from "./scene.ts"
 import type { Subject } from "./subjects.ts"
 
 export interface Tally {
@@ -73,6 +73,7 @@ export async function failEverywhere(subject: Subject, verb: Verb): Promise<Tall
           scene = new Scene(subject)
         }
       }
+      tally.failures.push(...scene.remove())
     }
     tally.failures.push(...scene.harmToOther())
   } finally {
@@ -104,22 +105,28 @@ interface Failing {
 }
 
 function fail(scene: Scene, { verb, position, point, happens }: Failing, tally: Tally): string[] {
-  const { plugin, call } = scene.prepare(verb, position)
-  const before = verb === "ADD" && position > 0 ? scene.observeAround() : scene.untouched // behind others, with what they made
-  const outcome = disturb(scene.node, plugin, call, { ...point, happens })
+  const behind = verb === "ADD" && position > 0
+  const { step, before } = behind
+    ? scene.prepareBehind(position)
+    : { step: scene.prepare(verb, position), before: scene.untouched }
+  const outcome = disturb(scene.node, step.plugin, step.call, { ...point, happens })
   if (!outcome) return ["no answer within a minute"]
-  if (outcome.exitCode !== 0) tally.errors++
+  const failed = outcome.exitCode !== 0
+  if (failed) tally.errors++
   const problems = answerProblems(verb, outcome)
-  // An ADD that failed has left nothing, whichever plugin's it was; then the chain is removed as a whole.
-  if (verb === "ADD" && outcome.exitCode !== 0) {
-    const leavesBridge = position === 0 && isUndelivered(outcome)
-    problems.push(...differences(before, leavesBridge ? scene.observe() : scene.observeAround()))
-  }
-  problems.push(...scene.failuresOf("DEL", outcome.result))
-  return [...problems, ...differences(scene.untouched, scene.observe())]
+  if (verb === "DEL" || !failed) return [...problems, ...scene.remove(outcome.result)]
+  // An ADD that failed has left nothing, whichever plugin's it was: a DEL then finds nothing to do.
+  const leavesBridge = position === 0 && isUndelivered(outcome)
+  problems.push(...differences(before, leavesBridge ? scene.observe() : scene.observeAround()))
+  return [...problems, ...scene.failuresOfSteps(behind ? [delOf(step)] : scene.steps("DEL"))]
 }
 
-/** Whether all was done, but for the result's being handed over: that is taken back as by DEL, which leaves the bridge. */
+/** The DEL after an ADD that failed. */
+function delOf({ plugin, call }: Step): Step {
+  return { plugin, call: { ...call, command: "DEL" } }
+}
+
+/** If all was done, but for the result's being handed over: that is taken back as by DEL, which leaves the bridge. */
 function isUndelivered({ error }: Outcome): boolean {
   return error?.msg.includes("stdout") === true
 }

@@ -3,7 +3,7 @@ import { Node, type Pod } from "../lab/node.ts"
 import { output } from "../lab/run.ts"
 import { type NamespaceSnapshot, type NodeSnapshot, snapshot, snapshotNamespace } from "../lab/snapshot.ts"
 import { differences } from "./differences.ts"
-import { executableOf, type PluginConfig, type Subject } from "./subjects.ts"
+import { BRIDGE, executableOf, type PluginConfig, type Subject } from "./subjects.ts"
 
 /** What can be disturbed. */
 export type Verb = "ADD" | "DEL"
@@ -11,6 +11,12 @@ export type Verb = "ADD" | "DEL"
 export interface Step {
   readonly plugin: string
   readonly call: Call
+}
+
+/** An ADD behind others, and the node with what those made. */
+interface Behind {
+  readonly step: Step
+  readonly before: NodeSnapshot
 }
 
 /** A node with the subject's network, and the pod whose calls are disturbed. */
@@ -23,6 +29,7 @@ export class Scene implements Disposable {
   readonly #other: Pod | undefined
   readonly #otherBefore: NamespaceSnapshot | undefined
   readonly #plugins: readonly PluginConfig[]
+  #behind: Behind | undefined
 
   constructor(subject: Subject) {
     this.subject = subject
@@ -77,12 +84,28 @@ export class Scene implements Disposable {
     return next
   }
 
+  /** As prepare() of an ADD behind others, which are called once until remove(). */
+  prepareBehind(position: number): Behind {
+    this.#behind ??= { step: this.prepare("ADD", position), before: this.observeAround() }
+    return this.#behind
+  }
+
+  /** Removes what was attached. Returns what is wrong then. */
+  remove(told?: Result): string[] {
+    this.#behind = undefined
+    return [...this.failuresOf("DEL", told), ...differences(this.untouched, this.observe())]
+  }
+
   /** What the failures of a verb say; empty if all went well. */
   failuresOf(command: string, told?: Result): string[] {
-    const outcomes = this.steps(command, told).map((step) => this.perform(step))
-    return outcomes
-      .filter(({ exitCode }) => exitCode !== 0)
-      .map(({ stdout, stderr }) => `${command}: ${stdout}${stderr}`)
+    return this.failuresOfSteps(this.steps(command, told))
+  }
+
+  failuresOfSteps(steps: readonly Step[]): string[] {
+    return steps.flatMap((step) => {
+      const { exitCode, stdout, stderr } = this.perform(step)
+      return exitCode === 0 ? [] : [`${step.call.command}: ${stdout}${stderr}`]
+    })
   }
 
   mustSucceed(command: Verb, told?: Result): Result | undefined {
@@ -94,8 +117,7 @@ export class Scene implements Disposable {
 
   /** Makes the node a new one for the network, if that is what the subject is about. */
   forget(): void {
-    this.#forget("for b in $(ip -o link show type bridge | cut -d: -f2); do ip link del $b; done")
-    this.#forget(FORWARDING)
+    this.#forget(`ip link del ${BRIDGE} 2>/dev/null; ${FORWARDING}`)
   }
 
   #forget(script: string): void {

@@ -32,8 +32,14 @@ export interface Subject {
   readonly before?: (node: Node) => void
 }
 
+/** The bridge of every subject that has one. */
+export const BRIDGE = "cni0"
+
 const V4 = "10.244.0.0/23"
 const V6 = "fd00:10:244:1::/64"
+
+/** Without a file or a lock, whose faults other subjects show. */
+const STATIC = { type: "static", addresses: [{ address: "10.1.2.3/24" }] }
 
 function hostLocal(node: Node, ...subnets: string[]): PluginConfig {
   return { type: "host-local", dataDir: join(node.dir, "ipam"), ranges: subnets.map((subnet) => [{ subnet }]) }
@@ -42,7 +48,7 @@ function hostLocal(node: Node, ...subnets: string[]): PluginConfig {
 /** A bridge that is the pods' gateway; dual stack unless subnets are given. */
 export function bridged(node: Node, ...subnets: string[]): PluginConfig {
   const ipam = hostLocal(node, ...(subnets.length > 0 ? subnets : [V4, V6]))
-  return { type: "bridge", bridge: "cni0", isDefaultGateway: true, mtu: 1450, hairpinMode: true, ipam }
+  return { type: "bridge", bridge: BRIDGE, isDefaultGateway: true, mtu: 1450, hairpinMode: true, ipam }
 }
 
 export const subjects: readonly Subject[] = [
@@ -87,7 +93,7 @@ export const subjects: readonly Subject[] = [
   },
   {
     name: "tap",
-    plugins: (node) => [{ type: "tap", owner: 1000, mac: "02:00:00:00:00:7c", ipam: hostLocal(node, V4) }],
+    plugins: () => [{ type: "tap", owner: 1000, mac: "02:00:00:00:00:7c", ipam: STATIC }],
     livesInPod: true,
   },
   {
@@ -141,7 +147,7 @@ export const subjects: readonly Subject[] = [
   },
   {
     name: "static",
-    plugins: () => [{ type: "x", ipam: { type: "static", addresses: [{ address: "10.1.2.3/24" }] } }],
+    plugins: () => [{ type: "x", ipam: STATIC }],
   },
   { name: "loopback", plugins: () => [{ type: "loopback" }], reaches: "127.0.0.1" },
 ]

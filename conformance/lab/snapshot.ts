@@ -36,11 +36,19 @@ export function snapshot(node: Node, pods = node.pods): NodeSnapshot {
 /** Few processes: a test that takes hundreds of snapshots would mostly wait for them to start. */
 const OBSERVE = `
 set -e
-show() { "$@"; echo; echo ===; }
-printf 'link show\\naddr show\\nrule show\\nroute show table all\\n' | show ip -j -d -batch -
-printf 'rule show\\nroute show table all\\n' | show ip -j -6 -batch -
-show tc -j qdisc show
-show nft -j list ruleset
+next() { echo; echo ===; }
+ip -j -d -batch - <<end; next
+link show
+addr show
+rule show
+route show table all
+end
+ip -j -6 -batch - <<end; next
+rule show
+route show table all
+end
+tc -j qdisc show; next
+nft -j list ruleset; next
 # Some files, such as stable_secret, cannot be read until they are set: grep then exits with 2.
 grep -rs "" /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf || [ $? = 2 ]`
 
