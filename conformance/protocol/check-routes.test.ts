@@ -22,7 +22,7 @@ describe.each(Object.entries(NETWORKS))("CHECK right after ADD of %s", (type, ne
   test.each(["1100:200::1/24", "::1/0", "fd05::ffff/112"])(
     "succeeds with a route to %s, whose host bits the kernel clears, and fails without it",
     (dst) => {
-      using node = new Node()
+      using node = new Node({ detection: "quick" })
       const pod = node.pod()
       const made = network(node, [{ dst }])
       const result = made.connect(pod)
@@ -33,7 +33,7 @@ describe.each(Object.entries(NETWORKS))("CHECK right after ADD of %s", (type, ne
   )
 
   test("succeeds behind sbr, which moves routes to other tables, and fails once they are gone from there", () => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = node.pod()
     const made = network(node, [{ dst: "10.5.0.0/16" }, { dst: "fd05::/64" }])
     const result = behindSbr(made, pod, made.connect(pod))
@@ -44,7 +44,7 @@ describe.each(Object.entries(NETWORKS))("CHECK right after ADD of %s", (type, ne
   })
 
   test("fails where a route has been replaced by one that refuses", () => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = node.pod()
     const made = network(node, [{ dst: "10.5.0.0/16" }])
     const result = made.connect(pod)
@@ -54,7 +54,7 @@ describe.each(Object.entries(NETWORKS))("CHECK right after ADD of %s", (type, ne
   })
 
   test("fails where another of the pod's interfaces has the route in another table", () => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = node.pod()
     const made = network(node, [{ dst: "10.5.0.0/16" }])
     const result = made.connect(pod)

@@ -86,7 +86,7 @@ describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
 })
 
 function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const pod = node.pod()
   const network = new Network(node, config(node), implementation)
   const { stdout } = network.add(pod)
@@ -102,7 +102,7 @@ describe.each(VERSIONS)("the result at %s", (cniVersion) => {
 
   test.each(names)("is printed byte for byte as by the reference: %s", (name) => {
     const print = (implementation: Implementation) => {
-      using node = new Node()
+      using node = new Node({ detection: "quick" })
       const pod = node.pod()
       const network = new Network(node, { ...NETWORKS[name]?.(node), cniVersion }, implementation)
       const { exitCode, stdout } = network.add(pod)

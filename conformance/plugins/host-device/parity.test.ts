@@ -39,7 +39,7 @@ describe.each(Object.entries(NETWORKS))("%s", (_, config) => {
   })
 
   test.each(SWAPS)("given to the pod by %s, is checked and given back by %s", (first, second) => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = node.pod()
     plugInDevice(node)
     const network = hostDevice(node, config(node), first)
@@ -54,7 +54,7 @@ test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
   "the result at %s is printed byte for byte as by the reference",
   (cniVersion) => {
     const print = (implementation: Implementation) => {
-      using node = new Node()
+      using node = new Node({ detection: "quick" })
       plugInDevice(node)
       const pod = node.pod()
       const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.5.0.0/16", gw: OUTSIDE }]
@@ -68,7 +68,7 @@ test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
 )
 
 function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const pod = node.pod()
   plugInDevice(node)
   const network = hostDevice(node, config(node), implementation)

@@ -33,7 +33,7 @@ export function expectSame(make: Make, config: ConfigOf, otherwise: RegExp): voi
 /** Expects the same result of both, byte for byte, and what either has added to be checked and removed by the other. */
 export function expectSwappable(make: Make, config: ConfigOf): void {
   const printed = SWAPS.map(([first, second]) => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = plugged(node, config(node))
     const { stdout, result: prevResult } = make(node, config(node), first).add(pod)
     const other = make(node, config(node), second)
@@ -51,7 +51,7 @@ export function expectSamePrint(make: Make, config: ConfigOf): void {
 }
 
 function print(make: Make, config: ConfigOf, implementation: Implementation): string {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const pod = plugged(node, config(node))
   const { stdout, exitCode } = make(node, config(node), implementation).add(pod)
   expect(exitCode).toBe(0)
@@ -59,7 +59,7 @@ function print(make: Make, config: ConfigOf, implementation: Implementation): st
 }
 
 function attach(make: Make, config: ConfigOf, implementation: Implementation) {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const pod = plugged(node, config(node))
   const network = make(node, config(node), implementation)
   const { stdout } = network.add(pod)

@@ -11,7 +11,8 @@ export const OUTSIDE6 = "fd20::fe"
 /** Gives `where` a link `uplink` to another machine, which has the addresses OUTSIDE and OUTSIDE6. */
 export function plugIn(node: Node, where: Namespace = node): Pod {
   const outside = node.pod()
-  where.ip("link", "add", "uplink", "type", "veth", "peer", "name", "far", "netns", outside.name)
+  // Not the number of its peer in the other namespace: the kernel would take a second to say that such a link is up.
+  where.ip("link", "add", "uplink", "index", "1000", "type", "veth", "peer", "name", "far", "netns", outside.name)
   outside.ip("link", "set", "far", "up")
   outside.ip("addr", "add", `${OUTSIDE}/24`, "dev", "far")
   outside.ip("addr", "add", `${OUTSIDE6}/64`, "dev", "far", "nodad")

@@ -34,7 +34,7 @@ describe.each(Object.entries(NETWORKS))("%s", (name, config) => {
   })
 
   test.each(SWAPS)("added by %s, is checked and removed by %s", (first, second) => {
-    using node = new Node()
+    using node = new Node({ detection: "quick" })
     const pod = node.pod()
     // The reference waits for duplicate address detection of IPv6.
     for (const cniVersion of name === "IPv4" ? ["0.4.0", "1.0.0", "1.1.0"] : ["1.0.0"]) {
@@ -54,7 +54,7 @@ test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
   "the result at %s is printed byte for byte as by the reference",
   (cniVersion) => {
     const print = (implementation: Implementation) => {
-      using node = new Node()
+      using node = new Node({ detection: "quick" })
       const pod = node.pod()
       const subnets = ["0.2.0", "1.0.0"].includes(cniVersion) ? DUAL : [V4]
       const ipam = hostLocal(node, subnets, { routes: [{ dst: "0.0.0.0/0" }] })
@@ -67,7 +67,7 @@ test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])(
 )
 
 test("pods of both implementations reach each other and the gateway they share", () => {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const network = ptp(node, { ipam: hostLocal(node, ["10.244.1.0/24"], { routes: [{ dst: "0.0.0.0/0" }] }) })
   const [ours, theirs] = [node.pod(), node.pod()] as const
   network.connect(ours)
@@ -76,7 +76,7 @@ test("pods of both implementations reach each other and the gateway they share",
 })
 
 function attach(implementation: Implementation, config: (node: Node) => Config) {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const pod = node.pod()
   const network = ptp(node, config(node), implementation)
   const { stdout } = network.add(pod)
@@ -88,7 +88,7 @@ function attach(implementation: Implementation, config: (node: Node) => Config) 
 }
 
 test("a route in another table is made by both, and checked by ours (the reference looks in the main table)", () => {
-  using node = new Node()
+  using node = new Node({ detection: "quick" })
   const network = ptp(node, { ipam: hostLocal(node, [V4], { routes: [{ dst: "10.6.0.0/16", table: 100 }] }) })
   const [ours, theirs] = [node.pod(), node.pod()] as const
   const results = [network.connect(ours), network.as("reference").connect(theirs)] as const

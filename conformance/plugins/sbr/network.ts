@@ -21,12 +21,13 @@ const INTERFACES = `
 set -e
 pod() { nsenter --net=/run/netns/"$POD" "$@"; }
 pair() {
-  ip link add "$1" type veth peer name "$2" address "$3" netns "$POD"
+  ip link add "$1" index $((index += 1)) type veth peer name "$2" address "$3" netns "$POD"
   ip link set "$1" up
   pod ip link set "$2" up
   until ip -6 addr show dev "$1" | grep -q fe80 && pod ip -6 addr show dev "$2" | grep -q fe80; do :; done
 }
 POD=$0
+index=1000 # whose peers have other ones: the kernel would take a second to say that such a link is up
 echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 pod sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
 pair host0 eth0 02:00:00:00:00:10
