@@ -86,6 +86,12 @@ export class View {
     return this.run("ping", "-n", "-q", "-c", "1", "-W", "2", address).exitCode === 0
   }
 
+  /** As pings(), of several addresses at once, as each that does not answer is waited for. */
+  reaches(addresses: readonly string[]): boolean[] {
+    const { stdout } = this.run("sh", "-c", PING_ALL, ...addresses)
+    return addresses.map((_, index) => stdout.includes(`[${index}]`))
+  }
+
   /** A value below /proc/sys, read or written: `sysctl("net/ipv4/ip_forward", "0")`. */
   sysctl(name: string, value?: string): string {
     const file = `/proc/sys/${name}`
@@ -93,6 +99,15 @@ export class View {
     return output(this.inside(["cat", file])).trim()
   }
 }
+
+/** Prints the numbers of those that answer; the first address is the shell's $0. */
+const PING_ALL = `
+number=0
+for address in "$0" "$@"; do
+  (ping -n -q -c 1 -W 2 "$address" >/dev/null && echo "[$number]") &
+  number=$((number + 1))
+done
+wait`
 
 /** A named network namespace that lives until it is disposed. */
 export class Namespace extends View {

@@ -8,7 +8,7 @@ import { Node } from "../lab/node.ts"
 import { run } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
 
-const env = { CNI_TS_WAIT: "2" }
+const env = { CNI_TS_WAIT: "1" }
 const GOOD = { cniVersion: "1.1.0", ips: [{ address: "10.1.2.3/24" }] }
 const config = { cniVersion: "1.1.0", name: "net", bridge: "cni0", ipam: { type: "foreign" } }
 const megabytes = (count: number) => count << 20
