@@ -1,7 +1,9 @@
 import { expect } from "vitest"
+import type { Call, Result } from "./call.ts"
+import type { Node } from "./node.ts"
 import type { SystemCall, Trace } from "./strace.ts"
 
-/** What one call costs. A change that costs less lowers the number here; one that costs more has to say why. */
+/** The cost of one call. A change that costs less lowers the number in the test; one that costs more has to say why. */
 export interface Budget {
   /** Requests to the kernel over netlink, each of which waits for its answer: exactly that many. */
   readonly requests: number
@@ -11,6 +13,35 @@ export interface Budget {
 
 /** The runtime looks at its memory use now and then: open, read, close. */
 const SLACK = 6
+
+/** A verb, and what it costs: netlink requests and system calls. */
+export type Step = readonly [command: string, requests: number, systemCalls: number]
+
+/** Traces one call after the other, which each have to keep to their budget. They are given the result of the last ADD. */
+export function expectSteps(
+  steps: readonly Step[],
+  trace: (command: string, added: Result | undefined) => Trace,
+): void {
+  let added: Result | undefined
+  for (const [command, requests, systemCalls] of steps) {
+    const traced = trace(command, added)
+    expectBudget(traced, { requests, systemCalls })
+    added = traced.outcome.result ?? added
+  }
+}
+
+interface Network {
+  readonly node: Node
+  readonly plugin: string
+  readonly config: object
+}
+
+/** As expectSteps, of calls for one pod. As by most runtimes, DEL is not told the result. */
+export function expectBudgets({ node, plugin, config }: Network, call: Partial<Call>, steps: readonly Step[]): void {
+  expectSteps(steps, (command, prevResult) =>
+    node.trace(plugin, { command, config: command === "CHECK" ? { ...config, prevResult } : config, ...call }),
+  )
+}
 
 /** The call succeeded, started no process and kept to its budget. */
 export function expectBudget(traced: Trace, budget: Budget): void {

@@ -1,63 +1,56 @@
 import { expect, test } from "vitest"
-import { type Budget, expectBudget } from "../../lab/budget.ts"
+import { expectBudget, expectSteps, type Step } from "../../lab/budget.ts"
 import { Node } from "../../lab/node.ts"
 import type { Trace } from "../../lab/strace.ts"
 import { ptp } from "../ptp/network.ts"
 import { type Config, LimitedPod } from "./limited.ts"
 
-type Step = "ADD" | "ADD again" | "CHECK" | "DEL" | "DEL again"
-
 const INGRESS = { ingressRate: 8_000_000, ingressBurst: 800_000 }
 const EGRESS = { egressRate: 16_000_000, egressBurst: 1_600_000, egressMode: "ifb" }
 
-const BUDGETS: readonly (readonly [string, Config, Readonly<Record<Step, Budget>>])[] = [
+const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
   [
     "ingress by tbf",
     INGRESS,
-    {
-      ADD: { requests: 4, systemCalls: 43 },
-      "ADD again": { requests: 4, systemCalls: 43 },
-      CHECK: { requests: 5, systemCalls: 43 },
-      DEL: { requests: 2, systemCalls: 19 },
-      "DEL again": { requests: 2, systemCalls: 19 },
-    },
+    [
+      ["ADD", 4, 43],
+      ["ADD", 4, 43],
+      ["CHECK", 5, 43],
+      ["DEL", 2, 19],
+      ["DEL", 2, 19],
+    ],
   ],
   [
     "egress by ifb",
     EGRESS,
-    {
-      ADD: { requests: 9, systemCalls: 57 },
-      "ADD again": { requests: 14, systemCalls: 69 },
-      CHECK: { requests: 8, systemCalls: 53 },
-      DEL: { requests: 3, systemCalls: 23 },
-      "DEL again": { requests: 2, systemCalls: 19 },
-    },
+    [
+      ["ADD", 9, 57],
+      ["ADD", 14, 69],
+      ["CHECK", 8, 53],
+      ["DEL", 3, 23],
+      ["DEL", 2, 19],
+    ],
   ],
   [
     "both",
     { ...INGRESS, ...EGRESS },
-    {
-      ADD: { requests: 10, systemCalls: 59 },
-      "ADD again": { requests: 15, systemCalls: 71 },
-      CHECK: { requests: 8, systemCalls: 53 },
-      DEL: { requests: 3, systemCalls: 23 },
-      "DEL again": { requests: 2, systemCalls: 19 },
-    },
+    [
+      ["ADD", 10, 59],
+      ["ADD", 15, 71],
+      ["CHECK", 8, 53],
+      ["DEL", 3, 23],
+      ["DEL", 2, 19],
+    ],
   ],
 ]
 
-test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, config, budgets) => {
+test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, config, steps) => {
   using node = new Node()
   const limited = new LimitedPod(node)
-  let prevResult = limited.prevResult
-  for (const [step, budget] of Object.entries(budgets)) {
-    const [command = ""] = step.split(" ")
-    const told = command === "ADD" ? limited.prevResult : prevResult
-    const traced = node.trace("bandwidth", limited.asCall(command, { ...config, prevResult: told }))
-    expectBudget(traced, budget)
-    if (traced.outcome.result) prevResult = traced.outcome.result
-  }
-  expect(prevResult).not.toBe(limited.prevResult)
+  expectSteps(steps, (command, added) => {
+    const told = command === "ADD" || !added ? {} : { prevResult: added }
+    return node.trace("bandwidth", limited.asCall(command, { ...config, ...told }))
+  })
 })
 
 test("behind ptp or bridge of ours the pod is not entered", () => {

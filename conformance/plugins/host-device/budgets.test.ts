@@ -1,32 +1,26 @@
 import { expect, test } from "vitest"
-import { expectBudget } from "../../lab/budget.ts"
+import { expectBudgets } from "../../lab/budget.ts"
 import { Node } from "../../lab/node.ts"
 import { hostDevice, MAC, onLan, plugInDevice } from "./network.ts"
 
 test("host-device keeps to its budgets: one request moves, renames and sets up", () => {
   using node = new Node()
   plugInDevice(node)
-  const pod = node.pod()
-  const { config } = hostDevice(node)
-  const ask = (command: string, more: object = {}) =>
-    node.trace("host-device", { command, netns: pod, config: { ...config, ...more } })
-  const added = ask("ADD")
-  expectBudget(added, { requests: 3, systemCalls: 29 })
-  expectBudget(ask("CHECK", { prevResult: added.outcome.result }), { requests: 1, systemCalls: 26 })
-  expectBudget(ask("DEL"), { requests: 5, systemCalls: 31 })
-  expectBudget(ask("DEL"), { requests: 3, systemCalls: 28 })
+  expectBudgets(hostDevice(node), { netns: node.pod() }, [
+    ["ADD", 3, 29],
+    ["CHECK", 1, 26],
+    ["DEL", 5, 31],
+    ["DEL", 3, 28],
+  ])
 })
 
 test("host-device with host-local keeps to its budgets", () => {
   using node = new Node()
   plugInDevice(node)
-  const pod = node.pod()
-  const { config } = onLan(node)
-  const ask = (command: string, more: object = {}) =>
-    node.trace("host-device", { command, netns: pod, config: { ...config, ...more } })
-  const added = ask("ADD")
-  expectBudget(added, { requests: 6, systemCalls: 116 })
-  expectBudget(ask("CHECK", { prevResult: added.outcome.result }), { requests: 3, systemCalls: 44 })
+  expectBudgets(onLan(node), { netns: node.pod() }, [
+    ["ADD", 6, 116],
+    ["CHECK", 3, 44],
+  ])
 })
 
 test("a device is found by its MAC address with one list, however many links there are", () => {

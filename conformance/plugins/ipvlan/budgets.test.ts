@@ -1,5 +1,5 @@
 import { test } from "vitest"
-import { expectBudget } from "../../lab/budget.ts"
+import { expectBudgets } from "../../lab/budget.ts"
 import { Node } from "../../lab/node.ts"
 import { ofLan, plugIn } from "../macvlan/network.ts"
 import { ipvlan } from "./network.ts"
@@ -7,13 +7,10 @@ import { ipvlan } from "./network.ts"
 test("ipvlan with host-local keeps to its budgets", () => {
   using node = new Node()
   plugIn(node)
-  const pod = node.pod()
-  const { config } = ipvlan(node, { ipam: ofLan(node) })
-  const ask = (command: string, more: object = {}) =>
-    node.trace("ipvlan", { command, netns: pod, config: { ...config, ...more } })
-  const added = ask("ADD")
-  expectBudget(added, { requests: 7, systemCalls: 117 })
-  expectBudget(ask("CHECK", { prevResult: added.outcome.result }), { requests: 4, systemCalls: 50 })
-  expectBudget(ask("DEL"), { requests: 3, systemCalls: 45 })
-  expectBudget(ask("DEL"), { requests: 2, systemCalls: 33 })
+  expectBudgets(ipvlan(node, { ipam: ofLan(node) }), { netns: node.pod() }, [
+    ["ADD", 7, 117],
+    ["CHECK", 4, 50],
+    ["DEL", 3, 45],
+    ["DEL", 2, 33],
+  ])
 })
