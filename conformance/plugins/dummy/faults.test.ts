@@ -1,50 +1,49 @@
 import { describe, expect, test } from "vitest"
 import { disturb } from "../../faults/injection.ts"
-import { binDirectory, type Implementation } from "../../lab/executables.ts"
-import { install } from "../../lab/foreign.ts"
-import { Node, type Pod } from "../../lab/node.ts"
-import { output } from "../../lab/run.ts"
-import { type Config, hostLocal, leased, leases } from "../bridge/network.ts"
+import type { Implementation } from "../../lab/executables.ts"
+import { Node } from "../../lab/node.ts"
+import { hostLocal, leases, V4 } from "../bridge/network.ts"
+import {
+  expectDifferencesNamed,
+  expectForgivingDel,
+  expectLeasesCollected,
+  expectNothingLeft,
+  expectSecondAddRefused,
+  expectUnfinishedSpared,
+  FAR_GATEWAY,
+  linksIn,
+  NO_ADDRESS,
+  NO_ADDRESS_LEFT,
+  OTHER_MAC,
+  type PodLink,
+  testRefused,
+} from "../pod-link.ts"
 import { dummy } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
 
-function linksIn(pod: Pod): (string | undefined)[] {
-  return pod.ip("link", "show").map(({ ifname }) => ifname)
+const DUMMY: PodLink = {
+  kind: "dummy",
+  network: dummy,
+  ipam: (node, more) => hostLocal(node, [V4], more),
+  nonsense: { mtu: "x" },
 }
 
+test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
+  expectSecondAddRefused(DUMMY))
+
+test("DEL spares a dummy that an ADD of another attachment has not finished", () => expectUnfinishedSpared(DUMMY))
+
+test("DEL needs neither namespace, nor a config that makes sense, nor an ADD before it", () =>
+  expectForgivingDel(DUMMY))
+
+test("GC frees the leases of attachments that are no longer valid", () => expectLeasesCollected(DUMMY))
+
 describe("a failed ADD leaves neither dummy nor lease", () => {
-  const full = { subnet: "10.244.1.0/30", rangeStart: "10.244.1.1", rangeEnd: "10.244.1.1", gateway: "10.244.1.1" }
-  const far = [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }]
-  const causes: Readonly<Record<string, [config: (node: Node) => Config, msg: string]>> = {
-    "IPAM has no address left": [(node) => ({ ipam: hostLocal(node, [], { ranges: [[full]] }) }), "no IP addresses"],
-    "a route's gateway cannot be reached": [
-      (node) => ({ ipam: hostLocal(node, ["10.244.1.0/24"], { routes: far }) }),
-      "add route",
-    ],
-  }
-
-  test.each(Object.entries(causes))("where %s", (_, [config, msg]) => {
-    using node = new Node()
-    const pod = node.pod()
-    const { error } = dummy(node, config(node)).add(pod)
-    expect(error).toMatchObject({ msg: expect.stringContaining(msg) })
-    expect([linksIn(pod), leased(node)]).toEqual([["lo"], []])
-  })
-
-  test("where IPAM gives no address (the reference's leaves the dummy)", () => {
-    using node = new Node()
-    const directory = install(node, "plugins", 'cat >/dev/null; [ "$CNI_COMMAND" = ADD ] && echo "{}"; true')
-    const attempt = (implementation: Implementation) => {
-      const pod = node.pod()
-      const path = `${binDirectory(implementation)}:${directory}`
-      const { error } = dummy(node, { ipam: { type: "foreign" } }, implementation).add(pod, { path })
-      expect(error?.msg).toBe("IPAM plugin returned missing IP config")
-      return linksIn(pod)
-    }
-    expect(BOTH.map(attempt)).toEqual([["lo"], ["lo", "eth0"]])
-  })
+  test("if IPAM has no address left", () => expectNothingLeft(DUMMY, NO_ADDRESS_LEFT, false))
+  test("if a route's gateway cannot be reached", () => expectNothingLeft(DUMMY, FAR_GATEWAY, false))
+  test("if IPAM gives no address (the reference's leaves the dummy)", () => expectNothingLeft(DUMMY, NO_ADDRESS))
 })
 
 test("DEL of an interface of another kind spares it (the reference removes it)", () => {
@@ -78,17 +77,6 @@ test("CHECK finds a route that is missing (the reference does not look)", () => 
   expect(BOTH.map(attempt)).toEqual(["route 10.5.0.0/16 of eth0 is missing or goes another way", undefined])
 })
 
-test("a second ADD is refused and does the first no harm; DEL of another network spares it", () => {
-  using node = new Node()
-  const network = dummy(node)
-  const pod = node.pod()
-  const result = network.connect(pod)
-  expect(network.add(pod).error).toMatchObject({ code: 102, msg: expect.stringContaining("already exists in the pod") })
-  expect(network.as("ours", { name: "other" }).del(pod)).toMatchObject(QUIET)
-  expect(network.check(pod, result)).toMatchObject(QUIET)
-  expect(leases(node)).toEqual(["10.244.1.2"])
-})
-
 test.each([
   ["before it has the pod's name", 2],
   ["before it has an address", 4],
@@ -107,59 +95,14 @@ test.each([
   expect([linksIn(pod), leases(node)]).toEqual([["lo"], []])
 })
 
-test("DEL needs neither namespace, nor an ADD before it; GC frees the leases of attachments that are no longer valid", () => {
-  using node = new Node()
-  const network = dummy(node)
-  const [never, gone, kept, stale] = [node.pod(), node.pod(), node.pod(), node.pod()]
-  expect(network.del(never)).toMatchObject(QUIET)
-  network.connect(gone)
-  expect(network.ask("DEL", "", { containerId: gone.containerId })).toMatchObject(QUIET)
-  expect(leases(node)).toEqual([])
-  network.connect(kept)
-  network.connect(stale)
-  expect(network.gc([kept])).toMatchObject(QUIET)
-  expect(leases(node)).toEqual(["10.244.1.3"])
-})
+test("CHECK names the first difference", () =>
+  expectDifferencesNamed(DUMMY, [
+    [(pod) => void pod.ip("link", "set", "eth0", "down"), "interface eth0 is down"],
+    OTHER_MAC,
+  ]))
 
-describe("CHECK fails when", () => {
-  const inPod = (pod: Pod, ...argv: string[]) => void output(pod.inside(argv))
-  const faults: Readonly<Record<string, [harm: (pod: Pod) => void, msg: string]>> = {
-    "the interface is gone": [(pod) => inPod(pod, "ip", "link", "del", "eth0"), "interface eth0 is gone"],
-    "it is another kind": [
-      (pod) => {
-        inPod(pod, "ip", "link", "del", "eth0")
-        inPod(pod, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "x")
-      },
-      "interface eth0 is not a dummy but veth",
-    ],
-    "its MAC address is another": [
-      (pod) => inPod(pod, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:55"),
-      "MAC address of eth0 is 02:00:00:00:00:55, not ",
-    ],
-    "it is down": [(pod) => inPod(pod, "ip", "link", "set", "eth0", "down"), "interface eth0 is down"],
-    "an address is missing": [
-      (pod) => inPod(pod, "ip", "addr", "flush", "dev", "eth0"),
-      "address 10.244.1.2/24 is missing on eth0",
-    ],
-  }
-
-  test.each(Object.entries(faults))("%s", (_, [harm, msg]) => {
-    using node = new Node()
-    const network = dummy(node)
-    const pod = node.pod()
-    const result = network.connect(pod)
-    expect(network.check(pod, result)).toMatchObject(QUIET)
-    harm(pod)
-    expect(network.check(pod, result).error?.msg).toContain(msg)
-  })
-})
-
-test.each<[string, Config, number, string]>([
-  ["without IPAM", { ipam: undefined }, 7, "a dummy interface requires an IPAM configuration"],
-  ["with an IPAM plugin that is not there", { ipam: { type: "dhcp9" } }, 7, "failed to find plugin"],
-])("ADD is refused %s", (_, config, code, msg) => {
-  using node = new Node()
-  const pod = node.pod()
-  expect(dummy(node, config).add(pod).error).toMatchObject({ code, msg: expect.stringContaining(msg) })
-  expect(linksIn(pod)).toEqual(["lo"])
-})
+describe("ADD is refused", () =>
+  testRefused(DUMMY, [
+    ["without IPAM", { ipam: undefined }, 7, "a dummy interface requires an IPAM configuration"],
+    ["with an IPAM plugin that is not there", { ipam: { type: "dhcp9" } }, 7, "failed to find plugin"],
+  ]))

@@ -2,30 +2,45 @@ import { symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import type { Implementation } from "../../lab/executables.ts"
-import { Node, type Pod } from "../../lab/node.ts"
-import { type Config, leased, leases } from "../bridge/network.ts"
+import { Node } from "../../lab/node.ts"
+import type { Config } from "../bridge/network.ts"
 import { macvlan, ofLan, plugIn } from "../macvlan/network.ts"
+import {
+  expectDifferencesNamed,
+  expectForgivingDel,
+  expectLeasesCollected,
+  expectNothingLeft,
+  expectSecondAddRefused,
+  expectUnfinishedSpared,
+  FAR_GATEWAY,
+  linksIn,
+  type PodLink,
+} from "../pod-link.ts"
 import { fixed, ipvlan } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
 
-function linksIn(pod: Pod): (string | undefined)[] {
-  return pod.ip("link", "show").map(({ ifname }) => ifname)
+const IPVLAN: PodLink = {
+  kind: "ipvlan",
+  network: ipvlan,
+  prepare: plugIn,
+  ipam: ofLan,
+  nonsense: { master: "eth9", mode: "x", mtu: -1 },
 }
 
-test("a failed ADD leaves neither ipvlan nor lease (the reference's leaves the ipvlan)", () => {
-  using node = new Node()
-  plugIn(node)
-  const ipam = ofLan(node, { routes: [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }] })
-  const attempt = (implementation: Implementation) => {
-    const pod = node.pod()
-    expect(ipvlan(node, { ipam }, implementation).add(pod).error?.msg).toContain("add route")
-    return [linksIn(pod), leased(node)]
-  }
-  expect(attempt("ours")).toEqual([["lo"], []])
-  expect(attempt("reference")[0]).toEqual(["lo", "eth0"])
-})
+test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
+  expectSecondAddRefused(IPVLAN))
+
+test("DEL spares an ipvlan that an ADD of another attachment has not finished", () => expectUnfinishedSpared(IPVLAN))
+
+test("DEL needs neither namespace, nor master, nor a config that makes sense, nor an ADD before it", () =>
+  expectForgivingDel(IPVLAN))
+
+test("GC frees the leases of attachments that are no longer valid", () => expectLeasesCollected(IPVLAN))
+
+test("a failed ADD leaves neither ipvlan nor lease (the reference's leaves the ipvlan)", () =>
+  expectNothingLeft(IPVLAN, FAR_GATEWAY))
 
 test("an mtu above the master's is refused: what is larger than that is lost on the way (the reference takes it)", () => {
   using node = new Node()
@@ -143,38 +158,15 @@ test("DEL by a path that leads to another pod by now spares its ipvlan, whose MA
   expect(linksIn(second)).toEqual(["lo"])
 })
 
-test("DEL needs neither namespace, nor master, nor a config that makes sense, nor an ADD before it", () => {
-  using node = new Node()
-  plugIn(node)
-  const network = ipvlan(node, { ipam: ofLan(node) })
-  const [never, gone, odd] = [node.pod(), node.pod(), node.pod()]
-  expect(network.del(never)).toMatchObject(QUIET)
-  network.connect(gone)
-  expect(network.ask("DEL", "", { containerId: gone.containerId })).toMatchObject(QUIET)
-  gone.ip("link", "del", "eth0")
-  network.connect(odd)
-  expect(network.del(odd, { config: { master: "eth9", mode: "x", mtu: -1 } })).toMatchObject(QUIET)
-  expect([linksIn(odd), leases(node)]).toEqual([["lo"], []])
-})
+test("CHECK names the first difference", () => expectDifferencesNamed(IPVLAN))
 
-test("CHECK names the first difference; a master that is another the reference does not see", () => {
+test("CHECK sees that the master is another (the reference does not)", () => {
   using node = new Node()
   plugIn(node)
-  const network = ipvlan(node, { ipam: ofLan(node, { routes: [{ dst: "10.5.0.0/16" }] }) })
+  const network = ipvlan(node, { ipam: fixed("10.20.0.7/24") })
   const pod = node.pod()
   const result = network.connect(pod)
-  const found = (...harm: string[][]) => {
-    for (const args of harm) pod.ip(...args)
-    return network.check(pod, result).error?.msg
-  }
-  expect(network.check(pod, result)).toMatchObject(QUIET)
   const onLo = { config: { master: "lo" } }
   expect(network.check(pod, result, onLo).error?.msg).toBe("eth0 is not on lo")
   expect(network.as("reference").check(pod, result, onLo)).toMatchObject(QUIET)
-  expect(found(["route", "del", "10.5.0.0/16"])).toContain("route 10.5.0.0/16 of eth0 is missing")
-  expect(found(["addr", "flush", "dev", "eth0"])).toContain("address 10.20.0.100/24 is missing")
-  expect(found(["link", "del", "eth0"], ["link", "add", "eth0", "type", "veth", "peer", "name", "x"])).toBe(
-    "interface eth0 is not a ipvlan but veth",
-  )
-  expect(found(["link", "del", "eth0"])).toContain("interface eth0 is gone")
 })

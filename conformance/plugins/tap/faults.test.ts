@@ -1,48 +1,54 @@
 import { describe, expect, test } from "vitest"
 import { environment, outcome, stdin } from "../../lab/call.ts"
 import { binDirectory, type Implementation } from "../../lab/executables.ts"
-import { install } from "../../lab/foreign.ts"
-import { Node, type Pod } from "../../lab/node.ts"
-import { output, run } from "../../lab/run.ts"
-import { type Config, DUAL, hostLocal, leased, leases } from "../bridge/network.ts"
+import { Node } from "../../lab/node.ts"
+import { run } from "../../lab/run.ts"
+import { DUAL, hostLocal, V4 } from "../bridge/network.ts"
+import {
+  type Cause,
+  expectDifferencesNamed,
+  expectForgivingDel,
+  expectLeasesCollected,
+  expectNothingLeft,
+  expectSecondAddRefused,
+  expectUnfinishedSpared,
+  FAR_GATEWAY,
+  linksIn,
+  NO_ADDRESS,
+  NO_ADDRESS_LEFT,
+  OTHER_MAC,
+  type PodLink,
+  testRefused,
+} from "../pod-link.ts"
 import { tap } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
 
-function linksIn(pod: Pod): (string | undefined)[] {
-  return pod.ip("link", "show").map(({ ifname }) => ifname)
+const TAP: PodLink = {
+  kind: "tun",
+  network: tap,
+  ipam: (node, more) => hostLocal(node, [V4], more),
+  nonsense: { owner: "x", mtu: -1, bridge: "none", selinuxContext: "a:b:c:s0" },
 }
 
-describe("a failed ADD leaves neither tap nor lease (the reference's leaves the tap)", () => {
-  const full = { subnet: "10.244.1.0/30", rangeStart: "10.244.1.1", rangeEnd: "10.244.1.1", gateway: "10.244.1.1" }
-  const causes: Readonly<Record<string, [config: (node: Node) => Config, msg: string]>> = {
-    "IPAM has no address left": [(node) => ({ ipam: hostLocal(node, [], { ranges: [[full]] }) }), "no IP addresses"],
-    "IPAM gives no address": [() => ({ ipam: { type: "foreign" } }), "IPAM plugin returned missing IP config"],
-    "a route's gateway cannot be reached": [
-      (node) => ({ ipam: hostLocal(node, ["10.244.1.0/24"], { routes: [{ dst: "10.5.0.0/16", gw: "172.31.9.9" }] }) }),
-      "route",
-    ],
-    "the bridge is missing": [() => ({ bridge: "br0" }), "br0"],
-  }
+test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
+  expectSecondAddRefused(TAP))
 
-  test.each(Object.entries(causes))("where %s", (_, [config, msg]) => {
-    using node = new Node()
-    const script = 'cat >/dev/null; [ "$CNI_COMMAND" = ADD ] && echo "{}"; true'
-    const directory = install(node, "plugins", script)
-    const attempt = (implementation: Implementation) => {
-      const pod = node.pod()
-      const path = `${binDirectory(implementation)}:${directory}`
-      const { error } = tap(node, config(node), implementation).add(pod, { path })
-      expect(error?.msg).toContain(msg)
-      return { links: linksIn(pod), code: error?.code, leases: leased(node) }
-    }
-    const ours = attempt("ours")
-    expect(ours).toMatchObject({ links: ["lo"], leases: [] })
-    expect(ours.code).not.toBe(999)
-    expect(attempt("reference").links).toEqual(["lo", "eth0"])
-  })
-})
+test("DEL spares a tap that an ADD of another attachment has not finished", () => expectUnfinishedSpared(TAP))
+
+test("DEL needs neither namespace, nor a config that makes sense, nor an ADD before it", () => expectForgivingDel(TAP))
+
+test("GC frees the leases of attachments that are no longer valid", () => expectLeasesCollected(TAP))
+
+test.each<[string, Cause]>([
+  ["IPAM has no address left", NO_ADDRESS_LEFT],
+  ["IPAM gives no address", NO_ADDRESS],
+  ["a route's gateway cannot be reached", FAR_GATEWAY],
+  ["the bridge is missing", [() => ({ bridge: "br0" }), "br0"]],
+])("a failed ADD leaves neither tap nor lease (the reference's leaves the tap) if %s", (_, cause) =>
+  expectNothingLeft(TAP, cause),
+)
 
 test("mac and mtu count also with owner and group (the reference forgets them)", () => {
   using node = new Node()
@@ -114,91 +120,19 @@ test("IPv6 addresses are usable at once (the reference waits five seconds for a 
   expect(BOTH.map(look)).toEqual([[["fd00:10:244:1::2", false]], [["fd00:10:244:1::3", true]]])
 })
 
-test("DEL of another network spares it; DEL spares a tap that an ADD of another attachment has not finished", () => {
+test("CHECK names the first difference", () => expectDifferencesNamed(TAP, [OTHER_MAC]))
+
+test("CHECK fails if the interface is a tun", () => {
   using node = new Node()
-  const network = tap(node, { ipam: hostLocal(node) })
+  const network = tap(node)
   const pod = node.pod()
-  const result = network.connect(pod)
-  expect(network.as("ours", { name: "other", ipam: undefined }).del(pod)).toMatchObject(QUIET)
-  expect(network.check(pod, result)).toMatchObject(QUIET)
-  pod.ip("link", "set", "eth0", "alias", "cni-ts012345678") // a temporary name, computed from its attachment
-  expect(network.del(pod)).toMatchObject(QUIET)
-  expect(linksIn(pod)).toEqual(["lo", "eth0"])
+  pod.ip("tuntap", "add", "mode", "tun", "name", "eth0")
+  const result = { cniVersion: "1.1.0", interfaces: [{ name: "eth0", mac: "", sandbox: pod.path }] }
+  expect(network.check(pod, result).error?.msg).toBe("interface eth0 is not a tap but a tun")
 })
 
-test("DEL needs neither namespace, nor a config that makes sense, nor an ADD before it", () => {
-  using node = new Node()
-  const network = tap(node, { ipam: hostLocal(node) })
-  const [never, gone, odd] = [node.pod(), node.pod(), node.pod()]
-  expect(network.del(never)).toMatchObject(QUIET)
-  network.connect(gone)
-  expect(network.ask("DEL", "", { containerId: gone.containerId })).toMatchObject(QUIET)
-  expect(leases(node)).toEqual([])
-  network.connect(odd)
-  const config = { owner: "x", mtu: -1, bridge: "none", selinuxContext: "a:b:c:s0" }
-  expect(network.del(odd, { config })).toMatchObject(QUIET)
-  expect([linksIn(odd), leases(node)]).toEqual([["lo"], []])
-})
-
-test("GC frees the leases of attachments that are no longer valid", () => {
-  using node = new Node()
-  const network = tap(node, { ipam: hostLocal(node) })
-  const [kept, stale] = [node.pod(), node.pod()]
-  const result = network.connect(kept)
-  network.connect(stale)
-  expect(network.gc([kept])).toMatchObject(QUIET)
-  expect(leases(node)).toEqual(["10.244.1.2"])
-  expect(network.check(kept, result)).toMatchObject(QUIET)
-})
-
-describe("CHECK fails when", () => {
-  const inPod = (pod: Pod, ...argv: string[]) => void output(pod.inside(argv))
-  const faults: Readonly<Record<string, [harm: (pod: Pod, node: Node) => void, msg: string]>> = {
-    "the interface is gone": [(pod) => inPod(pod, "ip", "link", "del", "eth0"), "interface eth0 is gone"],
-    "it is another kind": [
-      (pod) => {
-        inPod(pod, "ip", "link", "del", "eth0")
-        inPod(pod, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "x")
-      },
-      "interface eth0 is not a tun but veth",
-    ],
-    "its MAC address is another": [
-      (pod) => inPod(pod, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:55"),
-      "MAC address of eth0 is 02:00:00:00:00:55, not ",
-    ],
-    "an address is missing": [
-      (pod) => inPod(pod, "ip", "addr", "flush", "dev", "eth0"),
-      "address 10.244.1.2/24 is missing on eth0",
-    ],
-    "a route is missing": [
-      (pod) => inPod(pod, "ip", "route", "del", "10.5.0.0/16"),
-      "route 10.5.0.0/16 of eth0 is missing",
-    ],
-    "the lease is gone": [(_, node) => void node.run("rm", `${node.dir}/ipam/net/10.244.1.2`), "host-local"],
-  }
-
-  test.each(Object.entries(faults))("%s", (_, [harm, msg]) => {
-    using node = new Node()
-    const network = tap(node, { ipam: hostLocal(node, ["10.244.1.0/24"], { routes: [{ dst: "10.5.0.0/16" }] }) })
-    const pod = node.pod()
-    const result = network.connect(pod)
-    expect(network.check(pod, result)).toMatchObject(QUIET)
-    harm(pod, node)
-    expect(network.check(pod, result).error?.msg).toContain(msg)
-  })
-
-  test("it is a tun", () => {
-    using node = new Node()
-    const network = tap(node)
-    const pod = node.pod()
-    inPod(pod, "ip", "tuntap", "add", "mode", "tun", "name", "eth0")
-    const result = { cniVersion: "1.1.0", interfaces: [{ name: "eth0", mac: "", sandbox: pod.path }] }
-    expect(network.check(pod, result).error?.msg).toBe("interface eth0 is not a tap but a tun")
-  })
-})
-
-describe("ADD is refused", () => {
-  const cases: [string, Config, number, string][] = [
+describe("ADD is refused", () =>
+  testRefused(TAP, [
     ["for an SELinux context", { selinuxContext: "a:b:c:s0" }, 2, "unsupported field: selinuxContext: a:b:c:s0"],
     ["for an mtu below 0", { mtu: -1 }, 7, "mtu: -1 is not between"],
     ["for an mtu that no tap can have", { mtu: 65_535 }, 100, "mtu"],
@@ -209,19 +143,4 @@ describe("ADD is refused", () => {
     ["for the owner who is nobody", { owner: 4_294_967_295 }, 7, "owner: 4294967295 is not between"],
     ["for a bridge that is none", { bridge: "lo" }, 100, "change link eth0"],
     ["for an IPAM plugin that is not there", { ipam: { type: "dhcp9" } }, 7, "failed to find plugin"],
-  ]
-
-  test.each(cases)("%s", (_, config, code, msg) => {
-    using node = new Node()
-    const pod = node.pod()
-    expect(tap(node, config).add(pod).error).toMatchObject({ code, msg: expect.stringContaining(msg) })
-    expect(linksIn(pod)).toEqual(["lo"])
-  })
-
-  test("for an interface that the pod has", () => {
-    using node = new Node()
-    const pod = node.pod()
-    expect(tap(node).add(pod, { ifname: "lo" }).error).toMatchObject({ code: 102 })
-    expect(linksIn(pod)).toEqual(["lo"])
-  })
-})
+  ]))

@@ -1,18 +1,43 @@
 import { describe, expect, test } from "vitest"
 import { disturb } from "../../faults/injection.ts"
 import type { Implementation } from "../../lab/executables.ts"
-import { Node, type Pod } from "../../lab/node.ts"
+import { Node } from "../../lab/node.ts"
 import { type Config, leased, leases } from "../bridge/network.ts"
 import { fixed } from "../ipvlan/network.ts"
 import { dualOfLan, ofLan, plugIn } from "../macvlan/network.ts"
+import {
+  expectDifferencesNamed,
+  expectForgivingDel,
+  expectLeasesCollected,
+  expectSecondAddRefused,
+  expectUnfinishedSpared,
+  type Harm,
+  linksIn,
+  OTHER_MAC,
+  type PodLink,
+} from "../pod-link.ts"
 import { trunk, vlan } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
 
-function linksIn(pod: Pod): (string | undefined)[] {
-  return pod.ip("link", "show").map(({ ifname }) => ifname)
+const VLAN: PodLink = {
+  kind: "vlan",
+  network: vlan,
+  prepare: plugIn,
+  ipam: ofLan,
+  second: { vlanId: 6 },
+  nonsense: { master: "", vlanId: -1, mtu: -1 },
 }
+
+test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
+  expectSecondAddRefused(VLAN))
+
+test("DEL spares a VLAN that an ADD of another attachment has not finished", () => expectUnfinishedSpared(VLAN))
+
+test("DEL needs neither namespace, nor a config that makes sense, nor an ADD before it", () => expectForgivingDel(VLAN))
+
+test("GC frees the leases of attachments that are no longer valid", () => expectLeasesCollected(VLAN))
 
 test("a failed ADD leaves neither interface nor lease (the reference's keeps the VLAN from every pod)", () => {
   using node = new Node()
@@ -89,18 +114,6 @@ describe("a VLAN that is taken is refused, with the interface that has it (the r
   })
 })
 
-test("a second ADD is refused as attached and does the first no harm; DEL of another network spares it", () => {
-  using node = new Node()
-  plugIn(node)
-  const network = vlan(node, { ipam: ofLan(node) })
-  const pod = node.pod()
-  const result = network.connect(pod)
-  expect(network.add(pod).error).toMatchObject({ code: 102, msg: 'interface "eth0" already exists in the pod' })
-  expect(network.as("ours", { name: "other", ipam: undefined }).del(pod)).toMatchObject(QUIET)
-  expect(network.check(pod, result)).toMatchObject(QUIET)
-  expect(leases(node)).toEqual(["10.20.0.100"])
-})
-
 test.each([3, 5])("an ADD that is killed at its request %i gives the VLAN back: to ADD, and to DEL", (nth) => {
   using node = new Node()
   plugIn(node)
@@ -148,50 +161,22 @@ describe("DEL succeeds (the reference fails, and the runtime keeps the pod)", ()
   })
 })
 
-test("DEL needs neither namespace nor a config that makes sense, nor an ADD before it", () => {
-  using node = new Node()
-  plugIn(node)
-  const network = vlan(node, { ipam: ofLan(node) })
-  const [never, odd] = [node.pod(), node.pod()]
-  expect([network.del(never), network.ask("DEL", "")]).toMatchObject([QUIET, QUIET])
-  network.connect(odd)
-  expect(network.del(odd, { config: { master: "", vlanId: -1, mtu: -1 } })).toMatchObject(QUIET)
-  expect([linksIn(odd), leases(node)]).toEqual([["lo"], []])
+test("CHECK names the first difference", () => {
+  const otherMtu: Harm = [
+    (_, node) => void node.ip("link", "set", "uplink", "mtu", "1300"), // the kernel gives it to what is on it
+    "MTU of eth0 is 1300, not 1400",
+  ]
+  expectDifferencesNamed(VLAN, [otherMtu, OTHER_MAC], { mtu: 1400 })
 })
 
-test("GC frees the leases of attachments that are no longer valid", () => {
+test("CHECK sees that the master is another, whatever the MTU (the reference looks at that alone)", () => {
   using node = new Node()
   plugIn(node)
-  const network = vlan(node, { ipam: ofLan(node) })
-  const [kept, stale] = [node.pod(), node.pod()]
-  network.connect(kept)
-  vlan(node, { vlanId: 6, ipam: ofLan(node) }).connect(stale)
-  expect(network.gc([kept])).toMatchObject(QUIET)
-  expect([leases(node), linksIn(kept)]).toEqual([["10.20.0.100"], ["lo", "eth0"]])
-})
-
-test("CHECK names the first difference; a master that is another the reference does not see", () => {
-  using node = new Node()
-  plugIn(node)
-  const ipam = ofLan(node, { routes: [{ dst: "10.5.0.0/16" }] })
-  const network = vlan(node, { mtu: 1400, ipam })
+  const network = vlan(node, { mtu: 1400, ipam: fixed("10.20.0.7/24") })
   const pod = node.pod()
   const result = network.connect(pod)
-  const found = (...harm: string[][]) => {
-    for (const args of harm) pod.ip(...args)
-    return network.check(pod, result).error?.msg
-  }
-  expect(network.check(pod, result)).toMatchObject(QUIET)
-  expect(found(["route", "del", "10.5.0.0/16"])).toContain("route 10.5.0.0/16 of eth0 is missing")
-  expect(found(["addr", "flush", "dev", "eth0"])).toContain("address 10.20.0.100/24 is missing")
-  node.ip("link", "set", "uplink", "mtu", "1300") // the kernel gives it to what is on it
-  expect(found()).toBe("MTU of eth0 is 1300, not 1400")
+  node.ip("link", "set", "uplink", "mtu", "1300")
   const onLo = { config: { master: "lo" } }
   expect(network.check(pod, result, onLo).error?.msg).toBe("eth0 is not on lo")
   expect(network.as("reference").check(pod, result, onLo).error?.msg).toContain("configured MTU of eth0 is 1400")
-  expect(found(["link", "set", "eth0", "address", "02:00:00:00:00:55"])).toContain("MAC address of eth0 is 02:00:")
-  expect(found(["link", "del", "eth0"], ["link", "add", "eth0", "type", "veth", "peer", "name", "x"])).toBe(
-    "interface eth0 is not a vlan but veth",
-  )
-  expect(found(["link", "del", "eth0"])).toContain("interface eth0 is gone")
 })
