@@ -31,6 +31,35 @@ function prepared({ prepare }: PodLink): Node {
   return node
 }
 
+/** Expects runtimeConfig's MAC address before CNI_ARGS' before the configuration's, and args.cni.mac not to count. */
+export function expectMacOrder(link: PodLink): void {
+  using node = prepared(link)
+  const mac = (last: number) => `02:00:00:00:00:0${last}`
+  const full = { mac: mac(1), runtimeConfig: { mac: mac(3) }, args: { cni: { mac: mac(4) } } }
+  const given = (config: Config, args?: string) => {
+    const pod = node.pod()
+    const { interfaces } = link.network(node, config).connect(pod, args ? { args } : {})
+    expect(interfaces?.[0]?.mac).toBe(pod.link("eth0")?.address)
+    return interfaces?.[0]?.mac
+  }
+  expect(given({ mac: mac(1) })).toBe(mac(1))
+  expect(given({ mac: mac(1) }, `MAC=${mac(2)}`)).toBe(mac(2))
+  expect(given(full, `IgnoreUnknown=1;K8S=1;MAC=${mac(2)}`)).toBe(mac(3))
+  expect(given({ args: { cni: { mac: mac(5) } } })).not.toBe(mac(5))
+}
+
+/** Expects a network without addresses to be one of layer 2, which 0.2.0 cannot express, and which has no CHECK below 0.4.0. */
+export function expectLayer2(link: PodLink): void {
+  using node = prepared(link)
+  const pod = node.pod()
+  expect(link.network(node, { cniVersion: "0.2.0" }).add(pod).error?.code).toBe(1)
+  expect(linksIn(pod)).toEqual(["lo"])
+  const network = link.network(node, { cniVersion: "0.3.1" })
+  const result = network.connect(pod)
+  expect([result.ips, pod.link("eth0")?.flags?.includes("UP")]).toEqual([undefined, true])
+  expect(network.check(pod, result).error?.code).toBe(1)
+}
+
 /** Expects a second ADD to be refused and do the first no harm, and DEL of another network to spare it. */
 export function expectSecondAddRefused(link: PodLink): void {
   using node = prepared(link)

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest"
-import type { Result } from "../../lab/call.ts"
 import { Node } from "../../lab/node.ts"
 import { type Config, leases } from "../bridge/network.ts"
 import { dualOfLan, OUTSIDE, OUTSIDE6, ofLan, plugIn } from "../macvlan/network.ts"
-import { fixed, ipvlan, PREVIOUS } from "./network.ts"
+import { expectLayer2 } from "../pod-link.ts"
+import { fixed, IPVLAN, ipvlan, PREVIOUS } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 
@@ -134,16 +134,8 @@ test("mtu is the master's unless given", () => {
   expect([mtu({}), mtu({ mtu: 1300 })]).toEqual([1400, 1300])
 })
 
-test("without `ipam` and previous result it is a layer 2 network, refused at 0.2.0; CHECK is refused below 0.4.0", () => {
-  using node = new Node()
-  plugIn(node)
-  const pod = node.pod()
-  expect(ipvlan(node, { cniVersion: "0.2.0" }).add(pod).error?.code).toBe(1)
-  const network = ipvlan(node, { cniVersion: "0.3.1" })
-  const result: Result = network.connect(pod)
-  expect([result.ips, pod.link("eth0")?.flags?.includes("UP")]).toEqual([undefined, true])
-  expect(network.check(pod, result).error?.code).toBe(1)
-})
+test("without `ipam` and previous result it is a layer 2 network, refused at 0.2.0; CHECK is refused below 0.4.0", () =>
+  expectLayer2(IPVLAN))
 
 test("STATUS says what is missing, and asks for no master in a chain", () => {
   using node = new Node()

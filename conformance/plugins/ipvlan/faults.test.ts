@@ -14,20 +14,11 @@ import {
   expectUnfinishedSpared,
   FAR_GATEWAY,
   linksIn,
-  type PodLink,
 } from "../pod-link.ts"
-import { fixed, ipvlan } from "./network.ts"
+import { fixed, IPVLAN, ipvlan } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
-
-const IPVLAN: PodLink = {
-  kind: "ipvlan",
-  network: ipvlan,
-  prepare: plugIn,
-  ipam: ofLan,
-  nonsense: { master: "eth9", mode: "x", mtu: -1 },
-}
 
 test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
   expectSecondAddRefused(IPVLAN))

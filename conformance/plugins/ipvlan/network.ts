@@ -1,6 +1,8 @@
 import type { Implementation } from "../../lab/executables.ts"
 import type { Node } from "../../lab/node.ts"
 import { type Config, Network } from "../bridge/network.ts"
+import { ofLan, plugIn } from "../macvlan/network.ts"
+import type { PodLink } from "../pod-link.ts"
 
 /** A network of `ipvlan` on `uplink`. */
 export function ipvlan(node: Node, config: Config = {}, implementation: Implementation = "ours"): Network {
@@ -22,4 +24,13 @@ export const PREVIOUS = {
   ],
   routes: [{ dst: "0.0.0.0/0" }],
   dns: { nameservers: ["10.0.0.11"] },
+}
+
+/** For the tests that ipvlan shares with others. */
+export const IPVLAN: PodLink = {
+  kind: "ipvlan",
+  network: ipvlan,
+  prepare: plugIn,
+  ipam: ofLan,
+  nonsense: { master: "eth9", mode: "x", mtu: -1 },
 }

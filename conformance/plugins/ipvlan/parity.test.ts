@@ -11,7 +11,7 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "addresses and routes of a previous result": () => ({ prevResult: PREVIOUS }),
 }
 
-/** Whether IPv6 addresses are announced is set by the reference also where there are none. */
+/** The setting by which IPv6 addresses are announced, which the reference makes also if there are none. */
 const OTHERWISE = /^ipv6\/conf\/eth0\/ndisc_notify/
 
 const SAME =

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest"
 import type { Result } from "../../lab/call.ts"
 import { Node } from "../../lab/node.ts"
 import { type Config, leases } from "../bridge/network.ts"
-import { dualOfLan, macvlan, OUTSIDE, OUTSIDE6, ofLan, plugIn } from "./network.ts"
+import { expectMacOrder } from "../pod-link.ts"
+import { dualOfLan, MACVLAN, macvlan, OUTSIDE, OUTSIDE6, ofLan, plugIn } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const PLACES: [string, Config][] = [
@@ -124,22 +125,8 @@ test("mtu is the master's unless given, bcqueuelen the kernel's", () => {
   expect(look({ mtu: 0, bcqueuelen: 0 })).toEqual([1400, kernels])
 })
 
-test("the MAC address is runtimeConfig's before CNI_ARGS' before the configuration's; args.cni.mac does not count", () => {
-  using node = new Node()
-  plugIn(node)
-  const mac = (last: number) => `02:00:00:00:00:0${last}`
-  const full = { mac: mac(1), runtimeConfig: { mac: mac(3) }, args: { cni: { mac: mac(4) } } }
-  const given = (config: Config, args?: string) => {
-    const pod = node.pod()
-    const { interfaces } = macvlan(node, config).connect(pod, args ? { args } : {})
-    expect(interfaces?.[0]?.mac).toBe(pod.link("eth0")?.address)
-    return interfaces?.[0]?.mac
-  }
-  expect(given({ mac: mac(1) })).toBe(mac(1))
-  expect(given({ mac: mac(1) }, `MAC=${mac(2)}`)).toBe(mac(2))
-  expect(given(full, `IgnoreUnknown=1;K8S=1;MAC=${mac(2)}`)).toBe(mac(3))
-  expect(given({ args: { cni: { mac: mac(5) } } })).not.toBe(mac(5))
-})
+test("the MAC address is runtimeConfig's before CNI_ARGS' before the configuration's; args.cni.mac does not count", () =>
+  expectMacOrder(MACVLAN))
 
 test("dual stack: both addresses are usable when ADD returns, their duplicates looked for", () => {
   using node = new Node()

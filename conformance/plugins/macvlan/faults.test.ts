@@ -15,20 +15,11 @@ import {
   NO_ADDRESS,
   NO_ADDRESS_LEFT,
   OTHER_MAC,
-  type PodLink,
   testRefused,
 } from "../pod-link.ts"
-import { macvlan, ofLan, plugIn } from "./network.ts"
+import { MACVLAN, macvlan, ofLan, plugIn } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
-
-const MACVLAN: PodLink = {
-  kind: "macvlan",
-  network: macvlan,
-  prepare: plugIn,
-  ipam: ofLan,
-  nonsense: { master: "eth9", mode: "x", mtu: -1 },
-}
 
 test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
   expectSecondAddRefused(MACVLAN))

@@ -2,6 +2,7 @@ import type { Implementation } from "../../lab/executables.ts"
 import type { Namespace } from "../../lab/namespace.ts"
 import type { Node, Pod } from "../../lab/node.ts"
 import { type Config, Network } from "../bridge/network.ts"
+import type { PodLink } from "../pod-link.ts"
 
 /** The network that the node's uplink leads to, and who answers there. */
 export const LAN = "10.20.0.0/24"
@@ -35,4 +36,13 @@ export function dualOfLan(node: Node): Config {
 /** A network of `macvlan` on `uplink`. */
 export function macvlan(node: Node, config: Config = {}, implementation: Implementation = "ours"): Network {
   return new Network(node, { type: "macvlan", master: "uplink", ...config }, implementation)
+}
+
+/** For the tests that macvlan shares with others. */
+export const MACVLAN: PodLink = {
+  kind: "macvlan",
+  network: macvlan,
+  prepare: plugIn,
+  ipam: ofLan,
+  nonsense: { master: "eth9", mode: "x", mtu: -1 },
 }

@@ -20,7 +20,7 @@ const NETWORKS: Readonly<Record<string, (node: Node) => Config>> = {
   "the pod's own link": (node) => ({ linkInContainer: true, ipam: ofLan(node) }),
 }
 
-/** Whether IPv6 addresses are announced is set by the reference also where there are none. */
+/** The setting by which IPv6 addresses are announced, which the reference makes also if there are none. */
 const OTHERWISE = /^ipv6\/conf\/eth0\/ndisc_notify/
 
 describe.each(Object.entries(NETWORKS))("%s", (_, config) => {

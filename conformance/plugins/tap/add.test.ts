@@ -2,7 +2,8 @@ import { expect, test } from "vitest"
 import type { Result } from "../../lab/call.ts"
 import { Node } from "../../lab/node.ts"
 import { type Config, DUAL, hostLocal, leases, routes } from "../bridge/network.ts"
-import { tap } from "./network.ts"
+import { expectMacOrder } from "../pod-link.ts"
+import { TAP, tap } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 
@@ -66,21 +67,8 @@ test("mtu is the kernel's unless given", () => {
   expect([look({}), look({ mtu: 0 }), look({ mtu: 1400 })]).toEqual([1500, 1500, 1400])
 })
 
-test("the MAC address is runtimeConfig's before CNI_ARGS' before the configuration's; args.cni.mac does not count", () => {
-  using node = new Node()
-  const mac = (last: number) => `02:00:00:00:00:0${last}`
-  const full = { mac: mac(1), runtimeConfig: { mac: mac(3) }, args: { cni: { mac: mac(4) } } }
-  const given = (config: Config, args?: string) => {
-    const pod = node.pod()
-    const { interfaces } = tap(node, config).connect(pod, args ? { args } : {})
-    expect(interfaces?.[0]?.mac).toBe(pod.link("eth0")?.address)
-    return interfaces?.[0]?.mac
-  }
-  expect(given({ mac: mac(1) })).toBe(mac(1))
-  expect(given({ mac: mac(1) }, `MAC=${mac(2)}`)).toBe(mac(2))
-  expect(given(full, `IgnoreUnknown=1;K8S=1;MAC=${mac(2)}`)).toBe(mac(3))
-  expect(given({ args: { cni: { mac: mac(5) } } })).not.toBe(mac(5))
-})
+test("the MAC address is runtimeConfig's before CNI_ARGS' before the configuration's; args.cni.mac does not count", () =>
+  expectMacOrder(TAP))
 
 test("with `bridge` it is a port of the pod's bridge of that name, until DEL", () => {
   using node = new Node()

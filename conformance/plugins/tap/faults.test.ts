@@ -3,7 +3,7 @@ import { environment, outcome, stdin } from "../../lab/call.ts"
 import { binDirectory, type Implementation } from "../../lab/executables.ts"
 import { Node } from "../../lab/node.ts"
 import { run } from "../../lab/run.ts"
-import { DUAL, hostLocal, V4 } from "../bridge/network.ts"
+import { DUAL, hostLocal } from "../bridge/network.ts"
 import {
   type Cause,
   expectDifferencesNamed,
@@ -17,20 +17,12 @@ import {
   NO_ADDRESS,
   NO_ADDRESS_LEFT,
   OTHER_MAC,
-  type PodLink,
   testRefused,
 } from "../pod-link.ts"
-import { tap } from "./network.ts"
+import { TAP, tap } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
-
-const TAP: PodLink = {
-  kind: "tun",
-  network: tap,
-  ipam: (node, more) => hostLocal(node, [V4], more),
-  nonsense: { owner: "x", mtu: -1, bridge: "none", selinuxContext: "a:b:c:s0" },
-}
 
 test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
   expectSecondAddRefused(TAP))

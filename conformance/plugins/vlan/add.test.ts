@@ -1,10 +1,10 @@
 import { expect, test } from "vitest"
-import type { Result } from "../../lab/call.ts"
 import { Node } from "../../lab/node.ts"
 import { type Config, leases } from "../bridge/network.ts"
 import { fixed } from "../ipvlan/network.ts"
 import { dualOfLan, OUTSIDE, OUTSIDE6, ofLan } from "../macvlan/network.ts"
-import { trunk, vlan } from "./network.ts"
+import { expectLayer2 } from "../pod-link.ts"
+import { trunk, VLAN, vlan } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 
@@ -72,16 +72,7 @@ test("mtu is the master's unless given, and at most that", () => {
   expect(add({ vlanId: 3, mtu: 1401 })).toContain("invalid MTU 1401, must be [0, master MTU(1400)]")
 })
 
-test("without `ipam` it is a layer 2 network, refused at 0.2.0; CHECK is refused below 0.4.0", () => {
-  using node = new Node()
-  trunk(node)
-  const pod = node.pod()
-  expect(vlan(node, { cniVersion: "0.2.0" }).add(pod).error?.code).toBe(1)
-  const network = vlan(node, { cniVersion: "0.3.1" })
-  const result: Result = network.connect(pod)
-  expect([result.ips, pod.link("eth0")?.flags?.includes("UP")]).toEqual([undefined, true])
-  expect(network.check(pod, result).error?.code).toBe(1)
-})
+test("without `ipam` it is a layer 2 network, refused at 0.2.0; CHECK is refused below 0.4.0", () => expectLayer2(VLAN))
 
 test("STATUS says what is missing", () => {
   using node = new Node()

@@ -14,21 +14,11 @@ import {
   type Harm,
   linksIn,
   OTHER_MAC,
-  type PodLink,
 } from "../pod-link.ts"
-import { trunk, vlan } from "./network.ts"
+import { trunk, VLAN, vlan } from "./network.ts"
 
 const QUIET = { exitCode: 0, stdout: "" }
 const BOTH: readonly Implementation[] = ["ours", "reference"]
-
-const VLAN: PodLink = {
-  kind: "vlan",
-  network: vlan,
-  prepare: plugIn,
-  ipam: ofLan,
-  second: { vlanId: 6 },
-  nonsense: { master: "", vlanId: -1, mtu: -1 },
-}
 
 test("a second ADD is refused and does the first no harm; DEL of another network spares it", () =>
   expectSecondAddRefused(VLAN))

@@ -10,7 +10,7 @@ const NETWORKS: Readonly<Record<string, () => Config>> = {
   "VLAN 0, mtu": () => ({ vlanId: 0, mtu: 1400, ipam: fixed("10.20.0.7/24") }),
 }
 
-/** Whether addresses are announced as the link comes up: by the reference not at all, by ours if there are any. */
+/** The settings by which addresses are announced as the link comes up: not at all by the reference, by ours if there are any. */
 const OTHERWISE = /^ipv(4\/conf\/eth0\/arp_notify|6\/conf\/eth0\/ndisc_notify)/
 
 const SAME =
