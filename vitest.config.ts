@@ -7,8 +7,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
 /** Directories whose tests run in the VM that their `vm.test.ts` boots. */
-const suitesInVm = readdirSync(join(root, "conformance/plugins"))
-  .map((name) => `conformance/plugins/${name}`)
+const suitesInVm = ["conformance/plugins", "conformance/faults"]
+  .flatMap((parent) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`))
   .filter((directory) => existsSync(join(root, directory, "vm.test.ts")))
 
 /** Alike in all tests that run executables. */

@@ -6,7 +6,7 @@ import { ofLan, plugIn } from "../plugins/macvlan/network.ts"
 import { resultOf, tcp } from "../plugins/portmap/network.ts"
 import { ALL, prepare } from "../plugins/tuning/network.ts"
 
-/** What each plugin is asked to do for the node's pod. */
+/** Each plugin's task for the node's pod. */
 export const PLUGINS: Readonly<Record<string, (node: Node, pod: Pod) => Config>> = {
   bandwidth: (node, pod) => {
     const { prevResult } = new LimitedPod(node, { pod })

@@ -14,7 +14,7 @@ const BRIDGE = join(binDirectory(), "bridge")
 const VERSION = { CNI_COMMAND: "VERSION" }
 const ANSWER = expect.stringMatching(/^\{"cniVersion":"1.1.0","supportedVersions":\[.*\]\}\n$/)
 
-/** What other runtimes and loaders look for in the working directory, and what they take from the environment. */
+/** Files that other runtimes and loaders look for in the working directory. */
 const TRAPS = [".env", "package.json", "tsconfig.json", "node_modules", "libc.so.6", "ld.so.preload", "bridge", "proc"]
 const VARIABLES = {
   LD_PRELOAD: "./libc.so.6",

@@ -1,4 +1,4 @@
-/** Where two snapshots differ, as `path: before -> after`; at most a few, cut short. */
+/** Returns the differences of two snapshots, as `path: before -> after`; at most a few, cut short. */
 export function differences(before: unknown, after: unknown): string[] {
   const found: string[] = []
   compare(before, after, "", found)

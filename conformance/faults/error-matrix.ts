@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises"
 import type { Outcome } from "../lab/call.ts"
 import { differences } from "./differences.ts"
-import { disturb, type Noted, observe } from "./injection.ts"
+import { disturb, type Extent, isWithin, type Noted, observe } from "./injection.ts"
 import { Scene, type Step, type Verb } from "./scene.ts"
 import type { Subject } from "./subjects.ts"
 
@@ -14,7 +14,7 @@ export interface Tally {
 }
 
 /**
- * What a call may fail with. A call that changes nothing fails with one of them, by turns; any other with each, and so does one that brings
+ * The errors that fit each call. A call that changes nothing fails with one of them, by turns; any other with each, and so does one that brings
  * the answer to a change.
  */
 const FITTING: Readonly<Record<string, readonly string[]>> = {
@@ -55,15 +55,15 @@ const FITTING: Readonly<Record<string, readonly string[]>> = {
 /** The kernel gets another request than the plugin sent, one that nobody knows: it refuses it, after having done nothing. */
 const REFUSED = "poke_enter=@arg2=10000000f0ff"
 
-/** Makes each system call of the plugins' calls fail in turn, once, with what fits. */
-export async function failEverywhere(subject: Subject, verb: Verb): Promise<Tally> {
+/** Makes each system call of the plugins' calls fail in turn, once, with what fits; or each request that changes something in the kernel. */
+export async function failEverywhere(subject: Subject, verb: Verb, extent: Extent = "everything"): Promise<Tally> {
   const tally: Tally = { points: 0, faults: 0, errors: 0, failures: [] }
   let scene = new Scene(subject)
   try {
     for (const position of scene.positions(verb)) {
-      for (const point of whereToFail(scene, verb, position)) {
+      for (const point of whereToFail(scene, verb, position).filter(isWithin(extent))) {
         tally.points++
-        for (const happens of faultsOf(point, tally.points)) {
+        for (const happens of faultsOf(point, tally.points, extent)) {
           tally.faults++
           const problems = fail(scene, { verb, position, point, happens }, tally)
           await setImmediate() // lets the test runner hear from us
@@ -89,12 +89,13 @@ function whereToFail(scene: Scene, verb: Verb, position: number): readonly Noted
   return points.filter(({ name }) => name !== "exit_group")
 }
 
-function faultsOf({ name, changes, answered }: Noted, turn: number): string[] {
+function faultsOf({ name, changes, answered }: Noted, turn: number, extent: Extent): string[] {
   const errnos = FITTING[name]
   if (!errnos) throw new Error(`what can ${name} fail with?`)
   const faults = errnos.map((errno) => `error=${errno}`)
   if (answered) faults.push(REFUSED)
-  return changes || name === "recvfrom" ? faults : faults.filter((_, index) => index === turn % faults.length)
+  const all = extent === "everything" && (changes || name === "recvfrom")
+  return all ? faults : faults.filter((_, index) => index === turn % faults.length)
 }
 
 interface Failing {

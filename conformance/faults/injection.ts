@@ -12,7 +12,7 @@ export interface Point {
   readonly nth: number
 }
 
-/** What happens instead of the system call: strace's words for it, such as `signal=KILL` or `error=EIO`. */
+/** An event in place of a system call, in strace's words, such as `signal=KILL` or `error=EIO`. */
 export interface Fault extends Point {
   readonly happens: string
 }
@@ -25,15 +25,22 @@ const CHANGES =
   /^(send\w+\((?!.*nlmsg_type=(RTM_GET|0x\w*[26ae]\b))|write|link|symlink|unlink|rename|mkdir|utimens|ftruncate|bind|connect|ioctl|exit_group|openat?\(.*O_CREAT)/
 
 export interface Noted extends Point {
-  /** Whether it may change something, so that the node had its state just before it at no time earlier. */
+  /** If it may change something, so that the node had its state just before it at no time earlier. */
   readonly changes: boolean
-  /** Whether it is a request that the kernel answers whatever it is: netfilter says nothing to one that is too short to be any. */
+  /** If it is a request that the kernel answers whatever it is: netfilter says nothing to one that is too short to be any. */
   readonly answered: boolean
+}
+
+/** The part of a call that is disturbed: all that it asks the kernel for, or the requests that change something in it. */
+export type Extent = "everything" | "requests"
+
+export function isWithin(extent: Extent): (point: Noted) => boolean {
+  return ({ changes, name }) => extent === "everything" || (changes && name === "sendto")
 }
 
 export interface Observed {
   readonly outcome: Outcome
-  /** How many calls there are before stdin is read. */
+  /** The number of calls before stdin is read. */
   readonly prelude: number
   /** Those of them that may change something: there must be none. */
   readonly early: readonly string[]

@@ -1,11 +1,11 @@
 import { setImmediate } from "node:timers/promises"
 import type { Outcome, Result } from "../lab/call.ts"
 import { differences } from "./differences.ts"
-import { disturb, type Noted, observe, type Point } from "./injection.ts"
+import { disturb, type Extent, isWithin, type Noted, observe, type Point } from "./injection.ts"
 import { Scene, type Verb } from "./scene.ts"
 import type { Subject } from "./subjects.ts"
 
-/** What a killed call is followed by. */
+/** The calls that a killed one is followed by. */
 const RECOVERIES = ["DEL", "ADD and DEL", "GC"] as const
 type Recovery = (typeof RECOVERIES)[number]
 
@@ -18,16 +18,16 @@ export interface Tally {
 
 /**
  * Kills each plugin's call at each of its system calls. Where the call is one that may change something, so that the node has a state that
- * it had at no point before, each recovery is tried; in between one of them, by turns.
+ * it had at no point before, each recovery is tried; in between one of them, by turns. Of the kernel's requests alone, one of them, too.
  */
-export async function killEverywhere(subject: Subject, verb: Verb): Promise<Tally> {
+export async function killEverywhere(subject: Subject, verb: Verb, extent: Extent = "everything"): Promise<Tally> {
   const tally: Tally = { points: 0, kills: 0, failures: [] }
   let scene = new Scene(subject)
   try {
     for (const position of scene.positions(verb)) {
-      for (const point of whereToKill(scene, verb, position)) {
+      for (const point of whereToKill(scene, verb, position).filter(isWithin(extent))) {
         let reached = false
-        for (const recovery of point.changes ? RECOVERIES : byTurns(tally.points)) {
+        for (const recovery of point.changes && extent === "everything" ? RECOVERIES : byTurns(tally.points)) {
           if (!kill(scene, verb, position, point)) break
           reached = true
           tally.kills++

@@ -84,7 +84,7 @@ function grown(node: Node) {
   }
 }
 
-/** What one ADD takes: system calls of its own, and KiB of memory at its peak. */
+/** Returns the cost of one ADD: system calls of its own, and KiB of memory at its peak. */
 function costOfAdd(node: Node, pods: readonly Pod[], config: object): { systemCalls: number; memory: number } {
   const call = { command: "ADD", netns: pods[0], config }
   const { outcome, points } = observe(node, "bridge", call)

@@ -10,7 +10,7 @@ import { readLeases } from "./leases.ts"
 import { interrupted } from "./stopped.ts"
 import { bridged } from "./subjects.ts"
 
-/** What others may do to a node while ADD is at work, at whatever point. */
+/** The harm that others may do to a node while ADD is at work, at whatever point. */
 const HARM: Readonly<Record<string, (node: Node, pod: Pod) => void>> = {
   "the pod's namespace is deleted": (_, pod) => output(["ip", "netns", "del", pod.name]),
   "the pod's interface is deleted": (_, pod) => void pod.run("ip", "link", "del", "eth0"),

@@ -5,7 +5,7 @@ import { type NamespaceSnapshot, type NodeSnapshot, snapshot, snapshotNamespace 
 import { differences } from "./differences.ts"
 import { BRIDGE, executableOf, type PluginConfig, type Subject } from "./subjects.ts"
 
-/** What can be disturbed. */
+/** A verb whose calls can be disturbed. */
 export type Verb = "ADD" | "DEL"
 
 export interface Step {
@@ -66,7 +66,7 @@ export class Scene implements Disposable {
     return { result }
   }
 
-  /** Which of the verb's calls are to be disturbed: those of the plugins that have no line of their own. */
+  /** Returns the verb's calls that are to be disturbed: those of the plugins that have no line of their own. */
   positions(verb: Verb): number[] {
     const { first = 0 } = this.subject
     const all = this.#plugins.map((_, position) => position)
@@ -96,7 +96,7 @@ export class Scene implements Disposable {
     return [...this.failuresOf("DEL", told), ...differences(this.untouched, this.observe())]
   }
 
-  /** What the failures of a verb say; empty if all went well. */
+  /** Calls a verb; returns what its failures say, none if all went well. */
   failuresOf(command: string, told?: Result): string[] {
     return this.failuresOfSteps(this.steps(command, told))
   }
@@ -136,7 +136,7 @@ export class Scene implements Disposable {
     return observeNode(this.node, [this.pod])
   }
 
-  /** What became of the other pod, in all this time. */
+  /** Returns what has changed at the other pod, in all this time. */
   harmToOther(): string[] {
     return this.#otherBefore && this.#other ? differences(this.#otherBefore, snapshotNamespace(this.#other)) : []
   }

@@ -12,34 +12,34 @@ export interface PluginConfig {
 /** A network whose calls are disturbed in every way the matrices know. To put a plugin to the test, add a line to `subjects`. */
 export interface Subject {
   readonly name: string
-  /** What a runtime calls for one attachment, in the order of ADD. */
+  /** The plugins that a runtime calls for one attachment, in the order of ADD. */
   readonly plugins: (node: Node) => readonly PluginConfig[]
   /** The runtime's arguments for the disturbed pod, such as port maps. */
   readonly runtimeConfig?: object
   /** The first plugin of a chain to be disturbed, 0 unless given: those before have a line of their own. */
   readonly first?: number
-  /** Whether another pod is attached beforehand, and must not notice anything. Otherwise everything is the network's first. */
+  /** If another pod is attached beforehand, and must not notice anything. Otherwise everything is the network's first. */
   readonly beside?: true
   /** An ADD that was killed may be refused until DEL: as by the Go plugin, an IPAM plugin gives an attachment its address once. */
   readonly repeats?: false
-  /** Whether all that ADD makes is in the pod, with which it goes: GC has nothing to do but to free the lease. */
+  /** If all that ADD makes is in the pod, with which it goes: GC has nothing to do but to free the lease. */
   readonly livesInPod?: true
-  /** Whether ADD gives the pod a device of the node's, which only DEL can take back from a pod that lives. */
+  /** If ADD gives the pod a device of the node's, which only DEL can take back from a pod that lives. */
   readonly givesDevice?: true
-  /** What the pod can ping once ADD succeeded. */
+  /** An address that the pod can ping once ADD succeeded. */
   readonly reaches?: string
-  /** What the node has besides. */
+  /** Makes what the node has besides. */
   readonly before?: (node: Node) => void
 }
 
 /** The bridge of every subject that has one. */
 export const BRIDGE = "cni0"
 
-const V4 = "10.244.0.0/23"
+export const V4 = "10.244.0.0/23"
 const V6 = "fd00:10:244:1::/64"
 
 /** Without a file or a lock, whose faults other subjects show. */
-const STATIC = { type: "static", addresses: [{ address: "10.1.2.3/24" }] }
+export const STATIC = { type: "static", addresses: [{ address: "10.1.2.3/24" }] }
 
 function hostLocal(node: Node, ...subnets: string[]): PluginConfig {
   return { type: "host-local", dataDir: join(node.dir, "ipam"), ranges: subnets.map((subnet) => [{ subnet }]) }

@@ -115,7 +115,7 @@ class Twice {
     this.#detach() // makes what the network leaves on its node by design
   }
 
-  /** Where one call may have been overtaken: what changes something, the answer last. */
+  /** Returns the points at which one call may have been overtaken: what changes something, the answer last. */
   points(): Point[] {
     const [{ plugin, call }] = this.steps
     this.#network.connect(this.#pods[0])

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 
-/** What is no value of any key, or the edge of one. */
+/** Values that no key has, and edges of those that some have. */
 const odd = fc.oneof(
   fc.constantFrom<unknown>(null, true, "", 0, -1, 1.5, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, [], {}, [[]], [null], {
     "": 0,

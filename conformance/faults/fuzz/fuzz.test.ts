@@ -11,7 +11,7 @@ const SECONDS = Number(process.env["CNITS_FUZZ_SECONDS"] ?? 28)
 const BATCH = 500
 const timeout = SECONDS * 2000 + 60_000
 
-/** What was found once, by target: every run begins with it. */
+/** Input that once found something, by target: every run begins with it. */
 const corpus: Readonly<Record<string, readonly string[]>> = JSON.parse(
   readFileSync(new URL("corpus.json", import.meta.url), "utf8"),
 )

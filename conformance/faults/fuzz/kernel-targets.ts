@@ -83,7 +83,7 @@ function askAll(questions: readonly ((rtnetlink: Conversation) => unknown)[], he
   }
 }
 
-/** What nf_tables prints of a rule is what it was told, but for the handle. */
+/** Returns a rule as nf_tables prints it: as it was told, but for the handle. */
 function dumped({ type, write }: Request): Uint8Array {
   return encodeMessage({ type, flags: 2, sequence: 1 }, write)
 }

@@ -65,7 +65,7 @@ const readers: readonly ((config: NetworkConfig) => unknown)[] = [
   printPrevious,
 ]
 
-/** What was read can be printed in every version, or is refused. */
+/** Prints what was read in every version, or refuses it. */
 function printPrevious(config: NetworkConfig): void {
   const previous = readPrevResult(config)
   if (!previous) return
@@ -108,7 +108,7 @@ function readLeaseFile(text: string): void {
   parseLeaseRecord(text)
 }
 
-/** What is noted in an index, whatever else it says, is found there, unless it counts as damaged. */
+/** Expects a note in an index, whatever else that says, to be found there, unless it counts as damaged. */
 function readIndex(text: string): void {
   readRecordedLeases(text, () => true)
   const holder = holderOf({ containerId: "container", ifname: "eth0" })

@@ -61,7 +61,7 @@ const timeoutMilliseconds: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1
 const text: fc.Arbitrary<Value> = fc.oneof(path, fc.string({ unit: "binary", maxLength: 300 }))
 const flag: fc.Arbitrary<Value> = fc.boolean()
 
-/** What each function takes, save `exit`. */
+/** The parameters of each function, save `exit`. */
 const parameters = {
   arguments: [],
   environment: [],
