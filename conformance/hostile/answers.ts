@@ -2,7 +2,7 @@ import type { Random } from "./random.ts"
 
 type Json = unknown
 
-/** Which addresses an IPAM plugin may give: any at all, or those of its own network where the node becomes a gateway of theirs. */
+/** Addresses that an IPAM plugin may give: any at all, or those of its own network if the node becomes a gateway of theirs. */
 export interface Pool {
   readonly addresses: readonly string[]
   readonly gateways: readonly string[]
@@ -92,7 +92,7 @@ function spoilOnce(random: Random, value: Json): Json {
   return Object.fromEntries(entries.map(([name, inner]) => [name, name === key ? spoilOnce(random, inner) : inner]))
 }
 
-/** What a shell does that plays an IPAM plugin: mostly it prints `text`, but it may also misbehave in the ways a process can. */
+/** Returns the script of a shell that plays an IPAM plugin: mostly it prints `text`, but it may also misbehave in the ways a process can. */
 export function act(random: Random, text: string): string {
   const print = `cat <<'END-OF-ANSWER'\n${text.replaceAll("\0", "")}\nEND-OF-ANSWER\n`
   if (random.chance(70)) return `${print}exit ${random.chance(85) ? 0 : random.below(256)}\n`

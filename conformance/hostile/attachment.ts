@@ -3,7 +3,7 @@ import type { NetworkPlugin } from "../lab/cnitool.ts"
 import type { HostileNetwork } from "./networks.ts"
 import type { World } from "./world.ts"
 
-/** What a runtime says of one attachment, and by capability what its user asks for. */
+/** One attachment as a runtime tells it, and by capability what its user asks for. */
 export interface Wish {
   readonly path: string
   readonly containerId: string
@@ -26,7 +26,7 @@ export class Attachment {
     this.wish = wish
   }
 
-  /** Whether all plugins succeeded; `between` runs before each. */
+  /** Returns if all plugins succeeded; `between` runs before each. */
   async add(between?: () => Promise<void>): Promise<boolean> {
     let result: Result | undefined
     for (const plugin of this.network.list.plugins) {
@@ -39,7 +39,7 @@ export class Attachment {
     return true
   }
 
-  /** Whether all plugins succeeded. */
+  /** Returns if all plugins succeeded. */
   async check(): Promise<boolean> {
     for (const plugin of this.network.list.plugins) {
       if ((await this.ask("CHECK", plugin, this.result)).exitCode !== 0) return false

@@ -1,6 +1,6 @@
 const TOLD = 80
 
-/** Who did what and what came of it: the last steps are told with a failure, and in the end how many there were of each kind. */
+/** The record of all steps: the last are told with a failure, and in the end how many there were of each kind. */
 export class Chronicle {
   readonly #began = performance.now()
   readonly #until: number
@@ -12,7 +12,7 @@ export class Chronicle {
     this.#until = this.#began + seconds * 1000
   }
 
-  /** Whether it is time to end: at the first failure, so that its cause is among the last steps. */
+  /** If it is time to end: at the first failure, so that its cause is among the last steps. */
   get over(): boolean {
     return performance.now() > this.#until || this.failures.length > 0
   }

@@ -60,7 +60,7 @@ async function hitAndPutBack(world: World, random: Random): Promise<void> {
   }
 }
 
-/** What is shared goes, once or twice, while a pod of the flusher's own comes and goes. */
+/** Removes what is shared, once or twice, while a pod of the flusher's own comes and goes. */
 async function hit(world: World, random: Random): Promise<void> {
   const pod = world.pod()
   const portMappings = [{ hostPort: 9400, containerPort: 80, protocol: "tcp" }]
@@ -134,7 +134,7 @@ function listed({ node }: World): Listed[] {
   return nftables
 }
 
-/** What cannot be done, as a chain is in use or gone by now, is left. */
+/** Makes one change; if it cannot be done, as a chain is in use or gone by now, it is left. */
 async function change({ node, chronicle }: World, line: string): Promise<void> {
   const { exitCode } = await runAsync(node.inside(["nft", line]))
   if (exitCode === 0) chronicle.note("flushed", line)

@@ -15,7 +15,7 @@ while (time <= $until) {
   select(undef, undef, undef, 0.001);
 }`
 
-/** What the hostile router announces. */
+/** The prefix that the hostile router announces. */
 export const PREFIX = "2001:db8:666:"
 
 /** A router of all the world, with a prefix for everybody. */

@@ -9,7 +9,7 @@ import { World } from "./world.ts"
 
 /** Of all attacks, half of them on each kind of node. */
 const SECONDS = Number(process.env["CNITS_HOSTILE_SECONDS"] ?? 60)
-/** What is printed of a run, to repeat its choices; when they meet is up to the machine. */
+/** The number that is printed of a run, to repeat its choices; when they meet is up to the machine. */
 const SEED = Number(process.env["CNITS_HOSTILE_SEED"] ?? Date.now() % 2 ** 31)
 const timeout = SECONDS * 1000 + 300_000
 

@@ -23,7 +23,7 @@ export type Shared = (typeof SHARED)[number]
 /** All networks of the node by name. */
 export type Networks = Readonly<Record<Shared | "users" | "foreign" | "gateway" | "routed", HostileNetwork>>
 
-/** Where the IPAM plugin is that answers anything. */
+/** Returns the directory of the IPAM plugin that answers anything. */
 export const foreignDirectory = (node: Node) => join(node.dir, "foreign")
 
 export function networksOf(node: Node, dualStack: boolean): Networks {

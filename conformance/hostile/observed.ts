@@ -26,7 +26,7 @@ export function baselineOf(world: World): Baseline {
   return { whole, links, ports, rules: rulesOf(world) }
 }
 
-/** What became of that which was there before: others may have come, but on links of their own. */
+/** Returns what has changed of that which was there before: others may have come, but on links of their own. */
 export function harm(world: World, { whole, links, ports, rules }: Baseline): string[] {
   const expected = ofLinks(whole, links)
   const snapshotted = snapshotNamespace(world.node)
@@ -40,7 +40,7 @@ export function harm(world: World, { whole, links, ports, rules }: Baseline): st
   ]
 }
 
-/** Where the node is not as it was. */
+/** Returns the differences of the node from what it was. */
 export function finalDifferences(world: World, { whole }: Baseline): string[] {
   return differences(whole, settled(world))
 }
@@ -83,7 +83,7 @@ function ofLinks({ links, addresses, qdiscs, routes, sysctls }: NamespaceSnapsho
   }
 }
 
-/** Whose turn it is to be leased an address, and the files of the attackers themselves. */
+/** Files that say which address is the next to be leased, and those of the attackers themselves. */
 const PASSING = /^foreign(\/|$)|^ipam\/(\.cni-ts(\/|$)|\w+\/(lock|last_reserved_ip\.\d+)$)/
 
 /** Pods of a bridge are neighbours: what one of them says as a router is no harm to the node, and its administrator's to forbid. */

@@ -13,7 +13,7 @@ interface Target {
   readonly alias: string
 }
 
-/** What anybody can do who owns a network namespace, as lines of shell; those that fail are for another moment. */
+/** Returns what anybody can do who owns a network namespace, as lines of shell; those that fail are for another moment. */
 function rewirings(random: Random, target: Target, own: number): readonly string[] {
   const { ifindex, ifname, alias } = target
   const swap = "ip link set eth0 name old$$; ip link del eth0"

@@ -22,7 +22,7 @@ const NETWORKS: Readonly<Record<string, Make>> = {
 
 const MAKERS: readonly Implementation[] = ["ours", "reference"]
 
-/** What the runtime may say of ADD's result. */
+/** The ways in which the runtime may tell ADD's result. */
 const TOLD: Readonly<Record<string, (result: Result) => { readonly prevResult?: unknown }>> = {
   "told the result of ADD": (prevResult) => ({ prevResult }),
   "told nothing": () => ({}),

@@ -10,7 +10,7 @@ import { ptp } from "../plugins/ptp/network.ts"
 
 interface Case {
   readonly network: (node: Node) => Network
-  /** Where the node would hear the pod. */
+  /** Returns the link on which the node would hear the pod. */
   readonly heardOn: (node: Node) => string
 }
 
@@ -73,7 +73,7 @@ async function advertise(pod: Pod, node: Node, link: string): Promise<void> {
   expect(heard(), `an advertisement came in by ${link}`).toBe(true)
 }
 
-/** What the node has learned: routes by their protocol, and addresses in the prefix. */
+/** Returns what the node has learned: routes by their protocol, and addresses in the prefix. */
 function learned(node: Node): object[] {
   const routes = node.ip("-6", "route", "show", "table", "all").filter(({ protocol, dst }) => {
     return protocol === "ra" || dst === "default" || String(dst).startsWith("fd66:")

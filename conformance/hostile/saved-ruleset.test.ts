@@ -9,7 +9,7 @@ import { hostLocal } from "../plugins/bridge/network.ts"
 const ASCII = Array.from({ length: 0x7f - 0x21 }, (_, n) => String.fromCharCode(0x21 + n))
 const CHARACTERS = [...ASCII, "ä", "漢", "𝄞", "\u200b", "\u202e", "\u0301", "\x01", "\x1b", "\x7f"]
 
-/** What a user or an administrator can choose, by who is asked for it. */
+/** The names that a user or an administrator can choose. */
 interface Names {
   readonly ifname: string
   readonly containerId: string
@@ -42,7 +42,7 @@ class Cluster {
     return true
   }
 
-  /** What `nft` says against the ruleset as it lists it. */
+  /** Returns what `nft` says against the ruleset as it lists it. */
   problem(): string {
     const { exitCode, stderr } = run(this.node.inside(["nft", "-c", "-f", "-"]), { stdin: ruleset(this.node) })
     return exitCode === 0 ? "" : `exit code ${exitCode}: ${stderr}`

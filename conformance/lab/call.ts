@@ -58,9 +58,9 @@ export interface CniError {
 }
 
 export interface Outcome extends Finished {
-  /** What stdout says after exit code 0, if that is one JSON document. */
+  /** The document on stdout after exit code 0, if it is one. */
   readonly result: Result | undefined
-  /** What stdout says after any other exit code, if that is one JSON document. */
+  /** The document on stdout after any other exit code, if it is one. */
   readonly error: CniError | undefined
 }
 

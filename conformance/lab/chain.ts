@@ -2,7 +2,7 @@ import type { Call, Outcome, Result } from "./call.ts"
 import type { NetworkList, NetworkPlugin } from "./cnitool.ts"
 import type { Node } from "./node.ts"
 
-/** Who is attached, and the runtime's arguments by capability name. */
+/** The pod that is attached, and the runtime's arguments by capability name. */
 export interface Attachment extends Omit<Call, "command" | "config" | "stdin"> {
   readonly capabilityArgs?: Readonly<Record<string, unknown>>
 }

@@ -65,7 +65,7 @@ export interface Question {
   readonly timeoutSeconds?: number
 }
 
-/** What a server answers to somebody in `namespace`, or undefined without an answer. */
+/** Returns a server's answer to somebody in `namespace`, undefined if there is none. */
 export function ask(namespace: View, host: string, port: number, question: Question = {}): string | undefined {
   const { transport = "tcp", from = 0, timeoutSeconds = 5 } = question
   const asked = namespace.run("perl", "-e", CLIENT_PROGRAM, transport, host, `${port}`, `${from}`, `${timeoutSeconds}`)

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** Whose executables answer: this repository's, or the Go reference that scripts/setup installs. */
+/** The executables that answer: this repository's, or the Go reference that scripts/setup installs. */
 export type Implementation = "ours" | "reference"
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..")
@@ -14,7 +14,7 @@ const DIRECTORIES: Readonly<Record<Implementation, string>> = {
   reference: join(ROOT, ".cache/go-bin"),
 }
 
-/** What CNI_PATH says on a node that has this implementation installed. */
+/** Returns CNI_PATH of a node that has this implementation installed. */
 export function binDirectory(implementation: Implementation = "ours"): string {
   return DIRECTORIES[implementation]
 }

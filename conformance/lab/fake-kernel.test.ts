@@ -194,7 +194,7 @@ const change: fc.Arbitrary<Iterable<Request>> = fc.oneof(
     ]),
 )
 
-/** What most transactions need to be more than a list of what is missing. */
+/** Tables and chains without which most transactions would only meet what is missing. */
 const START: readonly Request[] = TABLES.flatMap((one) => [
   ensureTable(one),
   ...CHAINS.slice(0, 2).map((name) => ensureChain({ table: one, name })),

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { output } from "./run.ts"
 
-/** What a test run must leave as it found it, in the machine's own namespaces. */
+/** All that a test run must leave as it found it, in the machine's own namespaces. */
 interface Machine {
   readonly links: readonly string[]
   readonly namespaces: readonly string[]

@@ -54,7 +54,7 @@ while read -r _; do :; done
  * the end of this process, leaves nothing of them.
  */
 export class Machine {
-  /** What control groups are made below by those who ask for it; removed in the end. */
+  /** The control group for those who make some below it; removed in the end. */
   readonly cgroup: string
   readonly #outer: ChildProcess
   readonly #init: number
@@ -78,7 +78,7 @@ export class Machine {
     return new Machine(cgroup, outer, init)
   }
 
-  /** Where the outside finds a file of the machine. */
+  /** Returns the path by which the outside finds a file of the machine. */
   path(inside: string): string {
     return join(`/proc/${this.#init}/root`, inside)
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { type Finished, output, run } from "./run.ts"
 
-/** What `ip -j` and `bridge -j` print about a link, address or route: the keys tests look at. */
+/** A link, address or route as `ip -j` and `bridge -j` print it: the keys tests look at. */
 export interface Described {
   readonly [key: string]: unknown
   readonly ifindex?: number
@@ -81,7 +81,7 @@ export class View {
     return global?.map((address) => `${address.local}/${address.prefixlen}`) ?? []
   }
 
-  /** Whether one echo request is answered within two seconds. */
+  /** Returns if one echo request is answered within two seconds. */
   pings(address: string): boolean {
     return this.run("ping", "-n", "-q", "-c", "1", "-W", "2", address).exitCode === 0
   }
@@ -132,7 +132,7 @@ export class Namespace extends View {
 
 const [SIGKILL_PENDING, PF_EXITING] = [0x100n, 0x4]
 
-/** Whether a process has ended, or was killed and only has not had a processor since. */
+/** Returns if a process has ended, or was killed and only has not had a processor since. */
 function isEnding(pid: number): boolean {
   try {
     const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, "utf8")

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url"
 import { makeExecutable } from "../../build/executable.ts"
 import { pluginNames } from "../../build/names.ts"
 
-/** Where the tests of vitest's project `sanitized` find their executables: its CNI_TS_BIN. */
+/** The directory of the executables that vitest's project `sanitized` tests: its CNI_TS_BIN. */
 export const SANITIZED = resolve(fileURLToPath(import.meta.url), "../../../.cache/sanitized")
 
 /** Vitest calls this before the first test: makes the executables, with AddressSanitizer and UndefinedBehaviorSanitizer. */

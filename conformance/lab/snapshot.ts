@@ -67,7 +67,7 @@ export function snapshotNamespace(namespace: View): NamespaceSnapshot {
   }
 }
 
-/** What the kernel gives a link that nobody shapes. */
+/** The queues of a link that nobody shapes. */
 const OF_EVERY_LINK = new Set(["noqueue", "noop"])
 
 /** Some versions of `ip` print nothing for an empty list, and `{}` for an entry that was filtered out. */

@@ -14,7 +14,7 @@ const CAPABILITIES = {
   bandwidth: { ingressRate: 1e7, ingressBurst: 1e7, egressRate: 1e7, egressBurst: 1e7 },
 }
 
-/** What the machine's own tools show of a chained plugin's work, by the page. */
+/** A chained plugin's work as the machine's own tools show it, by the page. */
 const SHOWN: Readonly<Record<string, readonly [string[], string]>> = {
   "plugins/portmap": [["nft", "list", "table", "ip", "cni_hostport"], "tcp dport 8080"],
   "plugins/firewall": [["iptables-save"], "-j ACCEPT"],

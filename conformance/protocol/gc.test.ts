@@ -41,7 +41,7 @@ class Chain {
     return this.#network.as("ours", { type: plugin, ...more }).ask("GC", undefined)
   }
 
-  /** What is there of the containers whose ids these are, in words. */
+  /** Returns what is there of these pods' containers, in words. */
   traces(...pods: readonly Pod[]): string[][] {
     const [nftables, links, held] = [ruleset(this.node), this.node.ip("link", "show"), leases(this.node)]
     const words = (pod: Pod) => {

@@ -12,7 +12,7 @@ const both = (rate: number, burst: number) => ({
   egressBurst: burst,
 })
 
-/** What fits 32 bits the same way in both. */
+/** Limits that fit 32 bits the same way in both. */
 const LIMITS: Readonly<Record<string, Config>> = {
   "the least there is": both(8, 8),
   "odd bits": both(16, 9),
@@ -25,7 +25,7 @@ const LIMITS: Readonly<Record<string, Config>> = {
   nothing: {},
 }
 
-/** Where the Go plugin's numbers wrap around, ours hold the most there is. */
+/** Limits at which the Go plugin's numbers wrap around; ours hold the most there is. */
 const WRAPPED: Readonly<Record<string, Config>> = {
   "10 Mbit/s from containerd": both(10 * M, 2 ** 32 - 1),
   "10 Mbit/s from CRI-O": both(10 * M, 8 * (2 ** 32 - 1) - 1),

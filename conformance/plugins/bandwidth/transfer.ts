@@ -7,7 +7,7 @@ export interface Transfer {
   readonly to: View
   /** The receiver's. */
   readonly address: string
-  /** How long is measured, after what is omitted: the time that a burst takes, and TCP to find the rate. */
+  /** The time that is measured, after what is omitted: the time that a burst takes, and TCP to find the rate. */
   readonly seconds: number
   readonly omit: number
 }
@@ -15,7 +15,7 @@ export interface Transfer {
 export interface Received {
   /** Bits per second as the receiver counts them, headers not included. */
   readonly rate: number
-  /** What the receiver has had since the connection began, the omitted time included, and in how many seconds. */
+  /** Bits that the receiver has had since the connection began, the omitted time included, and in how many seconds. */
   readonly bits: number
   readonly seconds: number
 }

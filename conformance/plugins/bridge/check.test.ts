@@ -36,7 +36,7 @@ describe("CHECK", () => {
   const onNode = (...argv: string[]) => output(node.inside(argv))
   const inPod = (...argv: string[]) => output(pod.inside(argv))
 
-  /** What is changed, what CHECK says, and the way back. */
+  /** Changes, what CHECK says of each, and the way back. */
   const FAULTS: Readonly<Record<string, readonly [() => void, string, () => void]>> = {
     "an address is missing": [
       () => inPod("ip", "addr", "del", "fd00:10:244:1::2/64", "dev", "eth0"),

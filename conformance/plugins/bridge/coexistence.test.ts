@@ -5,7 +5,7 @@ import { output } from "../../lab/run.ts"
 import { Network } from "./network.ts"
 import { masqueraded, OUTSIDE, outside, watchSources } from "./outside.ts"
 
-/** What Docker has for its bridge, in the tables of iptables. */
+/** Docker's rules for its bridge, in the tables of iptables. */
 const DOCKER = [
   "-t nat -N DOCKER",
   "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
@@ -16,7 +16,7 @@ const DOCKER = [
   "-t filter -A DOCKER-USER -j RETURN",
 ]
 
-/** What kube-proxy has in its iptables mode. */
+/** kube-proxy's rules in its iptables mode. */
 const KUBE_PROXY = [
   "-t nat -N KUBE-POSTROUTING",
   "-t nat -N KUBE-SERVICES",

@@ -3,7 +3,7 @@ import { Node } from "../../lab/node.ts"
 import { snapshot } from "../../lab/snapshot.ts"
 import { hostLocal, Network } from "./network.ts"
 
-/** What is wrong, the keys that make it so, and what the error says. */
+/** Names of faults, the keys that make them, and what the error says. */
 const REFUSED: readonly [string, object, { code: number; msg: string }][] = [
   ["vlan -100", { vlan: -100 }, { code: 7, msg: "invalid VLAN ID -100 (must be between 0 and 4094)" }],
   ["vlan 5000", { vlan: 5000 }, { code: 7, msg: "invalid VLAN ID 5000 (must be between 0 and 4094)" }],

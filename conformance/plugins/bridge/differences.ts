@@ -8,7 +8,7 @@ export interface Attached {
 }
 
 interface Context {
-  /** Whose alias the veth has. */
+  /** The container in the veth's alias. */
   readonly containerId: string
   readonly enabledad: boolean
   readonly mtu: number | undefined
@@ -17,7 +17,7 @@ interface Context {
 interface Difference {
   readonly what: string
   readonly why: string
-  /** What the reference would have left, had it done as we do. */
+  /** Returns what the reference would have left, had it done as we do. */
   readonly apply: (attached: Attached, context: Context) => Attached
 }
 
@@ -81,7 +81,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
 ]
 
-/** What is to be expected of ours where the reference left `attached`. */
+/** Returns what is to be expected of ours if the reference left `attached`. */
 export function asOurs(attached: Attached, context: Context): Attached {
   return DIFFERENCES.reduce((state, { apply }) => apply(state, context), attached)
 }

@@ -3,7 +3,7 @@ import { Node } from "../../lab/node.ts"
 import { output } from "../../lab/run.ts"
 import { type Config, hostLocal, Network } from "./network.ts"
 
-/** How somebody else may have left a bridge: with ports or without, up or down; none has a fixed MAC address. */
+/** Bridges as somebody else may have left them: with ports or without, up or down; none has a fixed MAC address. */
 const BRIDGES: Readonly<Record<string, (node: Node) => void>> = {
   "without ports": (node) => addBridge(node),
   "without ports, and down": (node) => addBridge(node, "down"),

@@ -2,7 +2,7 @@ import type { Described, Namespace } from "../../lab/namespace.ts"
 import type { Node, Pod } from "../../lab/node.ts"
 import { isLinkLocal } from "../../lab/snapshot.ts"
 
-/** What the machine's own tools show of one side of an attachment, comparable between two nodes. */
+/** One side of an attachment as the machine's own tools show it, comparable between two nodes. */
 export interface Observed {
   readonly links: readonly Described[]
   readonly addresses: readonly Described[]

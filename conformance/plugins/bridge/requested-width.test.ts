@@ -3,7 +3,7 @@ import { Node } from "../../lab/node.ts"
 import { snapshot } from "../../lab/snapshot.ts"
 import { type Config, hostLocal, Network } from "./network.ts"
 
-/** What a gateway bridge's user requests, of whom, and by which way. */
+/** Returns a gateway bridge whose user requests addresses of an IPAM plugin. */
 const ask = (node: Node, ipam: Config, ips: readonly string[], more: Config = {}) =>
   new Network(node, { isGateway: true, ipam, runtimeConfig: { ips }, ...more })
 

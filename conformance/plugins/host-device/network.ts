@@ -24,7 +24,7 @@ export function onLan(node: Node, config: Config = {}, implementation: Implement
   return hostDevice(node, { ipam: ofLan(node), ...config }, implementation)
 }
 
-/** Whether the node has the device, and whether it is as a device that was never in a pod. */
+/** Returns if the node has the device, as one that was never in a pod. */
 export function isBack(node: Node, name = "uplink"): boolean {
   const link = node.link(name)
   return link?.address === MAC && link["ifalias"] === undefined && !link.flags?.includes("UP")

@@ -78,7 +78,7 @@ function attach(implementation: Implementation, config: (node: Node) => Config) 
   return { printed: mask(stdout, pod.path), added, deleted: observe(node, pod) }
 }
 
-/** Whether addresses are announced: ours are, so that neighbours forget who had them before. */
+/** Returns if a setting is to be compared: not the announcement of addresses, as ours are, so that neighbours forget who had them. */
 function counts(line: string): boolean {
   return !/^ipv[46].conf.eth0.(arp|ndisc)_notify/.test(line)
 }

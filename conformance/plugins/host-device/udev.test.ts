@@ -6,7 +6,7 @@ import { expect, test } from "vitest"
 import { Node } from "../../lab/node.ts"
 import { hostDevice, isBack, plugInDevice } from "./network.ts"
 
-/** What `ip monitor` hears of the links of a node, as its udev does. */
+/** An `ip monitor`, which hears of the links of a node as its udev does. */
 class Monitor implements Disposable {
   readonly #node: Node
   readonly #file: string

@@ -5,7 +5,7 @@ import { binDirectory, type Implementation } from "../../lab/executables.ts"
 import type { Node } from "../../lab/node.ts"
 import { run } from "../../lab/run.ts"
 
-/** What a test says about a call; the rest is what a runtime would send. */
+/** The part of a call that a test says; the rest is what a runtime would send. */
 export type Asked = Pick<Call, "ifname" | "args" | "netns" | "implementation"> & { readonly config?: object }
 
 /** A network whose leases lie in the node's directory, and the calls a runtime makes for it. */

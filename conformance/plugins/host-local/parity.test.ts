@@ -24,7 +24,7 @@ interface Seen {
   readonly files: Readonly<Record<string, string>>
 }
 
-/** What the calls answered, and which files they left: names, modes and content. */
+/** Returns what the calls answered, and the files that they left: names, modes and content. */
 function play(scenario: Scenario, implementation: Implementation): Seen {
   using node = new Node()
   writeFileSync(
@@ -210,7 +210,7 @@ const scenarios: Record<string, Scenario> = {
   },
 }
 
-/** Where our message says the same in other words, or says more in the middle. */
+/** Scenarios in which our message says the same in other words, or says more in the middle. */
 const OWN_WORDS = new Set(["wrong CNI_ARGS fail", "ranges of a set that overlap fail"])
 
 describe("as with the reference,", () => {

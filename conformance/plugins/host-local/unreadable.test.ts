@@ -14,7 +14,7 @@ function leased(node: Node): Network {
   return network
 }
 
-/** What cannot be read, and what the kernel may say of it, for a disk, a network file system or a security module. */
+/** Paths that cannot be read, and what the kernel may say of it, for a disk, a network file system or a security module. */
 const UNREADABLE: readonly [what: string, path: (network: Network) => string, call: string, error: string][] = [
   ["the directory", ({ directory }) => directory, "getdents64", "EIO"],
   ["the directory", ({ directory }) => directory, "getdents64", "ESTALE"],

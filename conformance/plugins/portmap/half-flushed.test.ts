@@ -9,7 +9,7 @@ const [ONE, TWO] = [
 const PORTS = [tcp(8080), udp(53)]
 const OTHERS = [tcp(9090)]
 
-/** What somebody does to the table, in both families. */
+/** Harm that somebody does to the table, in both families. */
 const DAMAGES = [
   ["flush set FAMILY cni_hostport containers"],
   ["flush set FAMILY cni_hostport claims"],

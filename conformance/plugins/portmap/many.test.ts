@@ -14,7 +14,7 @@ function remains(node: Node): unknown[] {
   return ruleset(node, { sets: true }).filter(({ rule, set }) => rule?.["comment"] ?? set?.["elem"])
 }
 
-/** What remains when there is no pod any more: the sets have an entry that is no pod's. */
+/** Returns what remains when there is no pod any more: the sets have an entry that is no pod's. */
 function remainsWithoutPods(portmap: Portmap, pod: Pod, addresses: readonly string[]): unknown[] {
   portmap.map(pod, range(10_000, 1), addresses)
   expect(portmap.del(pod)).toMatchObject(QUIET)

@@ -85,7 +85,7 @@ export class Portmap {
   }
 }
 
-/** What the plugins before in the chain answered: a pod's interface with these addresses, after one of the host's. */
+/** Returns the answer of the plugins before in the chain: a pod's interface with these addresses, after one of the host's. */
 export function resultOf(pod: Pod, addresses: readonly string[], ifname = "eth0"): Result {
   return {
     interfaces: [{ name: "cni0" }, { name: ifname, sandbox: pod.path }],

@@ -53,7 +53,7 @@ class Site implements Disposable {
   }
 }
 
-/** Who asks, by what address of the node, and from which address the pod hears it. */
+/** One who asks, the address of the node that is asked, and the address that the pod hears. */
 type Row = readonly [who: string, host: string, hears: string]
 
 describe.each([
@@ -106,7 +106,7 @@ describe.each([
   })
 })
 
-/** Whether the kernel shows frames on a bridge to netfilter, as Kubernetes wants it. */
+/** With and without frames on a bridge being shown to netfilter, as Kubernetes wants it. */
 describe.each(["0", "1"])("with bridge-nf-call-iptables=%s a container reaches another's published port", (seen) => {
   test.each([
     ["tcp", 8080],

@@ -10,7 +10,7 @@ import { veths } from "./network.ts"
 
 const DONE = { exitCode: 0, stderr: "" }
 
-/** What a kind cluster's own network is. */
+/** Returns a kind cluster's own network. */
 function kindnet(node: Node): Chain["list"] {
   const ptp = {
     type: "ptp",

@@ -13,7 +13,7 @@ export function veths(node: Node): Described[] {
   return node.ip("link", "show", "type", "veth")
 }
 
-/** Where the rules of masqueraded addresses are, as nft says it. */
+/** The chain of the rules of masqueraded addresses, as nft says it. */
 export const MASQUERADE = ["inet", "cni_plugins_masquerade", "masq_checks"]
 
 /** One line for each masqueraded address of a pod. */

@@ -55,7 +55,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "a table that others fill": { config: { table: 5000 } },
 }
 
-/** What both leave alike. Each has routes of its own address's family in a table; the reference has others there, too. */
+/** Returns what both leave alike. Each has routes of its own address's family in a table; the reference has others there, too. */
 function observed(pod: Pod) {
   const list = rules(pod)
   const tables = list.map((rule) => {

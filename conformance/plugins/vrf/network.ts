@@ -74,7 +74,7 @@ export function tableOf(pod: Pod, name = "blue"): unknown {
   return pod.link(name)?.linkinfo?.info_data?.["table"]
 }
 
-/** What `ip` says of links, addresses and routes of the pod, but for what the kernel does in its own time. */
+/** Returns what `ip` says of links, addresses and routes of the pod, but for what the kernel does in its own time. */
 export function stateOf(pod: Pod): readonly string[] {
   const links = pod.ip("addr", "show")
   const addresses = links.flatMap(({ ifname, addr_info = [] }) => addr_info.map(({ local }) => `${local} on ${ifname}`))

@@ -9,7 +9,7 @@ import { output } from "../../lab/run.ts"
 import { type NamespaceSnapshot, snapshotNamespace } from "../../lab/snapshot.ts"
 import { Containerd } from "./containerd.ts"
 
-/** What a cluster's node has: pods with IPv4, IPv6 and DNS, host ports and bandwidth limits. */
+/** The network of a cluster's node: pods with IPv4, IPv6 and DNS, host ports and bandwidth limits. */
 export const PODNET: NetworkList = {
   cniVersion: "1.0.0",
   name: "podnet",
@@ -141,7 +141,7 @@ function tbf(qdiscs: readonly Qdisc[]): number | undefined {
   return bytes === undefined ? undefined : bytes * 8
 }
 
-/** Where the kernel cannot police, the packets are sent through a device with a queue of that rate. */
+/** Returns the rate of a policer, or if the kernel has none, of the device's queue that packets are sent through. */
 function egress(filters: readonly Filter[], rate: (device: string) => number | undefined): number | undefined {
   const [action] = filters.flatMap((filter) => filter.options?.actions ?? [])
   return action?.to_dev ? rate(action.to_dev) : action?.rate && action.rate * 8

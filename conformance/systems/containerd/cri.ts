@@ -13,11 +13,11 @@ done
 echo "$info"
 exit 1`
 
-/** Where a containerd listens on `SOCKET`. */
+/** A machine on which containerd listens on `SOCKET`. */
 interface Place {
   /** The argument vector that runs `argv` there. */
   inside(argv: readonly string[]): string[]
-  /** Where the tests find a file of that place. */
+  /** Returns the path by which the tests find a file of that place. */
   path(inside: string): string
   /** The control group for the pods. */
   readonly cgroup: string

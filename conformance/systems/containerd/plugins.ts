@@ -41,7 +41,7 @@ exec ${join(binDirectory(), name)}
     return idsOf("ADD").filter((id) => !deleted.includes(id))
   }
 
-  /** What was called since the record was last forgotten. */
+  /** Returns the calls since the record was last forgotten. */
   calls(): RecordedCall[] {
     const lines = existsSync(this.#record) ? readFileSync(this.#record, "utf8").split("\n").filter(Boolean) : []
     return lines.map((line) => {

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** What `prepare` made. */
+/** The directory that `prepare` made. */
 export const CACHE = resolve(fileURLToPath(import.meta.url), "../../../../.cache/containerd")
 
 /** The environment of daemons and clients. */
@@ -14,7 +14,7 @@ export const SOCKET = "/run/containerd/containerd.sock"
 export const PAUSE_ARCHIVE = join(CACHE, "pause.tar")
 const PAUSE_IMAGE = "cni-ts.test/pause:1"
 
-/** What containerd is told, wherever it runs; runc needs the fourth setting where it may not lower oom_score_adj. */
+/** Returns containerd's configuration, wherever it runs; runc needs the fourth setting if it may not lower oom_score_adj. */
 export function containerdConfig(binDirectory: string, networkDirectory: string): string {
   return `version = 2
 root = "/var/lib/containerd"

@@ -7,7 +7,7 @@ export interface PortMapping {
   readonly protocol?: number
 }
 
-/** What a kubelet would ask for; whatever is left out is as for a plain pod. */
+/** The pod that a kubelet would ask for; whatever is left out is as for a plain one. */
 export interface SandboxWish {
   readonly name?: string
   readonly annotations?: Readonly<Record<string, string>>

@@ -39,7 +39,7 @@ export class Directories {
     symlinkSync("portmap-of-others", join(this.node, "portmap"))
   }
 
-  /** What the tarball of a version holds. */
+  /** Makes what the tarball of a version holds. */
   release(version: string, plugins = ["bridge", "host-local", "portmap"]): void {
     rmSync(join(this.#from, "bin"), { recursive: true, force: true })
     mkdirSync(join(this.#from, "bin"))
@@ -85,7 +85,7 @@ export class Directories {
     return Object.fromEntries(names.map((name) => [name, content(join(this.node, name))]))
   }
 
-  /** What the installer keeps for the way back. */
+  /** Returns what the installer keeps for the way back. */
   replaced(): Record<string, string> {
     const replaced = join(this.node, ".cni-ts/replaced")
     return Object.fromEntries(readdirSync(replaced).map((name) => [name, content(join(replaced, name))]))

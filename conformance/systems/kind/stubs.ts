@@ -31,7 +31,7 @@ export class Stubs {
     this.#program("bin/kubectl", KUBECTL)
   }
 
-  /** What kubectl says of the nodes, one answer after the other; the last one stays. */
+  /** Has kubectl give these answers about the nodes, one after the other; the last one stays. */
   network(...answers: string[]): void {
     answers.forEach((answer, index) => {
       writeFileSync(join(this.directory, `network.${index}`), answer)
@@ -44,7 +44,7 @@ export class Stubs {
     return run([join(ROOT, "scripts/kind", name), ...args], { env })
   }
 
-  /** What KIND_EXPERIMENTAL_PROVIDER says from now on. */
+  /** Sets KIND_EXPERIMENTAL_PROVIDER from now on. */
   ask(provider: string): void {
     this.#providerAsked = provider
   }

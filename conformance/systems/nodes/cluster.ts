@@ -7,9 +7,9 @@ import { buildImage } from "./image.ts"
 /** A cluster's pod network as one node has it configured. */
 export interface PodNetwork {
   readonly name: string
-  /** Where its leases are. */
+  /** The directory of its leases. */
   readonly leases: string
-  /** Whether the Go plugins find the host ports that ours opened: told nothing else, they look only among the rules of iptables. */
+  /** If the Go plugins find the host ports that ours opened: told nothing else, they look only among the rules of iptables. */
   readonly sharedPorts: boolean
   /** The conflist for a node whose pods live in `subnet`. */
   readonly conflist: (subnet: string) => object

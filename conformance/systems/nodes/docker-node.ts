@@ -84,12 +84,12 @@ export class DockerNode {
     if (done.exitCode !== 0) throw new Error(`cannot install the plugins: ${done.stderr}`)
   }
 
-  /** What Docker calls the node. */
+  /** The node's name for Docker. */
   get name(): string {
     return this.#container.getName().replace("/", "")
   }
 
-  /** Whether the plugins of that implementation are the ones in /opt/cni/bin. */
+  /** Returns if the plugins of that implementation are the ones in /opt/cni/bin. */
   runs(implementation: Implementation): boolean {
     const same = ["cmp", "-s", "/opt/cni/bin/ptp", `/opt/cni/${implementation}/ptp`]
     return run(this.inside(same)).exitCode === 0
@@ -100,7 +100,7 @@ export class DockerNode {
     return this.#container.getIpAddress(this.#network)
   }
 
-  /** What a cluster's controller, or kind's daemon on each node, does: the way to another node's pods. */
+  /** Makes the route to another node's pods, as a cluster's controller, or kind's daemon on each node, does. */
   routeTo(pods: string, node: DockerNode): void {
     this.view.ip("route", "replace", pods, "via", node.address)
   }

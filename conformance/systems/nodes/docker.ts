@@ -70,7 +70,7 @@ function daemon(directory: string, socket: string, cgroup: string): string[] {
   ]
 }
 
-/** Where the libraries are that were unpacked with dockerd. */
+/** Returns the directories of the libraries that were unpacked with dockerd. */
 function libraries(): string {
   const roots = ["usr/lib", "lib"].map((directory) => join(CACHE, "root", directory)).filter((root) => existsSync(root))
   const directories = roots.flatMap((root) => readdirSync(root).map((name) => join(root, name)))

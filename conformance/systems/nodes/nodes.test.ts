@@ -19,7 +19,7 @@ afterAll(async () => {
   await docker?.[Symbol.asyncDispose]()
 })
 
-/** Who the asked believes to be asked by; empty if nobody answers. */
+/** Returns the address that the asked is asked from; empty if nobody answers. */
 function ask(from: View, address: string, port: number): string {
   return from.run(...BASH, ASK, address, `${port}`).stdout.replace(/:\d+\n$/, "")
 }

@@ -6,7 +6,7 @@ import { setup, teardown } from "../../lab/leftovers.ts"
 export interface Outcome {
   readonly file: string
   readonly name: string
-  /** Why it failed, with a stack whose paths are this machine's; without it, the test passed. */
+  /** The reason of a failure, with a stack whose paths are this machine's; without it, the test passed. */
   readonly failure?: string
 }
 

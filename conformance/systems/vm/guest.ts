@@ -104,7 +104,7 @@ export async function runInGuest(run: GuestRun): Promise<GuestResult> {
   }
 }
 
-/** What the script wrote to stdout between the line `== name` and the next such line. */
+/** Returns what the script wrote to stdout between the line `== name` and the next such line. */
 export function section({ exitCode, stdout, stderr }: GuestResult, name: string): string {
   const parts = `\n${stdout}`.split("\n== ").slice(1)
   const found = parts.find((part) => part.startsWith(`${name}\n`))
