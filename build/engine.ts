@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { objectsOf } from "./objects.ts"
@@ -34,17 +34,14 @@ export function engineObjects(target: Target): Promise<string[]> {
   return objectsOf({ name: "engine", sources: engineSources(), flags: flagsFor[target] }, target)
 }
 
-/** The engine's objects for profiles: it asks the host five hundred times as often whether to go on, which is when samples are taken. */
+/** The engine's objects for profiles: it can say which functions are at work at any moment. */
 export function profiledEngineObjects(target: Target): Promise<string[]> {
   const sources = `${engineSources()}-profiled`
-  if (!existsSync(sources)) {
-    const scratch = mkdtempSync(`${sources}-`)
-    cpSync(engineSources(), scratch, { recursive: true })
-    const text = readFileSync(join(scratch, "quickjs.c"), "utf8")
-    const [usual, often] = ["JS_INTERRUPT_COUNTER_INIT 10000", "JS_INTERRUPT_COUNTER_INIT 20"]
-    if (!text.includes(usual)) throw new Error(`the engine's source has no ${usual}`)
-    writeFileSync(join(scratch, "quickjs.c"), text.replace(usual, often))
-    renameSync(scratch, sources)
-  }
+  const stack = readFileSync(join(fetch, "../profile.inc"), "utf8")
+  const scratch = mkdtempSync(`${sources}-`)
+  cpSync(engineSources(), scratch, { recursive: true })
+  appendFileSync(join(scratch, "quickjs.c"), stack)
+  rmSync(sources, { recursive: true, force: true })
+  renameSync(scratch, sources)
   return objectsOf({ name: "engine-profiled", sources, flags: flagsFor[target] }, target)
 }

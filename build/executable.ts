@@ -52,7 +52,7 @@ export async function makeExecutable(
   const scratch = mkdtempSync(join(root, ".cache/executable-"))
   try {
     const toolchain = toolchainFor(target)
-    const code = byteCode(compiler, scratch, script.replace(MARK_PLACEHOLDER, mark), options)
+    const code = byteCode(compiler, scratch, script.replaceAll(MARK_PLACEHOLDER, mark), options)
     const program = linked(toolchain, objects, scratch, code)
     if (!options.profile && toolchain.strip) execFileSync(toolchain.strip, ["--strip-all", program])
     appendFileSync(program, mark)
