@@ -116,6 +116,12 @@ class LazySocket implements Transport {
     return this.#socket.receive()
   }
 
+  /** The next request goes through a socket of its own. */
+  abandon(): void {
+    this[Symbol.dispose]()
+    this.#socket = undefined
+  }
+
   [Symbol.dispose](): void {
     this.#socket?.[Symbol.dispose]()
   }

@@ -149,6 +149,23 @@ describe("dumps", () => {
     )
   })
 
+  test("are given up in their midst once the first value is there, if more than another datagram would come", () => {
+    const lists = [4, 2].map((length) => {
+      const list = (request: Message) =>
+        Array.from({ length }, (_, index) => part(request, 16, [payload(index)])).concat([done(request)])
+      let abandoned = 0
+      const kernel = Object.assign(answering(list), { abandon: () => ++abandoned })
+      expect(kernel.conversation.dumpFirst(question, (message) => firstByte(message) || undefined).values).toEqual([1])
+      return abandoned
+    })
+    expect(lists).toEqual([1, 1])
+    const short = Object.assign(
+      answering((request) => [part(request, 16, [payload(1)]), done(request)]),
+      { abandon: () => expect.unreachable() },
+    )
+    expect(short.conversation.dumpFirst(question, firstByte).values).toEqual([1])
+  })
+
   test("an error instead of a dump is a KernelError", () => {
     const kernel = answering((request) => [refuse(request, 1)])
     expect(() => kernel.conversation.dump(question, firstByte)).toThrow("cannot ask: EPERM (operation not permitted)")

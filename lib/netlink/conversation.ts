@@ -22,6 +22,8 @@ export interface Transport extends Disposable {
   send(message: Uint8Array): void
   /** Waits for the next datagram from the kernel. */
   receive(): Uint8Array
+  /** Gives up all that has not been received yet. Left out if that cannot be. */
+  abandon?(): void
 }
 
 /** One request: `asked` completes "cannot ..." in the error if the kernel refuses. */
@@ -86,6 +88,12 @@ export class Conversation implements Disposable {
     }
   }
 
+  /** Dumps as dump() does until `read` has returned a value: the rest, which may be thousands, the kernel is spared if it can be. */
+  dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
+    const readOnce = (message: Message, kept: number) => (kept === 0 ? read(message) : undefined)
+    return this.#exchange(request, NLM_F_DUMP, readOnce, true)
+  }
+
   /**
    * Executes all of `requests` or none, in one transaction between `begin` and `end`. They are written one by one as they come, so that
    * tens of thousands need not be in memory. Without requests nothing is sent. Throws the KernelError of the first one that is refused.
@@ -148,6 +156,7 @@ export class Conversation implements Disposable {
     request: Request,
     flags: number,
     read: (message: Message, kept: number) => Value | undefined,
+    oneIsEnough = false,
   ): Readings<Value> {
     const writer = this.#writer
     writer.clear()
@@ -155,7 +164,7 @@ export class Conversation implements Disposable {
     this.#transport.send(writer.bytes)
     const values: Value[] = []
     let partial = false
-    for (;;) {
+    for (let datagrams = 1; ; datagrams++) {
       for (const message of decodeMessages(this.#transport.receive())) {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
@@ -167,6 +176,10 @@ export class Conversation implements Disposable {
         const value = read(message, values.length)
         if (value !== undefined) values.push(value)
       }
+      // The end of a short dump comes with the second datagram, for less than another socket costs.
+      if (!oneIsEnough || values.length === 0 || datagrams < 2 || !this.#transport.abandon) continue
+      this.#transport.abandon()
+      return { values, partial }
     }
   }
 

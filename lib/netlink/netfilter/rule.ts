@@ -159,10 +159,10 @@ export function readTableRules<Value>(
   return dumpRules(nfnetlink, { table, test: testFor(prefix) }, read)
 }
 
-/** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded. Throws as listRules(). */
+/** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded, nor read if they are many. Throws as listRules(). */
 export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
   const request = listing(chain.table, chain.name)
-  const found = nfnetlink.dump(request, (message, kept) => (kept === 0 && test(decodeRule(message))) || undefined)
+  const found = nfnetlink.dumpFirst(request, (message) => test(decodeRule(message)) || undefined)
   if (found.partial && found.values.length === 0) throw new KernelError("ERESTART", request.asked)
   return found.values.length > 0
 }
