@@ -92,13 +92,18 @@ export interface Host {
   setOption(fd: number, level: number, option: number, value: Uint8Array): number
   /** getsockopt(2). Returns the number of bytes filled in `value`. */
   getOption(fd: number, level: number, option: number, value: Uint8Array): number
-  /** Sends one datagram. */
+  /** Sends one datagram, or what a stream takes of the bytes. Returns the number of bytes sent. */
   send(fd: number, bytes: Uint8Array): number
   /**
    * Waits for the next datagram from the kernel itself on a netlink socket; others are skipped. Returns its length. EMSGSIZE if it is
    * longer than `buffer`; EAGAIN if none comes in the time that the option SO_RCVTIMEO sets.
    */
   receive(fd: number, buffer: Uint8Array): number
+  /**
+   * Connects to the Unix stream socket at `path`, without waiting: EAGAIN if too many others do. Returns a descriptor that `send` and
+   * `read` do not wait at, either: EAGAIN.
+   */
+  connect(path: string): number
   /** Sends one datagram to the Unix socket at `path`, without waiting. */
   sendTo(path: string, bytes: Uint8Array): number
   /**

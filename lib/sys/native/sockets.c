@@ -79,22 +79,59 @@ static JSValue socket_receive(CALL)
     }
 }
 
-static int send_to(const char *path, const uint8_t *bytes, size_t length)
+/* Opens a Unix socket that does not wait, and fills in the address of `path`. */
+static int unix_socket(const char *path, int type, struct sockaddr_un *address)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    memcpy(address->sun_path, path, strlen(path));
+    return socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int close_failed(int fd)
+{
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address;
+    int fd = unix_socket(path, SOCK_STREAM, &address);
+    if (fd == -1)
+        return -1;
+    int result;
+    RETRY(result, connect(fd, (struct sockaddr *)&address, sizeof address));
+    return result == -1 ? close_failed(fd) : fd;
+}
+
+static JSValue socket_connect(CALL)
+{
+    (void)self, (void)argc;
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, connect_to(path));
+    JS_FreeCString(js, path);
+    return result;
+}
+
+static int send_to(const char *path, const uint8_t *bytes, size_t length)
+{
+    struct sockaddr_un address;
+    int fd = unix_socket(path, SOCK_DGRAM, &address);
     if (fd == -1)
         return -1;
     ssize_t count;
     RETRY(count, sendto(fd, bytes, length, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
-    int error = errno;
+    if (count == -1)
+        return close_failed(fd);
     close(fd);
-    errno = error;
     return (int)count;
 }
 
@@ -148,6 +185,7 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("getOption", 4, socket_get_option),
     JS_CFUNC_DEF("send", 2, socket_send),
     JS_CFUNC_DEF("receive", 2, socket_receive),
+    JS_CFUNC_DEF("connect", 1, socket_connect),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
     JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
 };

@@ -11,6 +11,7 @@ const encoder = new TextEncoder()
 /** The C library's functions, under their own names. Bytes are passed as they are: the function reads and writes them in place. */
 export const libc = {
   close: library.func("int close(int fd)"),
+  connect: library.func("int connect(int fd, const void *address, uint32_t size)"),
   fdatasync: library.func("int fdatasync(int fd)"),
   flock: library.func("int flock(int fd, int operation)"),
   ftruncate: library.func("int ftruncate(int fd, int64_t length)"),

@@ -21,6 +21,7 @@ const {
   ENOPROTOOPT,
   EPROTONOSUPPORT,
   ECONNREFUSED,
+  EPIPE,
 } = constants.errno
 
 const NETLINK_ROUTE = 0
@@ -113,10 +114,15 @@ test("what no socket can do says why", () => {
 
 const bind = load(null).func("int bind(int fd, const void *address, uint32_t size)")
 
-/** A Unix socket that listens for datagrams, and where. */
-function listener(): { fd: number; path: string } {
+const listen = load(null).func("int listen(int fd, int backlog)")
+const accept = load(null).func("int accept(int fd, void *address, void *size)")
+const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
+
+/** A Unix socket, bound, and where. */
+function listener(type = SOCK_DGRAM): { fd: number; path: string } {
   const path = `${scratchDirectory()}/socket`
-  const fd = libc.socket(1, 2, 0) // AF_UNIX, SOCK_DGRAM
+  const fd = libc.socket(1, type, 0) // AF_UNIX
   onTestFinished(() => void host.close(fd))
   const address = Buffer.from(`\x01\0${path}\0`, "latin1") // struct sockaddr_un
   expect(bind(fd, address, address.length)).toBe(0)
@@ -147,6 +153,38 @@ test("sendTo says why it cannot, and leaves no descriptor behind", () => {
   expect(host.sendTo(`/${"x".repeat(106)}`, new Uint8Array(1))).toBe(-ENOENT)
   expect(host.sendTo(path, new Uint8Array(16 << 20))).toBe(-EMSGSIZE)
   expect(readdirSync("/proc/self/fd").length).toBe(before)
+})
+
+test("connect reaches a stream's listener; neither side's slowness makes send or read wait", () => {
+  const { fd, path } = listener(SOCK_STREAM)
+  expect(listen(fd, 0)).toBe(0)
+  const client = host.connect(path)
+  expect(client).toBeGreaterThanOrEqual(0)
+  onTestFinished(() => void host.close(client))
+  const server = accept(fd, null, null)
+  const buffer = new Uint8Array(64)
+  expect(host.read(client, buffer)).toBe(-EAGAIN)
+  expect(host.send(client, host.encode("abc"))).toBe(3)
+  expect(host.decode(buffer.subarray(0, host.read(server, buffer)))).toBe("abc")
+  let answer = 0
+  while (answer >= 0) answer = host.send(client, new Uint8Array(1 << 16))
+  expect(answer).toBe(-EAGAIN)
+  host.close(server)
+  expect(host.send(client, host.encode("abc"))).toBe(-EPIPE)
+})
+
+test("connect does not wait for a listener that accepts nobody, says why it cannot, and leaves no descriptor behind", () => {
+  const { fd, path } = listener(SOCK_STREAM)
+  const before = readdirSync("/proc/self/fd").length
+  expect(host.connect(path)).toBe(-ECONNREFUSED)
+  expect(host.connect(`${path}-none`)).toBe(-ENOENT)
+  expect(host.connect(`${path}\0`)).toBe(-EINVAL)
+  expect(host.connect(`/${"x".repeat(107)}`)).toBe(-ENAMETOOLONG)
+  expect(readdirSync("/proc/self/fd").length).toBe(before)
+  listen(fd, 0)
+  const waiting = host.connect(path)
+  onTestFinished(() => void host.close(waiting))
+  expect(host.connect(path)).toBe(-EAGAIN)
 })
 
 test("makeTun says why it cannot", () => {

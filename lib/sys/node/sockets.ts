@@ -7,11 +7,13 @@ const { EINVAL, EMSGSIZE, ENAMETOOLONG } = constants.errno
 const CLONE_NEWNET = 0x40000000
 const AF_UNIX = 1
 const AF_NETLINK = 16
+const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const SOCK_RAW = 3
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
+const MSG_NOSIGNAL = 0x4000
 const TUNSETIFF = 0x400454ca
 const TUNSETPERSIST = 0x400454cb
 const TUNSETOWNER = 0x400454cc
@@ -25,8 +27,9 @@ export const sockets = {
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
   getOption,
-  send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, 0)),
+  send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, MSG_NOSIGNAL)),
   receive,
+  connect,
   sendTo,
   makeTun,
 } satisfies Partial<Host>
@@ -48,13 +51,30 @@ function receive(fd: number, buffer: Uint8Array): number {
   }
 }
 
-function sendTo(path: string, bytes: Uint8Array): number {
+/** Returns the struct sockaddr_un of the path, or a negative errno. */
+function unixAddress(path: string): Uint8Array | number {
   const name = cString(path)
   if (!name) return -EINVAL
-  const address = new Uint8Array(110) // struct sockaddr_un
+  const address = new Uint8Array(110)
   if (2 + name.length > address.length) return -ENAMETOOLONG
   new DataView(address.buffer).setUint16(0, AF_UNIX, true)
   address.set(name, 2)
+  return address
+}
+
+function connect(path: string): number {
+  const address = unixAddress(path)
+  if (typeof address === "number") return address
+  const fd = answerOf(() => libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+  if (fd < 0) return fd
+  const answer = answerOf(() => libc.connect(fd, address, address.length))
+  if (answer < 0) libc.close(fd)
+  return answer < 0 ? answer : fd
+}
+
+function sendTo(path: string, bytes: Uint8Array): number {
+  const address = unixAddress(path)
+  if (typeof address === "number") return address
   const fd = answerOf(() => libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
   if (fd < 0) return fd
   try {

@@ -99,6 +99,7 @@ const parameters = {
   getOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
   send: [descriptor, bytes],
   receive: [descriptor, bytes],
+  connect: [path],
   sendTo: [path, bytes],
   makeTun: [descriptor, path, number, number, number],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
