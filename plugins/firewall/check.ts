@@ -2,43 +2,52 @@ import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { describeRule, listIptablesRules, textOf } from "../../lib/net/iptables.ts"
-import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { retried } from "../../lib/netlink/netfilter/transaction.ts"
-import { formatIptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
 import type { FirewallConfig } from "./config.ts"
-import { type Demand, demandsOf } from "./demand.ts"
-import { CHAIN, filterChain, toBridges, toPods } from "./rules.ts"
+import { type Wanted, wantedOf } from "./demand.ts"
+import { withZone } from "./firewalld/meant.ts"
+import { sourceOf } from "./firewalld/zone.ts"
+import { iptablesDifference } from "./iptables/difference.ts"
+import { nftablesDifference } from "./nftables/plan.ts"
+import { place, readForwardPolicy } from "./places.ts"
+import { listPodRules } from "./pod-rules.ts"
 
 const ADVICE =
   "if something emptied the chains, as a firewall does that is loaded anew, an ADD for any pod brings the shared rules back and one for this pod its own"
 
-/** Returns if the pod's rules are there and packets get to them; throws naming the first difference. */
-export function check({ config, attachment, host }: ChainedCheckContext<FirewallConfig>, result: Result): void {
-  for (const demand of demandsOf(config, result)) {
-    const difference = retried(() => findDifference(host.nfnetlink, demand, ruleKey(attachment)))
-    if (difference) throw changed(difference, ADVICE)
-  }
+const ADVICE_ON_ZONE = "firewalld forgets it when it is loaded anew: an ADD for this pod brings it back"
+
+/** Returns if packets get through by what ADD made; throws naming the first difference. */
+export function check(context: ChainedCheckContext<FirewallConfig>, result: Result): void {
+  const { attachment, config, host } = context
+  const wanted = wantedOf(config, result)
+  let isInZone = false
+  withZone(host, config, {}, (zone) => {
+    isInZone = true
+    for (const address of wanted.demands.flatMap(({ addresses }) => addresses)) {
+      if (!zone.has(address))
+        throw changed(`${sourceOf(address)} is not in zone ${zone.name} of firewalld`, ADVICE_ON_ZONE)
+    }
+  })
+  const { nfnetlink } = host
+  // The Go plugin makes no rules beside firewalld's.
+  if (isInZone && listPodRules(nfnetlink, ruleKey(attachment)).every(({ key }) => key === undefined)) return
+  const difference = retried(() => findDifference(context, wanted))
+  if (difference) throw changed(difference, ADVICE)
 }
 
-function findDifference(nfnetlink: Conversation, demand: Demand, key: string): string | undefined {
-  const { family, pod, shared, hasPolicy } = demand
-  const ways = hasPolicy ? [toBridges, toPods] : [toPods]
-  const wanted = [...ways, ...shared, ...pod.map((rule) => ({ chain: CHAIN.pods, rule }))]
-  const present = new Map<string, (string | undefined)[]>()
-  for (const { chain, rule } of wanted) {
-    const texts = present.get(chain) ?? textsIn(nfnetlink, demand, chain, key)
-    present.set(chain, texts)
-    const text = formatIptablesRule(rule)
-    if (!texts.includes(text)) return `there is no rule ${describeRule(filterChain(family, chain), text)}`
+function findDifference(
+  { config, attachment, host: { nfnetlink } }: ChainedCheckContext<FirewallConfig>,
+  wanted: Wanted,
+): string | undefined {
+  const { iptables, nftables } = place(nfnetlink, config, wanted, attachment)
+  for (const demand of iptables) {
+    const difference = iptablesDifference(nfnetlink, demand, wanted, ruleKey(attachment))
+    if (!difference) continue
+    // Rules that came to FORWARD after the pod need not drop its packets.
+    const mayPass = nftables && readForwardPolicy(nfnetlink, demand.family) === "accept"
+    if (!mayPass || nftablesDifference(nfnetlink, { ...nftables, addresses: demand.addresses })) return difference
   }
-  const forward = present.get(CHAIN.forward) ?? []
-  const [first = 0, second = 0] = ways.map(({ rule }) => forward.indexOf(formatIptablesRule(rule)))
-  if (!hasPolicy || first < second) return undefined
-  return `in chain ${CHAIN.forward} the jump to ${CHAIN.pods} comes before that to ${CHAIN.fromBridge}: the ingress policy has no effect`
-}
-
-/** Lists the texts of the chain's rules that are this attachment's or do not say whose they are. */
-function textsIn(nfnetlink: Conversation, { family }: Demand, chain: string, key: string): (string | undefined)[] {
-  return listIptablesRules(nfnetlink, filterChain(family, chain), key).map(textOf)
+  // Without addresses it has nothing that iptables' rules, which the Go plugin may have made, do not have too.
+  return nftables && nftables.addresses.length > 0 ? nftablesDifference(nfnetlink, nftables) : undefined
 }

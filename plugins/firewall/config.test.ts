@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest"
 import { matchConfig, readConfig } from "../../lib/cni/config.ts"
+import { Fields } from "../../lib/cni/fields.ts"
+import type { JsonObject } from "../../lib/cni/json.ts"
 import { versions } from "../../lib/cni/version.ts"
 import { refusalOf } from "../../lib/testing/refusal.ts"
-import { readFirewallConfig } from "./config.ts"
+import { readablePlaces, readFirewallConfig } from "./config.ts"
 
 function read(config: object) {
   const text = JSON.stringify({ cniVersion: "1.1.0", name: "podnet", type: "firewall", ...config })
@@ -11,15 +13,16 @@ function read(config: object) {
 
 const refusal = (config: object) => refusalOf(() => read(config))
 
-const DEFAULTS = { backend: undefined, adminChain: "CNI-ADMIN", ingressPolicy: "open" }
+const DEFAULTS = { backend: undefined, zone: "trusted", adminChain: "CNI-ADMIN", ingressPolicy: "open" }
 
 describe("is read as the Go plugin reads it", () => {
   test.each<[object, object]>([
     [{}, DEFAULTS],
     [{ backend: "", iptablesAdminChainName: "", firewalldZone: "", ingressPolicy: "" }, DEFAULTS],
-    [{ backend: "nftables" }, DEFAULTS],
+    [{ backend: "nftables" }, { ...DEFAULTS, backend: "nftables" }],
+    [{ backend: "firewalld" }, { ...DEFAULTS, backend: "firewalld" }],
     [{ backend: "iptables" }, { ...DEFAULTS, backend: "iptables" }],
-    [{ firewalldZone: "public" }, DEFAULTS],
+    [{ firewalldZone: "public" }, { ...DEFAULTS, zone: "public" }],
     [{ iptablesAdminChainName: "CNI-foobar" }, { ...DEFAULTS, adminChain: "CNI-foobar" }],
     [{ iptablesAdminChainName: "C".repeat(28) }, { ...DEFAULTS, adminChain: "C".repeat(28) }],
     [{ INGRESSPOLICY: "isolated" }, { ...DEFAULTS, ingressPolicy: "isolated" }],
@@ -32,10 +35,12 @@ describe("is read as the Go plugin reads it", () => {
 
 describe("is refused with a message that names the key", () => {
   test.each<[object, number, string]>([
-    [{ backend: "firewalld" }, 2, 'unsupported field: backend: "firewalld"'],
-    [{ backend: "pf" }, 7, 'invalid network config: backend: "pf" is none of iptables, nftables'],
+    [{ backend: "pf" }, 7, 'invalid network config: backend: "pf" is none of iptables, nftables, firewalld'],
     [{ backend: 1 }, 6, "cannot decode backend: "],
     [{ firewalldZone: ["public"] }, 6, "cannot decode firewalldZone: "],
+    [{ firewalldZone: "my zone" }, 7, 'firewalldZone: "my zone" is no name of a zone'],
+    [{ firewalldZone: "a\0" }, 7, "firewalldZone: "],
+    [{ firewalldZone: "z".repeat(65) }, 7, "firewalldZone: "],
     [{ ingressPolicy: "same_bridge" }, 7, 'ingressPolicy: unknown ingress policy: "same_bridge"'],
     [{ ingressPolicy: "Isolated" }, 7, 'ingressPolicy: unknown ingress policy: "Isolated"'],
     [{ iptablesAdminChainName: "C".repeat(29) }, 7, "iptablesAdminChainName: "],
@@ -53,4 +58,19 @@ describe("is refused with a message that names the key", () => {
     expect(found).toBe(code)
     expect(message).toContain(words)
   })
+})
+
+test("where rules may be is read of a configuration that makes no sense, too", () => {
+  const places = (config: object) =>
+    readablePlaces({
+      name: "podnet",
+      cniVersion: "1.1.0",
+      fields: new Fields(config as JsonObject),
+      bytes: new Uint8Array(),
+    })
+  expect(places({ backend: "firewalld", firewalldZone: "public", ingressPolicy: 1 })).toEqual({
+    backend: "firewalld",
+    zone: "public",
+  })
+  expect(places({ backend: "pf", firewalldZone: 1 })).toEqual({ backend: undefined, zone: "trusted" })
 })

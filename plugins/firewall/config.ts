@@ -1,22 +1,28 @@
-import { invalidConfig, unsupportedField } from "../../lib/cni/errors.ts"
+import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Fields } from "../../lib/cni/fields.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
-import { isOwnChain } from "./rules.ts"
+import { isOwnChain } from "./chains.ts"
 
 /** The network's firewall. */
 export interface FirewallConfig {
-  /** Undefined if the plugin is to choose: firewalld may be meant then. */
-  readonly backend: "iptables" | undefined
+  /** Undefined if the plugin is to choose. */
+  readonly backend: Backend | undefined
+  /** The zone of firewalld that pods' addresses are put into. */
+  readonly zone: string
   /** The chain whose rules, which are the administrator's, come before those of the pods. */
   readonly adminChain: string
   readonly ingressPolicy: IngressPolicy
 }
+
+export type Backend = (typeof backends)[number]
+const backends = ["iptables", "nftables", "firewalld"] as const
 
 /** The peers that may begin to talk to a pod: everybody, the pods of its own bridge and the node, or the node alone. */
 export type IngressPolicy = (typeof policies)[number]
 const policies = ["open", "same-bridge", "isolated"] as const
 
 const DEFAULT_ADMIN_CHAIN = "CNI-ADMIN"
+const DEFAULT_ZONE = "trusted"
 /** XT_EXTENSION_MAXNAMELEN less the final NUL: iptables has no longer names. */
 const MAX_CHAIN_BYTES = 28
 /** Names that mean something else behind `-j`, or chains that are left by them. */
@@ -24,21 +30,40 @@ const NO_CHAINS = ["ACCEPT", "DROP", "RETURN", "QUEUE", "INPUT", "FORWARD", "OUT
 
 /** Reads and checks the configuration. */
 export function readFirewallConfig({ fields }: NetworkConfig): FirewallConfig {
-  fields.string("firewalldZone") // counts with firewalld alone
-  return { backend: readBackend(fields), adminChain: readAdminChain(fields), ingressPolicy: readPolicy(fields) }
+  return {
+    backend: readBackend(fields),
+    zone: readZone(fields),
+    adminChain: readAdminChain(fields),
+    ingressPolicy: readPolicy(fields),
+  }
 }
 
-/** To the Go plugin every other name, as Podman's "nftables" once was, means that it chooses. */
-function readBackend(fields: Fields): "iptables" | undefined {
-  const backend = fields.string("backend")
-  if (backend === "iptables") return backend
-  if (backend === undefined || backend === "" || backend === "nftables") return undefined
-  if (backend !== "firewalld") {
-    throw invalidConfig("backend", `${JSON.stringify(backend)} is none of iptables, nftables`)
+/** Returns the two keys that say where rules may be, of a configuration that need not make sense: what cannot be read is as if left out. */
+export function readablePlaces({ fields }: NetworkConfig): Pick<FirewallConfig, "backend" | "zone"> {
+  const readable = <Value>(read: (fields: Fields) => Value): Value | undefined => {
+    try {
+      return read(fields)
+    } catch {
+      return undefined
+    }
   }
-  const advice =
-    'this plugin has no D-Bus: put the pods\' subnet in a zone yourself (firewall-cmd --permanent --zone=trusted --add-source=SUBNET, then firewall-cmd --reload) and say "iptables"'
-  throw unsupportedField("backend", JSON.stringify(backend), advice)
+  return { backend: readable(readBackend), zone: readable(readZone) ?? DEFAULT_ZONE }
+}
+
+/** Reads the back end. To the Go plugin every other name means that it chooses. */
+function readBackend(fields: Fields): Backend | undefined {
+  const name = fields.string("backend")
+  if (name === undefined || name === "") return undefined
+  const backend = backends.find((known) => known === name)
+  if (backend) return backend
+  throw invalidConfig("backend", `${JSON.stringify(name)} is none of ${backends.join(", ")}`)
+}
+
+/** Reads the zone; of any name that firewalld could know. */
+function readZone(fields: Fields): string {
+  const zone = fields.string("firewalldZone") || DEFAULT_ZONE
+  if (/^[\x21-\x7e]{1,64}$/.test(zone)) return zone
+  throw invalidConfig("firewalldZone", `${JSON.stringify(zone)} is no name of a zone`)
 }
 
 function readAdminChain(fields: Fields): string {

@@ -1,11 +1,16 @@
 import { chainedPlugin } from "../../lib/attachment/chained-plugin.ts"
 import { atLeast, versions } from "../../lib/cni/version.ts"
+import type { Address } from "../../lib/ip/address.ts"
 import { readGeneration } from "../../lib/netlink/netfilter/transaction.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
 import { readFirewallConfig } from "./config.ts"
-import { noticeWhatIsNotSeen } from "./notices.ts"
+import { withZone } from "./firewalld/meant.ts"
+import { noticeLegacy } from "./notices.ts"
 import { collect, remove } from "./remove.ts"
+
+/** An address to ask firewalld for, which says that it has no such zone. */
+const ANY: Address = { family: 4, value: 0xc0000201n }
 
 /** Lets pods' traffic through the node, where its FORWARD chain would drop it. */
 export const firewall = chainedPlugin({
@@ -18,7 +23,8 @@ export const firewall = chainedPlugin({
   check,
   status: (host, config, { log }) => {
     readGeneration(host.nfnetlink)
-    noticeWhatIsNotSeen(host, config, log)
+    noticeLegacy(log)
+    withZone(host, config, { log }, (zone) => void zone.has(ANY))
   },
   remove,
   collect,

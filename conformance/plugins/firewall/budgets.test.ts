@@ -7,8 +7,8 @@ import { resultOf } from "../portmap/network.ts"
 import { type Config, Firewall, POLICIES } from "./network.ts"
 
 const DEL: readonly Step[] = [
-  ["DEL", 4, 29],
-  ["DEL", 3, 27],
+  ["DEL", 5, 32],
+  ["DEL", 4, 30],
 ]
 
 const BUDGETS: readonly (readonly [string, readonly string[], Config, readonly Step[]])[] = [

@@ -19,20 +19,27 @@ export class Firewall {
   readonly node: Node
   readonly config: Config
   readonly implementation: Implementation
+  readonly #env: Readonly<Record<string, string>>
 
-  constructor(node: Node, config: Config = {}, implementation: Implementation = "ours") {
+  constructor(
+    node: Node,
+    config: Config = {},
+    implementation: Implementation = "ours",
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.node = node
+    this.#env = env
     this.config = { cniVersion: "1.1.0", name: "net", type: "firewall", backend: "iptables", ...config }
     this.implementation = implementation
   }
 
   as(implementation: Implementation, config: Config = {}): Firewall {
-    return new Firewall(this.node, { ...this.config, ...config }, implementation)
+    return new Firewall(this.node, { ...this.config, ...config }, implementation, this.#env)
   }
 
   call(command: string, netns: Call["netns"], { config, ...more }: More = {}): Call {
     // The Go plugin starts the iptables that it finds.
-    const env = this.implementation === "reference" ? { PATH: process.env["PATH"] } : {}
+    const env = { ...this.#env, ...(this.implementation === "reference" && { PATH: process.env["PATH"] }) }
     return { command, netns, implementation: this.implementation, env, config: { ...this.config, ...config }, ...more }
   }
 

@@ -57,9 +57,18 @@ function maskOf(length: number, size: number): Uint8Array {
 
 /** `iifname NAME`, `iifname != NAME` */
 export function fromInterface(name: string, { not = false } = {}): Expression[] {
+  return [loadMeta("iifname"), compare(nameBytes(name), not)]
+}
+
+/** `oifname NAME`, `oifname != NAME` */
+export function toInterface(name: string, { not = false } = {}): Expression[] {
+  return [loadMeta("oifname"), compare(nameBytes(name), not)]
+}
+
+function nameBytes(name: string): Uint8Array {
   const bytes = new Uint8Array(NAME_BYTES)
   bytes.set(host.encode(name))
-  return [loadMeta("iifname"), compare(bytes, not)]
+  return bytes
 }
 
 /** Returns the NAME of the fromInterface() that a rule begins with. */
@@ -99,6 +108,17 @@ export function toThisHost(): Expression[] {
 export function withMark(mark: number, mask: number, { not = false } = {}): Expression[] {
   const masked = mask === 0xffffffff ? [] : [bitsOf(hostOrder(mask))]
   return [loadMeta("mark"), ...masked, compare(hostOrder(mark), not)]
+}
+
+/** `ct state established,related`: the packet is of a connection that was let through before. */
+export function ofConnection(): Expression[] {
+  const NFT_CT_STATE = 0
+  const ESTABLISHED_OR_RELATED = 2 | 4
+  return [
+    { name: "ct", data: { target: REGISTER, key: NFT_CT_STATE } },
+    bitsOf(hostOrder(ESTABLISHED_OR_RELATED)),
+    compare(hostOrder(0), true),
+  ]
 }
 
 /** `ct status dnat`: the connection's destination was changed. */

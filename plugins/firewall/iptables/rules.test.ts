@@ -1,16 +1,18 @@
 import { describe, expect, test } from "vitest"
-import { CniError } from "../../lib/cni/errors.ts"
-import { emptyResult, type Interface, type Result } from "../../lib/cni/result.ts"
-import { parsePrefix } from "../../lib/ip/prefix.ts"
-import { formatIptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
-import type { FirewallConfig, IngressPolicy } from "./config.ts"
-import { demandsOf } from "./demand.ts"
+import { CniError } from "../../../lib/cni/errors.ts"
+import { emptyResult, type Interface, type Result } from "../../../lib/cni/result.ts"
+import { parsePrefix } from "../../../lib/ip/prefix.ts"
+import { formatIptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
+import type { FirewallConfig, IngressPolicy } from "../config.ts"
+import { wantedOf } from "../demand.ts"
+import { podRules, sharedRules } from "./rules.ts"
 
 const BRIDGE: Interface = { name: "cni0", mac: "", sandbox: "" }
 const POD: Interface = { name: "eth0", mac: "", sandbox: "/run/netns/pod" }
 
 const configOf = (ingressPolicy: IngressPolicy): FirewallConfig => ({
   backend: undefined,
+  zone: "trusted",
   adminChain: "CNI-ADMIN",
   ingressPolicy,
 })
@@ -21,10 +23,12 @@ function resultOf(addresses: readonly string[], interfaces: readonly Interface[]
 }
 
 function texts(policy: IngressPolicy, addresses: readonly string[]) {
-  return demandsOf(configOf(policy), resultOf(addresses)).map(({ family, shared, pod }) => ({
+  const { demands, adminChain, policy: ofBridge } = wantedOf(configOf(policy), resultOf(addresses))
+  const shared = sharedRules(adminChain, ofBridge)
+  return demands.map(({ family, addresses: own }) => ({
     family,
     shared: shared.map(({ chain, rule, last }) => `${last ? "-A" : "-I"} ${chain} ${formatIptablesRule(rule)}`),
-    pod: pod.map(formatIptablesRule),
+    pod: own.flatMap(podRules).map(formatIptablesRule),
   }))
 }
 
@@ -83,9 +87,9 @@ describe("an ingress policy needs a bridge of the node's", () => {
     ],
     ["the pod's own interface first", [POD, BRIDGE], 'the first interface of prevResult, "eth0", is the pod\'s own'],
   ])("not %s", (_, interfaces, words) => {
-    const demand = (policy: IngressPolicy) => demandsOf(configOf(policy), resultOf(["10.1.2.3/24"], interfaces))
+    const demand = (policy: IngressPolicy) => wantedOf(configOf(policy), resultOf(["10.1.2.3/24"], interfaces))
     expect(() => demand("isolated")).toThrow(CniError)
     expect(() => demand("isolated")).toThrow(words)
-    expect(demand("open")).toHaveLength(1)
+    expect(demand("open").demands).toHaveLength(1)
   })
 })

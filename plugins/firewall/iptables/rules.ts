@@ -1,31 +1,16 @@
-import type { Address, Family } from "../../lib/ip/address.ts"
-import { hostPrefix } from "../../lib/ip/prefix.ts"
-import type { PlacedRule } from "../../lib/net/iptables.ts"
-import type { Chain } from "../../lib/netlink/netfilter/ruleset.ts"
-import type { IptablesRule } from "../../lib/netlink/netfilter/xtables/rule.ts"
-import { iptablesChain } from "../../lib/netlink/netfilter/xtables/tables.ts"
+import type { Address, Family } from "../../../lib/ip/address.ts"
+import { hostPrefix } from "../../../lib/ip/prefix.ts"
+import type { PlacedRule } from "../../../lib/net/iptables.ts"
+import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
+import { iptablesChain } from "../../../lib/netlink/netfilter/xtables/tables.ts"
+import { CHAIN } from "../chains.ts"
+import type { BridgePolicy } from "../demand.ts"
 
 /*
  * The rules of the Go plugin's iptables backend, in table filter, so that either implementation finds, checks and removes what the other
  * made, and `iptables` shows it.
  */
-
-/** The chains, besides the administrator's. */
-export const CHAIN = {
-  /** Every forwarded packet's. */
-  forward: "FORWARD",
-  /** Two rules for each address of a pod. */
-  pods: "CNI-FORWARD",
-  /** Packets from bridges with a policy. */
-  fromBridge: "CNI-ISOLATION-STAGE-1",
-  /** Those of them that leave their bridge. */
-  toBridge: "CNI-ISOLATION-STAGE-2",
-} as const
-
-/** Returns true if the plugin makes a chain of that name. */
-export function isOwnChain(name: string): boolean {
-  return name === CHAIN.pods || name === CHAIN.fromBridge || name === CHAIN.toBridge
-}
 
 /** A rule that a chain has once, whichever pods there are. */
 export interface Shared {
@@ -58,7 +43,7 @@ export const toBridges: Shared = {
 }
 
 /** Leads to the administrator's rules, before those of all pods. */
-export function toAdmin(chain: string): Shared {
+function toAdmin(chain: string): Shared {
   return { chain: CHAIN.pods, rule: { comment: "CNI firewall plugin admin overrides", action: { jump: chain } } }
 }
 
@@ -72,7 +57,7 @@ export function podRules(address: Address): readonly IptablesRule[] {
 }
 
 /** Drops what goes from the bridge to another bridge that has a policy, and if it is isolated also what stays on it. */
-export function bridgeRules(bridge: string, policy: "same-bridge" | "isolated"): readonly Shared[] {
+function bridgeRules({ name: policy, bridge }: BridgePolicy): readonly Shared[] {
   const leaves = { fromInterface: bridge, notToInterface: bridge, comment: `${COMMENT} (ingressPolicy: ${policy})` }
   const stays = { fromInterface: bridge, toInterface: bridge, comment: `${COMMENT} (ingressPolicy: isolated)` }
   const arrives = { toInterface: bridge, comment: OF_POLICIES }
@@ -86,4 +71,9 @@ export function bridgeRules(bridge: string, policy: "same-bridge" | "isolated"):
     { chain: CHAIN.toBridge, rule: { ...arrives, action: { verdict: "drop" } } },
     { chain: CHAIN.toBridge, rule: back, last: true },
   ]
+}
+
+/** Returns the rules that other pods need too, the way from FORWARD aside. */
+export function sharedRules(adminChain: string, policy: BridgePolicy | undefined): readonly Shared[] {
+  return [toAdmin(adminChain), ...(policy ? bridgeRules(policy) : [])]
 }

@@ -1,0 +1,112 @@
+import { ruleKey } from "../../../lib/attachment/rule-comment.ts"
+import type { Attachment } from "../../../lib/cni/attachment.ts"
+import type { Address } from "../../../lib/ip/address.ts"
+import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
+import { sameExpressions } from "../../../lib/netlink/netfilter/expression.ts"
+import { appendRule, deleteRule, type FoundRule, insertRule, listRules } from "../../../lib/netlink/netfilter/rule.ts"
+import { type Chain, ensureChain, ensureTable, formatChain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import type { BridgePolicy } from "../demand.ts"
+import {
+  admin,
+  bridgeComment,
+  bridgeKey,
+  bridgePorts,
+  bridgeRules,
+  forward,
+  fromBridge,
+  type NftRule,
+  podComment,
+  podRules,
+  pods,
+  portRules,
+  toBridge,
+  ways,
+} from "./rules.ts"
+
+/** What the table of our own says of a pod. */
+export interface NftablesWanted {
+  readonly attachment: Attachment
+  /** Those of the families whose rules are in this table. */
+  readonly addresses: readonly Address[]
+  readonly adminChain: string
+  readonly policy: BridgePolicy | undefined
+}
+
+/** Rules that belong together: all that are in a chain under one key. */
+interface Group {
+  readonly chain: Chain
+  readonly key: string
+  readonly comment: string
+  readonly rules: readonly NftRule[]
+}
+
+/** Plans that the table of our own has the pod's rules and those of its bridge, as they are wanted now. */
+export function planNftables(nfnetlink: Conversation, wanted: NftablesWanted): Request[] {
+  const changes = groupsOf(wanted).flatMap((group) => planGroup(nfnetlink, group))
+  const ofPod = wanted.addresses.length > 0 || wanted.policy !== undefined
+  return [...(ofPod ? planLayout(nfnetlink, wanted) : []), ...changes]
+}
+
+function groupsOf({ attachment, addresses, policy }: NftablesWanted): Group[] {
+  const ofBridge = bridgeRules(policy)
+  const own = { key: ruleKey(attachment), comment: podComment(attachment) }
+  const shared = { key: bridgeKey(attachment.network), comment: bridgeComment(attachment) }
+  return [
+    { chain: fromBridge, ...shared, rules: ofBridge.filter(({ chain }) => chain === fromBridge) },
+    { chain: toBridge, ...shared, rules: ofBridge.filter(({ chain }) => chain === toBridge) },
+    { chain: pods, ...own, rules: podRules(addresses) },
+    { chain: bridgePorts, ...own, rules: addresses.length > 0 ? portRules(policy) : [] },
+  ]
+}
+
+/** Plans that the chain has the group's rules once, in place of others under its key. */
+function planGroup(nfnetlink: Conversation, { chain, key, comment, rules }: Group): Request[] {
+  const found = listRules(nfnetlink, chain, key)
+  if (found.length === rules.length && rules.every(({ expressions }, at) => says(found[at], expressions))) return []
+  const layout = chain === bridgePorts && rules.length > 0 ? [ensureTable(chain.table), ensureChain(chain)] : []
+  return [
+    ...layout,
+    ...found.map(({ handle }) => deleteRule(chain, handle)),
+    ...rules.map(({ expressions }) => appendRule(chain, { expressions, comment })),
+  ]
+}
+
+function says(found: FoundRule | undefined, expressions: NftRule["expressions"]): boolean {
+  return found !== undefined && sameExpressions(found.expressions(), expressions)
+}
+
+/** Plans table and chains, and the jumps that FORWARD begins with, unless they are there in their order. Rules of others there stay behind. */
+function planLayout(nfnetlink: Conversation, { adminChain }: NftablesWanted): Request[] {
+  const found = listRules(nfnetlink, forward)
+  if (isLaidOut(found, adminChain)) return []
+  const wanted = ways(adminChain)
+  const old = found.filter((rule) => wanted.some((expressions) => says(rule, expressions)))
+  return [
+    ensureTable(forward.table),
+    ...[forward, fromBridge, toBridge, pods, admin(adminChain)].map(ensureChain),
+    ...old.map(({ handle }) => deleteRule(forward, handle)),
+    ...wanted.reverse().map((expressions) => insertRule(forward, { expressions })),
+  ]
+}
+
+/** Returns true if the jumps are there, one behind the other. */
+function isLaidOut(found: readonly FoundRule[], adminChain: string): boolean {
+  let at = -1
+  return ways(adminChain).every((expressions) => {
+    at = found.findIndex((rule, index) => index > at && says(rule, expressions))
+    return at >= 0
+  })
+}
+
+/** Returns the first difference from what planNftables() makes, or undefined. */
+export function nftablesDifference(nfnetlink: Conversation, wanted: NftablesWanted): string | undefined {
+  for (const { chain, key, rules } of groupsOf(wanted)) {
+    if (rules.length === 0) continue
+    const found = listRules(nfnetlink, chain, key)
+    if (!rules.every(({ expressions }) => found.some((rule) => says(rule, expressions)))) {
+      return `a rule of the pod${chain === fromBridge || chain === toBridge ? "'s bridge" : ""} is missing in ${formatChain(chain)}`
+    }
+  }
+  if (isLaidOut(listRules(nfnetlink, forward), wanted.adminChain)) return undefined
+  return `the rules of ${formatChain(forward)} are not those that lead to ${pods.name}`
+}
