@@ -20,6 +20,7 @@ export interface Tally {
 const FITTING: Readonly<Record<string, readonly string[]>> = {
   brk: ["ENOMEM"],
   close: ["EIO", "EINTR"],
+  connect: ["ENOMEM", "EAGAIN"],
   fdatasync: ["EIO", "ENOSPC"],
   flock: ["EINTR", "ENOMEM"],
   ftruncate: ["EIO", "EPERM", "EINTR"],

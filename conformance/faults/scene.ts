@@ -151,7 +151,7 @@ export class Scene implements Disposable {
   }
 
   #step(command: string, config: PluginConfig, netns: Pod, prevResult: Result | undefined): Step {
-    const { runtimeConfig } = this.subject
+    const { runtimeConfig, env } = this.subject
     const perPod = command === "GC" || command === "STATUS" ? {} : { netns }
     const whole = {
       cniVersion: "1.1.0",
@@ -161,7 +161,7 @@ export class Scene implements Disposable {
       ...(prevResult && { prevResult }),
       ...(command === "GC" && { "cni.dev/valid-attachments": this.#validAttachments() }),
     }
-    return { plugin: executableOf(config), call: { command, ...perPod, config: whole } }
+    return { plugin: executableOf(config), call: { command, ...perPod, config: whole, env } }
   }
 
   /** The other pod's: the disturbed one is not attached, as far as the runtime knows. */

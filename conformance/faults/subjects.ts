@@ -28,6 +28,8 @@ export interface Subject {
   readonly givesDevice?: true
   /** An address that the pod can ping once ADD succeeded. */
   readonly reaches?: string
+  /** More of the environment of its calls. */
+  readonly env?: Readonly<Record<string, string>>
   /** Makes what the node has besides. */
   readonly before?: (node: Node) => void
 }
@@ -128,9 +130,9 @@ export const subjects: readonly Subject[] = [
     reaches: "10.244.0.1",
   },
   {
-    name: "firewall after bridge, with an ingress policy, beside another pod",
+    name: "firewall by iptables after bridge, with an ingress policy, beside another pod",
     first: 1,
-    plugins: (node) => [bridged(node), { type: "firewall", ingressPolicy: "same-bridge" }],
+    plugins: (node) => [bridged(node), { type: "firewall", backend: "iptables", ingressPolicy: "same-bridge" }],
     beside: true,
     reaches: "10.244.0.1",
   },

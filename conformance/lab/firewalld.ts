@@ -31,7 +31,7 @@ export class Firewalld implements Disposable {
   readonly env: Readonly<Record<string, string>>
   readonly #directory: string
   readonly #bus: ChildProcess
-  #daemon: ChildProcess
+  readonly #daemon: ChildProcess
 
   /** Starts both, with their files in `directory`. Returns when firewalld has its rules. */
   constructor(namespace: Namespace, directory: string) {
@@ -95,28 +95,18 @@ export class Firewalld implements Disposable {
     if (exitCode !== 0) throw new Error(stderr)
   }
 
-  /** Does `step` while firewalld, or the bus, does not answer. */
-  whileHanging(which: "firewalld" | "bus", step: () => void): void {
-    const child = which === "bus" ? this.#bus : this.#daemon
-    child.kill("SIGSTOP")
+  /** Does `step` while firewalld does not answer. */
+  whileHanging(step: () => void): void {
+    this.#daemon.kill("SIGSTOP")
     try {
       step()
     } finally {
-      child.kill("SIGCONT")
+      this.#daemon.kill("SIGCONT")
     }
   }
 
-  /** Stops firewalld, which takes its rules with it. The bus goes on. */
-  stop(): void {
-    end(this.#daemon, "SIGTERM")
-  }
-
-  startAgain(namespace: Namespace): void {
-    this.#daemon = this.#start(namespace)
-  }
-
   [Symbol.dispose](): void {
-    for (const child of [this.#daemon, this.#bus]) end(child, "SIGKILL")
+    for (const child of [this.#daemon, this.#bus]) end(child)
     rmSync(this.#directory, { recursive: true })
   }
 }
@@ -131,8 +121,8 @@ function until(what: string, test: () => Finished): void {
 }
 
 /** Ends a process and waits for it, whose exit code nobody has asked for as long as this thread waits. */
-function end(child: ChildProcess, signal: NodeJS.Signals): void {
-  child.kill(signal)
+function end(child: ChildProcess): void {
+  child.kill("SIGKILL")
   const isRunning = () => /^State:\s+[^Z]/m.test(run(["cat", `/proc/${child.pid}/status`]).stdout)
   while (isRunning()) output(["sleep", "0.02"])
 }
