@@ -131,6 +131,7 @@ export const configs: readonly object[] = [
     firewalldZone: "trusted",
     ingressPolicy: "same-bridge",
   },
+  { ...common, type: "firewall", backend: "firewalld", firewalldZone: "public", ingressPolicy: "isolated" },
   { ...common, type: "sbr", table: 5000 },
   {
     ...common,

@@ -23,6 +23,7 @@ import { formatAddress, parseAddress } from "../../../lib/ip/address.ts"
 import { readBridgeConfig } from "../../../plugins/bridge/config.ts"
 import { readDummyConfig } from "../../../plugins/dummy/config.ts"
 import { readFirewallConfig } from "../../../plugins/firewall/config.ts"
+import { lengthOfMessage, MalformedMessage, readReply } from "../../../plugins/firewall/firewalld/message.ts"
 import { readHostDeviceConfig } from "../../../plugins/host-device/config.ts"
 import { readIpvlanConfig } from "../../../plugins/ipvlan/config.ts"
 import { readMacvlanConfig } from "../../../plugins/macvlan/config.ts"
@@ -34,7 +35,7 @@ import { parseBackup } from "../../../plugins/tuning/backup.ts"
 import { readDataDir, readTuningConfig } from "../../../plugins/tuning/config.ts"
 import { readVlanConfig } from "../../../plugins/vlan/config.ts"
 import { readVrfConfig } from "../../../plugins/vrf/config.ts"
-import { damagedJson, damagedText } from "./damage.ts"
+import { damagedBytes, damagedJson, damagedText } from "./damage.ts"
 import { kernelTargets } from "./kernel-targets.ts"
 import { argumentLists, configs } from "./samples.ts"
 import type { Target } from "./target.ts"
@@ -125,6 +126,24 @@ const index = withLine(
   record,
 )
 
+/** What firewalld says to addSource: the zone, or why not. */
+const busMessages = [
+  "6c0201010c000000090000002d000000050175000700000006017300050000003a312e3132000000080167000173000007017300040000" +
+    "003a312e3000000000070000007472757374656400",
+  "6c03010114000000090000003f00000004017300260000006f72672e6665646f726170726f6a6563742e4669726577616c6c44312e4578" +
+    "63657074696f6e0000050175000700000008016700017300000f000000494e56414c49445f5a4f4e453a207800",
+].map((hex) => Uint8Array.from(Buffer.from(hex, "hex")))
+
+function readBusMessage(hex: string): void {
+  const bytes = Uint8Array.from(Buffer.from(hex, "hex"))
+  try {
+    const length = lengthOfMessage(bytes)
+    if (length !== undefined && bytes.length >= length) readReply(bytes.subarray(0, length))
+  } catch (error) {
+    if (!(error instanceof MalformedMessage)) throw error
+  }
+}
+
 export const targets: readonly Target[] = [
   { name: "configurations and previous results", inputs: damagedJson(configs), check: readEverything },
   {
@@ -146,5 +165,6 @@ export const targets: readonly Target[] = [
     check: readLeaseFile,
   },
   { name: "the index of leases", inputs: damagedText([index]), check: readIndex },
+  { name: "messages of D-Bus", inputs: damagedBytes(busMessages), check: readBusMessage },
   ...kernelTargets,
 ]

@@ -57,10 +57,10 @@ describe("faults of the Go plugin that this one has not", () => {
       const pod = node.pod()
       const firewall = new Firewall(node)
       firewall.allow(pod)
-      const env = { DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/nonexistent", PATH: process.env["PATH"] }
+      const env = { DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/nonexistent/bus", PATH: process.env["PATH"] }
       expect(firewall.as("reference", config).tell("DEL", pod, ADDRESSES, { env })).toMatchObject({ exitCode: 1 })
       firewall.allow(pod)
-      expect(firewall.as("ours", config).tell("DEL", pod)).toMatchObject(QUIET)
+      expect(firewall.as("ours", config).tell("DEL", pod, ADDRESSES, { env })).toMatchObject(QUIET)
       expect(rulesFor(node)).toEqual([])
     }
   })
