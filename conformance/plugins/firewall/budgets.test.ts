@@ -20,6 +20,30 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, readonly S
     { ingressPolicy: "same-bridge" },
     [["ADD", 10, 54], ["ADD", 9, 52], ["CHECK", 8, 41], ...DEL],
   ],
+  [
+    "dual stack in the table of our own",
+    ["10.1.0.2/24", "fd00::2/64"],
+    { backend: "nftables" },
+    {
+      ADD: { requests: 7, systemCalls: 42 },
+      "ADD again": { requests: 7, systemCalls: 42 },
+      CHECK: { requests: 2, systemCalls: 24 },
+      DEL: { requests: 6, systemCalls: 34 },
+      "DEL again": { requests: 4, systemCalls: 28 },
+    },
+  ],
+  [
+    "dual stack where no backend is named, same-bridge",
+    ["10.1.0.2/24", "fd00::2/64"],
+    { backend: "", ingressPolicy: "same-bridge" },
+    {
+      ADD: { requests: 8, systemCalls: 46 },
+      "ADD again": { requests: 8, systemCalls: 46 },
+      CHECK: { requests: 6, systemCalls: 36 },
+      DEL: { requests: 6, systemCalls: 35 },
+      "DEL again": { requests: 4, systemCalls: 29 },
+    },
+  ],
 ]
 
 test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, addresses, config, steps) => {
@@ -29,6 +53,19 @@ test.each(BUDGETS)("%s keeps to its budgets, and no process is started", (_, add
   firewall.allow(node.pod(), ["10.1.0.9/24", "fd00::9/64"]) // the node's first makes the chains
   const told = { prevResult: resultOf(pod, addresses) }
   expectSteps(steps, (command) => node.trace("firewall", firewall.call(command, pod, { config: told })))
+})
+
+test("a system bus on a node without firewalld costs a look at its socket and two at nf_tables: nobody connects", () => {
+  using node = new Node()
+  const firewall = new Firewall(node, { backend: "" }, "ours", { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${node.dir}` })
+  firewall.allow(node.pod())
+  const pod = node.pod()
+  const call = firewall.call("ADD", pod, { config: { prevResult: resultOf(pod, ["10.1.0.3/24"]) } })
+  const { calls, outcome } = node.trace("firewall", call)
+  expect(outcome).toMatchObject({ exitCode: 0, stderr: "" })
+  const named = (name: string) => calls.filter((one) => one.name === name)
+  expect(named("statx").filter(({ args }) => args.includes(node.dir))).toHaveLength(1)
+  expect([named("sendto").length, named("connect").length, named("socket").length]).toEqual([8, 0, 2])
 })
 
 /** The kernel counts a chain that is made again as an update, and then keeps the plugin waiting, as after a removal. */

@@ -42,33 +42,42 @@ interface Group {
 
 /** Plans that the table of our own has the pod's rules and those of its bridge, as they are wanted now. */
 export function planNftables(nfnetlink: Conversation, wanted: NftablesWanted): Request[] {
-  const changes = groupsOf(wanted).flatMap((group) => planGroup(nfnetlink, group))
+  const changes = groupsOf(wanted).flatMap((groups) => planGroups(nfnetlink, groups))
   const ofPod = wanted.addresses.length > 0 || wanted.policy !== undefined
   return [...(ofPod ? planLayout(nfnetlink, wanted) : []), ...changes]
 }
 
-function groupsOf({ attachment, addresses, policy }: NftablesWanted): Group[] {
+/** Returns the rules of the bridge and of the pod, each those first without which there are no others. */
+function groupsOf({ attachment, addresses, policy }: NftablesWanted): Group[][] {
   const ofBridge = bridgeRules(policy)
   const own = { key: ruleKey(attachment), comment: podComment(attachment) }
   const shared = { key: bridgeKey(attachment.network), comment: bridgeComment(attachment) }
   return [
-    { chain: fromBridge, ...shared, rules: ofBridge.filter(({ chain }) => chain === fromBridge) },
-    { chain: toBridge, ...shared, rules: ofBridge.filter(({ chain }) => chain === toBridge) },
-    { chain: pods, ...own, rules: podRules(addresses) },
-    { chain: bridgePorts, ...own, rules: addresses.length > 0 ? portRules(policy) : [] },
+    [fromBridge, toBridge].map((chain) => ({
+      chain,
+      ...shared,
+      rules: ofBridge.filter((rule) => rule.chain === chain),
+    })),
+    [
+      { chain: pods, ...own, rules: podRules(addresses) },
+      { chain: bridgePorts, ...own, rules: addresses.length > 0 ? portRules(policy) : [] },
+    ],
   ]
 }
 
-/** Plans that the chain has the group's rules once, in place of others under its key. */
-function planGroup(nfnetlink: Conversation, { chain, key, comment, rules }: Group): Request[] {
-  const found = listRules(nfnetlink, chain, key)
-  if (found.length === rules.length && rules.every(({ expressions }, at) => says(found[at], expressions))) return []
-  const layout = chain === bridgePorts && rules.length > 0 ? [ensureTable(chain.table), ensureChain(chain)] : []
-  return [
-    ...layout,
-    ...found.map(({ handle }) => deleteRule(chain, handle)),
-    ...rules.map(({ expressions }) => appendRule(chain, { expressions, comment })),
-  ]
+/** Plans that each chain has its group's rules once, in place of others under its key. */
+function planGroups(nfnetlink: Conversation, groups: readonly Group[]): Request[] {
+  const changes: Request[] = []
+  let mayBeThere = true
+  for (const { chain, key, comment, rules } of groups) {
+    const found: FoundRule[] = mayBeThere || rules.length > 0 ? listRules(nfnetlink, chain, key) : []
+    mayBeThere = found.length > 0
+    if (found.length === rules.length && rules.every(({ expressions }, at) => says(found[at], expressions))) continue
+    if (chain === bridgePorts && rules.length > 0) changes.push(ensureTable(chain.table), ensureChain(chain))
+    changes.push(...found.map(({ handle }) => deleteRule(chain, handle)))
+    changes.push(...rules.map(({ expressions }) => appendRule(chain, { expressions, comment })))
+  }
+  return changes
 }
 
 function says(found: FoundRule | undefined, expressions: NftRule["expressions"]): boolean {
@@ -100,7 +109,7 @@ function isLaidOut(found: readonly FoundRule[], adminChain: string): boolean {
 
 /** Returns the first difference from what planNftables() makes, or undefined. */
 export function nftablesDifference(nfnetlink: Conversation, wanted: NftablesWanted): string | undefined {
-  for (const { chain, key, rules } of groupsOf(wanted)) {
+  for (const { chain, key, rules } of groupsOf(wanted).flat()) {
     if (rules.length === 0) continue
     const found = listRules(nfnetlink, chain, key)
     if (!rules.every(({ expressions }) => found.some((rule) => says(rule, expressions)))) {
