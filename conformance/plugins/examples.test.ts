@@ -17,7 +17,7 @@ const CAPABILITIES = {
 /** A chained plugin's work as the machine's own tools show it, by the page. */
 const SHOWN: Readonly<Record<string, readonly [string[], string]>> = {
   "plugins/portmap": [["nft", "list", "table", "ip", "cni_hostport"], "tcp dport 8080"],
-  "plugins/firewall": [["iptables-save"], "-j ACCEPT"],
+  "plugins/firewall": [["nft", "list", "table", "inet", "cni_firewall"], "established,related accept"],
   "plugins/bandwidth": [["tc", "qdisc", "show"], "rate 10Mbit"],
 }
 
