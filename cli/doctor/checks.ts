@@ -4,6 +4,7 @@ import { checkChained } from "./checks/chained.ts"
 import { checkLeases } from "./checks/leases.ts"
 import { checkNetworks } from "./checks/networks.ts"
 import { checkNode } from "./checks/node.ts"
+import { checkOrphans } from "./checks/orphans.ts"
 import { checkPlugins } from "./checks/plugins.ts"
 import { checkPods } from "./checks/pods.ts"
 import type { Check, Finding, Subject } from "./finding.ts"
@@ -14,6 +15,7 @@ const checks: readonly Check[] = [
   checkChained,
   checkLeases,
   checkBridges,
+  checkOrphans,
   checkNode,
   checkPlugins,
   checkNetworks,

@@ -1,7 +1,6 @@
 import { readFields } from "../../lib/cni/fields.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix } from "../../lib/ip/prefix.ts"
-import { isUplink } from "../doctor/checks/node.ts"
 import type { Finding } from "../doctor/finding.ts"
 import type { Attached } from "../survey/attached.ts"
 import type { Survey } from "../survey/survey.ts"
@@ -58,7 +57,7 @@ export function drawNode(survey: Survey, findings: readonly Finding[]): Picture 
     )
     return { name, addresses: own.map(({ prefix }) => formatPrefix(prefix)).filter(isShown), faults: faultsOf(name) }
   }
-  const uplinks = survey.links.filter(isUplink).map(({ name }) => carrier(name))
+  const uplinks = survey.uplinks.map(({ name }) => carrier(name))
   const groups = new Map<string, { network: string; pods: DrawnPod[] }>()
   for (const pod of drawPods(survey.attached, faultsOf)) {
     const [{ network = "", carrier: name = "" } = {}] = pod.interfaces

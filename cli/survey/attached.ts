@@ -5,8 +5,10 @@ import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../.
 import { emptyResult, type Result } from "../../lib/cni/result.ts"
 import { readDelegatedResult } from "../../lib/cni/result-read.ts"
 import { latest } from "../../lib/cni/version.ts"
-import { listDirectory, readRegular, unlessMissing } from "../../lib/sys/file.ts"
+import type { Family } from "../../lib/ip/address.ts"
+import { listDirectory, readNamed, unlessMissing } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
 import { decodeBase64 } from "./base64.ts"
 import { BadList, type NetworkList, readNetworkList } from "./network-list.ts"
 
@@ -43,15 +45,15 @@ const MAX_ENTRY_BYTES = 4 << 20
 /** Reads libcni's cache; empty if the directory is missing. Entries that vanish meanwhile are no more. */
 export function readCache(directory: string): Cache {
   const [attached, unreadable] = [[] as Attached[], [] as UnreadableEntry[]]
+  const lists = new Map<string, NetworkList | undefined>()
   for (const name of (unlessMissing(() => listDirectory(directory)) ?? []).sort()) {
     const path = `${directory}/${name}`
-    const text = readRegular(path, MAX_ENTRY_BYTES)
-    if (text === undefined) continue
     try {
-      const entry = readEntry(parseJson(text), path)
+      const text = unlessMissing(() => readNamed(path, MAX_ENTRY_BYTES))
+      const entry = text === undefined ? undefined : readEntry(parseJson(text), path, lists)
       if (entry) attached.push(entry)
     } catch (error) {
-      if (!(error instanceof JsonError || error instanceof CniError)) throw error
+      if (!(error instanceof JsonError || error instanceof CniError || error instanceof SystemError)) throw error
       unreadable.push({ path, problem: error.message })
     }
   }
@@ -63,11 +65,15 @@ function byPod(a: Attached, b: Attached): number {
   return left < right ? -1 : 1
 }
 
-/** Reads an entry of libcni since 0.7; undefined for an older one, which is the result alone and does not say of what. */
-function readEntry(value: Json, path: string): Attached | undefined {
+/**
+ * Reads an entry of libcni since 0.7; undefined for an older one, which is the result alone and does not say of what. `lists` are the networks
+ * that others have been attached to, by their text: most pods' is the same.
+ */
+function readEntry(value: Json, path: string, lists: Map<string, NetworkList | undefined>): Attached | undefined {
   const entry = readFields(value, "")
   if (entry.string("kind") !== "cniCacheV1") return undefined
-  const containerId = entry.string("containerId") ?? ""
+  const containerId = entry.string("containerId") || ""
+  if (containerId === "") throw new JsonError("containerId is missing")
   const [result, given] = [entry.get("result"), entry.get("capabilityArgs") ?? null]
   const capabilities = isObject(given) ? given : {}
   return {
@@ -76,7 +82,7 @@ function readEntry(value: Json, path: string): Attached | undefined {
     ifname: entry.string("ifName") ?? "",
     netns: entry.string("netns") || sandboxIn(entry),
     pod: podIn(entry) ?? containerId.slice(0, 12),
-    list: listIn(entry.string("config") ?? ""),
+    list: listIn(entry.string("config") ?? "", lists),
     result: result === undefined ? emptyResult : readDelegatedResult(result, "result", latest),
     capabilities: readFields(capabilities, "capabilityArgs"),
     json: { result: result ?? null, capabilities },
@@ -100,11 +106,25 @@ function readPair(value: Json): [string, string] {
   return [String(key), String(text)]
 }
 
-function listIn(config: string): NetworkList | undefined {
+function listIn(config: string, known: Map<string, NetworkList | undefined>): NetworkList | undefined {
+  if (!known.has(config)) known.set(config, decodeList(config))
+  return known.get(config)
+}
+
+function decodeList(config: string): NetworkList | undefined {
   try {
     return readNetworkList(host.decode(decodeBase64(config)))
   } catch (error) {
     if (error instanceof BadList) return undefined
     throw error
   }
+}
+
+/** Says if the node is the pod's gateway in that family. */
+export function isRouted({ list, result }: Attached, family: Family): boolean {
+  const ofNode = list?.plugins.some(
+    ({ type, fields }) =>
+      type === "ptp" || (type === "bridge" && [fields.get("isGateway"), fields.get("isDefaultGateway")].includes(true)),
+  )
+  return ofNode === true && result.ips.some(({ gateway }) => gateway?.family === family)
 }

@@ -45,10 +45,16 @@ export function rangeSetsOf(list: NetworkList): RangeSet[] {
   return hostLocalConfigs(list).flatMap((config) => readHostLocal(config, "").sets)
 }
 
-/** Reads the leases in the order of their names, without a lock: those that come and go meanwhile may be there or not. */
-export function readLeases({ network, path }: LeaseDirectory): Lease[] {
+/**
+ * Reads the leases in the order of their names, without a lock: those that come and go meanwhile may be there or not. `attempt` reads one, or
+ * notes why it cannot be read.
+ */
+export function readLeases(
+  { network, path }: LeaseDirectory,
+  attempt: (read: () => Lease | undefined) => Lease | undefined,
+): Lease[] {
   const names = (unlessMissing(() => listDirectory(path)) ?? []).filter(isLeaseName).sort()
-  return names.flatMap((name) => unlessMissing(() => readLease(network, `${path}/${name}`, name)) ?? [])
+  return names.flatMap((name) => attempt(() => unlessMissing(() => readLease(network, `${path}/${name}`, name))) ?? [])
 }
 
 function readLease(network: string, path: string, name: string): Lease | undefined {

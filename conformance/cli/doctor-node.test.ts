@@ -31,6 +31,13 @@ function hostEnd(): string {
   return node.ip("link", "show").find(({ ifindex }) => ifindex === index)?.ifname ?? ""
 }
 
+/** The runtime forgets a pod. */
+function forget(name: string): void {
+  const cache = join(node.dir, "var-lib/cni/results")
+  const isOf = (entry: string) => readFileSync(join(cache, entry), "utf8").includes(`"${name}"`)
+  for (const entry of readdirSync(cache).filter(isOf)) rmSync(join(cache, entry))
+}
+
 const leases = () => join(node.dir, "var-lib/cni/networks/podnet")
 const inLeases = (name: string) => join(leases(), name)
 
@@ -51,6 +58,12 @@ describe("bridges", () => {
     expect(expectFinding("no-gateway-address", "cni0")).toContain("ip address add 10.244.1.1/24 dev cni0")
     node.ip("address", "add", "10.244.1.1/24", "dev", "cni0")
     expect(node.doctor().findings).toEqual([])
+  })
+
+  test("with another address", () => {
+    node.ip("address", "del", "10.244.1.1/24", "dev", "cni0")
+    node.ip("address", "add", "10.244.1.254/24", "dev", "cni0")
+    expect(expectFinding("no-gateway-address", "cni0")).toContain("10.244.1.254/24")
   })
 
   test("left by the veth of a pod", () => {
@@ -124,13 +137,106 @@ describe("the node", () => {
     expect(expectFinding("no-forwarding", "IPv4")).toContain("sysctl -w net.ipv4.ip_forward=1")
   })
 
+  test("that stopped forwarding IPv6", () => {
+    node.sysctl("net/ipv6/conf/all/forwarding", "0")
+    expect(expectFinding("no-forwarding", "IPv6")).toContain("sysctl -w net.ipv6.conf.all.forwarding=1")
+  })
+
   test("with a link of an attachment that nobody remembers", () => {
-    const cache = join(node.dir, "var-lib/cni/results")
-    const remembered = (name: string) => readFileSync(join(cache, name), "utf8").includes('"web"')
-    const entry = readdirSync(cache).find(remembered) ?? ""
     const veth = hostEnd()
-    rmSync(join(cache, entry))
+    forget("web")
     expect(expectFinding("orphan", veth)).toContain("cni-ts gc podnet")
+  })
+
+  test("whose table of connections is nearly full: the limit is the machine's, so that a smaller one lies over it", () => {
+    for (let port = 1; port <= 20; port++)
+      output(
+        node.inside([
+          "conntrack",
+          "-I",
+          "-p",
+          "udp",
+          "-s",
+          "192.0.2.1",
+          "-d",
+          "192.0.2.2",
+          "--sport",
+          `${port}`,
+          "--dport",
+          "9",
+          "-t",
+          "600",
+        ]),
+      )
+    expect(node.doctor().findings).toEqual([])
+    const limited =
+      'echo 22 >/var/lib/max; mount --bind /var/lib/max /proc/sys/net/netfilter/nf_conntrack_max; exec "$@"'
+    const { findings } = node.doctorAs(["sh", "-c", limited, "sh"])
+    expect(findings.map(({ kind }) => kind)).toEqual(["conntrack-full"])
+    expect(findings[0]?.evidence).toEqual([
+      "sysctl net.netfilter.nf_conntrack_count: 20",
+      "sysctl net.netfilter.nf_conntrack_max: 22",
+    ])
+  })
+})
+
+describe("what nobody owns", () => {
+  const chain = [
+    { type: "portmap", capabilities: { portMappings: true } },
+    { type: "firewall" },
+    { type: "bandwidth", capabilities: { bandwidth: true } },
+  ]
+  const network = {
+    ...PODNET,
+    name: "masked",
+    plugins: [
+      {
+        ...PODNET.plugins[0],
+        type: "bridge",
+        bridge: "cni1",
+        ipMasq: true,
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.9.9.0/24" }]] },
+      },
+      ...chain,
+    ],
+  }
+  const capabilityArgs = {
+    portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+    bandwidth: { egressRate: 1_000_000, egressBurst: 1_000_000 },
+  }
+
+  test.each(["ours", "reference"] as const)(
+    "of a pod that is gone: rules, ifb and leases, made by %s",
+    (implementation) => {
+      const wish = { name: "shop/lost", capabilityArgs, ...(implementation === "reference" && { implementation }) }
+      const lost = node.attach(network, wish)
+      expect(node.doctor().findings).toEqual([])
+      forget("lost")
+      node.lose(lost)
+      const { findings } = node.doctor()
+      const [about = ""] = findings.map((finding) => finding.about).filter((name) => name.startsWith("bwp"))
+      expect(node.ip("link", "show", "type", "ifb").map(({ ifname }) => ifname)).toEqual([about])
+      expect(findings.map(({ kind }) => kind)).toEqual(implementation === "ours" ? ["orphan"] : ["orphan", "orphan"])
+      node.ip("link", "del", about)
+      const rest = node.doctor().findings
+      expect(rest.map((finding) => [finding.kind, finding.about])).toEqual([["orphan", rest[0]?.about]])
+      expect(rest[0]?.evidence.join()).toMatch(/masq_checks.*hostports|hostports.*masq_checks|CNI-HOSTPORT-DNAT/)
+    },
+  )
+})
+
+describe("the kernel", () => {
+  test("that cannot police is told of, if a network wants it to, and no other", () => {
+    const knows =
+      node.run("tc", "actions", "add", "action", "police", "rate", "1mbit", "burst", "10k", "drop").exitCode === 0
+    node.configure({
+      ...PODNET,
+      plugins: [
+        ...PODNET.plugins.slice(0, 2),
+        { type: "bandwidth", egressMode: "police", capabilities: { bandwidth: true } },
+      ],
+    })
+    expect(node.doctor().findings.map(({ kind }) => kind)).toEqual(knows ? [] : ["no-police"])
   })
 })
 
@@ -158,5 +264,10 @@ describe("plugins", () => {
   test("of which none knows the version", () => {
     node.configure({ ...PODNET, cniVersion: "9.9.9" })
     expect(expectFinding("unknown-version", "/etc/cni/net.d/podnet.conflist")).toContain("9.9.9")
+  })
+
+  test("of which one does not know the version", () => {
+    node.configure({ ...PODNET, cniVersion: "0.3.1", name: "old", plugins: [{ type: "bridge" }, { type: "firewall" }] })
+    expect(expectFinding("unknown-version", "/etc/cni/net.d/old.conflist")).toContain("firewall does not know")
   })
 })

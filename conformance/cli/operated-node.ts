@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { NetworkList } from "../lab/cnitool.ts"
-import { binDirectory } from "../lab/executables.ts"
+import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { BASH, type Finished, output, run } from "../lab/run.ts"
 
@@ -36,6 +36,8 @@ export interface Attaching {
   readonly name?: string
   readonly capabilityArgs?: Readonly<Record<string, unknown>>
   readonly ifname?: string
+  /** Ours unless given. */
+  readonly implementation?: Implementation
 }
 
 /** A node with networks, plugins and pods that a runtime remembers, on which an operator runs `cni-ts`. */
@@ -47,6 +49,14 @@ export class OperatedNode extends Node {
     super()
     mkdirSync(this.networks)
     output(["cp", "-a", binDirectory(), this.plugins])
+  }
+
+  /** Gives the node a link to other machines, with a default route. */
+  uplink(address: string, router: string): void {
+    this.ip("link", "add", "eth0", "type", "veth", "peer", "name", "wire")
+    this.ip("address", "add", address, "dev", "eth0")
+    for (const end of ["eth0", "wire"]) this.ip("link", "set", end, "up")
+    this.ip("route", "add", "default", "via", router)
   }
 
   /** Gives the node a network by its configuration file. */
@@ -65,13 +75,19 @@ export class OperatedNode extends Node {
   attachTo(pod: Pod, network: NetworkList, { name = "", ...call }: Attaching = {}): void {
     const [namespace, podName = ""] = name === "" ? ["default", pod.name] : name.split("/")
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${podName}`
-    const done = this.cnitool({ command: "add", network, netns: pod, args, path: this.plugins, ...call })
+    const path = call.implementation ? binDirectory(call.implementation) : this.plugins
+    const done = this.cnitool({ command: "add", network, netns: pod, args, path, ...call })
     if (done.exitCode !== 0) throw new Error(`ADD failed: ${done.stdout}${done.stderr}`)
   }
 
   /** Runs `cni-ts` on the node. */
   cniTs(...args: readonly string[]): Finished {
-    return this.#run(["/opt/cni/bin/cni-ts", ...args])
+    return this.cniTsAs([], ...args)
+  }
+
+  /** As cniTs(), started by another program. */
+  cniTsAs(launcher: readonly string[], ...args: readonly string[]): Finished {
+    return this.#run([...launcher, "/opt/cni/bin/cni-ts", ...args])
   }
 
   #run(argv: readonly string[]): Finished {
@@ -85,14 +101,7 @@ export class OperatedNode extends Node {
 
   /** As doctor(), started by another program. */
   doctorAs(launcher: readonly string[], ...args: readonly string[]): Diagnosis {
-    const { exitCode, stdout, stderr } = this.#run([
-      ...launcher,
-      "/opt/cni/bin/cni-ts",
-      "doctor",
-      "-o",
-      "json",
-      ...args,
-    ])
+    const { exitCode, stdout, stderr } = this.cniTsAs(launcher, "doctor", "-o", "json", ...args)
     if (stderr !== "") throw new Error(`doctor: ${stderr}`)
     return { exitCode, ...JSON.parse(stdout) }
   }

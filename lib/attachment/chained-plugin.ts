@@ -51,8 +51,15 @@ export interface ChainedAddContext<Config> extends ChainedCheckContext<Config> {
   readonly undo: Undo
 }
 
+/** A chained plugin, whose CHECK can be asked on stacks that are open already. */
+export interface Checkable extends Plugin {
+  readonly checkOn: (call: Call, stacks: Stacks) => void
+}
+
+type Stacks = Pick<ChainedCheckContext<unknown>, "host" | "openPod">
+
 /** Returns the plugin. ADD is all or nothing; DEL and GC need neither the pod's namespace nor a previous result. */
-export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
+export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Checkable {
   const { name, takeBack } = parts
   return {
     name,
@@ -61,6 +68,7 @@ export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Plugin {
     del: removing(parts.remove),
     ...(takeBack && { takeBack: removing(takeBack) }),
     check: (call) => check(parts, call),
+    checkOn: (call, stacks) => check(parts, call, stacks),
     gc: (call) => {
       const survivors = readSurvivors(call)
       const failures = new Failures()
@@ -112,13 +120,18 @@ function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
   return result
 }
 
-function check<Config>(parts: ChainedPlugin<Config>, call: Call): void {
+function check<Config>(parts: ChainedPlugin<Config>, call: Call, stacks?: Stacks): void {
   const config = readConfig(parts, call)
   const result = requirePrevResult(call.config)
   if (parts.isIdle(config)) return
+  const context = { call, config, attachment: attachmentOf(call) }
+  if (stacks) {
+    parts.check({ ...context, ...stacks }, result)
+    return
+  }
   using host = NetworkStack.host()
   using pod = new LazyPod(call)
-  parts.check({ call, config, attachment: attachmentOf(call), host, openPod: pod.open }, result)
+  parts.check({ ...context, host, openPod: pod.open }, result)
 }
 
 function removing(remove: ChainedPlugin<never>["remove"]): (call: Call) => void {

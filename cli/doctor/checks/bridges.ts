@@ -78,8 +78,8 @@ function setUp({ host }: Survey, { index, name }: Link): () => void {
 
 function* checkPort(survey: Survey, attached: Attached, bridge: Link): Generator<Finding> {
   const inPod = survey.pod(attached.netns)?.links.find(({ name }) => name === attached.ifname)
-  const onHost = inPod && survey.links.find(({ index, kind }) => index === inPod.peer && kind === "veth")
-  if (!inPod || !onHost) return
+  const onHost = inPod && survey.link(inPod.peer)
+  if (!inPod || onHost?.kind !== "veth") return
   if (onHost.master !== bridge.index) {
     const evidence = [`ip link show ${onHost.name}: ${onHost.master === 0 ? "no master" : `another master`}`]
     const mend = `ip link set ${onHost.name} master ${bridge.name}`

@@ -1,11 +1,13 @@
+import type { Checkable } from "../../../lib/attachment/chained-plugin.ts"
 import { readMasquerade } from "../../../lib/attachment/interface-keys.ts"
 import { ensureMasquerade, masqueradeProblem, removeMasquerade } from "../../../lib/attachment/masquerade.ts"
 import { CniError, code } from "../../../lib/cni/errors.ts"
 import { Fields } from "../../../lib/cni/fields.ts"
 import type { JsonObject } from "../../../lib/cni/json.ts"
 import type { Log } from "../../../lib/cni/log.ts"
-import type { Call, Plugin } from "../../../lib/cni/plugin.ts"
+import type { Call } from "../../../lib/cni/plugin.ts"
 import { latest, versions } from "../../../lib/cni/version.ts"
+import { NetworkStack } from "../../../lib/net/stack.ts"
 import { Undo } from "../../../lib/net/undo.ts"
 import { bandwidth } from "../../../plugins/bandwidth/plugin.ts"
 import { firewall } from "../../../plugins/firewall/plugin.ts"
@@ -18,14 +20,15 @@ import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
 /** Plugins whose CHECK reads the kernel alone, and what is wrong if it fails. */
-const chained: Readonly<Record<string, { readonly plugin: Plugin; readonly kind: string; readonly problem: string }>> =
-  {
-    portmap: { plugin: portmap, kind: "host-ports", problem: "its host ports do not lead to it" },
-    bandwidth: { plugin: bandwidth, kind: "limits", problem: "its bandwidth is not limited as it was asked for" },
-    firewall: { plugin: firewall, kind: "firewall-rules", problem: "rules that let its traffic through are missing" },
-    sbr: { plugin: sbr, kind: "routing", problem: "its packets do not leave by the interface of their source address" },
-    tuning: { plugin: tuning, kind: "tuning", problem: "its interface is not tuned as it was asked for" },
-  }
+const chained: Readonly<
+  Record<string, { readonly plugin: Checkable; readonly kind: string; readonly problem: string }>
+> = {
+  portmap: { plugin: portmap, kind: "host-ports", problem: "its host ports do not lead to it" },
+  bandwidth: { plugin: bandwidth, kind: "limits", problem: "its bandwidth is not limited as it was asked for" },
+  firewall: { plugin: firewall, kind: "firewall-rules", problem: "rules that let its traffic through are missing" },
+  sbr: { plugin: sbr, kind: "routing", problem: "its packets do not leave by the interface of their source address" },
+  tuning: { plugin: tuning, kind: "tuning", problem: "its interface is not tuned as it was asked for" },
+}
 
 /** Finds what plugins behind the first one made and something else has removed or changed since: by their own CHECK. */
 export const checkChained: Check = function* (survey: Survey, subject): Generator<Finding> {
@@ -39,7 +42,7 @@ export const checkChained: Check = function* (survey: Survey, subject): Generato
 
 function* checkPlugin(survey: Survey, attached: Attached, { type, json }: PluginConfig): Generator<Finding> {
   const known = Object.hasOwn(chained, type) ? chained[type] : undefined
-  const difference = known && survey.attempt(() => differenceIn(known.plugin, attached, json))
+  const difference = known && survey.attempt(() => differenceIn(known.plugin, survey, attached, json))
   if (!known || !difference) return
   yield {
     kind: known.kind,
@@ -53,9 +56,13 @@ function* checkPlugin(survey: Survey, attached: Attached, { type, json }: Plugin
 }
 
 /** Returns what CHECK says is different; the empty text if nothing is. Throws whatever else keeps it from comparing. */
-function differenceIn(plugin: Plugin, attached: Attached, json: JsonObject): string {
+function differenceIn(plugin: Checkable, survey: Survey, attached: Attached, json: JsonObject): string {
+  const { containerId, netns } = attached
   try {
-    plugin.check(callOf("CHECK", attached, json))
+    plugin.checkOn(callOf("CHECK", attached, json), {
+      host: survey.hostFor(containerId),
+      openPod: () => survey.pod(netns)?.stack ?? NetworkStack.pod(netns),
+    })
     return ""
   } catch (error) {
     if (error instanceof CniError && error.code === code.changed) return error.message
@@ -92,7 +99,7 @@ function* checkMasquerade(survey: Survey, attached: Attached): Generator<Finding
   if (!backend) return
   const attachment = { network, containerId, ifname }
   const wanted = { attachment, backend, addresses: result.ips.map(({ address }) => address) }
-  const problem = survey.attempt(() => masqueradeProblem(survey.host, wanted))
+  const problem = survey.attempt(() => masqueradeProblem(survey.hostFor(containerId), wanted))
   if (problem === undefined) return
   yield {
     kind: "masquerade",

@@ -1,6 +1,7 @@
 import { formatSet, type RangeSet, rangeOf } from "../../../ipam/host-local/range-set.ts"
 import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
-import { formatAddress, sameAddress } from "../../../lib/ip/address.ts"
+import { type Address, formatAddress } from "../../../lib/ip/address.ts"
+import { grouped } from "../../grouped.ts"
 import type { Attached } from "../../survey/attached.ts"
 import { type Lease, rangeSetsOf } from "../../survey/leases.ts"
 import type { NetworkList } from "../../survey/network-list.ts"
@@ -22,12 +23,14 @@ export const checkLeases: Check = function* (survey: Survey, subject): Generator
 const isOf = ({ network, containerId }: Lease, attached: Attached) =>
   attached.network === network && attached.containerId === containerId
 
-function* withoutPod({ leases, attached, links }: Survey): Generator<Finding> {
+function* withoutPod({ leases, attached, links, cache }: Survey): Generator<Finding> {
+  if (cache.unreadable.length > 0) return // theirs may be the leases
   const living = new Set(links.map(({ alias }) => attachmentInAlias(alias)?.containerId))
+  const known = new Set(attached.map(({ network, containerId }) => `${network} ${containerId}`))
   const now = BigInt(Math.floor(Date.now() / 1000))
   const stale = leases.filter(
-    (lease) =>
-      lease.since + SETTLED < now && !living.has(lease.containerId) && !attached.some((known) => isOf(lease, known)),
+    ({ since, network, containerId }) =>
+      since + SETTLED < now && !living.has(containerId) && !known.has(`${network} ${containerId}`),
   )
   for (const [network, found] of grouped(stale, ({ network }) => network)) {
     const shown = found.slice(0, 5).map(({ path, containerId = "nobody" }) => `${path}: ${containerId}`)
@@ -44,20 +47,22 @@ function* withoutPod({ leases, attached, links }: Survey): Generator<Finding> {
 }
 
 function* withoutLease(survey: Survey, subject: Parameters<Check>[1]): Generator<Finding> {
-  const { attached, leases, leaseDirectories } = survey
+  const { attached, leaseDirectories } = survey
+  const keyOf = (network: string, { family, value }: Address) => `${network} ${family} ${value}`
+  const leases = new Map(survey.leases.map((lease) => [keyOf(lease.network, lease.address), lease]))
   for (const pod of attached) {
     if (subject && !subject.containerIds.has(pod.containerId)) continue
     const directory = leaseDirectories.find(({ network }) => network === pod.network)
-    if (!directory || !usesHostLocal(pod) || survey.isGone(pod.netns)) continue
+    if (!directory || !usesHostLocal(pod) || survey.isGone(pod.netns) || !survey.knowsLeases(pod.network)) continue
     for (const { address } of pod.result.ips) {
-      const lease = leases.find((known) => known.network === pod.network && sameAddress(known.address, address.address))
+      const lease = leases.get(keyOf(pod.network, address.address))
       if (lease && isOf(lease, pod)) continue
       const text = formatAddress(address.address)
       yield {
         kind: "no-lease",
         about: pod.pod,
         problem: `its address ${text} is not leased to it`,
-        evidence: [`${directory.path}/${text}: ${lease?.containerId ?? "no such file"}`],
+        evidence: [`${directory.path}/${text}: ${lease ? (lease.containerId ?? "empty") : "no such file"}`],
         cause: "the lease was deleted, or the directory was emptied: the next pod may get the same address",
         mend: "restart the pod",
       }
@@ -71,16 +76,18 @@ function usesHostLocal({ list }: Attached): boolean {
 
 function* addressesTwice(survey: Survey, subject: Parameters<Check>[1]): Generator<Finding> {
   const given = survey.attached
-    .filter(({ netns }) => !survey.isGone(netns))
-    .flatMap((pod) => pod.result.ips.map(({ address }) => ({ pod, text: formatAddress(address.address) })))
-  for (const [text, holders] of grouped(given, (each) => `${each.pod.network} ${each.text}`)) {
+    .filter(({ netns, ifname }) => ifname !== "lo" && !survey.isGone(netns)) // of which each pod has 127.0.0.1
+    .flatMap((pod) => pod.result.ips.map(({ address: { address } }) => ({ pod, address })))
+  const keyOf = ({ pod, address }: (typeof given)[number]) => `${pod.network} ${address.family} ${address.value}`
+  for (const [, holders] of grouped(given, keyOf)) {
     const containers = new Set(holders.map(({ pod }) => pod.containerId))
     if (containers.size < 2 || (subject && ![...containers].some((id) => subject.containerIds.has(id)))) continue
-    const [network = "", address = ""] = text.split(" ")
+    const [first] = holders
+    if (!first) continue
     yield {
       kind: "address-twice",
-      about: address,
-      problem: `${containers.size} pods of ${network} have this address`,
+      about: formatAddress(first.address),
+      problem: `${containers.size} pods of ${first.pod.network} have this address`,
       evidence: holders.map(({ pod }) => `${pod.path}: ${pod.pod}`),
       cause: "their lease directory was emptied, or two networks of one name used different ones",
       mend: "restart all of these pods but one",
@@ -115,10 +122,4 @@ function roomIn(set: RangeSet): number {
     return last.value - first.value + (inside ? 0n : 1n)
   })
   return Number(sizes.reduce((sum, size) => sum + size, 0n))
-}
-
-function grouped<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
-  return groups
 }

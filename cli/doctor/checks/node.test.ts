@@ -1,16 +1,26 @@
 import { expect, test } from "vitest"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
 import type { Survey } from "../../survey/survey.ts"
-import { checkNode, isUplink } from "./node.ts"
+import { checkNode } from "./node.ts"
 
 const prefix = (text: string) => parsePrefix(text) ?? { address: { family: 4 as const, value: 0n }, length: 0 }
 
 /** A node with one pod, and a card that has that address. */
 function nodeWith(address: string): Survey {
   const survey = {
-    attached: [{ network: "podnet", result: { ips: [{ address: prefix("10.244.1.2/24") }] } }],
+    attached: [
+      {
+        network: "podnet",
+        list: { plugins: [{ type: "ptp" }] },
+        result: { ips: [{ address: prefix("10.244.1.2/24"), gateway: { family: 4, value: 1n } }] },
+      },
+    ],
+    host: { readSysctl: (name: string) => (name.includes("conntrack") ? undefined : "1") },
+    uplinks: [{ index: 2, name: "eth0" }],
     addresses: [{ index: 2, prefix: prefix(address) }],
-    links: [{ index: 2, name: "eth0", kind: "", master: 0, alias: "" }],
+    links: [],
+    attempt: <Value>(read: () => Value) => read(),
+    pod: () => undefined,
     cache: { unreadable: [] },
   }
   return survey as unknown as Survey
@@ -24,15 +34,4 @@ test.each([
   ["fd00::1/64", []],
 ])("beside a card with %s the findings are %j", (address, findings) => {
   expect([...checkNode(nodeWith(address), undefined)].map(({ kind, about }) => `${kind} ${about}`)).toEqual(findings)
-})
-
-test.each([
-  [{ name: "eth0", kind: "", master: 0 }, true],
-  [{ name: "bond0", kind: "bond", master: 0 }, true],
-  [{ name: "eth0", kind: "", master: 7 }, false],
-  [{ name: "lo", kind: "", master: 0 }, false],
-  [{ name: "cni0", kind: "bridge", master: 0 }, false],
-  [{ name: "vethx", kind: "veth", master: 0 }, false],
-])("%j leads to other machines: %j", (link, leads) => {
-  expect(isUplink(link as Parameters<typeof isUplink>[0])).toBe(leads)
 })

@@ -1,17 +1,16 @@
-import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
 import type { Family } from "../../../lib/ip/address.ts"
 import { formatPrefix, networkOf, overlaps } from "../../../lib/ip/prefix.ts"
 import { planForwarding } from "../../../lib/net/forwarding.ts"
-import type { Link } from "../../../lib/netlink/route/link.ts"
-import type { Attached } from "../../survey/attached.ts"
+import { isRouted } from "../../survey/attached.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
-/** Finds a node that does not forward its pods' packets, networks that overlap, and links of pods that are gone. */
+/** Finds a node that does not forward its pods' packets, soon tracks no more connections, and networks that do not fit the node's. */
 export const checkNode: Check = function* (survey: Survey, subject): Generator<Finding> {
   if (subject) return
   yield* overlapping(survey)
-  yield* orphans(survey)
+  yield* conntrack(survey)
+  yield* largerThanUplink(survey)
   for (const family of [4, 6] as const) yield* notForwarding(survey, family)
 }
 
@@ -33,26 +32,13 @@ function* notForwarding(survey: Survey, family: Family): Generator<Finding> {
   }
 }
 
-/** Says if the node is the pod's gateway in that family. */
-function isRouted({ list, result }: Attached, family: Family): boolean {
-  const ofNode = list?.plugins.some(
-    ({ type, fields }) =>
-      type === "ptp" || (type === "bridge" && [fields.get("isGateway"), fields.get("isDefaultGateway")].includes(true)),
-  )
-  return ofNode === true && result.ips.some(({ gateway }) => gateway?.family === family)
-}
-
-/** Says if the link may lead to other machines: hardware, or what stands for it. */
-export function isUplink({ kind, name, master }: Link): boolean {
-  return name !== "lo" && master === 0 && ["", "bond", "team", "vlan"].includes(kind)
-}
-
-function* overlapping({ attached, addresses, links }: Survey): Generator<Finding> {
-  const uplinks = links.filter(isUplink)
+function* overlapping({ attached, addresses, uplinks }: Survey): Generator<Finding> {
   const own = addresses.filter(({ index }) => uplinks.some((link) => link.index === index))
   const seen = new Set<string>()
-  for (const { network, result } of attached) {
+  for (const pod of attached) {
+    const { network, result } = pod
     for (const { address } of result.ips) {
+      if (!isRouted(pod, address.address.family)) continue // a macvlan's network is the node's own
       const other = own.find(({ prefix }) => overlaps(networkOf(prefix), networkOf(address)))
       const text = formatPrefix(networkOf(address))
       if (!other || seen.has(`${network} ${text}`)) continue
@@ -70,22 +56,38 @@ function* overlapping({ attached, addresses, links }: Survey): Generator<Finding
   }
 }
 
-function* orphans({ links, attached, cache }: Survey): Generator<Finding> {
-  if (cache.unreadable.length > 0) return // theirs may be the links
-  for (const { name, alias, kind } of links) {
-    const attachment = attachmentInAlias(alias)
-    if (!attachment) continue
-    const { network, containerId, ifname } = attachment
-    const isTheirs = (pod: Attached) =>
-      pod.network === network && pod.containerId === containerId && pod.ifname === ifname
-    if (attached.some(isTheirs)) continue
+/** A table of which so much is used is nearly full. */
+const NEARLY = 0.9
+
+function* conntrack(survey: Survey): Generator<Finding> {
+  const names = ["count", "max"].map((name) => `net/netfilter/nf_conntrack_${name}`)
+  const [count = 0, max = 0] = names.map((name) => Number(survey.attempt(() => survey.host.readSysctl(name)) ?? 0))
+  if (max === 0 || count < max * NEARLY) return
+  yield {
+    kind: "conntrack-full",
+    about: "conntrack",
+    problem: "the table of connections is nearly full: new ones are dropped when it is",
+    evidence: [`sysctl net.netfilter.nf_conntrack_count: ${count}`, `sysctl net.netfilter.nf_conntrack_max: ${max}`],
+    cause: "more connections than the node was made for, or a pod that opens them without end: conntrack -L",
+    mend: `sysctl -w net.netfilter.nf_conntrack_max=${2 * max}, and keep it in /etc/sysctl.d`,
+  }
+}
+
+function* largerThanUplink(survey: Survey): Generator<Finding> {
+  const [uplink, ...others] = survey.uplinks
+  if (!uplink || others.length > 0) return
+  const seen = new Set<string>()
+  for (const pod of survey.attached) {
+    if (seen.has(pod.network) || !isRouted(pod, 4)) continue
+    const mtu = survey.pod(pod.netns)?.links.find(({ name }) => name === pod.ifname)?.mtu
+    if (mtu === undefined || mtu <= uplink.mtu) continue
+    seen.add(pod.network)
     yield {
-      kind: "orphan",
-      about: name,
-      problem: `this ${kind} is of an attachment that no runtime here remembers`,
-      evidence: [`ip link show ${name}: alias ${alias}`],
-      cause: "a container was removed without a DEL, or another runtime keeps its memory elsewhere",
-      mend: `cni-ts gc ${network} --yes`,
+      kind: "uplink-mtu",
+      about: pod.network,
+      problem: `its pods' MTU, ${mtu}, is larger than that of the node's ${uplink.name}: large packets depend on errors that firewalls drop`,
+      evidence: [`ip link show ${uplink.name}: mtu ${uplink.mtu}`, `${pod.ifname} of ${pod.pod}: mtu ${mtu}`],
+      mend: `"mtu": ${uplink.mtu} in the network's plugin, and restart its pods`,
     }
   }
 }

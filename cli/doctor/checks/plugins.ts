@@ -4,7 +4,9 @@ import { fileStatus } from "../../../lib/sys/file-status.ts"
 import { host } from "../../../lib/sys/host.ts"
 import { findExecutable } from "../../../lib/sys/process.ts"
 import { checked, SystemError } from "../../../lib/sys/system-error.ts"
+import { plugins } from "../../../plugins/registry.ts"
 import type { NetworkList } from "../../survey/network-list.ts"
+import { canPolice } from "../../survey/policing.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
@@ -13,7 +15,8 @@ export const checkPlugins: Check = function* (survey: Survey, subject): Generato
   if (subject) return
   for (const { list, path } of survey.networks) {
     if (!list) continue
-    if (!versions.some((known) => known === list.cniVersion)) yield unknownVersion(path, list.cniVersion)
+    yield* unknownVersion(path, list)
+    yield* unablePolice(survey, path, list)
     for (const type of pluginsOf(list)) yield* checkPlugin(survey, path, type)
   }
 }
@@ -24,10 +27,38 @@ function pluginsOf({ plugins }: NetworkList): ReadonlySet<string> {
   return new Set([...plugins.map(({ type }) => type), ...ipam].filter(Boolean))
 }
 
-function unknownVersion(path: string, version: string): Finding {
-  const evidence = [`${path}: "cniVersion": ${JSON.stringify(version)}`, `known: ${versions.join(" ")}`]
+/** The Go plugins know the versions that ours of the same name do. */
+function* unknownVersion(path: string, list: NetworkList): Generator<Finding> {
+  const { cniVersion } = list
+  const isKnown = (known: readonly string[]) => known.includes(cniVersion)
+  const evidence = [`${path}: "cniVersion": ${JSON.stringify(cniVersion)}`]
   const mend = `set a known cniVersion in ${path}`
-  return { kind: "unknown-version", about: path, problem: "no plugin knows its cniVersion", evidence, mend }
+  const yielded = (problem: string, known: readonly string[]) =>
+    ({
+      kind: "unknown-version",
+      about: path,
+      problem,
+      evidence: [...evidence, `known: ${known.join(" ")}`],
+      mend,
+    }) as const
+  if (!isKnown(versions)) return yield yielded("no plugin knows its cniVersion", versions)
+  for (const type of pluginsOf(list)) {
+    const known = Object.hasOwn(plugins, type) ? plugins[type]?.versions : undefined
+    if (known && !isKnown(known)) yield yielded(`${type} does not know its cniVersion`, known)
+  }
+}
+
+function* unablePolice(survey: Survey, path: string, list: NetworkList): Generator<Finding> {
+  const asks = list.plugins.some(({ type, fields }) => type === "bandwidth" && fields.get("egressMode") === "police")
+  if (!asks || survey.attempt(() => canPolice(survey.host.rtnetlink)) !== false) return
+  yield {
+    kind: "no-police",
+    about: path,
+    problem: "bandwidth is to police what pods send, and this kernel cannot: pods with a limit do not start",
+    evidence: [`${path}: "egressMode": "police"`, "tc actions list action police: the kernel knows no such action"],
+    cause: "the kernel was built without act_police, or its module is not installed",
+    mend: `"egressMode": "ifb", or leave it out, in ${path}`,
+  }
 }
 
 function* checkPlugin({ places }: Survey, list: string, type: string): Generator<Finding> {

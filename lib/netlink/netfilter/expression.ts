@@ -21,7 +21,10 @@ const verdict = attributeSet({
 })
 
 /** NFTA_DATA_*: a value, or a verdict on the packet. */
-const data = attributeSet({ value: [1, bytes, "NFTA_DATA_VALUE"], verdict: [2, nested(verdict), "NFTA_DATA_VERDICT"] })
+export const data = attributeSet({
+  value: [1, bytes, "NFTA_DATA_VALUE"],
+  verdict: [2, nested(verdict), "NFTA_DATA_VERDICT"],
+})
 
 /** NFTA_PAYLOAD_*, NFTA_CMP_* ... of linux/netfilter/nf_tables.h: the expressions that rules here are made of, by the kernel's name. */
 const expressions = {
@@ -64,6 +67,12 @@ const expressions = {
     portMax: [6, be32, "NFTA_NAT_REG_PROTO_MAX"],
   }),
   masq: attributeSet({}),
+  lookup: attributeSet({
+    set: [1, text, "NFTA_LOOKUP_SET"],
+    source: [2, be32, "NFTA_LOOKUP_SREG"],
+    target: [3, be32, "NFTA_LOOKUP_DREG"],
+    flags: [5, be32, "NFTA_LOOKUP_FLAGS"],
+  }),
   counter: attributeSet({ bytes: [1, be64, "NFTA_COUNTER_BYTES"], packets: [2, be64, "NFTA_COUNTER_PACKETS"] }),
   /** Extensions of xtables, with a structure that is their own. */
   match: attributeSet({

@@ -24,6 +24,11 @@ export function writeHeader(writer: Writer, family: keyof typeof families, resou
   return writer.u8(families[family]).u8(0).be16(resource)
 }
 
+/** Returns the family of a message about IP; undefined for another's. */
+export function familyIn([number]: Uint8Array): "ip" | "ip6" | "inet" | undefined {
+  return (["ip", "ip6", "inet"] as const).find((name) => families[name] === number)
+}
+
 /** Bytes of struct nfgenmsg, before the attributes. */
 export const HEADER = 4
 

@@ -213,9 +213,22 @@ function listing(table: Table, chain: string | undefined): Request {
   }
 }
 
+/** A message that is kept to be read more than once, with the rule that it describes. */
+export interface KeptMessage extends Message {
+  readonly rule?: FoundRule
+}
+
+/** Returns the message with its rule, whose steps are decoded once, when they are first asked for. */
+export function keepRule(message: Message): KeptMessage {
+  const { expressions, ...rest } = decodeRule(message)
+  let decoded: readonly FoundExpression[] | undefined
+  return { ...message, rule: { ...rest, expressions: () => (decoded ??= expressions()) } }
+}
+
 /** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
-export function decodeRule({ payload }: Message): FoundRule {
-  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(payload, HEADER)
+export function decodeRule(message: KeptMessage): FoundRule {
+  if (message.rule) return message.rule
+  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(message.payload, HEADER)
   return {
     handle,
     chain,

@@ -3,7 +3,7 @@ import type { Conversation, Request } from "../conversation.ts"
 import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn, noteIn, userData } from "./comment.ts"
-import { HEADER, type NetfilterFamily, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { familyIn, HEADER, type NetfilterFamily, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 
 /** NFT_MSG_* */
 export const MSG = {
@@ -55,7 +55,7 @@ export const tableBody: Body = { header: nfnetlinkHeader, attributes: table }
 export const chainBody: Body = { header: nfnetlinkHeader, attributes: chain }
 
 /** NF_INET_*, and the same numbers for a bridge. */
-const hooks = ["prerouting", "input", "forward", "output", "postrouting"] as const
+const hooks = ["prerouting", "input", "forward", "output", "postrouting", "ingress"] as const
 
 const policies = ["drop", "accept"] as const
 
@@ -179,6 +179,28 @@ export function listChains(nfnetlink: Conversation, { family, name }: Table): Fo
   })
   if (partial) throw new KernelError("ERESTART", asked)
   return values
+}
+
+const DORMANT = 1 // NFT_TABLE_F_DORMANT
+
+/** Lists the base chains of all IP tables that the kernel calls. */
+export function listBaseChains(nfnetlink: Conversation): Chain[] {
+  const ask = (what: string, message: number): Request => ({
+    asked: `list ${what}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, message),
+    write: (writer) => void writeHeader(writer, "unspec"),
+  })
+  const dormant = new Set(
+    nfnetlink.dump(ask("tables", MSG.GETTABLE), ({ payload }) => {
+      const { name, flags = 0 } = table.read(payload, HEADER)
+      return flags & DORMANT ? `${payload[0]} ${name}` : undefined
+    }).values,
+  )
+  return nfnetlink.dump(ask("chains", MSG.GETCHAIN), (message) => {
+    const family = familyIn(message.payload)
+    const found = family && decodeChain(message, family)
+    return found?.base && !dormant.has(`${message.payload[0]} ${found.table.name}`) ? found : undefined
+  }).values
 }
 
 /** Returns the chain that an NFT_MSG_NEWCHAIN describes. Throws WireError. */

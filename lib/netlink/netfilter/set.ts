@@ -2,7 +2,8 @@ import { attributeSet, type Body, be32, bytes, nested, repeated, text } from "..
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
-import { nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
+import { data } from "./expression.ts"
+import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { formatTable, MSG, type Table } from "./ruleset.ts"
 
 /** NFTA_SET_* */
@@ -16,11 +17,14 @@ const set = attributeSet({
   userData: [13, bytes, "NFTA_SET_USERDATA"],
 })
 
-/** NFTA_DATA_* */
-const key = attributeSet({ value: [1, bytes, "NFTA_DATA_VALUE"] })
-
 /** NFTA_SET_ELEM_* */
-const element = attributeSet({ key: [1, nested(key), "NFTA_SET_ELEM_KEY"] })
+const element = attributeSet({
+  key: [1, nested(data), "NFTA_SET_ELEM_KEY"],
+  data: [2, nested(data), "NFTA_SET_ELEM_DATA"],
+  flags: [3, be32, "NFTA_SET_ELEM_FLAGS"],
+  keyEnd: [10, nested(data), "NFTA_SET_ELEM_KEY_END"],
+})
+const NFT_SET_ELEM_INTERVAL_END = 1
 
 /** NFTA_LIST_ELEM */
 const list = attributeSet({ elements: [1, repeated(nested(element)), "NFTA_LIST_ELEM"] })
@@ -114,6 +118,35 @@ export function hasElement(nfnetlink: Conversation, target: NamedSet, wanted: Ui
     if (refusedWith(error, "ENOENT")) return false
     throw error
   }
+}
+
+/** An element of somebody's set or map. */
+export interface FoundElement {
+  readonly key: Uint8Array
+  /** True if a range ends before it, and none begins there. */
+  readonly ends: boolean
+  /** True if it is a range by itself, of joined keys. */
+  readonly joined: boolean
+  /** The value of a verdict map. */
+  readonly verdict: { readonly code?: number | undefined; readonly chain?: string | undefined } | undefined
+}
+
+/** Lists the elements of a set or map of any type. */
+export function listElements(nfnetlink: Conversation, table: Table, name: string): FoundElement[] {
+  const request: Request = {
+    asked: `read set ${name} of ${formatTable(table)}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETSETELEM),
+    write: (writer) => elementsOf.write(writeHeader(writer, table.family), { table: table.name, set: name }),
+  }
+  const { values } = nfnetlink.dump(request, ({ payload }) => elementsOf.read(payload, HEADER).elements)
+  return values.flatMap(({ elements = [] }) =>
+    elements.map(({ key, data: value, flags = 0, keyEnd }) => ({
+      key: key?.value ?? new Uint8Array(),
+      ends: (flags & NFT_SET_ELEM_INTERVAL_END) !== 0,
+      joined: keyEnd !== undefined,
+      verdict: value?.verdict,
+    })),
+  )
 }
 
 interface ElementRequest {

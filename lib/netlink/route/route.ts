@@ -14,6 +14,7 @@ const metrics = attributeSet({ mtu: [2, u32, "RTAX_MTU"], advmss: [8, u32, "RTAX
 /** RTA_* from linux/rtnetlink.h. */
 const attributes = attributeSet({
   dst: [1, address, "RTA_DST"],
+  from: [2, address, "RTA_SRC"],
   oif: [4, u32, "RTA_OIF"],
   gateway: [5, address, "RTA_GATEWAY"],
   priority: [6, u32, "RTA_PRIORITY"],
@@ -205,15 +206,22 @@ export interface FoundRoute {
   readonly local: boolean
 }
 
-/** Returns the route to an address, or undefined if there is none. */
-export function lookupRoute(rtnetlink: Conversation, destination: Address): FoundRoute | undefined {
+/** Returns the route to an address, of packets from `source` if it is given, which is this host's own; undefined if there is none. */
+export function lookupRoute(rtnetlink: Conversation, destination: Address, source?: Address): FoundRoute | undefined {
   try {
     const request: Request = {
       asked: `find the way to ${formatAddress(destination)}`,
       type: RTM.GETROUTE,
       write(writer) {
-        writer.u8(afOf(destination.family)).u8(bits(destination.family)).u8(0).u8(0).u32(0).u32(0)
-        attributes.write(writer, { dst: destination })
+        const { family } = destination
+        writer
+          .u8(afOf(family))
+          .u8(bits(family))
+          .u8(source ? bits(family) : 0)
+          .u8(0)
+          .u32(0)
+          .u32(0)
+        attributes.write(writer, { dst: destination, from: source })
       },
     }
     return rtnetlink.get(request, ({ payload }) => ({
