@@ -2,19 +2,23 @@ import type { Survey } from "../survey/survey.ts"
 import { checkBridges } from "./checks/bridges.ts"
 import { checkChained } from "./checks/chained.ts"
 import { checkForward } from "./checks/forward.ts"
+import { checkHostPorts } from "./checks/host-ports.ts"
 import { checkLeases } from "./checks/leases.ts"
 import { checkNetworks } from "./checks/networks.ts"
 import { checkNode } from "./checks/node.ts"
 import { checkOrphans } from "./checks/orphans.ts"
 import { checkPlugins } from "./checks/plugins.ts"
 import { checkPods } from "./checks/pods.ts"
+import { checkRoutes } from "./checks/routes.ts"
 import { checkServices } from "./checks/services.ts"
 import type { Check, Finding, Subject } from "./finding.ts"
 
 /** In the order in which findings are said: the cause of most others comes last, where the eye is. */
 const checks: readonly Check[] = [
   checkPods,
+  checkRoutes,
   checkChained,
+  checkHostPorts,
   checkLeases,
   checkBridges,
   checkForward,
