@@ -72,28 +72,3 @@ describe("pods", () => {
     expectFinding("no-namespace", "shop/gone")
   })
 })
-
-describe("a node in trouble: what cannot be seen is said, and the rest is looked at", () => {
-  test("a memory of the runtime that is half-written", () => {
-    node.attach(PODNET)
-    writeFileSync(join(node.dir, "var-lib/cni/results/podnet-half-eth0"), '{"kind":"cniCacheV1","conta')
-    const { exitCode, findings, unseen, attachments } = node.doctor()
-    expect([exitCode, findings, attachments]).toEqual([2, [], 1])
-    expect(unseen).toEqual([expect.stringContaining("podnet-half-eth0")])
-  })
-
-  test("without CAP_SYS_ADMIN, which enters pods' namespaces", () => {
-    node.attach(PODNET, { name: "shop/cart" })
-    node.ip("link", "set", "cni0", "mtu", "1400")
-    node.sysctl("net/ipv4/ip_forward", "0")
-    const { exitCode, findings, unseen } = node.doctorAs([
-      "setpriv",
-      "--bounding-set=-sys_admin",
-      "--inh-caps=-sys_admin",
-      "--",
-    ])
-    expect(unseen.join()).toMatch(/enter|setns|namespace/)
-    expect(findings.map(({ kind }) => kind)).toContain("no-forwarding")
-    expect(exitCode).toBe(1)
-  })
-})

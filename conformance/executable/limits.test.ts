@@ -5,6 +5,7 @@ import { environment, type Outcome, outcome } from "../lab/call.ts"
 import { binDirectory } from "../lab/executables.ts"
 import { install } from "../lab/foreign.ts"
 import { Node, type Pod } from "../lab/node.ts"
+import { measuringPeak } from "../lab/peak.ts"
 import { run } from "../lab/run.ts"
 import { snapshot } from "../lab/snapshot.ts"
 import { hostLocal, Network } from "../plugins/bridge/network.ts"
@@ -135,16 +136,6 @@ describe("memory that is refused at some point, and from then on, leaves the nod
   })
 })
 
-/** Writes the most memory that a program had, in KiB, to a file: ru_maxrss of getrusage(2), number 98 on amd64. */
-const GETRUSAGE = process.arch === "arm64" ? 165 : 98
-const PEAK = `
-  open my $file, ">", shift or die $!;
-  my $status = system { $ARGV[0] } @ARGV;
-  my $usage = "\\0" x 144;
-  syscall(${GETRUSAGE}, -1, $usage) == 0 or die $!;
-  print $file unpack "x32 q", $usage;
-  exit($status & 127 ? 99 : $status >> 8);`
-
 /** Ten megabytes of stdin. The last column is the code of the error, or undefined if the config is a good one. */
 const size = 10 * MIB
 const repeated = (text: string) => text.repeat(Math.ceil(size / Buffer.byteLength(text)))
@@ -167,7 +158,7 @@ describe("ten megabytes of stdin are answered in little memory, and refused with
     const before = snapshot(node)
     const stdin = `${JSON.stringify(network.config).slice(0, -1)},"more":${value}}`
     const file = join(node.dir, "peak")
-    const argv = node.inside(["perl", "-e", PEAK, file, PROGRAM])
+    const argv = node.inside(measuringPeak(file, [PROGRAM]))
     const done = outcome(run(argv, { env: environment({ command: "ADD", netns: pod }), stdin }))
     expect([done.error?.code, done.stderr]).toEqual([code, ""])
     const peak = Number(readFileSync(file, "utf8"))
