@@ -69,6 +69,8 @@ export interface Host {
   mkdir(path: string, mode: number): number
   /** rmdir(2): removes an empty directory. */
   removeDirectory(path: string): number
+  /** mount(2) without options, with MS_* as `flags`. */
+  mount(source: string, path: string, type: string, flags: number): number
   /** Sets the permissions, whatever umask(2) says. */
   chmod(path: string, mode: number): number
   /** Returns the content of a symbolic link. */
@@ -86,6 +88,8 @@ export interface Host {
 
   /** Enters the network namespace that the descriptor is open on (setns(2)). */
   enterNetwork(fd: number): number
+  /** Moves this process to new namespaces of those kinds, CLONE_NEW* (unshare(2)); programs that it starts are there, too. */
+  unshare(kinds: number): number
   /** Opens a raw netlink socket of that protocol (netlink(7)). */
   netlink(protocol: number): number
   /** setsockopt(2). */

@@ -17,6 +17,12 @@ static JSValue socket_enter_network(CALL)
     return answer(js, setns(int_of(js, argv[0]), CLONE_NEWNET));
 }
 
+static JSValue socket_unshare(CALL)
+{
+    (void)self, (void)argc;
+    return answer(js, unshare(int_of(js, argv[0])));
+}
+
 static JSValue socket_netlink(CALL)
 {
     (void)self, (void)argc;
@@ -180,6 +186,7 @@ static JSValue socket_make_tun(CALL)
 
 const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
+    JS_CFUNC_DEF("unshare", 1, socket_unshare),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
     JS_CFUNC_DEF("setOption", 4, socket_set_option),
     JS_CFUNC_DEF("getOption", 4, socket_get_option),

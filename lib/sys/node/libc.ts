@@ -20,6 +20,9 @@ export const libc = {
   ioctlNumber: library.func("ioctl", "int", ["int", "uint64_t", "uint64_t"]),
   link: library.func("int link(const void *path, const void *new_name)"),
   mkdir: library.func("int mkdir(const void *path, uint32_t mode)"),
+  mount: library.func(
+    "int mount(const void *source, const void *target, const void *type, uint64_t flags, const void *options)",
+  ),
   open: library.func("int open(const void *path, int flags, uint32_t mode)"),
   poll: library.func("int poll(void *entries, uint64_t count, int timeout)"),
   pread: library.func("int64_t pread(int fd, void *buffer, uint64_t length, int64_t offset)"),
@@ -37,6 +40,7 @@ export const libc = {
   statx: library.func("int statx(int directory, const void *path, int flags, uint32_t mask, void *buffer)"),
   rmdir: library.func("int rmdir(const void *path)"),
   chmod: library.func("int chmod(const void *path, uint32_t mode)"),
+  unshare: library.func("int unshare(int kinds)"),
   unlink: library.func("int unlink(const void *path)"),
   utimensat: library.func("int utimensat(int directory, const void *path, const void *times, int flags)"),
   write: library.func("int64_t write(int fd, const void *bytes, uint64_t length)"),

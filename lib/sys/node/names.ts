@@ -18,6 +18,10 @@ export const names = {
   unlink: (path) => answerOn(path, (name) => libc.unlink(name)),
   mkdir: (path, mode) => answerOn(path, (name) => libc.mkdir(name, mode)),
   removeDirectory: (path) => answerOn(path, (name) => libc.rmdir(name)),
+  mount: (source, path, type, flags) =>
+    answerOn(source, (from) =>
+      answerOn(path, (on) => answerOn(type, (kind) => libc.mount(from, on, kind, flags, null))),
+    ),
   chmod: (path, mode) => answerOn(path, (name) => libc.chmod(name, mode)),
   readLink,
   list,

@@ -205,3 +205,10 @@ test("enterNetwork moves the thread that JavaScript runs on, and back", () => {
   expect(own).not.toBe(other)
   expect(own).not.toBe(readlinkSync("/proc/self/ns/net"))
 })
+
+test("unshare leaves namespaces for new ones, and what is mounted there is seen there alone", () => {
+  const directory = scratchDirectory()
+  const seen = namespaced("leaving.ts", directory)
+  expect(seen).toEqual({ answers: [0, 0, 0, 0, -ENOENT], moved: true, names: ["inside"] })
+  expect(readdirSync(directory)).toEqual([])
+})

@@ -24,6 +24,8 @@ const IFNAMSIZ = 16
 export const sockets = {
   /** Moves only the thread that JavaScript runs on. */
   enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
+  /** Moves only the thread that JavaScript runs on. */
+  unshare: (kinds) => answerOf(() => libc.unshare(kinds)),
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
   getOption,
