@@ -8,6 +8,8 @@ import { gcCommand } from "./gc/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
 import { leasesCommand } from "./leases/command.ts"
+import { recordCommand } from "./record/command.ts"
+import { answerInPlace } from "./record/in-place.ts"
 import { repairCommand } from "./repair/command.ts"
 import { showCommand } from "./show/command.ts"
 
@@ -20,6 +22,7 @@ const commands: Readonly<Record<string, Command>> = {
   leases: leasesCommand,
   gc: gcCommand,
   repair: repairCommand,
+  record: recordCommand,
   idle: idleCommand,
 }
 
@@ -32,8 +35,9 @@ ${Object.values(commands)
 cni-ts COMMAND --help says more.
 `
 
-/** Runs the command that the first argument names. */
+/** Runs the command that the first argument names; or, under a plugin's name while calls are recorded, that plugin. */
 export function main(): void {
+  answerInPlace()
   const [name = "", ...args] = programArguments()
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command) exit(run(name, command, args))

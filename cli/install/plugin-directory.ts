@@ -12,6 +12,7 @@ import { type FileStatus, linkStatus, S_IFDIR, sameFile } from "../../lib/sys/fi
 import { lock } from "../../lib/sys/lock.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
 import { Unusable } from "../command.ts"
+import { putBack } from "../record/wrapping.ts"
 import { removeDirectory, removeTree } from "./tree.ts"
 
 /** A node's plugin directory, locked, with what the installer keeps in it. */
@@ -25,7 +26,7 @@ export class PluginDirectory implements Disposable {
   /** A name for a file that is about to get a plugin's. */
   readonly #next: string
 
-  /** Waits until no other installer is at work in it. Throws Unusable if there is no such directory. */
+  /** Waits until no other installer is at work in it, and ends a recording of its calls. Throws Unusable if there is no such directory. */
   constructor(path: string) {
     if (statusOf(`${path}/.`)?.type !== S_IFDIR) throw new Unusable(`there is no directory ${path}`)
     this.path = path
@@ -35,6 +36,7 @@ export class PluginDirectory implements Disposable {
     const directory = openRead(path)
     lock(directory.fd, path)
     this.#lock = directory
+    putBack(path)
   }
 
   get isInstalled(): boolean {

@@ -19,10 +19,25 @@ export interface Host {
   /** Waits. */
   sleep(milliseconds: number): void
   /**
+   * Waits for SIGHUP, SIGINT or SIGTERM, and returns its number; ETIMEDOUT after `milliseconds`. From the first time on they end this process
+   * no more.
+   */
+  awaitSignal(milliseconds: number): number
+  /**
    * Runs the executable at `path` to its end: with its path as only argument, in a session of its own, with default signals. Returns what
    * it and its children write to stdout and stderr; EFBIG beyond 4 MiB of each. After `milliseconds` all of them are killed.
    */
   spawn(path: string, environment: readonly string[], stdin: Uint8Array, milliseconds: number): Ended | number
+  /**
+   * Runs the executable at `path` in the place of this process: with its arguments, environment and process group; a kill of this one kills
+   * that, too. It reads `input`, then what comes from stdin; what it writes to stdout and stderr goes there as it comes. Returns how it
+   * ended, and the first `limit` bytes of both.
+   */
+  relay(path: string, input: Uint8Array, limit: number): Relayed | number
+  /** Ends this process as the relayed one ended: with its exit status, or by its signal. */
+  endAlike(): never
+  /** Becomes the executable at `path`, with the arguments and the environment of this process (execve(2)). Returns only if that fails. */
+  become(path: string): number
 
   // Text and numbers
 
@@ -128,6 +143,9 @@ export interface Ended {
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
+
+/** The end of a program in the place of this one. */
+export type Relayed = Omit<Ended, "timedOut">
 
 /** The answer of statx(2) on a file. */
 export interface Status {

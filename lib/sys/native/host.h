@@ -85,9 +85,9 @@ JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length);
 /* Lists of functions that the bundle gets. */
 
 extern const JSCFunctionListEntry text_functions[], file_functions[], status_functions[], socket_functions[], process_functions[],
-    spawn_functions[];
+    spawn_functions[], relay_functions[];
 extern const int text_function_count, file_function_count, status_function_count, socket_function_count, process_function_count,
-    spawn_function_count;
+    spawn_function_count, relay_function_count;
 
 /* sha512.c */
 
@@ -99,8 +99,16 @@ void sha512(const uint8_t *message, size_t length, uint8_t digest[64]);
 /* Notes when the process began and what it was called with. */
 void process_begin(int argc, char **argv);
 
+/* The arguments of the process, ended by NULL. */
+char **process_argv(void);
+
 /* By a clock that nobody sets. */
 int64_t milliseconds_now(void);
+
+/* relay.c */
+
+/* Ends this process as the program that ran in its place ended; returns if none did. */
+void relay_end(void);
 
 /* profile.c */
 

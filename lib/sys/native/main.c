@@ -49,6 +49,7 @@ static bool add_functions(JSContext *js, JSValueConst host)
         {text_functions, text_function_count},       {file_functions, file_function_count},
         {status_functions, status_function_count},   {socket_functions, socket_function_count},
         {process_functions, process_function_count}, {spawn_functions, spawn_function_count},
+        {relay_functions, relay_function_count},
     };
     for (size_t at = 0; at < sizeof lists / sizeof *lists; at++) {
         if (JS_SetPropertyFunctionList(js, host, lists[at].functions, lists[at].count) < 0)
@@ -165,9 +166,10 @@ static void occupy_standard_descriptors(void)
     }
 }
 
-/* Writes the answer that needs no memory, and ends the process. */
+/* Writes the answer that needs no memory, unless another program has answered in its place, and ends the process. */
 static _Noreturn void answer_out_of_memory(const struct roots *roots)
 {
+    relay_end();
     ssize_t count;
     RETRY(count, write(STDOUT_FILENO, roots->out_of_memory_answer, roots->out_of_memory_answer_length));
     if (count == -1)

@@ -1,6 +1,7 @@
 /* The process itself, clocks and chance. */
 #include "host.h"
 
+#include <signal.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,11 @@ void process_begin(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &began);
     arguments = argv;
     argument_count = argc;
+}
+
+char **process_argv(void)
+{
+    return arguments;
 }
 
 int64_t milliseconds_now(void)
@@ -78,6 +84,25 @@ static JSValue process_sleep(CALL)
     return JS_UNDEFINED;
 }
 
+/* From the first time on these signals wait until somebody waits for them. */
+static JSValue process_await_signal(CALL)
+{
+    (void)self, (void)argc;
+    int64_t milliseconds = milliseconds_of(js, argv[0]);
+    const struct timespec most = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    int result;
+    RETRY(result, sigtimedwait(&set, NULL, &most));
+    if (result == -1 && errno == EAGAIN)
+        errno = ETIMEDOUT;
+    return answer(js, result);
+}
+
 static JSValue process_random(CALL)
 {
     (void)self, (void)argc;
@@ -96,6 +121,7 @@ const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("exit", 1, process_exit),
     JS_CFUNC_DEF("uptime", 0, process_uptime),
     JS_CFUNC_DEF("sleep", 1, process_sleep),
+    JS_CFUNC_DEF("awaitSignal", 1, process_await_signal),
     JS_CFUNC_DEF("random", 1, process_random),
 };
 const int process_function_count = sizeof process_functions / sizeof *process_functions;

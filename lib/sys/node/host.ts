@@ -1,9 +1,10 @@
 import type { Host } from "../host.ts"
 import { descriptors } from "./descriptors.ts"
 import { names } from "./names.ts"
+import { nativeOnly } from "./native-only.ts"
 import { ownProcess } from "./process.ts"
 import { sockets } from "./sockets.ts"
 import { text } from "./text.ts"
 
 /** The host of Node.js and the C library. */
-export const nodeHost: Host = { ...ownProcess, ...text, ...descriptors, ...names, ...sockets }
+export const nodeHost: Host = { ...ownProcess, ...text, ...descriptors, ...names, ...sockets, ...nativeOnly }

@@ -67,6 +67,7 @@ const parameters = {
   environment: [],
   uptime: [],
   sleep: [moment],
+  awaitSignal: [moment],
   spawn: [executable, environment, bytes, timeoutMilliseconds],
   encode: [text],
   decode: [bytes],

@@ -1,0 +1,59 @@
+import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
+import { Unusable } from "../command.ts"
+
+/** A call of a plugin, and what it answered: one file of a recording. Those of conformance/fixtures have this form, too. */
+export interface RecordedCall {
+  readonly plugin: string
+  readonly command: string
+  /** The time when it began, in UTC. */
+  readonly began?: string
+  readonly milliseconds?: number
+  readonly env: Readonly<Record<string, string>>
+  readonly stdin: string
+  /** Undefined if the call did not end: it was killed, or the node went down. */
+  readonly answer?: Answer
+  /** What was longer than a recording keeps, and is there in part. */
+  readonly cut?: readonly string[]
+}
+
+/** The end of a plugin: an exit status, or the signal that ended it. */
+export interface Answer {
+  readonly exitCode?: number
+  readonly signal?: string
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Returns the file's text. */
+export function printCall(call: RecordedCall): string {
+  return `${JSON.stringify(call, null, 2)}\n`
+}
+
+/** Reads a file of a recording. Throws Unusable if it is none. */
+export function readCall(text: string, path: string): RecordedCall {
+  const document = parsed(text)
+  if (!document) throw new Unusable(`${path} is no recorded call`)
+  const { plugin, command, env, stdin, answer } = document
+  const texts = [plugin, command, stdin].every((value) => typeof value === "string")
+  if (!texts || !isTexts(env) || !(answer === undefined || isAnswer(answer)))
+    throw new Unusable(`${path} is no recorded call: it lacks plugin, command, env or stdin`)
+  return document as unknown as RecordedCall
+}
+
+function parsed(text: string): JsonObject | undefined {
+  try {
+    const document = parseJson(text)
+    return isObject(document) ? document : undefined
+  } catch (error) {
+    if (error instanceof JsonError) return undefined
+    throw error
+  }
+}
+
+function isTexts(value: Json | undefined): boolean {
+  return value !== undefined && isObject(value) && Object.values(value).every((text) => typeof text === "string")
+}
+
+function isAnswer(value: Json): boolean {
+  return isObject(value) && typeof value["stdout"] === "string" && typeof value["stderr"] === "string"
+}
