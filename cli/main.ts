@@ -11,6 +11,7 @@ import { leasesCommand } from "./leases/command.ts"
 import { recordCommand } from "./record/command.ts"
 import { answerInPlace } from "./record/in-place.ts"
 import { repairCommand } from "./repair/command.ts"
+import { replayCommand } from "./replay/command.ts"
 import { showCommand } from "./show/command.ts"
 
 const commands: Readonly<Record<string, Command>> = {
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
   gc: gcCommand,
   repair: repairCommand,
   record: recordCommand,
+  replay: replayCommand,
   idle: idleCommand,
 }
 

@@ -4,7 +4,19 @@ import { binDirectory } from "../lab/executables.ts"
 import { run, runAsync } from "../lab/run.ts"
 
 const cniTs = (...args: string[]) => run([join(binDirectory(), "cni-ts"), ...args])
-const COMMANDS = ["install", "uninstall", "configure", "doctor", "show", "leases", "gc", "repair", "record", "idle"]
+const COMMANDS = [
+  "install",
+  "uninstall",
+  "configure",
+  "doctor",
+  "show",
+  "leases",
+  "gc",
+  "repair",
+  "record",
+  "replay",
+  "idle",
+]
 
 test.each([[[]], [["help"]], [["--help"]], [["-h"]]])("%j lists the commands", (args) => {
   const { exitCode, stdout, stderr } = cniTs(...args)

@@ -109,8 +109,8 @@ function readFolder(folder: string): Recorded[] {
   return readdirSync(root)
     .sort()
     .map((name) => {
-      const { plugin, command, env, stdin, reference } = JSON.parse(readFileSync(join(root, name), "utf8"))
-      const answer = reference.stdout === "" ? undefined : JSON.parse(reference.stdout)
+      const { plugin, command, env, stdin, answer: recorded } = JSON.parse(readFileSync(join(root, name), "utf8"))
+      const answer = recorded.stdout === "" ? undefined : JSON.parse(recorded.stdout)
       return { file: `${folder}/${name}`, plugin, command, env, config: JSON.parse(stdin), answer }
     })
 }
