@@ -3,6 +3,7 @@ import { host } from "../../lib/sys/host.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
 import { type Command, DONE, type Options, Unusable } from "../command.ts"
 import { complete } from "./complete.ts"
+import { readCalls } from "./read.ts"
 import { beginRecording, endRecording, isUnderWay, type Recording, rawDirectory } from "./wrapping.ts"
 
 const PLUGINS = "/opt/cni/bin"
@@ -33,6 +34,7 @@ no answer, and if they cannot record a call it is made all the same.
 function record(plugins: string, recording: Recording, options: Options): number {
   const end = host.uptime() + durationIn(options)
   makeDirectories(rawDirectory(recording), 0o700)
+  if (readCalls(recording.directory).length > 0) throw new Unusable(`${recording.directory} holds a recording already`)
   host.awaitSignal(0) // from now on a signal waits until it is asked for
   using _recording = beginRecording(plugins, recording)
   writeStdout(`calls of the plugins in ${plugins} are recorded; Ctrl-C ends it\n`)

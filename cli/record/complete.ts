@@ -2,6 +2,7 @@ import { readText, writeNew } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 import { findExecutable, runExecutable } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
+import { anonymise } from "./anonymous/anonymise.ts"
 import { type RecordedFile, readCalls } from "./read.ts"
 import { type Recording, rawDirectory } from "./wrapping.ts"
 
@@ -12,7 +13,8 @@ const PATIENCE = 2000
 export function complete(recording: Recording, plugins: string): string {
   const files = awaitEnds(rawDirectory(recording))
   describeNode(recording.directory, plugins, files)
-  return `${summaryOf(files)} in ${recording.directory}\n`
+  if (recording.anonymous) anonymise(rawDirectory(recording), recording.directory)
+  return `${recording.directory}: ${summaryOf(files)}\n`
 }
 
 /** Returns the calls once all of them have ended. One whose plugin was killed never does. */
