@@ -1,4 +1,3 @@
-import { isObject, type Json, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
 import { Unusable } from "../command.ts"
 
 /** A call of a plugin, and what it answered: one file of a recording. Those of conformance/fixtures have this form, too. */
@@ -32,7 +31,7 @@ export function printCall(call: RecordedCall): string {
 /** Reads a file of a recording. Throws Unusable if it is none. */
 export function readCall(text: string, path: string): RecordedCall {
   const document = parsed(text)
-  if (!document) throw new Unusable(`${path} is no recorded call`)
+  if (!isObject(document)) throw new Unusable(`${path} is no recorded call`)
   const { plugin, command, env, stdin, answer } = document
   const texts = [plugin, command, stdin].every((value) => typeof value === "string")
   if (!texts || !isTexts(env) || !(answer === undefined || isAnswer(answer)))
@@ -40,20 +39,22 @@ export function readCall(text: string, path: string): RecordedCall {
   return document as unknown as RecordedCall
 }
 
-function parsed(text: string): JsonObject | undefined {
+function parsed(text: string): unknown {
   try {
-    const document = parseJson(text)
-    return isObject(document) ? document : undefined
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
-function isTexts(value: Json | undefined): boolean {
-  return value !== undefined && isObject(value) && Object.values(value).every((text) => typeof text === "string")
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
-function isAnswer(value: Json): boolean {
+function isTexts(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every((text) => typeof text === "string")
+}
+
+function isAnswer(value: unknown): boolean {
   return isObject(value) && typeof value["stdout"] === "string" && typeof value["stderr"] === "string"
 }

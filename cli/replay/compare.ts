@@ -1,4 +1,4 @@
-import { isObject, type Json, JsonError, parseJson } from "../../lib/cni/json.ts"
+import { isObject, type Json, JsonError, oddNumber, parseJson } from "../../lib/cni/json.ts"
 import type { Answer } from "../record/recorded-call.ts"
 import { type Names, namesIn } from "./names.ts"
 
@@ -64,7 +64,7 @@ class Comparison {
   #compareWords(path: string, recorded: string, replayed: string): void {
     const words = namesIn(path, recorded, replayed)
     const alike = words ? this.#names.pair(this.#container, ...words) : recorded === replayed
-    if (!alike) this.found.push({ what: path, recorded, replayed })
+    if (!alike) this.found.push({ what: path, recorded: printed(recorded), replayed: printed(replayed) })
   }
 }
 
@@ -84,5 +84,5 @@ function joined(path: string, key: string, inList: boolean): string {
 }
 
 function printed(value: Json | undefined): string {
-  return value === undefined ? "nothing" : JSON.stringify(value)
+  return value === undefined ? "nothing" : (oddNumber(value) ?? JSON.stringify(value))
 }

@@ -1,0 +1,142 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import type { CnitoolCall } from "../lab/cnitool.ts"
+import { binDirectory, type Implementation } from "../lab/executables.ts"
+import { Node, type Pod } from "../lab/node.ts"
+import { PODNET } from "../systems/containerd/cluster-node.ts"
+import { type Recorded, Recorder, recordingIn, replay, tracesIn } from "./recorder.ts"
+
+let node: Node
+beforeAll(() => {
+  node = new Node()
+})
+afterAll(() => node[Symbol.dispose]())
+
+const capabilityArgs = {
+  portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+  bandwidth: { ingressRate: 10_000_000, ingressBurst: 1_000_000 },
+}
+
+/** A plugin directory of that implementation, with nothing but what the network needs. */
+function pluginDirectory(name: string, implementation: Implementation): string {
+  const directory = join(node.dir, name)
+  mkdirSync(directory)
+  for (const plugin of ["bridge", "host-local", "portmap", "bandwidth"])
+    copyFileSync(join(binDirectory(implementation), plugin), join(directory, plugin))
+  return directory
+}
+
+/** Attaches a pod, checks it and removes it, as a runtime does; the node has others before and after it. */
+function liveOnce(path: string, pod: Pod): void {
+  const args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=checkout"
+  for (const command of ["add", "check", "del"] as const) {
+    const call: CnitoolCall = { command, network: PODNET, netns: pod, path, args, capabilityArgs }
+    const { exitCode, stdout, stderr } = node.cnitool(call)
+    expect([exitCode, stderr], `${command}: ${stdout}`).toEqual([0, ""])
+  }
+}
+
+const shape = (calls: ReadonlyMap<string, Recorded>) => [...calls.keys()].map((name) => name.replace(/\.json$/, ""))
+
+const CHAIN = ["bridge", "host-local", "portmap", "bandwidth"]
+const LIFE = [
+  ...CHAIN.map((plugin) => `${plugin}-ADD`),
+  ...CHAIN.map((plugin) => `${plugin}-CHECK`),
+  ...["bandwidth", "portmap", "bridge", "host-local"].map((plugin) => `${plugin}-DEL`),
+].map((name, at) => `${String(at + 1).padStart(4, "0")}-${name}`)
+
+describe.each<Implementation>(["ours", "reference"])("a pod's life by the plugins of %s", (implementation) => {
+  let plugins: string
+  let recording: string
+  let calls: ReadonlyMap<string, Recorded>
+  beforeAll(async () => {
+    plugins = pluginDirectory(`bin-${implementation}`, implementation)
+    recording = join(node.dir, `recording-${implementation}`)
+    const pod = node.pod()
+    liveOnce(plugins, node.pod())
+    const recorder = await Recorder.start(recording, plugins)
+    liveOnce(plugins, pod)
+    expect(await recorder.end()).toBe(`${recording}: 12 calls are recorded\n`)
+    calls = recordingIn(recording)
+  })
+
+  test("is recorded call by call, with those that bridge makes itself", () => {
+    expect(shape(calls)).toEqual(LIFE)
+    const [bridge, ipam, portmap] = [...calls.values()]
+    expect(bridge).toMatchObject({ plugin: "bridge", command: "ADD", answer: { exitCode: 0, stderr: "" } })
+    expect(bridge?.env).toMatchObject({ CNI_COMMAND: "ADD", CNI_IFNAME: "eth0", CNI_PATH: plugins })
+    expect(JSON.parse(bridge?.stdin ?? "")).toMatchObject({ type: "bridge", name: PODNET.name })
+    expect(ipam?.stdin).toBe(bridge?.stdin)
+    const given = JSON.parse(ipam?.answer?.stdout ?? "").ips.map(({ address }: { address: string }) => address)
+    const result = JSON.parse(bridge?.answer?.stdout ?? "")
+    expect(result.ips.map(({ address }: { address: string }) => address)).toEqual(given)
+    expect(JSON.parse(portmap?.stdin ?? "").prevResult.interfaces).toHaveLength(result.interfaces.length)
+    expect(bridge?.milliseconds).toBeGreaterThan(ipam?.milliseconds ?? Number.POSITIVE_INFINITY)
+  })
+
+  test("says which plugins answered, on which kernel", () => {
+    const about = JSON.parse(readFileSync(join(recording, "node.json"), "utf8"))
+    expect(about.kernel).toContain("Linux version")
+    expect(Object.keys(about.plugins)).toEqual([...CHAIN].sort())
+    expect(about.plugins.bridge).toContain("CNI bridge plugin v")
+  })
+
+  test("leaves the directory as it was", () => {
+    expect(tracesIn(plugins)).toEqual([])
+    for (const plugin of CHAIN)
+      expect(readFileSync(join(plugins, plugin)).equals(readFileSync(join(binDirectory(implementation), plugin)))).toBe(
+        true,
+      )
+  })
+
+  test.each<Implementation>(["ours", "reference"])(
+    "is answered the same by the plugins of %s when it is replayed",
+    (by) => {
+      const { exitCode, stdout, stderr } = replay(recording, "--plugins", binDirectory(by))
+      expect([exitCode, stderr], stdout).toEqual([0, ""])
+      expect(stdout).toMatch(/^✓ 0001-bridge-ADD {8}took \d+\.\d ms, now \d+\.\d ms$/m)
+      expect(stdout).toMatch(/^- 0002-host-local-ADD {4}not replayed: bridge calls it$/m)
+      expect(stdout).toMatch(/\n9 answered as recorded; 3 not replayed\n$/)
+    },
+  )
+})
+
+describe("replay", () => {
+  test("shows what is answered otherwise, in words and for programs, and leaves the node alone", () => {
+    const changed = join(node.dir, "changed")
+    mkdirSync(changed)
+    for (const [name, call] of recordingIn(join(node.dir, "recording-ours"))) {
+      const stdout = call.answer?.stdout.replace("10.244.1.", "10.99.1.").replace('"mtu": 1500', '"mtu": 9000')
+      writeFileSync(join(changed, name), JSON.stringify({ ...call, answer: { ...call.answer, stdout } }))
+    }
+    const { exitCode, stdout } = replay(changed)
+    expect(exitCode).toBe(1)
+    expect(stdout).toMatch(
+      /^✗ 0001-bridge-ADD .*\n {4}ips\[0\]\.address was "?10\.99\.1\.\d+\/24"?\n +is "?10\.244\.1\.2\/24"?$/m,
+    )
+    expect(stdout).toMatch(/answered otherwise than recorded; 3 not replayed\n$/)
+    const told = JSON.parse(replay(changed, "-o", "json").stdout)
+    expect(told.calls).toHaveLength(12)
+    expect(told.calls[0]).toMatchObject({
+      verdict: "different",
+      differences: expect.arrayContaining([
+        expect.objectContaining({ what: "ips[0].address", replayed: '"10.244.1.2/24"' }),
+      ]),
+    })
+  })
+
+  test("what cannot be replayed is status 2", () => {
+    mkdirSync(join(node.dir, "empty"))
+    expect(replay(join(node.dir, "empty"))).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("no recorded calls"),
+    })
+    expect(replay(join(node.dir, "nowhere"))).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("ENOENT") })
+    writeFileSync(join(node.dir, "empty/0001-bridge-ADD.json"), "{}")
+    expect(replay(join(node.dir, "empty"))).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("no recorded call"),
+    })
+  })
+})
