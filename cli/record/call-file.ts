@@ -1,9 +1,8 @@
-import { listDirectory, openFile, removeFile, renameFile, writeAll, writeNew } from "../../lib/sys/file.ts"
+import { randomBytes } from "../../lib/sys/digest.ts"
+import { linkFile, listDirectory, removeFile, renameFile, writeNew } from "../../lib/sys/file.ts"
 import { host, type Relayed } from "../../lib/sys/host.ts"
-import { O_CREAT, O_EXCL, O_WRONLY } from "../../lib/sys/open-flags.ts"
 import { environment } from "../../lib/sys/process.ts"
 import { signalName } from "../../lib/sys/signals.ts"
-import { failedWith } from "../../lib/sys/system-error.ts"
 import { printCall, type RecordedCall } from "./recorded-call.ts"
 
 /** Calls that a recording holds at most: a runtime that asks for something again and again is not to fill the disk. */
@@ -32,11 +31,17 @@ export class CallFile {
     const begun = { plugin, command, began, env, stdin }
     const suffix = `${plugin}-${/^[A-Z]{1,16}$/.test(command) ? command : "call"}.json`
     const numbers = listDirectory(directory).map((name) => Number(NUMBER.exec(name)?.[1] ?? 0))
-    for (let number = Math.max(0, ...numbers) + 1; number <= MAX_CALLS; number++) {
-      const name = `${String(number).padStart(4, "0")}-${suffix}`
-      if (create(`${directory}/${name}`, printCall(begun))) return new CallFile(directory, name, begun)
+    const unnamed = `${directory}/.${randomName()}`
+    writeNew(unnamed, printCall(begun), { synced: false })
+    try {
+      for (let number = Math.max(0, ...numbers) + 1; number <= MAX_CALLS; number++) {
+        const name = `${String(number).padStart(4, "0")}-${suffix}`
+        if (linkFile(unnamed, `${directory}/${name}`)) return new CallFile(directory, name, begun)
+      }
+      return undefined
+    } finally {
+      removeFile(unnamed)
     }
-    return undefined
   }
 
   /** Writes down how it ended. */
@@ -55,19 +60,6 @@ export class CallFile {
   }
 }
 
-/** Makes a new file; false if the name is taken. */
-function create(path: string, text: string): boolean {
-  try {
-    using file = openFile(path, O_WRONLY | O_CREAT | O_EXCL, 0o600, "create")
-    try {
-      writeAll(file.fd, host.encode(text), path)
-      return true
-    } catch (error) {
-      removeFile(path)
-      throw error
-    }
-  } catch (error) {
-    if (failedWith(error, "EEXIST")) return false
-    throw error
-  }
+function randomName(): string {
+  return randomBytes(8).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "")
 }

@@ -1,4 +1,4 @@
-import { readText, writeNew } from "../../lib/sys/file.ts"
+import { readText, unlessMissing, writeNew } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 import { findExecutable, runExecutable } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
@@ -12,8 +12,10 @@ const PATIENCE = 2000
 /** Waits for the calls that are under way, adds what else a reader needs, and returns a line that says what there is. */
 export function complete(recording: Recording, plugins: string): string {
   const files = awaitEnds(rawDirectory(recording))
-  describeNode(recording.directory, plugins, files)
-  if (recording.anonymous) anonymise(rawDirectory(recording), recording.directory)
+  if (files.length > 0) {
+    describeNode(recording.directory, plugins, files)
+    if (recording.anonymous) anonymise(rawDirectory(recording), recording.directory)
+  }
   return `${recording.directory}: ${summaryOf(files)}\n`
 }
 
@@ -21,7 +23,7 @@ export function complete(recording: Recording, plugins: string): string {
 function awaitEnds(directory: string): RecordedFile[] {
   const end = host.uptime() + PATIENCE
   for (;;) {
-    const files = readCalls(directory)
+    const files = unlessMissing(() => readCalls(directory)) ?? []
     if (files.every(({ call }) => call.answer) || host.uptime() > end) return files
     host.sleep(100)
   }

@@ -16,12 +16,9 @@ const INPUT_PAUSE = 1000
 export function answerInPlace(): void {
   const place = placeOf(attempt(executablePath) ?? host.arguments()[0] ?? "")
   if (!place) return
-  const { directory, name, original } = place
-  const recording = attempt(() => wanted(directory))
-  if (recording) relay(original, name, recording)
-  for (const path of [original, `${directory}/${name}`]) host.become(path)
-  writeStderr(`cni-ts: cannot run ${original}\n`)
-  host.exit(1)
+  const recording = attempt(() => wanted(place.directory))
+  if (recording) relay(place, recording)
+  firstOf(place, (path) => host.become(path))
 }
 
 interface Place {
@@ -47,16 +44,22 @@ function wanted(directory: string): Recording | undefined {
   return isCall ? currentRecording(directory) : undefined
 }
 
-function relay(original: string, name: string, recording: Recording): void {
+/** Returns what `run` does with the plugin, wherever it is: it gets its name back as soon as the recording ends. */
+function firstOf<Value>({ directory, name, original }: Place, run: (path: string) => Value | number): Value {
+  for (const path of [original, `${directory}/${name}`]) {
+    const answer = run(path)
+    if (typeof answer !== "number") return answer
+  }
+  writeStderr(`cni-ts: cannot run ${original}\n`)
+  host.exit(1)
+}
+
+function relay(place: Place, recording: Recording): void {
   const { bytes, whole } = readInput()
   const stdin = host.decode(bytes)
-  const file = attempt(() => CallFile.begin(rawDirectory(recording), name, stdin))
+  const file = attempt(() => CallFile.begin(rawDirectory(recording), place.name, stdin))
   const began = host.uptime()
-  const ended = host.relay(original, bytes, LIMIT)
-  if (typeof ended === "number") {
-    writeStderr(`cni-ts: cannot run ${original}\n`)
-    host.exit(1)
-  }
+  const ended = firstOf(place, (path) => host.relay(path, bytes, LIMIT))
   const cut = [
     ...(whole ? [] : ["stdin"]),
     ...(["stdout", "stderr"] as const).filter((of) => ended[of].length === LIMIT),

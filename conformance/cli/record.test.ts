@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { CnitoolCall } from "../lab/cnitool.ts"
@@ -102,8 +102,81 @@ describe.each<Implementation>(["ours", "reference"])("a pod's life by the plugin
   )
 })
 
+describe("an anonymous recording", () => {
+  const SECRET = "hunter2-of-acme"
+  const network = {
+    ...PODNET,
+    name: "acme-network",
+    plugins: PODNET.plugins.map((plugin) => ({ ...plugin, apiToken: SECRET })),
+  }
+  let plugins: string
+  let recording: string
+  let said: string
+  const originals = [SECRET, "acme", "checkout", "payments", "10.244.1", "fd00:10:244", "cluster.local", "10.96.0.10"]
+  beforeAll(async () => {
+    plugins = pluginDirectory("bin-anonymous", "ours")
+    recording = join(node.dir, "anonymous")
+    const recorder = await Recorder.start(recording, plugins, "--anonymous")
+    const pods = [node.pod(), node.pod()]
+    const args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=payments;K8S_POD_NAME=checkout"
+    for (const command of ["add", "check", "del"] as const) {
+      for (const pod of pods) {
+        originals.push(pod.path, pod.name, pod.containerId)
+        originals.push(
+          ...pod.ip("link", "show").flatMap(({ address = "" }) => (/^00(:00)+$/.test(address) ? [] : address)),
+        )
+        const mappings = command === "add" && pod === pods[0] ? capabilityArgs : {}
+        node.cnitool({ command, network, netns: pod, path: plugins, args, capabilityArgs: mappings })
+      }
+    }
+    said = await recorder.end()
+  })
+
+  const texts = () => readdirSync(recording).map((name) => readFileSync(join(recording, name), "utf8"))
+
+  test("holds nothing of names, addresses, secrets and the rest of the environment", () => {
+    expect(said).toMatch(/: 24 calls are recorded/)
+    expect(readdirSync(recording).filter((name) => !/^\d{4}-.*\.json$/.test(name))).toEqual(["node.json"])
+    const all = texts().join("\n")
+    const containers = new Set([...recordingIn(recording).values()].map(({ env }) => env["CNI_CONTAINERID"]))
+    expect(originals.filter((word) => all.includes(word))).toEqual([])
+    expect(containers).toEqual(new Set(["container-1", "container-2"]))
+  })
+
+  test("is still a story: it is replayed with the same answers", () => {
+    const { exitCode, stdout } = replay(recording)
+    expect(exitCode, stdout).toBe(0)
+    expect(stdout).toMatch(/\n18 answered as recorded; 6 not replayed\n$/)
+  })
+})
+
 describe("replay", () => {
-  test("shows what is answered otherwise, in words and for programs, and leaves the node alone", () => {
+  const state = () =>
+    [
+      ["nft", "list", "ruleset"],
+      ...["link", "address", "route", "rule"].map((what) => ["ip", what, "show"]),
+      ...["/var/lib", "/run", "/etc/cni", node.dir].map((path) => [
+        "find",
+        path,
+        "-xdev",
+        "-newer",
+        mark,
+        "-not",
+        "-path",
+        "*/cnits-*",
+      ]),
+    ].map((words) => node.run(...words).stdout)
+  let mark: string
+
+  test("changes nothing on the node", () => {
+    mark = join(node.dir, "mark")
+    writeFileSync(mark, "")
+    const before = state()
+    expect(replay(join(node.dir, "recording-ours")).exitCode).toBe(0)
+    expect(state()).toEqual(before)
+  })
+
+  test("shows what is answered otherwise, in words and for programs", () => {
     const changed = join(node.dir, "changed")
     mkdirSync(changed)
     for (const [name, call] of recordingIn(join(node.dir, "recording-ours"))) {

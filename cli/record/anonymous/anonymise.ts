@@ -1,5 +1,5 @@
 import { type Json, JsonError, parseJson } from "../../../lib/cni/json.ts"
-import { writeNew } from "../../../lib/sys/file.ts"
+import { renameFile, writeNew } from "../../../lib/sys/file.ts"
 import { removeTree } from "../../install/tree.ts"
 import { readCalls } from "../read.ts"
 import { type Answer, printCall, type RecordedCall } from "../recorded-call.ts"
@@ -8,11 +8,16 @@ import { Names } from "./names.ts"
 
 /** Variables of the environment that are of use to a reader. Of others only the name is kept. */
 const KEPT = /^(?:CNI_|PATH$|PWD$|LANG$|GOMAXPROCS$)/
-/** Text of a document in JSON that is no key. */
-const STRING = /"(?:[^"\\]|\\.)*"(?!\s*:)/gs
+/** Finds the strings of a document in JSON, with the colon behind those that are keys. */
+const STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/gs
 
-/** Writes the calls in the directory `from` to another one, with other words in place of names, addresses and secrets, and removes `from`. */
-export function anonymise(from: string, to: string): void {
+/**
+ * Writes the calls in the directory `raw` to another one, with other words in place of names, addresses and secrets, and removes `raw`, whose name
+ * goes first: calls that end late are not added.
+ */
+export function anonymise(raw: string, to: string): void {
+  const from = `${raw}.ended`
+  renameFile(raw, from)
   const [names, addresses] = [new Names(), new Addresses()]
   const files = readCalls(from)
   for (const { call } of files) {
@@ -59,10 +64,11 @@ function withOtherAnswer(answer: Answer, replace: (text: string) => string): Ans
   return { ...answer, stdout: inDocument(answer.stdout, replace), stderr: replace(answer.stderr) }
 }
 
-/** Replaces words within the strings of a document, and leaves all else as it was written; or in a text that is none. */
+/** Replaces words within the strings of a document that are no keys, and leaves all else as it was written; or in a text that is none. */
 function inDocument(text: string, replace: (text: string) => string): string {
   if (documentIn(text) === undefined) return replace(text)
-  return text.replace(STRING, (written) => {
+  return text.replace(STRING, (written, colon: string | undefined) => {
+    if (colon !== undefined) return written
     const before: string = JSON.parse(written)
     const after = replace(before)
     return after === before ? written : JSON.stringify(after)
