@@ -6,6 +6,7 @@ import { readCalls } from "../record/read.ts"
 import { printReplay } from "./print.ts"
 import { Replay } from "./replay.ts"
 import { ScratchMachine } from "./scratch.ts"
+import { makeUplinks } from "./uplinks.ts"
 
 /** Exit statuses. */
 const [AS_RECORDED, OTHERWISE, IMPOSSIBLE] = [0, 1, 2]
@@ -41,6 +42,7 @@ function replay(directory: string, options: Options): number {
   const files = readCalls(directory)
   if (files.length === 0) throw new Unusable(`there are no recorded calls in ${directory}`)
   const replay = new Replay(new ScratchMachine(options.get("--plugins") ?? ownDirectory()))
+  makeUplinks(files.map(({ call }) => call))
   const calls = files.map((file) => replay.call(file))
   writeStdout(format === "json" ? `${JSON.stringify({ calls }, null, 2)}\n` : printReplay(calls))
   return calls.some(({ verdict }) => verdict === "different") ? OTHERWISE : AS_RECORDED

@@ -1,10 +1,11 @@
-import { isObject, JsonError, type JsonObject, parseJson } from "../../lib/cni/json.ts"
+import { isObject, type JsonObject } from "../../lib/cni/json.ts"
 import { host } from "../../lib/sys/host.ts"
 import { findExecutable, runExecutable } from "../../lib/sys/process.ts"
 import { signalName } from "../../lib/sys/signals.ts"
 import type { RecordedFile } from "../record/read.ts"
 import type { Answer, RecordedCall } from "../record/recorded-call.ts"
 import { compareAnswers, type Difference } from "./compare.ts"
+import { configOf } from "./config.ts"
 import { Names } from "./names.ts"
 import { replaceWords } from "./replace.ts"
 import { DATA, PLUGINS, type ScratchMachine } from "./scratch.ts"
@@ -115,16 +116,6 @@ export class Replay {
 function isDelegated({ plugin }: RecordedCall, config: JsonObject): boolean {
   const { type, ipam } = config
   return type !== plugin && ipam !== undefined && isObject(ipam) && ipam["type"] === plugin
-}
-
-function configOf({ stdin }: RecordedCall): JsonObject {
-  try {
-    const config = parseJson(stdin)
-    return isObject(config) ? config : {}
-  } catch (error) {
-    if (error instanceof JsonError) return {}
-    throw error
-  }
 }
 
 function attachmentOf(call: RecordedCall): string {

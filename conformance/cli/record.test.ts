@@ -18,12 +18,13 @@ const capabilityArgs = {
   bandwidth: { ingressRate: 10_000_000, ingressBurst: 1_000_000 },
 }
 
+const CHAIN = ["bridge", "host-local", "portmap", "bandwidth"]
+
 /** A plugin directory of that implementation, with nothing but what the network needs. */
-function pluginDirectory(name: string, implementation: Implementation): string {
+function pluginDirectory(name: string, implementation: Implementation, wanted = CHAIN): string {
   const directory = join(node.dir, name)
   mkdirSync(directory)
-  for (const plugin of ["bridge", "host-local", "portmap", "bandwidth"])
-    copyFileSync(join(binDirectory(implementation), plugin), join(directory, plugin))
+  for (const plugin of wanted) copyFileSync(join(binDirectory(implementation), plugin), join(directory, plugin))
   return directory
 }
 
@@ -39,7 +40,6 @@ function liveOnce(path: string, pod: Pod): void {
 
 const shape = (calls: ReadonlyMap<string, Recorded>) => [...calls.keys()].map((name) => name.replace(/\.json$/, ""))
 
-const CHAIN = ["bridge", "host-local", "portmap", "bandwidth"]
 const LIFE = [
   ...CHAIN.map((plugin) => `${plugin}-ADD`),
   ...CHAIN.map((plugin) => `${plugin}-CHECK`),
@@ -100,6 +100,20 @@ describe.each<Implementation>(["ours", "reference"])("a pod's life by the plugin
       expect(stdout).toMatch(/\n9 answered as recorded; 3 not replayed\n$/)
     },
   )
+})
+
+test("a pod on an uplink is replayed on a wire of that name", async () => {
+  const plugins = pluginDirectory("bin-uplink", "ours", ["macvlan", "static"])
+  const recording = join(node.dir, "uplink")
+  node.ip("link", "add", "uplink0", "type", "veth", "peer", "uplink1")
+  const ipam = { type: "static", addresses: [{ address: "198.18.0.7/24" }] }
+  const network = { cniVersion: "1.0.0", name: "storage", plugins: [{ type: "macvlan", master: "uplink0", ipam }] }
+  const recorder = await Recorder.start(recording, plugins)
+  const pod = node.pod()
+  for (const command of ["add", "check", "del"] as const)
+    expect(node.cnitool({ command, network, netns: pod, path: plugins }).exitCode).toBe(0)
+  await recorder.end()
+  expect(replay(recording).stdout).toMatch(/\n3 answered as recorded; 3 not replayed\n$/)
 })
 
 describe("an anonymous recording", () => {
