@@ -33,7 +33,7 @@ export function readCall(text: string, path: string): RecordedCall {
   const document = parsed(text)
   if (!isObject(document)) throw new Unusable(`${path} is no recorded call`)
   const { plugin, command, env, stdin, answer } = document
-  const texts = [plugin, command, stdin].every((value) => typeof value === "string")
+  const texts = isFileName(plugin) && [command, stdin].every((value) => typeof value === "string")
   if (!texts || !isTexts(env) || !(answer === undefined || isAnswer(answer)))
     throw new Unusable(`${path} is no recorded call: it lacks plugin, command, env or stdin`)
   return document as unknown as RecordedCall
@@ -45,6 +45,11 @@ function parsed(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Returns true for the name of a plugin: a recording may come from anybody, and no program is to be started that is none. */
+function isFileName(value: unknown): boolean {
+  return typeof value === "string" && /^[^/\0]+$/.test(value) && !value.startsWith(".")
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -56,7 +56,7 @@ const settingsFile = (plugins: string) => `${ownFiles(plugins)}/settings`
  */
 export function beginRecording(plugins: string, recording: Recording): Disposable {
   using directory = lockedDirectory(plugins)
-  if (isUnderWay(plugins)) throw new Unusable(`calls of ${plugins} are being recorded already`)
+  if (isUnderWay(plugins, 1000)) throw new Unusable(`calls of ${plugins} are being recorded already`)
   putBack(plugins)
   const names = listDirectory(plugins).filter((name) => isPlugin(plugins, name))
   if (names.length === 0) throw new Unusable(`there is no plugin in ${plugins}`)
@@ -86,12 +86,12 @@ export function currentRecording(plugins: string): Recording | undefined {
   return isUnderWay(plugins) ? readSettings(plugins) : undefined
 }
 
-/** Returns true as long as the process that began a recording lives and has not ended it. */
-export function isUnderWay(plugins: string): boolean {
+/** Returns true as long as the process that began a recording lives and has not ended it. A call that looks for it may seem to be it for a moment. */
+export function isUnderWay(plugins: string, patience = 0): boolean {
   const settings = unlessMissing(() => openRead(settingsFile(plugins)))
   if (!settings) return false
   using _open = settings
-  return host.lock(settings.fd, 0) < 0
+  return host.lock(settings.fd, patience) < 0
 }
 
 /** Waits until no other recorder or installer is at work in the directory. */

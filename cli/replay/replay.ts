@@ -22,6 +22,9 @@ export interface Replayed {
   readonly milliseconds: { readonly recorded?: number | undefined; readonly replayed?: number | undefined }
 }
 
+/** Variables of the recorded environment that are given to plugins again. */
+const GIVEN = /^(?:CNI_|PATH$)/
+
 /** As long as runtimes wait for a plugin. */
 const TIMEOUT_SECONDS = 120
 
@@ -74,7 +77,8 @@ export class Replay {
     const words = this.#wordsFor(call)
     const inward = new Map([...this.#names.replacements, ...words])
     const outward = new Map([...words].map(([recorded, here]) => [here, recorded]))
-    const replaced = Object.entries(call.env).map(([name, value]) => [name, replaceWords(value, inward)])
+    const variables = Object.entries(call.env).filter(([name]) => GIVEN.test(name))
+    const replaced = variables.map(([name, value]) => [name, replaceWords(value, inward)])
     const env = { ...Object.fromEntries(replaced), CNI_PATH: PLUGINS }
     const stdin = host.encode(replaceWords(call.stdin, inward))
     const ended = runExecutable(`${PLUGINS}/${call.plugin}`, { env, stdin, timeoutSeconds: TIMEOUT_SECONDS })

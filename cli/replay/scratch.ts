@@ -1,4 +1,5 @@
-import { listDirectory, makeDirectories, openFile, readText } from "../../lib/sys/file.ts"
+import { listDirectory, makeDirectories, openFile, readText, unlessMissing } from "../../lib/sys/file.ts"
+import { fileStatus } from "../../lib/sys/file-status.ts"
 import { host } from "../../lib/sys/host.ts"
 import { O_CREAT, O_WRONLY } from "../../lib/sys/open-flags.ts"
 import { checked } from "../../lib/sys/system-error.ts"
@@ -37,9 +38,9 @@ export class ScratchMachine {
     protectFiles()
     leave("network namespace", CLONE_NEWNET)
     mount("proc", "/proc", "proc", 0)
-    mount("sysfs", "/sys", "sysfs", 0)
+    if (isThere("/sys")) mount("sysfs", "/sys", "sysfs", 0)
     protectSettings()
-    for (const path of [...STATE, SCRATCH]) mount("tmpfs", path, "tmpfs", 0)
+    for (const path of [...STATE, SCRATCH]) if (isThere(path)) mount("tmpfs", path, "tmpfs", 0)
     for (const path of [PLUGINS, DATA]) makeDirectories(path, 0o755)
     mount(`/proc/self/fd/${directory.fd}`, PLUGINS, "", MS_BIND)
   }
@@ -60,6 +61,11 @@ export class ScratchMachine {
     checked("return to the scratch network namespace", host.enterNetwork(home.fd))
     return path
   }
+}
+
+/** Without it nothing can be written there: the root is read-only. */
+function isThere(path: string): boolean {
+  return unlessMissing(() => fileStatus(path)) !== undefined
 }
 
 function leave(what: string, kind: number): void {

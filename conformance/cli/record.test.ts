@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { CnitoolCall } from "../lab/cnitool.ts"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
+import { BASH, run } from "../lab/run.ts"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
 import { type Recorded, Recorder, recordingIn, replay, tracesIn } from "./recorder.ts"
 
@@ -165,28 +166,26 @@ describe("an anonymous recording", () => {
 })
 
 describe("replay", () => {
+  /** What the node has: rules, links, leases. */
   const state = () =>
     [
       ["nft", "list", "ruleset"],
       ...["link", "address", "route", "rule"].map((what) => ["ip", what, "show"]),
-      ...["/var/lib", "/run", "/etc/cni", node.dir].map((path) => [
-        "find",
-        path,
-        "-xdev",
-        "-newer",
-        mark,
-        "-not",
-        "-path",
-        "*/cnits-*",
-      ]),
+      ["find", join(node.dir, "var-lib"), "-printf", "%p %T@ %s\\n"],
     ].map((words) => node.run(...words).stdout)
-  let mark: string
 
-  test("changes nothing on the node", () => {
-    mark = join(node.dir, "mark")
-    writeFileSync(mark, "")
+  test("neither sees nor changes what the node has", () => {
+    const plugins = join(node.dir, "bin-ours")
+    const call = { command: "add", network: PODNET, netns: node.pod(), path: plugins, capabilityArgs } as const
+    expect(node.cnitool(call).exitCode).toBe(0)
     const before = state()
-    expect(replay(join(node.dir, "recording-ours")).exitCode).toBe(0)
+    expect(before.join()).toMatch(/dport 8080[\s\S]*networks\/podnet\/10\.244\.1\./)
+    const withItsLeases = [...BASH, 'mount --bind "$0" /var/lib && exec "$@"', join(node.dir, "var-lib")]
+    const program = [join(binDirectory(), "cni-ts"), "replay", join(node.dir, "recording-ours")]
+    expect(run(node.inside(["unshare", "--mount", ...withItsLeases, ...program]))).toMatchObject({
+      exitCode: 0,
+      stderr: "",
+    })
     expect(state()).toEqual(before)
   })
 
@@ -220,7 +219,16 @@ describe("replay", () => {
       stderr: expect.stringContaining("no recorded calls"),
     })
     expect(replay(join(node.dir, "nowhere"))).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("ENOENT") })
-    writeFileSync(join(node.dir, "empty/0001-bridge-ADD.json"), "{}")
+    const file = join(node.dir, "empty/0001-bridge-ADD.json")
+    const strange = { plugin: "../../bin/sh", command: "ADD", env: {}, stdin: "touch /tmp/x" }
+    for (const document of [strange, { ...strange, plugin: ".." }, { ...strange, plugin: "sh", env: [] }]) {
+      writeFileSync(file, JSON.stringify(document))
+      expect(replay(join(node.dir, "empty"))).toMatchObject({
+        exitCode: 2,
+        stderr: expect.stringContaining("no recorded call"),
+      })
+    }
+    writeFileSync(file, "{}")
     expect(replay(join(node.dir, "empty"))).toMatchObject({
       exitCode: 2,
       stderr: expect.stringContaining("no recorded call"),

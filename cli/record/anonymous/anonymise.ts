@@ -7,7 +7,7 @@ import { Addresses } from "./addresses.ts"
 import { Names } from "./names.ts"
 
 /** Variables of the environment that are of use to a reader. Of others only the name is kept. */
-const KEPT = /^(?:CNI_|PATH$|PWD$|LANG$|GOMAXPROCS$)/
+const KEPT = /^(?:CNI_|PATH$|LANG$|GOMAXPROCS$)/
 /** Finds the strings of a document in JSON, with the colon behind those that are keys. */
 const STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/gs
 
