@@ -1,4 +1,5 @@
-import { isObject, type Json, JsonError, oddNumber, parseJson } from "../../lib/cni/json.ts"
+import { isObject, type Json, oddNumber } from "../../lib/cni/json.ts"
+import { documentIn } from "../document.ts"
 import type { Answer } from "../record/recorded-call.ts"
 import { type Names, namesIn } from "./names.ts"
 
@@ -22,15 +23,6 @@ export function compareAnswers(recorded: Answer, replayed: Answer, names: Names,
 
 function endOf({ exitCode, signal }: Answer): string {
   return signal ?? String(exitCode)
-}
-
-function documentIn(text: string): Json | undefined {
-  try {
-    return parseJson(text)
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
 }
 
 class Comparison {

@@ -1,6 +1,7 @@
 import { listDirectory, makeDirectories, openFile, readText, unlessMissing } from "../../lib/sys/file.ts"
 import { fileStatus } from "../../lib/sys/file-status.ts"
 import { host } from "../../lib/sys/host.ts"
+import { mountPoints } from "../../lib/sys/mountinfo.ts"
 import { O_CREAT, O_WRONLY } from "../../lib/sys/open-flags.ts"
 import { checked } from "../../lib/sys/system-error.ts"
 
@@ -78,12 +79,10 @@ function mount(source: string, path: string, type: string, flags: number): void 
 
 /** Has this process, and what it starts, change no file of the machine. */
 function protectFiles(): void {
-  const paths = readText("/proc/self/mountinfo")
-    .split("\n")
-    .flatMap((line) => line.split(" ")[4] ?? [])
+  const paths = mountPoints(readText("/proc/self/mountinfo"))
   mount("none", "/", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
   // One that another covers cannot be reached, neither by this nor by what it starts.
-  for (const path of paths) host.mount("none", unescaped(path), "", MS_REMOUNT | MS_BIND | MS_RDONLY)
+  for (const path of paths) host.mount("none", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY)
 }
 
 /** Leaves the kernel's settings of networks alone to be changed: of others there is one for all. */
@@ -93,8 +92,4 @@ function protectSettings(): void {
     mount(path, path, "", MS_BIND)
     mount("none", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY)
   }
-}
-
-function unescaped(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

@@ -18,6 +18,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { binDirectory } from "../lab/executables.ts"
+import { changesOf, killAt } from "../lab/kill-points.ts"
 import { output, run, runAsync } from "../lab/run.ts"
 import { Recorder, recordingIn, stopRecording, tracesIn } from "./recorder.ts"
 
@@ -203,10 +204,10 @@ describe("kills", () => {
   test("of the recorder at any step leave plugins that work; --stop or the next recorder puts them back", () => {
     const before = files()
     const plain = call("alias", { stdin: "{}" })
-    const points = pointsOf()
+    const points = changesOf(recordMoment(), join(top, "strace.out"))
     expect(points.length).toBeGreaterThan(20)
     for (const [at, point] of points.entries()) {
-      killAt(point)
+      killAt(point, recordMoment())
       const step = `${point.name} ${point.nth}`
       expect(call("alias", { stdin: "{}" }), step).toEqual(plain)
       rmSync(recording, { recursive: true, force: true })
@@ -222,37 +223,6 @@ const recordMoment = (directory = recording) => [
   ...[join(binDirectory(), "cni-ts"), "record", directory],
   ...["--plugins", plugins, "--for", "0s"],
 ]
-
-interface Point {
-  readonly name: string
-  /** From 1. */
-  readonly nth: number
-}
-
-const CHANGES = /^(write\((?!1,)|fdatasync|link|unlink|rename|mkdir|rmdir|chmod|openat\(.*O_CREAT|exit_group)/
-const STRACE = ["strace", "-qq", "-e", "signal=none"]
-
-/** Returns the system calls by which a recorder that ends at once changes something. */
-function pointsOf(): Point[] {
-  const file = join(top, "strace.out")
-  output([...STRACE, "-o", file, ...recordMoment()])
-  const counts = new Map<string, number>()
-  return readFileSync(file, "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      const name = /^\w+(?=\()/.exec(line)?.[0]
-      if (name === undefined) return []
-      const nth = (counts.get(name) ?? 0) + 1
-      counts.set(name, nth)
-      return CHANGES.test(line) ? [{ name, nth }] : []
-    })
-}
-
-function killAt({ name, nth }: Point): void {
-  const [program = "", ...options] = [...STRACE, "-e", `inject=${name}:signal=KILL:when=${nth}`, "-o", "/dev/null"]
-  const { signal } = spawnSync(program, [...options, ...recordMoment()])
-  if (signal !== "SIGKILL") throw new Error(`the recorder survived ${name} ${nth}`)
-}
 
 describe("others in the directory", () => {
   test("a second recorder is told of the first", async () => {

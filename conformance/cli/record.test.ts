@@ -189,6 +189,27 @@ describe("replay", () => {
     expect(state()).toEqual(before)
   })
 
+  test("a plugin can write what it finds again, but changes neither files nor settings, and reaches nobody", () => {
+    const [plugins, recording, outside] = ["bin-writer", "writer", "outside"].map((name) => join(node.dir, name))
+    for (const directory of [plugins, recording, outside]) mkdirSync(directory ?? "")
+    const tried = [`${outside}/x`, "/etc/cnits-x", "/root/cnits-x", "$(dirname $0)/x", "/proc/sys/kernel/domainname"]
+    const script = `#!/bin/bash
+      for path in ${tried.join(" ")} /var/lib/x /run/x /tmp/x /proc/sys/net/ipv4/ip_forward; do
+        echo 1 2>/dev/null >"$path" && cat "$path" >/dev/null && echo "$path"
+      done 2>/dev/null
+      ip -o link | wc -l
+    `
+    writeFileSync(join(plugins ?? "", "writer"), script, { mode: 0o755 })
+    const stdout = "/var/lib/x\n/run/x\n/tmp/x\n/proc/sys/net/ipv4/ip_forward\n1\n"
+    const env = { CNI_COMMAND: "ADD", CNI_PATH: "/opt/cni/bin", PATH: process.env["PATH"] }
+    const call = { plugin: "writer", command: "ADD", env, stdin: "{}", answer: { exitCode: 0, stdout, stderr: "" } }
+    writeFileSync(join(recording ?? "", "0001-writer-ADD.json"), JSON.stringify(call))
+    const domain = readFileSync("/proc/sys/kernel/domainname", "utf8")
+    expect(replay(recording ?? "", "--plugins", plugins ?? "").stdout).toMatch(/\n1 answered as recorded\n$/)
+    expect([readdirSync(outside ?? ""), readdirSync(plugins ?? "")]).toEqual([[], ["writer"]])
+    expect(readFileSync("/proc/sys/kernel/domainname", "utf8")).toBe(domain)
+  })
+
   test("shows what is answered otherwise, in words and for programs", () => {
     const changed = join(node.dir, "changed")
     mkdirSync(changed)

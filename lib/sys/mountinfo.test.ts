@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { mountedNamespaces } from "./mountinfo.ts"
+import { mountedNamespaces, mountPoints } from "./mountinfo.ts"
 
 test("mountinfo names the network namespaces that are mounted, wherever they are", () => {
   const mountinfo = [
@@ -15,4 +15,7 @@ test("mountinfo names the network namespaces that are mounted, wherever they are
     { inode: "4026532246", path: "/run/docker/netns/a space\\" },
   ])
   expect(mountedNamespaces("")).toEqual([])
+  expect(mountPoints(mountinfo.join("\n"))).toEqual([
+    ...["/", "/run/netns/cni-1", "/run/docker/netns/a space\\", "/run/snapd/ns/x.mnt", "/odd"],
+  ])
 })

@@ -17,6 +17,14 @@ export function mountedNamespaces(mountinfo: string): MountedNamespace[] {
   return found
 }
 
+/** Returns the paths at which something is mounted, of some several times. */
+export function mountPoints(mountinfo: string): string[] {
+  return mountinfo.split("\n").flatMap((line) => {
+    const path = line.split(" ")[4]
+    return path === undefined ? [] : [unescaped(path)]
+  })
+}
+
 function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

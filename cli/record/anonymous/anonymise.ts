@@ -1,5 +1,6 @@
-import { type Json, JsonError, parseJson } from "../../../lib/cni/json.ts"
+import type { Json } from "../../../lib/cni/json.ts"
 import { renameFile, writeNew } from "../../../lib/sys/file.ts"
+import { documentIn } from "../../document.ts"
 import { removeTree } from "../../install/tree.ts"
 import { readCalls } from "../read.ts"
 import { type Answer, printCall, type RecordedCall } from "../recorded-call.ts"
@@ -38,15 +39,6 @@ function textsOf({ env, stdin, answer }: RecordedCall): string[] {
 
 function documentsIn({ stdin, answer }: RecordedCall): Json[] {
   return [stdin, answer?.stdout ?? ""].flatMap((text) => documentIn(text) ?? [])
-}
-
-function documentIn(text: string): Json | undefined {
-  try {
-    return parseJson(text)
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
 }
 
 function withOtherWords(call: RecordedCall, replace: (text: string) => string): RecordedCall {

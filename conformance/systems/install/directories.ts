@@ -19,7 +19,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { binDirectory } from "../../lab/executables.ts"
-import { output } from "../../lab/run.ts"
+import { changesOf, killAt, type Point } from "../../lab/kill-points.ts"
 
 export const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 
@@ -53,25 +53,12 @@ export class Directories {
 
   /** Runs the installer and returns its system calls that change something, in order. */
   points(...flags: readonly string[]): readonly Point[] {
-    const file = join(this.top, "strace.out")
-    output([...straced("-o", file), ...this.#argv(flags)])
-    const counts = new Map<string, number>()
-    return readFileSync(file, "utf8")
-      .split("\n")
-      .flatMap((line) => {
-        const name = /^\w+(?=\()/.exec(line)?.[0]
-        if (name === undefined) return []
-        const nth = (counts.get(name) ?? 0) + 1
-        counts.set(name, nth)
-        return CHANGES.test(line) ? [{ name, nth }] : []
-      })
+    return changesOf(this.#argv(flags), join(this.top, "strace.out"))
   }
 
   /** Runs the installer and kills it as it begins that system call. */
-  killInstall({ name, nth }: Point, ...flags: readonly string[]): void {
-    const injection = ["-e", `inject=${name}:signal=KILL:when=${nth}`, "-o", "/dev/null"]
-    const { signal } = spawnSync("strace", [...straced(...injection).slice(1), ...this.#argv(flags)])
-    if (signal !== "SIGKILL") throw new Error(`the installer survived ${name} ${nth}`)
+  killInstall(point: Point, ...flags: readonly string[]): void {
+    killAt(point, this.#argv(flags))
   }
 
   /** The words of the command that the script executes. */
@@ -106,20 +93,6 @@ export function plugin(path: string, says: string): void {
 export function release(path: string, says: string): void {
   plugin(path, `${says}\n# cni-ts build ${"0".repeat(64)}`)
   truncateSync(path, statSync(path).size - 1)
-}
-
-/** A system call of the installer, by its name and how many of that name came before. */
-export interface Point {
-  readonly name: string
-  /** From 1. */
-  readonly nth: number
-}
-
-/** Calls that change something, as strace prints them. */
-const CHANGES = /^(write\((?!1,)|fdatasync|link|unlink|rename|mkdir|rmdir|chmod|openat\(.*O_CREAT|exit_group)/
-
-function straced(...options: readonly string[]): string[] {
-  return ["strace", "-qq", "-e", "signal=none", ...options]
 }
 
 function content(path: string): string {
