@@ -2,7 +2,8 @@ import { makeDirectories, readLink } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
 import { type Command, DONE, type Options, Unusable } from "../command.ts"
-import { complete } from "./complete.ts"
+import { formatFrom } from "../format.ts"
+import { complete, printSummary } from "./complete.ts"
 import { readCalls } from "./read.ts"
 import { beginRecording, endRecording, isUnderWay, type Recording, rawDirectory } from "./wrapping.ts"
 
@@ -19,35 +20,39 @@ no answer, and if they cannot record a call it is made all the same.
   --plugins PATH   the plugin directory, instead of ${PLUGINS}
   --anonymous      has other words in place of addresses, names, ids and secrets, the same for the same
   --stop           ends a recording; or puts every plugin back after one that was killed
+  -o json          says in the end for programs what there is
 `,
   minArguments: 0,
   maxArguments: 1,
-  options: { "--for": "value", "--plugins": "value", "--anonymous": "flag", "--stop": "flag" },
+  options: { "--for": "value", "--plugins": "value", "--anonymous": "flag", "--stop": "flag", "-o": "value" },
   run: ([directory], options) => {
     const plugins = absolute(options.get("--plugins") ?? PLUGINS)
-    if (options.has("--stop")) return stop(plugins)
+    const format = formatFrom(options)
+    if (options.has("--stop")) return stop(plugins, format)
     if (directory === undefined) throw new Unusable("say in which directory to write")
     return record(plugins, { directory: absolute(directory), anonymous: options.has("--anonymous") }, options)
   },
 }
 
 function record(plugins: string, recording: Recording, options: Options): number {
-  const end = host.uptime() + durationIn(options)
+  const [end, format] = [host.uptime() + durationIn(options), formatFrom(options)]
   makeDirectories(rawDirectory(recording), 0o700)
   if (readCalls(recording.directory).length > 0) throw new Unusable(`${recording.directory} holds a recording already`)
   host.awaitSignal(0) // from now on a signal waits until it is asked for
   using _recording = beginRecording(plugins, recording)
-  writeStdout(`calls of the plugins in ${plugins} are recorded; Ctrl-C ends it\n`)
+  if (format === "text") writeStdout(`calls of the plugins in ${plugins} are recorded; Ctrl-C ends it\n`)
   while (host.uptime() < end && isUnderWay(plugins)) {
     if (host.awaitSignal(Math.min(1000, end - host.uptime())) > 0) break
   }
-  return stop(plugins, recording)
+  return stop(plugins, format, recording)
 }
 
 /** Has every plugin bear its name again, and completes the recording; `own` if another process has ended it already. */
-function stop(plugins: string, own?: Recording): number {
+function stop(plugins: string, format: "text" | "json", own?: Recording): number {
   const recording = endRecording(plugins) ?? own
-  writeStdout(recording ? complete(recording, plugins) : `nothing is being recorded in ${plugins}\n`)
+  const summary = recording && complete(recording, plugins)
+  if (format === "json") writeStdout(`${JSON.stringify(summary ?? null)}\n`)
+  else writeStdout(summary ? printSummary(summary) : `nothing is being recorded in ${plugins}\n`)
   return DONE
 }
 

@@ -9,14 +9,24 @@ import { type Recording, rawDirectory } from "./wrapping.ts"
 /** As long as calls that have begun before the end are waited for. */
 const PATIENCE = 2000
 
-/** Waits for the calls that are under way, adds what else a reader needs, and returns a line that says what there is. */
-export function complete(recording: Recording, plugins: string): string {
+/** What a recording holds: calls, those of them that failed, and those that did not end. */
+export interface Summary {
+  readonly directory: string
+  readonly calls: number
+  readonly failed: number
+  readonly unended: number
+}
+
+/** Waits for the calls that are under way, adds what else a reader needs, and says what there is. */
+export function complete(recording: Recording, plugins: string): Summary {
   const files = awaitEnds(rawDirectory(recording))
   if (files.length > 0) {
     describeNode(recording.directory, plugins, files)
     if (recording.anonymous) anonymise(rawDirectory(recording), recording.directory)
   }
-  return `${recording.directory}: ${summaryOf(files)}\n`
+  const unended = files.filter(({ call }) => !call.answer).length
+  const failed = files.filter(({ call: { answer } }) => answer && answer.exitCode !== 0).length
+  return { directory: recording.directory, calls: files.length, failed, unended }
 }
 
 /** Returns the calls once all of them have ended. One whose plugin was killed never does. */
@@ -50,13 +60,12 @@ function introduction(plugins: string, name: string): string {
   }
 }
 
-function summaryOf(files: readonly RecordedFile[]): string {
-  const unended = files.filter(({ call }) => !call.answer).length
-  const failed = files.filter(({ call: { answer } }) => answer && answer.exitCode !== 0).length
+/** Returns a line for people. */
+export function printSummary({ directory, calls, failed, unended }: Summary): string {
   const parts = [
-    `${files.length} ${files.length === 1 ? "call is" : "calls are"} recorded`,
+    `${calls} ${calls === 1 ? "call is" : "calls are"} recorded`,
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(unended > 0 ? [`${unended} did not end`] : []),
   ]
-  return parts.join(", ")
+  return `${directory}: ${parts.join(", ")}\n`
 }

@@ -70,15 +70,22 @@ function relay(place: Place, recording: Recording): void {
 
 /** Reads what is on stdin, as far as a recording keeps it. Never fails: the plugin will see for itself. */
 function readInput(): { bytes: Uint8Array; whole: boolean } {
-  const buffer = new Uint8Array(LIMIT)
+  let buffer = new Uint8Array(1 << 16)
   let length = 0
   while (length < LIMIT && host.awaitInput(0, INPUT_PAUSE) === 0) {
     const count = host.read(0, buffer.subarray(length))
     if (count === 0) return { bytes: buffer.subarray(0, length), whole: true }
     if (count < 0) break
     length += count
+    if (length === buffer.length) buffer = enlarged(buffer)
   }
   return { bytes: buffer.subarray(0, length), whole: false }
+}
+
+function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(2 * buffer.length)
+  larger.set(buffer)
+  return larger
 }
 
 /** Returns undefined whatever is thrown: a recording is never in the way of a call. */
