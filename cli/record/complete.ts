@@ -9,7 +9,7 @@ import { type Recording, rawDirectory } from "./wrapping.ts"
 /** As long as calls that have begun before the end are waited for. */
 const PATIENCE = 2000
 
-/** What a recording holds: calls, those of them that failed, and those that did not end. */
+/** The number of calls that a recording holds, those of them that failed, and those that did not end. */
 export interface Summary {
   readonly directory: string
   readonly calls: number

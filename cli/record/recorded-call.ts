@@ -11,7 +11,7 @@ export interface RecordedCall {
   readonly stdin: string
   /** Undefined if the call did not end: it was killed, or the node went down. */
   readonly answer?: Answer
-  /** What was longer than a recording keeps, and is there in part. */
+  /** The streams of which there was more than a recording keeps. */
   readonly cut?: readonly string[]
 }
 

@@ -1,3 +1,4 @@
+import { isObject } from "../../lib/cni/json.ts"
 import {
   type Descriptor,
   linkFile,
@@ -21,9 +22,10 @@ import { executablePath, writeStdout } from "../../lib/sys/process.ts"
 import { checked, failedWith, SystemError } from "../../lib/sys/system-error.ts"
 import { Unusable } from "../command.ts"
 import { copyFile } from "../copy.ts"
+import { documentIn } from "../document.ts"
 import { removeTree } from "../install/tree.ts"
 
-/** Says where calls are recorded. */
+/** A recording: its directory, and if that gets other words. */
 export interface Recording {
   /** The directory that was asked for. */
   readonly directory: string
@@ -39,7 +41,7 @@ export function rawDirectory({ directory, anonymous }: Recording): string {
 /** The last bytes of a copy of this executable that bears a plugin's name. */
 const RECORDER = "\ncni-ts recorder"
 
-/** Of a file that ends so: an original with the name of its plugin. */
+/** The name that an original has meanwhile, with that of its plugin. */
 const ORIGINAL = /^\.(.+)\.cni-ts-original$/
 
 /** Returns the name that the original of a plugin has while a recorder has its own. */
@@ -103,7 +105,10 @@ function lockedDirectory(path: string): Descriptor {
 
 function readSettings(plugins: string): Recording | undefined {
   const text = unlessMissing(() => readRegular(settingsFile(plugins), 1 << 16))
-  return text === undefined ? undefined : (JSON.parse(text) as Recording)
+  const settings = documentIn(text ?? "")
+  if (settings === undefined || !isObject(settings)) return undefined
+  const { directory, anonymous } = settings
+  return typeof directory === "string" ? { directory, anonymous: anonymous === true } : undefined
 }
 
 /** Returns true for what runtimes could start under that name; this program itself is no plugin. */

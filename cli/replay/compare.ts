@@ -35,7 +35,7 @@ class Comparison {
     this.#container = container
   }
 
-  /** An empty list or object says what none says. */
+  /** Compares two values at that path; an empty list or object says what none says. */
   compare(path: string, recorded: Json | undefined, replayed: Json | undefined): void {
     const [before, now] = [partsOf(recorded), partsOf(replayed)]
     if (isNothing(recorded, before) && isNothing(replayed, now)) return

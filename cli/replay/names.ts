@@ -8,7 +8,7 @@ interface Pair {
 }
 
 /**
- * What is called otherwise here than where it was recorded: MAC addresses and host ends of veth pairs that chance has named, addresses that
+ * Words for what is called otherwise here than where it was recorded: MAC addresses and host ends of veth pairs that chance has named, addresses that
  * were free there. The same recorded word always stands for the same word here, for as long as its container lives.
  */
 export class Names {

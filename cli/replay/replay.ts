@@ -10,7 +10,7 @@ import { Names } from "./names.ts"
 import { replaceWords } from "./replace.ts"
 import { DATA, PLUGINS, type ScratchMachine } from "./scratch.ts"
 
-/** What became of a recorded call. */
+/** A recorded call, and what became of it. */
 export interface Replayed {
   readonly file: string
   readonly plugin: string

@@ -64,7 +64,7 @@ export class ScratchMachine {
   }
 }
 
-/** Without it nothing can be written there: the root is read-only. */
+/** Returns true if the node has that directory; without it, nothing is written there: the root is read-only. */
 function isThere(path: string): boolean {
   return unlessMissing(() => fileStatus(path)) !== undefined
 }

@@ -19,7 +19,7 @@ export function makeUplinks(calls: readonly RecordedCall[]): void {
     if (!made.has(name)) tryUplink(stack, String(name), `cni-ts-wire${at}`)
 }
 
-/** No link can have that name, or one has it already: the plugin will see. */
+/** Makes an uplink unless no link can have that name, or one has it already: the plugin will see. */
 function tryUplink(stack: NetworkStack, name: string, beyond: string): void {
   try {
     makeUplink(stack, name, beyond)

@@ -183,6 +183,12 @@ describe("kills", () => {
     expect(recordingIn(recording).size).toBe(0)
     expect(stopRecording(plugins)).toMatchObject({ exitCode: 0, stdout: `${recording}: 0 calls are recorded\n` })
     expect(files()).toEqual(before)
+    const broken = await Recorder.start(recording, plugins)
+    await broken.end("SIGKILL")
+    writeFileSync(join(plugins, ".cni-ts-recording/settings"), '{"dir')
+    expect(call("talkative", { stdin: "{}" })).toEqual(plain)
+    expect(stopRecording(plugins)).toMatchObject({ exitCode: 0 })
+    expect(files()).toEqual(before)
     const told = { directory: recording, calls: 0, failed: 0, unended: 0 }
     expect(JSON.parse(run([...recordMoment(), "-o", "json"]).stdout)).toEqual(told)
     expect(stopRecording(plugins)).toMatchObject({ exitCode: 0, stdout: `nothing is being recorded in ${plugins}\n` })

@@ -4,7 +4,7 @@ import { parseMac } from "../../../lib/ip/mac.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
 import type { RecordedCall } from "../recorded-call.ts"
 
-/** What a word of a recording is, and is called afterwards, with a number. */
+/** A kind of words, each of which is called so afterwards, with a number. */
 type Kind = "container" | "domain" | "namespace" | "netns" | "network" | "pod" | "secret" | "text" | "uid"
 
 /** Words that say nothing of the node, or without which a call would be another one. */
