@@ -7,9 +7,10 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
 /** Directories whose tests run in the VM that their `vm.test.ts` boots. */
-const suitesInVm = ["conformance/plugins", "conformance/faults"]
+const suitesInVm = ["conformance/plugins", "conformance/faults", "conformance/clients/cluster"]
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`))
   .filter((directory) => existsSync(join(root, directory, "vm.test.ts")))
+const onlyInVm = suitesInVm.map((directory) => `${directory}/!(vm).test.ts`)
 
 /** Alike in all tests that run executables. */
 const asRoot = { setupFiles: ["conformance/lab/yield-between-tests.ts"], testTimeout: 120_000, hookTimeout: 300_000 }
@@ -60,7 +61,7 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["conformance/**/*.test.ts"],
-          exclude: [CLUSTERS, ...suitesInVm.map((directory) => `${directory}/!(vm).test.ts`)],
+          exclude: [CLUSTERS, ...onlyInVm],
           globalSetup: ["conformance/lab/leftovers.ts"],
           ...asRoot,
         },
@@ -69,6 +70,7 @@ export default defineConfig({
         test: {
           name: "clients",
           include: [CLUSTERS],
+          exclude: onlyInVm,
           globalSetup: ["conformance/lab/leftovers.ts"],
           ...asRoot,
         },
