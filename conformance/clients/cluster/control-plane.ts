@@ -7,7 +7,7 @@ import type { Node } from "../../lab/node.ts"
 import { output } from "../../lab/run.ts"
 import { HERE } from "../place.ts"
 import { eventually } from "./kubelet.ts"
-import { program } from "./programs.ts"
+import { type Program, program } from "./programs.ts"
 
 const API = "https://127.0.0.1:6443"
 const ETCD = "http://127.0.0.1:2379"
@@ -20,7 +20,7 @@ const USERS = `${TOKEN},admin,admin,system:masters\n`
 // biome-ignore lint/suspicious/noExplicitAny: every kind has its own shape, which the tests look into
 export type Answer = any
 
-/** etcd and kube-apiserver 1.34 beside a node, on its network: what a cluster knows, and nobody who acts on it. */
+/** etcd, and kube-apiserver, controller manager and scheduler 1.34, beside a node, on its network. */
 export class ControlPlane implements AsyncDisposable {
   readonly #node: Node
   readonly #machine: Machine
@@ -37,6 +37,9 @@ export class ControlPlane implements AsyncDisposable {
       plane.#startApiServer()
       await eventually(() => plane.#curl("-f", `${API}/readyz`))
       await eventually(() => plane.get("/api/v1/namespaces/kube-system"))
+      const kubeconfig = `--kubeconfig=${plane.#write("kubeconfig", plane.kubeconfig())}`
+      plane.#spawn("kube-controller-manager", kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1")
+      plane.#spawn("kube-scheduler", kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1")
     } catch (error) {
       await plane[Symbol.asyncDispose]()
       throw error
@@ -60,6 +63,7 @@ export class ControlPlane implements AsyncDisposable {
       "--cert-dir=/run/certs",
       "--bind-address=127.0.0.1",
       `--advertise-address=${HERE.ipv4}`,
+      "--kubelet-preferred-address-types=InternalIP", // nobody knows the node's name
       "--disable-admission-plugins=ServiceAccount", // nobody makes the accounts
     )
   }
@@ -70,7 +74,7 @@ export class ControlPlane implements AsyncDisposable {
     return path
   }
 
-  #spawn(name: "etcd" | "kube-apiserver", ...options: string[]): void {
+  #spawn(name: Program, ...options: string[]): void {
     const log = openSync(join(this.#node.dir, `${name}.log`), "a")
     const [enter = "", ...args] = this.#machine.inside([program(name), ...options])
     spawn(enter, args, { stdio: ["ignore", log, log] })

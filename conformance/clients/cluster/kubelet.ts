@@ -15,6 +15,9 @@ import { program } from "./programs.ts"
 /** The node's name; a static pod has it after its own. */
 export const NODE = "node1"
 
+/** The image that pages name, which a test cannot fetch. */
+const PAGES_IMAGE = "docker.io/library/busybox:1.37"
+
 /** The kubelet answers without being asked who asks. */
 const PODS = "http://127.0.0.1:10255/pods"
 
@@ -137,6 +140,7 @@ export class KubeletNode implements AsyncDisposable {
     startContainerd(this.place)
     await eventually(() => this.import("/pause.tar"))
     this.import("/image.tar")
+    output(machine.inside(["ctr", "-n", "k8s.io", "images", "tag", IMAGE, PAGES_IMAGE]), { env: PROGRAMS })
     await this.startKubelet()
   }
 

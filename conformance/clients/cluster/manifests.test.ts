@@ -1,56 +1,78 @@
 import { execFile } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { makeImage } from "../../../build/image.ts"
 import { ownArchitecture } from "../../../build/toolchain.ts"
 import { ask } from "../../lab/echo.ts"
 import { binDirectory } from "../../lab/executables.ts"
+import { blocksOf } from "../../lab/page.ts"
 import { output, run } from "../../lab/run.ts"
 import { ROOT } from "../../systems/install/directories.ts"
-import { HERE, THERE, write } from "../place.ts"
-import { type Answer, ControlPlane } from "./control-plane.ts"
-import { eventually, KubeletNode, NODE, podSpec } from "./kubelet.ts"
+import { HERE, THERE } from "../place.ts"
+import { Cluster } from "./cluster.ts"
+import type { Answer } from "./control-plane.ts"
+import { eventually, podSpec } from "./kubelet.ts"
 
-const PODS = "/api/v1/namespaces/kube-system/pods"
 const COLLECTIONS: Readonly<Record<string, string>> = {
   ConfigMap: "/api/v1/namespaces/kube-system/configmaps",
   DaemonSet: "/apis/apps/v1/namespaces/kube-system/daemonsets",
 }
 
+/** Go plugins that are on the node: those of the manifest's network. */
+const BEFORE = ["bandwidth", "bridge", "host-local", "loopback", "portmap"]
+
+/** What executables of ours end with, by which the installer knows them: `cni-ts build` and a digest. */
+const MARK_LENGTH = 77
+
 const top = mkdtempSync(join(tmpdir(), "cnits-manifests-"))
 const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 const archive = join(top, `dist/cni-ts-${version}-linux-${ownArchitecture()}-image.tar`)
+const next = { archive: join(top, "next.tar"), bin: join(top, "next/bin") }
 
-let kubelet: KubeletNode
-let plane: ControlPlane
+let cluster: Cluster
+let plugins: string
 
 beforeAll(async () => {
   await promisify(execFile)(join(ROOT, "node_modules/.bin/tsx"), [join(ROOT, "build/dist.ts"), join(top, "dist")])
+  packNext()
 })
 
 afterAll(() => rmSync(top, { recursive: true, force: true }))
 
-/** Starts a cluster of one node, whose plugin directory is empty and which has no network. */
+/** Makes the image of a next version, whose executables differ. */
+function packNext(): void {
+  for (const name of ["archive", "next", "scratch"]) mkdirSync(join(top, name))
+  output(["tar", "-C", join(top, "archive"), "-xf", archive])
+  const [{ Layers }] = JSON.parse(readFileSync(join(top, "archive/manifest.json"), "utf8"))
+  output(["tar", "-C", join(top, "next"), "-xf", join(top, "archive", Layers[0])])
+  const plugin = join(next.bin, "bridge")
+  appendFileSync(plugin, readFileSync(plugin).subarray(-MARK_LENGTH)) // and so to each of its names
+  const pack = (file: string, directory: string) =>
+    void output(["tar", "-C", directory, "-cf", file, ...readdirSync(directory)])
+  const image = { version: "0.2.0", architecture: ownArchitecture(), root: join(top, "next"), pack }
+  makeImage(image, join(top, "scratch"), next.archive)
+}
+
+/** Starts a cluster whose node has the Go plugins and no network. */
 beforeAll(async () => {
-  kubelet = await KubeletNode.start(
-    undefined,
-    ["--kubeconfig=/var/lib/kubelet/kubeconfig"],
-    async ({ node, machine }) => {
-      plane = await ControlPlane.start(node)
-      output(["rm", "-r", machine.path("/opt/cni/bin")])
-      output(["cp", archive, machine.path("/cni-ts.tar")])
-      write(machine, "/var/lib/kubelet/kubeconfig", plane.kubeconfig())
-    },
-  )
-  kubelet.import("/cni-ts.tar")
+  cluster = await Cluster.start(undefined, ({ machine }) => {
+    plugins = machine.path("/opt/cni/bin")
+    for (const name of readdirSync(plugins)) rmSync(join(plugins, name))
+    for (const name of BEFORE) output(["cp", join(binDirectory("reference"), name), plugins])
+    for (const file of [archive, next.archive]) output(["cp", file, machine.path("/root/")])
+  })
+  for (const file of [archive, next.archive]) cluster.kubelet.import(file.replace(/.*\//, "/root/"))
 })
 
-afterAll(async () => {
-  await plane?.[Symbol.asyncDispose]()
-  await kubelet?.[Symbol.asyncDispose]()
-})
+afterAll(() => cluster?.[Symbol.asyncDispose]())
+
+/** Types what the page says below a heading; returns what comes of it. */
+function followPage(heading: string): Promise<string> {
+  return cluster.type(blocksOf("docs/kubernetes.md", heading).join(""))
+}
 
 /** The objects of a manifest: what it says, and what kind each is of. */
 function objectsOf(manifest: string): { kind: string; yaml: string }[] {
@@ -60,42 +82,30 @@ function objectsOf(manifest: string): { kind: string; yaml: string }[] {
 
 /** Has the API server check an object and complete it, without making it. Strictly: an unknown or repeated field is an error. */
 function dryRun({ kind, yaml }: { kind: string; yaml: string }): Answer {
-  return plane.post(`${COLLECTIONS[kind]}?dryRun=All&fieldValidation=Strict`, yaml)
+  return cluster.plane.post(`${COLLECTIONS[kind]}?dryRun=All&fieldValidation=Strict`, yaml)
 }
 
-/** Makes the pod that the DaemonSet of a manifest would make on the node: nobody here acts on DaemonSets. */
-function runPodOf(manifest: string, name: string): void {
-  const daemonSet = objectsOf(manifest).find(({ kind }) => kind === "DaemonSet")
-  const { spec, metadata } = dryRun(daemonSet ?? { kind: "", yaml: "" }).spec.template
-  makePod(PODS, name, { ...spec, nodeName: NODE }, metadata)
+/** Expects the executables of a directory under all their names, and the Go plugins kept. */
+function expectInstalled(bin = binDirectory()): void {
+  expect(readdirSync(plugins).sort()).toEqual([".cni-ts", ...readdirSync(binDirectory())].sort())
+  expectSame("bridge", bin)
+  for (const name of BEFORE) expectSame(`.cni-ts/replaced/${name}`, binDirectory("reference"))
 }
 
-function makePod(collection: string, name: string, spec: object, metadata: object = {}): void {
-  const pod = { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, name }, spec }
-  expect(plane.post(`${collection}?fieldValidation=Strict`, JSON.stringify(pod))).toMatchObject({ kind: "Pod" })
+/** Expects the node's file to be the one of that name in another directory. */
+function expectSame(file: string, directory: string): void {
+  expect(run(["cmp", join(plugins, file), join(directory, basename(file))])).toMatchObject({ exitCode: 0 })
 }
 
-/** Returns a pod's status as soon as it is ready. */
-function ready(collection: string, name: string): Promise<Answer> {
-  return eventually(() => {
-    const { status } = plane.get(`${collection}/${name}`)
-    const conditions: { type: string; status: string }[] = status.conditions ?? []
-    if (!conditions.some((condition) => condition.type === "Ready" && condition.status === "True"))
-      throw new Error(`${name}: ${JSON.stringify(status)}`)
-    return status
-  })
+/** Expects the Go plugins on the node, and nothing else. */
+function expectBefore(): void {
+  expect(readdirSync(plugins).sort()).toEqual(BEFORE)
+  for (const name of BEFORE) expectSame(name, binDirectory("reference"))
 }
 
-/** Returns whether the node is ready, as it says itself, and why. */
-function readiness(): Answer {
-  const conditions: { type: string }[] = plane.get(`/api/v1/nodes/${NODE}`).status.conditions ?? []
-  return conditions.find(({ type }) => type === "Ready")
-}
-
-function expectInstalled(): void {
-  const directory = kubelet.place.machine.path("/opt/cni/bin")
-  expect(readdirSync(directory).sort()).toEqual([".cni-ts", ...readdirSync(binDirectory())].sort())
-  expect(run(["cmp", join(directory, "bridge"), join(binDirectory(), "bridge")])).toMatchObject({ exitCode: 0 })
+/** Returns the pods of the DaemonSet; one that goes is among them until it is gone. */
+function daemons(): Answer[] {
+  return cluster.get("pods", "-n", "kube-system", "-l", "app.kubernetes.io/name=cni-ts").items
 }
 
 describe.each(["daemonset.yaml", "network.yaml"])("deploy/%s", (manifest) => {
@@ -110,27 +120,69 @@ describe.each(["daemonset.yaml", "network.yaml"])("deploy/%s", (manifest) => {
   })
 })
 
-test("network.yaml on a node without plugins and network: both come, the node gets ready, and a pod runs", async () => {
+test("daemonset.yaml on a node without a network: nothing comes, as its pod cannot start", async () => {
   const notReady = { status: "False", message: expect.stringContaining("NetworkPluginNotReady") }
-  await eventually(() => expect(readiness()).toMatchObject(notReady))
-  for (const { kind, yaml } of objectsOf("network.yaml"))
-    if (kind === "ConfigMap") expect(plane.post(`${COLLECTIONS[kind]}`, yaml)).toMatchObject({ kind })
-  runPodOf("network.yaml", "network")
-  await ready(PODS, "network")
-  expectInstalled()
-  await eventually(() => expect(readiness()).toMatchObject({ status: "True" }))
-
-  const pods = "/api/v1/namespaces/default/pods"
-  makePod(pods, "web", { ...podSpec({ ports: [{ containerPort: 80, hostPort: 18080 }] }), nodeName: NODE })
-  const { podIPs } = await ready(pods, "web")
-  expect(podIPs).toEqual([{ ip: expect.stringMatching(/^10\.244\.0\./) }])
-  await eventually(() => expect(ask(kubelet.place.neighbour, HERE.ipv4, 18080)?.trim()).toBe(THERE.ipv4))
-  plane.delete(`${pods}/web`)
+  await eventually(() => expect(cluster.readiness()).toMatchObject(notReady))
+  await cluster.type("kubectl apply -f deploy/daemonset.yaml")
+  await eventually(() => {
+    const events: { reason: string }[] = cluster.get("events", "-n", "kube-system").items
+    expect(events.map(({ reason }) => reason)).toContain("NetworkNotReady")
+  })
+  expectBefore()
 })
 
-test("daemonset.yaml on a node with a network: its pod, which has none of the node's privileges, installs", async () => {
-  output(["rm", kubelet.place.machine.path("/opt/cni/bin/tuning")])
-  runPodOf("daemonset.yaml", "daemonset")
-  await ready(PODS, "daemonset")
+test("network.yaml instead, as the page says: plugins and network come, the node gets ready, and pods ping each other", async () => {
+  await followPage("A cluster that has none")
   expectInstalled()
+  await eventually(() => expect(cluster.readiness()).toMatchObject({ status: "True" }))
+  expect(await followPage("See that it works")).toContain("3 packets received, 0% packet loss")
+  cluster.apply({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "web" },
+    spec: podSpec({ ports: [{ containerPort: 80, hostPort: 18080 }] }),
+  })
+  const { status } = await cluster.readyPod("web")
+  expect(status.podIPs).toEqual([{ ip: expect.stringMatching(/^10\.244\.0\./) }])
+  await eventually(() => expect(ask(cluster.kubelet.place.neighbour, HERE.ipv4, 18080)?.trim()).toBe(THERE.ipv4))
+})
+
+test("daemonset.yaml on a node with a network: what is missing comes back", async () => {
+  rmSync(join(plugins, "tuning"))
+  await followPage("A cluster that has a network")
+  expectInstalled()
+})
+
+test("its pod has no capability, no network of the node's, and one directory of the node", async () => {
+  const [{ spec, metadata }] = daemons()
+  const { hostNetwork, hostPID, hostIPC, serviceAccountName, volumes } = spec
+  expect([hostNetwork, hostPID, hostIPC, serviceAccountName]).toEqual(Array(4).fill(undefined))
+  expect(volumes).toEqual([{ name: "plugins", hostPath: { path: "/opt/cni/bin", type: "DirectoryOrCreate" } }])
+  const { kubelet } = cluster
+  const sandbox = kubelet.sandbox(metadata.name)
+  const pid = kubelet.containerPid(sandbox, "idle")
+  const process = await cluster.type(`cat /proc/${pid}/status`)
+  for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+    expect(process).toMatch(`${set}:\t0000000000000000\n`)
+  expect(process).toMatch("NoNewPrivs:\t1\n")
+  expect(
+    kubelet
+      .view(sandbox)
+      .ip("link", "show")
+      .map(({ ifname }) => ifname),
+  ).toEqual(["lo", "eth0"])
+  expect(await cluster.type(`cat /proc/${pid}/mounts`)).not.toContain("/host/")
+})
+
+test("another version, as the page says: the plugins are its, and a pod that ran meanwhile still answers", async () => {
+  await followPage("Another version")
+  expectInstalled(next.bin)
+  expect(ask(cluster.kubelet.place.neighbour, HERE.ipv4, 18080)?.trim()).toBe(THERE.ipv4)
+})
+
+test("the way back, as the page says: what was there before is there again, and no pod is left", async () => {
+  await cluster.type("kubectl delete pod web --now")
+  await followPage("The way back")
+  expectBefore()
+  await eventually(() => expect(daemons()).toEqual([]))
 })
