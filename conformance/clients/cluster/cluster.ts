@@ -61,9 +61,15 @@ export class Cluster implements AsyncDisposable {
       const pod = this.get("pod", name)
       const conditions: { type: string; status: string }[] = pod.status.conditions ?? []
       if (!conditions.some(({ type, status }) => type === "Ready" && status === "True"))
-        throw new Error(`${name}: ${JSON.stringify(pod.status)}`)
+        throw new Error(`${name}: ${JSON.stringify(pod.status.conditions)} ${this.events(name)}`)
       return pod
     })
+  }
+
+  /** Returns what was said about a pod so far. */
+  events(name: string): string {
+    const found: { message: string }[] = this.get("events", `--field-selector=involvedObject.name=${name}`).items
+    return found.map(({ message }) => message).join("\n")
   }
 
   /** Returns whether the node is ready, as it says itself, and why. */
