@@ -72,6 +72,14 @@ function isReady(): boolean {
   return status.conditions.some((condition) => condition.type === "NetworkReady" && condition.status)
 }
 
+/** Kills containerd and starts it again. */
+async function startAgain(): Promise<void> {
+  const [line = ""] = place.machine.processes().filter((process) => process.endsWith("(containerd)"))
+  place.machine.run(["kill", "-9", `${Number.parseInt(line, 10)}`])
+  startContainerd(place)
+  await cri.ready()
+}
+
 /** Returns what containerd has called so far, as the plugins' log has it. */
 function calls(): { plugin: string; verb: string; error?: unknown }[] {
   const lines = readFileSync(place.machine.path(LOG), "utf8").trim().split("\n")
@@ -104,10 +112,17 @@ test("a node without a free address stays ready, and its pods are made anew", as
 test("containerd is killed and started again: the node is ready, and its pods live on", async () => {
   const pods = [await cri.runPod(), await cri.runPod()]
   const addresses = pods.map((pod) => pod.addresses())
-  const [line = ""] = place.machine.processes().filter((process) => process.endsWith("(containerd)"))
-  place.machine.run(["kill", "-9", `${Number.parseInt(line, 10)}`])
-  startContainerd(place)
-  await cri.ready()
+  await startAgain()
   expect(pods.map((pod) => pod.addresses())).toEqual(addresses)
   expect(pods[0]?.view().pings(`${addresses[1]?.[0]}`)).toBe(true)
+})
+
+test("containerd calls ADD, DEL and STATUS, and no GC, also when it starts again beside a pod", async () => {
+  const [kept, gone] = [await cri.runPod(), await cri.runPod()]
+  gone.stop()
+  gone.remove()
+  await startAgain()
+  expect(isReady()).toBe(true)
+  expect(kept.addresses()).toHaveLength(1)
+  expect([...new Set(calls().map(({ verb }) => verb))].sort()).toEqual(["ADD", "DEL", "STATUS"])
 })
