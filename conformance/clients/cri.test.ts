@@ -1,22 +1,11 @@
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import type { NetworkList } from "../lab/cnitool.ts"
-import { BASH, output } from "../lab/run.ts"
+import { BASH } from "../lab/run.ts"
 import { ASK } from "../systems/containerd/cluster-node.ts"
-import { Cri } from "../systems/containerd/cri.ts"
-import { CACHE, PAUSE_ARCHIVE } from "../systems/containerd/programs.ts"
-import { LOG, startContainerd } from "./containerd.ts"
-import { HERE, type Place, startMachine, THERE, write } from "./place.ts"
-
-/** The last setting is for machines that allow root less than others. */
-const CONTAINERD_TOML = `
-version = 3
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "cni-ts.test/pause:1"
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-`
+import type { Cri } from "../systems/containerd/cri.ts"
+import { LOG, startContainerd, startCri } from "./containerd.ts"
+import { HERE, type Place, startMachine, THERE } from "./place.ts"
 
 /** Two addresses for pods. containerd 2 asks STATUS of every plugin of a list of this version, each time that the kubelet asks it. */
 const SMALL: NetworkList = {
@@ -46,16 +35,7 @@ let cri: Cri
 
 beforeAll(async () => {
   place = await startMachine()
-  const { machine } = place
-  output(["cp", join(CACHE, "root/usr/bin/crictl"), machine.path("/usr/bin/crictl")])
-  output(["cp", PAUSE_ARCHIVE, machine.path("/pause.tar")])
-  output(["rm", machine.path("/etc/cni/net.d/87-podman-bridge.conflist")])
-  write(machine, "/etc/cni/net.d/10-small.conflist", JSON.stringify(SMALL))
-  write(machine, "/etc/containerd/config.toml", CONTAINERD_TOML)
-  startContainerd(place)
-  cri = new Cri(machine)
-  await cri.ready()
-  cri.importPauseImage("/pause.tar")
+  cri = await startCri(place, "10-small.conflist", JSON.stringify(SMALL))
 })
 
 afterEach(() => cri.removePods())
