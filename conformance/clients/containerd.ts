@@ -6,8 +6,8 @@ import { Cri } from "../systems/containerd/cri.ts"
 import { CACHE, PAUSE_ARCHIVE } from "../systems/containerd/programs.ts"
 import { type Place, PROGRAMS, write } from "./place.ts"
 
-/** The last setting is for machines that allow root less than others. */
-const CONTAINERD_TOML = `
+/** What it is told if a kubelet calls it; the last setting is for machines that allow root less than others. */
+export const CONTAINERD_TOML = `
 version = 3
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "cni-ts.test/pause:1"

@@ -8,7 +8,7 @@ import { BASH, output } from "../../lab/run.ts"
 import { snapshotNamespace } from "../../lab/snapshot.ts"
 import { Cri } from "../../systems/containerd/cri.ts"
 import { CACHE, PAUSE_ARCHIVE, SOCKET } from "../../systems/containerd/programs.ts"
-import { startContainerd } from "../containerd.ts"
+import { CONTAINERD_TOML, startContainerd } from "../containerd.ts"
 import { HERE, IMAGE, type Place, PROGRAMS, startMachine, write } from "../place.ts"
 import { program } from "./programs.ts"
 
@@ -22,15 +22,6 @@ const PAGES_IMAGE = "docker.io/library/busybox:1.37"
 const PODS = "http://127.0.0.1:10255/pods"
 
 const MANIFESTS = "/etc/kubernetes/manifests"
-
-/** The last setting is for machines that allow root less than others. */
-const CONTAINERD_TOML = `
-version = 3
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "cni-ts.test/pause:1"
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-`
 
 /** Puts files of the machine's own over the sysctls that the kubelet would set for everything that this kernel runs. */
 const KEEP_SYSCTLS = `
