@@ -24,25 +24,25 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, readonly S
     "dual stack in the table of our own",
     ["10.1.0.2/24", "fd00::2/64"],
     { backend: "nftables" },
-    {
-      ADD: { requests: 7, systemCalls: 42 },
-      "ADD again": { requests: 7, systemCalls: 42 },
-      CHECK: { requests: 2, systemCalls: 24 },
-      DEL: { requests: 6, systemCalls: 34 },
-      "DEL again": { requests: 4, systemCalls: 28 },
-    },
+    [
+      ["ADD", 7, 42],
+      ["ADD", 7, 42],
+      ["CHECK", 2, 24],
+      ["DEL", 6, 34],
+      ["DEL", 4, 28],
+    ],
   ],
   [
     "dual stack where no backend is named, same-bridge",
     ["10.1.0.2/24", "fd00::2/64"],
     { backend: "", ingressPolicy: "same-bridge" },
-    {
-      ADD: { requests: 8, systemCalls: 46 },
-      "ADD again": { requests: 8, systemCalls: 46 },
-      CHECK: { requests: 6, systemCalls: 36 },
-      DEL: { requests: 6, systemCalls: 35 },
-      "DEL again": { requests: 4, systemCalls: 29 },
-    },
+    [
+      ["ADD", 8, 46],
+      ["ADD", 8, 46],
+      ["CHECK", 6, 36],
+      ["DEL", 6, 35],
+      ["DEL", 4, 29],
+    ],
   ],
 ]
 
