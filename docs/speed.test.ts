@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { picture } from "../conformance/bench/picture.ts"
+import { coursePicture, picture } from "../conformance/bench/picture.ts"
 import { ROOT } from "../scripts/repository.ts"
 
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8")
@@ -15,7 +15,7 @@ function rowsOf(page: string): Parameters<typeof picture>[0] {
     measured.map((cells) => {
       const [, name = "", reference, second, third] = cells
       return [
-        name,
+        name.replace(/ \(Go \d+ times\)$/, ""),
         { reference: [Number(reference)], ours: [Number(cells.length === wide ? third : second)], floor: [] },
       ]
     }),
@@ -31,6 +31,12 @@ test("the picture of docs/speed.md shows the figures of its table", () => {
   const shown = said(read("docs/speed.svg"))
   expect(shown).toHaveLength(20)
   expect(shown).toEqual(said(picture(rowsOf(read("docs/speed.md")), "")))
+})
+
+test("the picture of a node that fills shows the figures of its table", () => {
+  const shown = said(read("docs/full-node.svg"))
+  expect(shown).toHaveLength(18)
+  expect(shown).toEqual(said(coursePicture(rowsOf(read("docs/speed.md")), "")))
 })
 
 test("the picture and the table were measured on the same day", () => {
