@@ -14,6 +14,11 @@ type Logged = any
 
 /** The netlink messages in a log, in their order. */
 function messagesIn(file: string): Logged[] {
+  return toldIn(file).filter(({ family }) => family !== "sysctl")
+}
+
+/** The messages, and the sysctls that were set. */
+function toldIn(file: string): Logged[] {
   const lines = readFileSync(file, "utf8").trimEnd().split("\n")
   return lines.map((line) => JSON.parse(line)).flatMap(({ netlink }) => netlink ?? [])
 }
@@ -96,6 +101,9 @@ describe("with CNI_TS_NETLINK=1 the log has every netlink message", () => {
       expect.objectContaining({ attributes: expect.objectContaining({ IFLA_IFNAME: "cni0", IFLA_ADDRESS: mac }) }),
     )
     expect(mtu).toBe(1400)
+    const sysctls = toldIn(bridgeLog).filter(({ family }) => family === "sysctl")
+    expect(sysctls).toContainEqual(expect.objectContaining({ name: "net/ipv4/ip_forward", value: "1" }))
+    for (const { netns, name, value } of sysctls) expect((netns ? pod : node).sysctl(name)).toBe(value)
     const given = sent("RTM_NEWADDR").filter(({ netns }) => netns === pod.path)
     const addresses = given.map(({ header, attributes }) => `${attributes.IFA_LOCAL}/${header.prefixlen}`)
     expect(pod.addresses("eth0")).toEqual(expect.arrayContaining(addresses))

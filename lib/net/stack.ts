@@ -2,7 +2,7 @@ import { Conversation, type Transport } from "../netlink/conversation.ts"
 import { nfnetlink } from "../netlink/netfilter/protocol.ts"
 import type { Protocol } from "../netlink/protocol.ts"
 import { rtnetlink } from "../netlink/route/rtnetlink.ts"
-import { tracer } from "../netlink/trace.ts"
+import { tracer, traceSysctl } from "../netlink/trace.ts"
 import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
@@ -60,7 +60,7 @@ export class NetworkStack implements Disposable, Sysctls {
 
   /** Has `body` read and set several of the stack's sysctls: a pod's namespace is entered and left once for all. It must not wait. */
   withSysctls<Value>(body: (own: Sysctls) => Value): Value {
-    return this.inside(() => body(sysctlsHere))
+    return this.inside(() => body(new SysctlsHere(this.namespace?.path)))
   }
 
   /** Runs `body` in the stack's network namespace. It must not wait. */
@@ -86,15 +86,28 @@ function openSocket(stack: NetworkStack, number: number, protocol: Protocol): Ne
   return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
 }
 
-/** The sysctls of the namespace that the process is in at the moment. */
-const sysctlsHere: Sysctls = {
-  readSysctl: (name) => unlessMissing(() => readText(`/proc/sys/${name}`).trim()),
-  writeSysctl: (name, value) => writeExisting(`/proc/sys/${name}`, value),
-  trySysctl(name, value) {
+/** The sysctls of the namespace that the process is in at the moment; the log calls it by its path. */
+class SysctlsHere implements Sysctls {
+  readonly #netns: string | undefined
+
+  constructor(netns: string | undefined) {
+    this.#netns = netns
+  }
+
+  readSysctl(name: string): string | undefined {
+    return unlessMissing(() => readText(`/proc/sys/${name}`).trim())
+  }
+
+  writeSysctl(name: string, value: string): void {
+    writeExisting(`/proc/sys/${name}`, value)
+    if (value !== "") traceSysctl(this.#netns, name, value) // without a value it is only tried
+  }
+
+  trySysctl(name: string, value: string): void {
     try {
       this.writeSysctl(name, value)
     } catch {}
-  },
+  }
 }
 
 /** A socket that is opened when it is first used: few calls need the packet filter. */

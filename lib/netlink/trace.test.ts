@@ -3,7 +3,7 @@ import { acknowledge, refuseAt } from "../testing/fake-kernel.ts"
 import { fromHex } from "../testing/recorded.ts"
 import { decodeMessages, encodeMessage } from "./message.ts"
 import { rtnetlink } from "./route/rtnetlink.ts"
-import { traceNetlink, tracer } from "./trace.ts"
+import { traceNetlink, tracer, traceSysctl } from "./trace.ts"
 
 afterEach(() => traceNetlink(undefined))
 
@@ -30,6 +30,16 @@ const [request = { type: 0, flags: 0, sequence: 0, payload: new Uint8Array() }] 
 describe("a trace", () => {
   test("tells nothing, and watches no socket, unless somebody listens", () => {
     expect(tracer(rtnetlink, undefined)).toBeUndefined()
+  })
+
+  test("tells of sysctls in their place", () => {
+    const messages: object[] = []
+    traceNetlink((message) => messages.push(message))
+    traceSysctl("/run/netns/pod", "net/ipv4/ip_forward", "1")
+    traceNetlink(undefined)
+    traceSysctl(undefined, "net/ipv4/ip_forward", "0")
+    const about = { direction: "sent", family: "sysctl", netns: "/run/netns/pod" }
+    expect(messages).toEqual([{ ...about, name: "net/ipv4/ip_forward", value: "1" }])
   })
 
   test("tells each message as it goes, with its socket's namespace, and the attribute of the request that is refused", () => {

@@ -8,7 +8,7 @@ type Listener = (message: object) => void
 
 let listener: Listener | undefined
 
-/** Calls `listen` with every message, as an object for JSON, of the sockets that are opened from now on. */
+/** Calls `listen` with every message, as an object for JSON, of the sockets that are opened from now on, and with every sysctl that is set. */
 export function traceNetlink(listen: Listener | undefined): void {
   listener = listen
 }
@@ -19,6 +19,11 @@ export function traceNetlink(listen: Listener | undefined): void {
  */
 export function tracer(protocol: Protocol, netns: string | undefined): NetlinkObserver | undefined {
   return listener && new Tracer(listener, protocol, netns)
+}
+
+/** Tells who listens that a sysctl is set, in the namespace at that path: it is no netlink message, but part of the same story. */
+export function traceSysctl(netns: string | undefined, name: string, value: string): void {
+  listener?.({ direction: "sent", family: "sysctl", netns, name, value })
 }
 
 class Tracer implements NetlinkObserver {
