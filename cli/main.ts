@@ -4,6 +4,7 @@ import { TimedOut } from "../lib/sys/timed-out.ts"
 import { type Command, DONE, FAILED, MISUSED, readCommandLine, Unusable } from "./command.ts"
 import { configureCommand } from "./configure.ts"
 import { doctorCommand } from "./doctor/command.ts"
+import { explainCommand } from "./explain/command.ts"
 import { gcCommand } from "./gc/command.ts"
 import { idleCommand } from "./idle.ts"
 import { installCommand, uninstallCommand } from "./install/command.ts"
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   configure: configureCommand,
   doctor: doctorCommand,
   show: showCommand,
+  explain: explainCommand,
   leases: leasesCommand,
   gc: gcCommand,
   repair: repairCommand,

@@ -12,7 +12,7 @@ export interface PluginCall {
 }
 
 /** As long as runtimes wait for a plugin. */
-const TIMEOUT_SECONDS = 120
+export const TIMEOUT_SECONDS = 120
 
 /** Calls a plugin as a runtime does; what it says on stderr goes to stderr. Throws Unusable if it is not there or fails. */
 export function callPlugin(directories: readonly string[], { type, command, variables, config }: PluginCall): void {
@@ -27,7 +27,7 @@ export function callPlugin(directories: readonly string[], { type, command, vari
 }
 
 /** Prints the configuration; numbers that JavaScript does not hold exactly come as they were written. */
-function printConfig(config: Readonly<Record<string, unknown>>): string {
+export function printConfig(config: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(config).replace(/"\\u0000([^"]*)"/g, "$1")
 }
 

@@ -10,6 +10,7 @@ const COMMANDS = [
   "configure",
   "doctor",
   "show",
+  "explain",
   "leases",
   "gc",
   "repair",

@@ -90,6 +90,11 @@ export class OperatedNode extends Node {
     return this.#run([...launcher, "/opt/cni/bin/cni-ts", ...args])
   }
 
+  /** Runs a shell script as if it were on the node; it stops at the first command that fails. */
+  shell(script: string): Finished {
+    return this.#run([...BASH, `set -e\n${script}`])
+  }
+
   #run(argv: readonly string[]): Finished {
     const program = ["unshare", "--mount", ...BASH, AT_HOME, this.dir, ...argv]
     return run(this.inside(program), { env: { PATH: process.env["PATH"] ?? "" } })

@@ -1,0 +1,63 @@
+import { readPlace } from "../../ipam/host-local/config.ts"
+import { indexDirectory, leaseDirectory } from "../../ipam/host-local/leases/lease-directory.ts"
+import { isObject, type JsonObject } from "../../lib/cni/json.ts"
+import { configOf, type NetworkList, type PluginConfig } from "../survey/network-list.ts"
+import { type CopiedDirectory, copyTree } from "./files.ts"
+import { SCRATCH } from "./scratch.ts"
+
+/** The directories in which a list's plugins keep files. */
+export interface PluginFiles {
+  readonly directories: readonly CopiedDirectory[]
+  /** Returns a plugin's text with the directories' own names in the place of the copies'. */
+  readonly named: (text: string) => string
+}
+
+const TUNING = "/run/cni/tuning"
+
+/** Copies, for the list's plugins, what is in their directories; of leases those of the network. Throws CniError or SystemError. */
+export function copyPluginFiles(list: NetworkList): PluginFiles {
+  const directories: CopiedDirectory[] = []
+  const add = (path: string): CopiedDirectory => {
+    const known = directories.find((directory) => directory.path === path)
+    if (known) return known
+    const directory = { path, copy: `${SCRATCH}/files/${directories.length}` }
+    directories.push(directory)
+    return directory
+  }
+  for (const plugin of list.plugins) {
+    if (plugin.fields.fields("ipam")?.string("type") === "host-local") {
+      const place = readPlace(configOf(list.name, plugin))
+      const { copy } = add(place.dataDir)
+      const there = { ...place, dataDir: copy }
+      for (const directoryOf of [leaseDirectory, indexDirectory]) copyTree(directoryOf(place), directoryOf(there))
+    }
+    const own = tuningDirectory(plugin)
+    if (own !== undefined) copyTree(own, add(own).copy)
+  }
+  const named = (text: string) =>
+    directories
+      .reduce((words, { path, copy }) => words.replaceAll(copy, path), text)
+      .replaceAll(SCRATCH_POD, "/run/netns/POD")
+  return { directories, named }
+}
+
+const SCRATCH_POD = `${SCRATCH}/netns/POD`
+
+function tuningDirectory({ type, fields }: PluginConfig): string | undefined {
+  return type === "tuning" ? fields.string("dataDir") || TUNING : undefined
+}
+
+/** Returns the plugin's configuration with the copies in the place of its directories. */
+export function redirected(plugin: PluginConfig, { directories }: PluginFiles, list: NetworkList): JsonObject {
+  const copyOf = (path: string) => directories.find((directory) => directory.path === path)?.copy ?? path
+  const own = tuningDirectory(plugin)
+  const ipam = plugin.json["ipam"] ?? null
+  const isLeased = plugin.fields.fields("ipam")?.string("type") === "host-local"
+  return {
+    ...plugin.json,
+    ...(own === undefined ? {} : { dataDir: copyOf(own) }),
+    ...(isLeased && isObject(ipam)
+      ? { ipam: { ...ipam, dataDir: copyOf(readPlace(configOf(list.name, plugin)).dataDir) } }
+      : {}),
+  }
+}

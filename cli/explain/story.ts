@@ -1,0 +1,130 @@
+import { CniError } from "../../lib/cni/errors.ts"
+import { Fields } from "../../lib/cni/fields.ts"
+import { isObject, parseJson } from "../../lib/cni/json.ts"
+import { linkCommands } from "./link-words.ts"
+import { nftCommand } from "./nft-words.ts"
+import { addressCommand, neighbourCommand, policyCommand, routeCommand } from "./route-words.ts"
+import { filterCommand, qdiscCommand } from "./tc-words.ts"
+import { type Naming, Untold, type Words } from "./told.ts"
+
+/** One thing that a plugin has done: commands that do the same, in the node's namespace or in the pod's. */
+export interface Step {
+  readonly inPod: boolean
+  readonly commands: readonly Words[]
+  /** Says why there are no commands. */
+  readonly untold?: string
+}
+
+/** The links of a namespace by their indexes. */
+export type LinkNames = Map<number, string>
+
+export interface Teller {
+  readonly ticks: number
+  readonly host: LinkNames
+  readonly pod: LinkNames
+  /** What `ip` calls the pod's namespace. */
+  readonly podName: string
+  readonly handle: Naming["handle"]
+}
+
+/** Reads the log of a plugin (CNI_TS_NETLINK), and tells in its order what the kernel has done. Names of new links are noted. */
+export function tellStory(log: string, teller: Teller): Step[] {
+  const reader = new Reader(teller)
+  for (const line of log.split("\n")) {
+    const entry = line === "" ? undefined : parseJson(line)
+    const message = entry !== undefined && isObject(entry) ? new Fields(entry).fields("netlink") : undefined
+    if (message) reader.read(message)
+  }
+  return reader.steps
+}
+
+class Reader {
+  readonly steps: Step[] = []
+  readonly #teller: Teller
+  /** What was asked and is not answered yet, one transaction of nf_tables or one message, by family and namespace. */
+  readonly #asked = new Map<string, Fields[]>()
+
+  constructor(teller: Teller) {
+    this.#teller = teller
+  }
+
+  read(message: Fields): void {
+    const type = message.string("type") ?? ""
+    const inPod = message.has("netns")
+    const socket = `${message.string("family")} ${inPod}`
+    if (message.string("family") === "sysctl") this.#tell([message], inPod)
+    else if (message.string("direction") === "sent") this.#note(socket, type, message)
+    else if (type === "RTM_NEWLINK") this.#name(message, inPod)
+    else if (type === "NLMSG_ERROR") this.#answer(socket, message, inPod)
+  }
+
+  #note(socket: string, type: string, message: Fields): void {
+    const before = this.#asked.get(socket) ?? []
+    const isInBatch =
+      before[0]?.string("type") === "NFNL_MSG_BATCH_BEGIN" && before.at(-1)?.string("type") !== "NFNL_MSG_BATCH_END"
+    this.#asked.set(socket, isInBatch && type !== "NFNL_MSG_BATCH_BEGIN" ? [...before, message] : [message])
+  }
+
+  #name(message: Fields, inPod: boolean): void {
+    const [index, name] = [
+      message.fields("header")?.integer("index"),
+      message.fields("attributes")?.string("IFLA_IFNAME"),
+    ]
+    if (index !== undefined && name !== undefined) this.#names(inPod).set(index, name)
+  }
+
+  #names(inPod: boolean): LinkNames {
+    return inPod ? this.#teller.pod : this.#teller.host
+  }
+
+  #answer(socket: string, answer: Fields, inPod: boolean): void {
+    const asked = this.#asked.get(socket) ?? []
+    if (!asked.some((message) => message.integer("seq") === answer.integer("seq"))) return
+    this.#asked.delete(socket)
+    if (answer.get("error") === 0) this.#tell(asked, inPod)
+  }
+
+  #tell(messages: readonly Fields[], inPod: boolean): void {
+    const { ticks, podName, handle } = this.#teller
+    const names = this.#names(inPod)
+    const link = (index: number) => names.get(index) ?? `if${index}`
+    const naming: Naming = { ticks, link, handle, other: inPod ? "1" : podName }
+    for (const message of messages) {
+      const step = stepOf(message, naming)
+      const renamed = message.fields("attributes")?.string("IFLA_IFNAME")
+      const index = message.fields("header")?.integer("index") ?? 0
+      if (renamed !== undefined && index > 0) names.set(index, renamed)
+      if (step.commands.length > 0 || step.untold !== undefined) this.steps.push({ inPod, ...step })
+    }
+  }
+}
+
+function stepOf(message: Fields, naming: Naming): Omit<Step, "inPod"> {
+  try {
+    return { commands: commandsOf(message, naming) }
+  } catch (error) {
+    if (!(error instanceof Untold || error instanceof CniError)) throw error
+    return { commands: [], untold: `${message.string("type")}: ${error.message}` }
+  }
+}
+
+/** Returns the commands that do what the message asks for; none if it only asks. */
+function commandsOf(message: Fields, naming: Naming): Words[] {
+  const type = message.string("type") ?? ""
+  if (message.string("family") === "sysctl") return [sysctlCommand(message)]
+  if (type.includes("_GET") || type.includes("BATCH") || type === "NLMSG_NOOP") return []
+  if (type.startsWith("NFT_")) return [nftCommand(message, naming)]
+  if (type.endsWith("LINK")) return linkCommands(message, naming)
+  const say = { ADDR: addressCommand, ROUTE: routeCommand, RULE: policyCommand, NEIGH: neighbourCommand }
+  const others = { QDISC: qdiscCommand, TFILTER: filterCommand }
+  const command = Object.entries({ ...say, ...others }).find(
+    ([name]) => type === `RTM_NEW${name}` || type === `RTM_DEL${name}`,
+  )
+  if (!command) throw new Untold("no command says this")
+  return [command[1](message, naming)]
+}
+
+function sysctlCommand(message: Fields): Words {
+  const name = message.string("name") ?? ""
+  return ["sysctl", "-qw", `${name.includes(".") ? name : name.replaceAll("/", ".")}=${message.string("value")}`]
+}

@@ -1,0 +1,235 @@
+import { createHash } from "node:crypto"
+import { copyFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { expect, test } from "vitest"
+import type { NetworkList } from "../lab/cnitool.ts"
+import { binDirectory } from "../lab/executables.ts"
+import type { Pod } from "../lab/node.ts"
+import { type NodeSnapshot, snapshot } from "../lab/snapshot.ts"
+import { OperatedNode } from "./operated-node.ts"
+
+const cniVersion = "1.0.0"
+const subnets = [[{ subnet: "10.244.1.0/24" }], [{ subnet: "fd00:10:244:1::/64" }]]
+const routes = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }]
+const bridge = {
+  ...{ type: "bridge", bridge: "cni0", isGateway: true, ipMasq: true, hairpinMode: true },
+  ipam: { type: "host-local", ranges: subnets, routes },
+}
+const podnet: NetworkList = {
+  cniVersion,
+  name: "podnet",
+  plugins: [
+    bridge,
+    { type: "portmap", capabilities: { portMappings: true } },
+    { type: "bandwidth", capabilities: { bandwidth: true } },
+    { type: "firewall" },
+    { type: "tuning", mtu: 1400, sysctl: { "net.ipv4.conf.IFNAME.arp_filter": "1" }, dataDir: "/var/lib/cni/tuning" },
+  ],
+}
+const capabilityArgs = {
+  portMappings: [
+    { hostPort: 8080, containerPort: 80, protocol: "tcp" },
+    { hostPort: 5353, containerPort: 53, protocol: "udp", hostIP: "192.0.2.2" },
+  ],
+  bandwidth: { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 16_000_000, egressBurst: 1_600_000 },
+}
+
+/** A node with an uplink, whose wire ends on the node as well. */
+function newNode(): OperatedNode {
+  const node = new OperatedNode()
+  const commands = [
+    ["link", "add", "up0", "type", "veth", "peer", "name", "up1"],
+    ["link", "set", "up0", "up"],
+    ["link", "set", "up1", "up"],
+    ["addr", "add", "192.0.2.2/24", "dev", "up0"],
+    ["route", "add", "default", "via", "192.0.2.1"],
+  ]
+  for (const words of commands) expect(node.run("ip", ...words)).toMatchObject({ exitCode: 0, stderr: "" })
+  return node
+}
+
+interface Wish {
+  readonly network: NetworkList
+  readonly capabilityArgs?: Readonly<Record<string, unknown>>
+  readonly ifname?: string
+}
+
+/** Explains an ADD of the pod, as cnitool does it. */
+function explain(
+  node: OperatedNode,
+  pod: Pod,
+  { network, capabilityArgs = {}, ifname = "eth0" }: Wish,
+  ...more: string[]
+) {
+  node.configure(network)
+  const digest = createHash("sha512").update(pod.path).digest("hex")
+  const options = ["--container", `cnitool-${digest.slice(0, 20)}`, "--ifname", ifname, "--pod-netns", pod.path]
+  const capabilities = ["--capability-args", JSON.stringify(capabilityArgs)]
+  return node.cniTs("explain", `/etc/cni/net.d/${network.name}.conflist`, ...options, ...capabilities, ...more)
+}
+
+/** Returns the snapshot without what is drawn at random, belongs to the runtime, or says which node it is; elements of sets in order. */
+function comparable(node: OperatedNode, pod: Pod): unknown {
+  const { files, pods, ...rest }: NodeSnapshot = snapshot(node, [pod])
+  const own = Object.entries(files).filter(
+    ([path, text]) => /^var-lib\/cni\/(?!results)/.test(path) && text.includes(" "),
+  )
+  const kept = own
+    .filter(([path]) => !/\.cni-ts|\/lock$/.test(path))
+    .map(([path, text]) => [path, text.replace(/^\d+ /, "")])
+  const iptables = ["iptables-nft-save", "ip6tables-nft-save"].map((program) => rulesOf(node, program))
+  const text = JSON.stringify({ ...rest, iptables, files: Object.fromEntries(kept), pods: Object.values(pods) })
+  const known = text
+    .replaceAll(/(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}(?=")/g, "MAC")
+    .replaceAll(/cnits-\d+-\d+-\d+/g, "NODE")
+  return JSON.parse(known, (_, value) => {
+    if (value?.rule?.family?.startsWith("ip") && ["filter", "nat"].includes(value.rule.table)) return {} // iptables says it in more ways
+    if (value?.set?.elem) value.set.elem = value.set.elem.map((each: unknown) => JSON.stringify(each)).sort()
+    return value
+  })
+}
+
+/** Returns the rules as iptables has them, without counters and comments on the time. */
+function rulesOf(node: OperatedNode, program: string): string[] {
+  const lines = node.run(program).stdout.split("\n")
+  return lines.filter((line) => !line.startsWith("#")).map((line) => line.replace(/ \[\d+:\d+\]$/, ""))
+}
+
+/** Runs what explain printed as a shell script on another node like this one, attaches the pod here, and compares the two. */
+function hold(wishes: readonly Wish[]): void {
+  using node = newNode()
+  using twin = newNode()
+  for (const wish of wishes) {
+    const [pod, other] = [node.pod(), twin.pod()]
+    node.configure(wish.network)
+    const before = snapshot(node, [pod])
+    const { exitCode, stdout, stderr } = explain(node, pod, wish)
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" })
+    expect(snapshot(node, [pod])).toEqual(before)
+    expect(stdout).toMatch(/\n# it would work: .*\n$/)
+    expect(stdout.split("\n").filter((line) => line.length > 100)).toEqual([])
+    expect(stdout).not.toContain("# not ")
+    node.attachTo(pod, wish.network, wish)
+    expect(twin.shell(stdout.replaceAll(pod.name, other.name))).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
+    expect(comparable(twin, other)).toEqual(comparable(node, pod))
+  }
+}
+
+test("bridge, portmap, bandwidth, firewall and tuning: the script that explain prints does what ADD does, for a second pod too", () => {
+  hold([{ network: podnet, capabilityArgs }, { network: podnet }])
+})
+
+const local = (subnet: string, more = {}) => ({ type: "host-local", subnet, ...more })
+
+test("ptp, macvlan, a second interface, rules of iptables, macspoofchk: the same", () => {
+  const toAll = { routes: [{ dst: "0.0.0.0/0" }] }
+  const portmap = { type: "portmap", capabilities: { portMappings: true }, backend: "iptables" }
+  const lists: NetworkList[] = [
+    {
+      ...{ cniVersion, name: "line" },
+      plugins: [{ type: "ptp", ipMasq: true, ipMasqBackend: "iptables", ipam: local("10.1.1.0/24", toAll) }, portmap],
+    },
+    { cniVersion, name: "wire", plugins: [{ type: "macvlan", master: "up0", ipam: local("192.0.2.0/24", toAll) }] },
+    {
+      ...{ cniVersion, name: "guarded" },
+      plugins: [{ ...bridge, bridge: "cni1", macspoofchk: true, portIsolation: true, ipam: local("10.1.2.0/24") }],
+    },
+    {
+      ...{ cniVersion, name: "fixed" },
+      plugins: [
+        {
+          type: "bridge",
+          bridge: "cni1",
+          mtu: 1400,
+          ipam: { type: "static", addresses: [{ address: "10.1.3.9/24", gateway: "10.1.3.1" }] },
+        },
+        { type: "sbr" },
+      ],
+    },
+  ]
+  hold(lists.map((network) => ({ network, capabilityArgs, ifname: "net1" })))
+})
+
+/** Returns what explain says of an ADD that the node then answers with this error; the node is as before. */
+function refused(node: OperatedNode, pod: Pod, wish: Wish, ...more: string[]): string {
+  node.configure(wish.network)
+  const before = snapshot(node, [pod])
+  const { exitCode, stdout, stderr } = explain(node, pod, wish, ...more)
+  expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: "" })
+  expect(snapshot(node, [pod])).toEqual(before)
+  const last = stdout.trimEnd().split("\n# it would fail: ").at(-1)?.replaceAll("\n#  ", "") ?? ""
+  const path = node.plugins
+  const call = {
+    command: "add",
+    netns: pod,
+    network: wish.network,
+    capabilityArgs: wish.capabilityArgs ?? {},
+    path,
+  } as const
+  const real = node.cnitool({ ...call, ifname: wish.ifname ?? "eth0" })
+  const words = /\(code \d+\): (.*)/.exec(last)?.[1] ?? "failed to find plugin"
+  expect(real).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(words) })
+  return last
+}
+
+test("what would stop an ADD: a range without addresses, a port that is taken, a key, IPAM, a plugin, an interface that is there", () => {
+  using node = newNode()
+  const first = node.attach(podnet, { capabilityArgs })
+  expect(refused(node, node.pod(), { network: podnet, capabilityArgs })).toMatch(
+    /^portmap \(code 102\): host port 8080\/tcp is taken by container cnitool-\w+ .*; remove that container/,
+  )
+  const full = { ...podnet, name: "full", plugins: [{ ...bridge, bridge: "full0", ipam: local("10.9.0.0/30") }] }
+  node.attach(full)
+  expect(refused(node, node.pod(), { network: full })).toMatch(/^bridge \(code \d+\): .*10\.9\.0\.\d.*; /)
+  const wrong = { ...podnet, name: "wrong", plugins: [{ ...bridge, hairpinMode: true, promiscMode: true }] }
+  expect(refused(node, node.pod(), { network: wrong })).toMatch(/^bridge \(code 7\): .*hairpinMode.*; choose one$/)
+  const noIpam = { ...podnet, name: "noipam", plugins: [{ ...bridge, ipam: local("10.9.1.0/33") }] }
+  expect(refused(node, node.pod(), { network: noIpam })).toMatch(/^bridge \(code 7\): .*10\.9\.1\.0\/33/)
+  const missing = { ...podnet, name: "missing", plugins: [bridge, { type: "meter" }] }
+  expect(refused(node, node.pod(), { network: missing })).toBe(
+    "meter: plugin meter is not in /opt/cni/bin /usr/lib/cni /usr/libexec/cni; install it there, or correct the type in the list",
+  )
+  expect(refused(node, first, { network: podnet })).toMatch(/^bridge \(code 102\): .*eth0/)
+})
+
+test("plugins of others: those of the reference are run, and how the state differs is said; unknown ones are not", () => {
+  using node = newNode()
+  const pod = node.pod()
+  const list = {
+    ...podnet,
+    plugins: [bridge, { type: "portmap", capabilities: { portMappings: true } }, { type: "gadget" }],
+  }
+  writeFileSync(join(node.plugins, "gadget"), "#!/bin/sh\ntouch /var/lib/gadget\n", { mode: 0o755 })
+  rmSync(join(node.plugins, "bridge"))
+  copyFileSync(join(binDirectory("reference"), "bridge"), join(node.plugins, "bridge"))
+  node.configure(list)
+  const before = snapshot(node)
+  const { exitCode, stdout } = explain(node, pod, { network: list, capabilityArgs })
+  expect(exitCode).toBe(2)
+  expect(snapshot(node)).toEqual(before)
+  expect(stdout).toMatch(/^# bridge, which does not tell its steps/m)
+  expect(stdout).toMatch(/^# \+ link cni0: bridge up mtu 1500$/m)
+  expect(stdout).toMatch(/^# \+ pod: address 10\.244\.1\.2\/24 dev eth0$/m)
+  expect(stdout).toMatch(/^# \+ pod: route default via 10\.244\.1\.1 dev eth0$/m)
+  expect(stdout).not.toContain("something")
+  expect(stdout).toMatch(/^# \+ nft rule inet cni_plugins_masquerade masq_checks/m)
+  expect(stdout).toMatch(
+    /^nft add rule ip cni_hostport hostports meta l4proto tcp tcp dport 8080 dnat to 10\.244\.1\.2:80/m,
+  )
+  expect(stdout).toMatch(/# what comes of it cannot be told: \/opt\/cni\/bin\/gadget is not known.*\n.*\n$/)
+})
+
+test("for programs: the steps, and the result or the error", () => {
+  using node = newNode()
+  const pod = node.pod()
+  const answer = JSON.parse(explain(node, pod, { network: podnet, capabilityArgs }, "-o", "json").stdout)
+  expect(answer).toMatchObject({ outcome: "works", network: "podnet", ifname: "eth0", netns: pod.name, lacks: [] })
+  expect(answer.plugins.map(({ type }: { type: string }) => type)).toEqual(podnet.plugins.map(({ type }) => type))
+  expect(answer.plugins[0].steps).toContain(`ip -n ${pod.name} route add default via 10.244.1.1 dev eth0`)
+  expect(answer.result.ips).toMatchObject([{ address: "10.244.1.2/24" }, { address: "fd00:10:244:1::2/64" }])
+  expect(node.cniTs("explain", "/nowhere")).toMatchObject({
+    exitCode: 2,
+    stdout: "",
+    stderr: expect.stringContaining("/nowhere"),
+  })
+})
