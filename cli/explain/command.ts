@@ -2,7 +2,7 @@ import { CniError } from "../../lib/cni/errors.ts"
 import { isObject, type Json, JsonError, parseJson } from "../../lib/cni/json.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
-import { listLinks } from "../../lib/netlink/route/link.ts"
+import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText } from "../../lib/sys/file.ts"
 import { environment, writeStderr, writeStdout } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
@@ -15,11 +15,13 @@ import { Survey, usualPlaces } from "../survey/survey.ts"
 import { colours } from "../terminal.ts"
 import { copyPluginFiles } from "./plugin-files.ts"
 import { type Explanation, printJson, printScript } from "./print.ts"
-import { rehearse, type Wish } from "./rehearsal.ts"
+import { namesIn, rehearse, type Wish } from "./rehearsal.ts"
+import { keyOfRoute } from "./route-words.ts"
 import { pairHandles, readRuleset } from "./ruleset-copy.ts"
 import { enterScratch, type Origin } from "./scratch.ts"
 import { netnsName } from "./shell.ts"
 import { readStack } from "./stack-copy.ts"
+import type { Place } from "./story.ts"
 
 /** Exit statuses. */
 const [WORKS, FAILS, BLIND] = [0, 1, 2]
@@ -119,13 +121,16 @@ function rehearseOn(origin: Origin, asked: Omit<Wish, "firewalld">): Explanation
   const wish = { ...asked, firewalld: origin.node.firewalld }
   const ticks = ticksPerMicrosecond(readText("/proc/net/psched"))
   const scratch = enterScratch(origin)
-  const namesIn = ({ rtnetlink }: NetworkStack) =>
-    new Map(listLinks(rtnetlink).links.map(({ index, name }) => [index, name]))
   const pairs = pairHandles(origin.node.ruleset, readRuleset(scratch.host.nfnetlink))
   const netns = origin.pod ? netnsName(origin.pod.path) : "POD"
   const rehearsal = rehearse(wish, scratch, copyPluginFiles(wish.list), {
-    ...{ ticks, podName: netns, host: namesIn(scratch.host), pod: namesIn(scratch.podStack) },
+    ...{ ticks, podName: netns, host: placeOf(scratch.host), pod: placeOf(scratch.podStack) },
     handle: (table, copy) => pairs.get(table)?.get(copy),
   })
   return { wish, netns, isNewPod: !origin.pod, rehearsal, lacks: scratch.lacks }
+}
+
+function placeOf(stack: NetworkStack): Place {
+  const [links, routes] = [namesIn(stack), listWholeRoutes(stack.rtnetlink).map(keyOfRoute)]
+  return { links, late: links, routes: new Set(routes) }
 }

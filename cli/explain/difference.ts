@@ -65,7 +65,7 @@ function routeLine({ dst, table, priority, source, hops }: Route, nameOf: NameOf
     .join(" ")
 }
 
-const NOTHING: Naming = { link: String, handle: () => undefined, other: "", ticks: 1 }
+const NOTHING: Naming = { link: String, handle: () => undefined, isFirstRoute: () => true, other: "", ticks: 1 }
 
 function rulesetLines(ruleset: RulesetCopy): string[] {
   return ruleset.flatMap(({ family, name, objects }) =>

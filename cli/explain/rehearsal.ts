@@ -13,7 +13,7 @@ import { type Maker, makerOf } from "./maker.ts"
 import { type PluginFiles, redirected } from "./plugin-files.ts"
 import { SCRATCH, type Scratch } from "./scratch.ts"
 import { readStack } from "./stack-copy.ts"
-import { type LinkNames, type Step, type Teller, tellStory } from "./story.ts"
+import { type Step, type Teller, tellStory } from "./story.ts"
 
 /** What an ADD is called with, beside the list. */
 export interface Wish {
@@ -148,9 +148,10 @@ function watch(scratch: Scratch, files: PluginFiles, teller: Teller, run: () => 
     ended,
     told: (maker) => {
       const log = unlessMissing(() => readText(LOG))
-      noteNames(teller.host, scratch.host)
-      noteNames(teller.pod, scratch.podStack)
+      teller.host.late = namesIn(scratch.host)
+      teller.pod.late = namesIn(scratch.podStack)
       const steps = [...first, ...tellStory(log ?? "", teller)]
+      for (const { links, late } of [teller.host, teller.pod]) for (const entry of late) links.set(...entry)
       if (maker === "cni-ts") return { steps, difference: [] }
       const after = states()
       const difference = after.flatMap((state, index) => {
@@ -162,9 +163,9 @@ function watch(scratch: Scratch, files: PluginFiles, teller: Teller, run: () => 
   }
 }
 
-/** Notes the names of links that are there now, unless their indexes have one. */
-function noteNames(names: LinkNames, { rtnetlink }: NetworkStack): void {
-  for (const { index, name } of listLinks(rtnetlink).links) if (!names.has(index)) names.set(index, name)
+/** Returns the names of a namespace's links by their indexes. */
+export function namesIn({ rtnetlink }: NetworkStack): Map<number, string> {
+  return new Map(listLinks(rtnetlink).links.map(({ index, name }) => [index, name]))
 }
 
 function failureIn(type: string, stdout: string, { timedOut, signal }: Ended): Failure {

@@ -1,4 +1,6 @@
 import type { Fields } from "../../lib/cni/fields.ts"
+import { formatPrefix } from "../../lib/ip/prefix.ts"
+import { type Route, tableName } from "../../lib/netlink/route/route.ts"
 import { attributesOf, given, type Naming, Untold, type Words, within } from "./told.ts"
 
 /** Returns the command that does what an RTM_NEWADDR or RTM_DELADDR asks for. Throws Untold. */
@@ -28,14 +30,32 @@ const ROUTE = ["RTA_DST", "RTA_OIF", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_PREFSRC
 
 /** Returns the command that does what an RTM_NEWROUTE or RTM_DELROUTE asks for. Throws Untold. */
 export function routeCommand(message: Fields, naming: Naming): Words {
-  return ["ip", "route", routeVerb(message), ...routeWords(message, naming)]
+  return ["ip", "route", routeVerb(message, naming), ...routeWords(message, naming)]
 }
 
-function routeVerb(message: Fields): string {
+function routeVerb(message: Fields, { isFirstRoute }: Naming): string {
   const flags = message.strings("flags")
+  const isFirst = isFirstRoute(destinationKey(message))
   if (message.string("type") === "RTM_DELROUTE") return "del"
   if (flags.includes("REPLACE")) return "replace"
-  return flags.includes("APPEND") ? "append" : "add"
+  if (flags.includes("APPEND")) return "append"
+  return flags.includes("EXCL") || isFirst ? "add" : "prepend"
+}
+
+/** The metric of IPv6 routes that say none. */
+const IPV6_METRIC = 1024
+
+/** Returns where the route leads, in which table and by which metric: of two such the kernel takes the first. */
+function destinationKey(message: Fields): string {
+  const [header, attributes] = [within(message, "header"), within(message, "attributes")]
+  const table = attributes.get("RTA_TABLE") ?? header.get("table")
+  const metric = attributes.integer("RTA_PRIORITY") || (header.string("family") === "inet6" ? IPV6_METRIC : 0)
+  return `${attributes.string("RTA_DST")}/${header.integer("dst_len")} ${table} ${metric}`
+}
+
+/** Returns the same for a route that is there. */
+export function keyOfRoute({ dst, table, priority }: Route): string {
+  return `${formatPrefix(dst)} ${tableName(table)} ${priority}`
 }
 
 /** Returns the words behind `ip route add`. */

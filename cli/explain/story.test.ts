@@ -8,7 +8,12 @@ const POD = "/run/netns/pod"
 function told(...messages: object[]): string[] {
   const log = messages.map((netlink) => `${JSON.stringify({ plugin: "bridge", netlink })}\n`).join("")
   const handle = (_: string, copy: string) => (copy === "7" ? "70" : undefined)
-  const teller = { ticks: 15.625, podName: "pod", handle, host: new Map([[4, "cni0"]]), pod: new Map([[2, "eth0"]]) }
+  const place = (index: number, name: string) => ({
+    links: new Map([[index, name]]),
+    late: new Map(),
+    routes: new Set<string>(),
+  })
+  const teller = { ticks: 15.625, podName: "pod", handle, host: place(4, "cni0"), pod: place(2, "eth0") }
   return scriptOf(tellStory(`${log}{"plugin":"bridge","ms":4}\n`, teller), "pod")
 }
 
@@ -59,6 +64,18 @@ describe("of a plugin's netlink messages", () => {
       "nft add table ip cni_hostport",
       "nft delete rule ip t c handle 70", // the node's number
       "# not told: NFT_MSG_DELRULE: a rule of chain ip t c that this ADD has made goes again",
+    ])
+  })
+
+  test("a second route to a destination comes before the first, as the kernel puts it", () => {
+    const route = (seq: number) => {
+      const header = { family: "inet", dst_len: 0, table: "main", protocol: "boot", scope: "global", type: "unicast" }
+      const attributes = { RTA_DST: "0.0.0.0", RTA_OIF: 4, RTA_GATEWAY: `10.0.0.${seq}` }
+      return { ...sent("RTM_NEWROUTE", { seq, header, attributes }), flags: ["REQUEST", "ACK", "CREATE"] }
+    }
+    expect(told(route(1), answer(1), route(2), answer(2))).toEqual([
+      "ip route add default via 10.0.0.1 dev cni0",
+      "ip route prepend default via 10.0.0.2 dev cni0",
     ])
   })
 

@@ -5,7 +5,7 @@ import { linkCommands } from "./link-words.ts"
 import { nftCommand } from "./nft-words.ts"
 import { addressCommand, neighbourCommand, policyCommand, routeCommand } from "./route-words.ts"
 import { filterCommand, qdiscCommand } from "./tc-words.ts"
-import { type Naming, Untold, type Words } from "./told.ts"
+import { given, type Naming, Untold, type Words, within } from "./told.ts"
 
 /** One thing that a plugin has done: commands that do the same, in the node's namespace or in the pod's. */
 export interface Step {
@@ -15,19 +15,26 @@ export interface Step {
   readonly untold?: string
 }
 
-/** The links of a namespace by their indexes. */
-export type LinkNames = Map<number, string>
+/** What is known of a network namespace. */
+export interface Place {
+  /** The names of links by their indexes, as they are at this point of the story. */
+  readonly links: Map<number, string>
+  /** The same at the end of the plugin's story, for a link that is not named in it before. */
+  late: ReadonlyMap<number, string>
+  /** The destinations of routes. */
+  readonly routes: Set<string>
+}
 
 export interface Teller {
   readonly ticks: number
-  readonly host: LinkNames
-  readonly pod: LinkNames
+  readonly host: Place
+  readonly pod: Place
   /** What `ip` calls the pod's namespace. */
   readonly podName: string
   readonly handle: Naming["handle"]
 }
 
-/** Reads the log of a plugin (CNI_TS_NETLINK), and tells in its order what the kernel has done. Names of new links are noted. */
+/** Reads the log of a plugin (CNI_TS_NETLINK), and tells in its order what the kernel has done. What is new in a place is noted. */
 export function tellStory(log: string, teller: Teller): Step[] {
   const reader = new Reader(teller)
   for (const line of log.split("\n")) {
@@ -70,10 +77,19 @@ class Reader {
       message.fields("header")?.integer("index"),
       message.fields("attributes")?.string("IFLA_IFNAME"),
     ]
-    if (index !== undefined && name !== undefined) this.#names(inPod).set(index, name)
+    if (index === undefined || name === undefined) return
+    const { links } = this.#place(inPod)
+    if (!links.has(index)) this.#tellTap(message, name, inPod)
+    links.set(index, name)
   }
 
-  #names(inPod: boolean): LinkNames {
+  /** No message makes a tap: the plugin looks at it at once. */
+  #tellTap(message: Fields, name: string, inPod: boolean): void {
+    const info = message.fields("attributes")?.fields("IFLA_LINKINFO")
+    if (info?.string("IFLA_INFO_KIND") === "tun") this.steps.push({ inPod, commands: [tapCommand(name, info)] })
+  }
+
+  #place(inPod: boolean): Place {
     return inPod ? this.#teller.pod : this.#teller.host
   }
 
@@ -86,14 +102,21 @@ class Reader {
 
   #tell(messages: readonly Fields[], inPod: boolean): void {
     const { ticks, podName, handle } = this.#teller
-    const names = this.#names(inPod)
-    const link = (index: number) => names.get(index) ?? `if${index}`
-    const naming: Naming = { ticks, link, handle, other: inPod ? "1" : podName }
+    const { links, late, routes } = this.#place(inPod)
+    const naming: Naming = {
+      ...{ ticks, handle, other: inPod ? "1" : podName },
+      link: (index) => links.get(index) ?? late.get(index) ?? `if${index}`,
+      isFirstRoute: (destination) => {
+        const isFirst = !routes.has(destination)
+        routes.add(destination)
+        return isFirst
+      },
+    }
     for (const message of messages) {
       const step = stepOf(message, naming)
       const renamed = message.fields("attributes")?.string("IFLA_IFNAME")
       const index = message.fields("header")?.integer("index") ?? 0
-      if (renamed !== undefined && index > 0) names.set(index, renamed)
+      if (renamed !== undefined && index > 0) links.set(index, renamed)
       if (step.commands.length > 0 || step.untold !== undefined) this.steps.push({ inPod, ...step })
     }
   }
@@ -127,4 +150,15 @@ function commandsOf(message: Fields, naming: Naming): Words[] {
 function sysctlCommand(message: Fields): Words {
   const name = message.string("name") ?? ""
   return ["sysctl", "-qw", `${name.includes(".") ? name : name.replaceAll("/", ".")}=${message.string("value")}`]
+}
+
+/** Returns the command that makes a tap of these settings. */
+function tapCommand(name: string, info: Fields): Words {
+  const data = within(info, "IFLA_INFO_DATA")
+  return [
+    ...["ip", "tuntap", "add", "dev", name, "mode", "tap"],
+    ...given("user", data.integer("IFLA_TUN_OWNER")),
+    ...given("group", data.integer("IFLA_TUN_GROUP")),
+    ...(data.integer("IFLA_TUN_MULTI_QUEUE") === 1 ? ["multi_queue"] : []),
+  ]
 }

@@ -7,6 +7,8 @@ export type Words = readonly string[]
 export interface Naming {
   /** Returns the name of the link of that index. */
   readonly link: (index: number) => string
+  /** Returns true if there is no route to that destination yet, in words; from then on there is one. */
+  readonly isFirstRoute: (destination: string) => boolean
   /** The other namespace, for the word behind `netns`. */
   readonly other: string
   /** Returns the node's number of a rule by that of its copy; undefined if the rule is none of the node's. */

@@ -52,6 +52,8 @@ interface Wish {
   readonly network: NetworkList
   readonly capabilityArgs?: Readonly<Record<string, unknown>>
   readonly ifname?: string
+  /** Set if it is of the pod of the wish before. */
+  readonly again?: boolean
 }
 
 /** Explains an ADD of the pod, as cnitool does it. */
@@ -69,8 +71,8 @@ function explain(
 }
 
 /** Returns the snapshot without what is drawn at random, belongs to the runtime, or says which node it is; elements of sets in order. */
-function comparable(node: OperatedNode, pod: Pod): unknown {
-  const { files, pods, ...rest }: NodeSnapshot = snapshot(node, [pod])
+function comparable(node: OperatedNode): unknown {
+  const { files, pods, ...rest }: NodeSnapshot = snapshot(node)
   const own = Object.entries(files).filter(
     ([path, text]) => /^var-lib\/cni\/(?!results)/.test(path) && text.includes(" "),
   )
@@ -95,12 +97,12 @@ function rulesOf(node: OperatedNode, program: string): string[] {
   return lines.filter((line) => !line.startsWith("#")).map((line) => line.replace(/ \[\d+:\d+\]$/, ""))
 }
 
-/** Runs what explain printed as a shell script on another node like this one, attaches the pod here, and compares the two. */
+/** Attaches pods here, and runs what explain printed as a shell script on another node like this one; then both are the same. */
 function hold(wishes: readonly Wish[]): void {
   using node = newNode()
   using twin = newNode()
   for (const wish of wishes) {
-    const [pod, other] = [node.pod(), twin.pod()]
+    const [pod, other] = [node, twin].map((each) => (wish.again && each.pods.at(-1)) || each.pod()) as [Pod, Pod]
     node.configure(wish.network)
     const before = snapshot(node, [pod])
     const { exitCode, stdout, stderr } = explain(node, pod, wish)
@@ -111,8 +113,8 @@ function hold(wishes: readonly Wish[]): void {
     expect(stdout).not.toContain("# not ")
     node.attachTo(pod, wish.network, wish)
     expect(twin.shell(stdout.replaceAll(pod.name, other.name))).toMatchObject({ exitCode: 0, stdout: "", stderr: "" })
-    expect(comparable(twin, other)).toEqual(comparable(node, pod))
   }
+  expect(comparable(twin)).toEqual(comparable(node))
 }
 
 test("bridge, portmap, bandwidth, firewall and tuning: the script that explain prints does what ADD does, for a second pod too", () => {
@@ -150,46 +152,61 @@ test("ptp, macvlan, a second interface, rules of iptables, macspoofchk: the same
   hold(lists.map((network) => ({ network, capabilityArgs, ifname: "net1" })))
 })
 
-/** Returns what explain says of an ADD that the node then answers with this error; the node is as before. */
-function refused(node: OperatedNode, pod: Pod, wish: Wish, ...more: string[]): string {
-  node.configure(wish.network)
-  const before = snapshot(node, [pod])
-  const { exitCode, stdout, stderr } = explain(node, pod, wish, ...more)
+test("tap and host-device in a pod that has an interface already: the same, routes of the same destination too", () => {
+  const toAll = { routes: [{ dst: "0.0.0.0/0" }] }
+  const tap = { type: "tap", multiQueue: true, owner: 1, group: 2, ipam: local("10.1.4.0/24", toAll) }
+  const device = { type: "host-device", device: "up1", ipam: local("10.1.5.0/24", toAll) }
+  const networks = [
+    { cniVersion, name: "machine", plugins: [tap] },
+    { cniVersion, name: "device", plugins: [device] },
+  ]
+  const bare = { cniVersion, name: "bare", plugins: [{ ...bridge, ipam: local("10.1.6.0/24", toAll) }] }
+  hold([{ network: bare }, ...networks.map((network, index) => ({ network, ifname: `net${index}`, again: true }))])
+})
+
+/** Returns the error that explain says an ADD would end with. */
+function foretold(node: OperatedNode, pod: Pod, wish: Wish): string {
+  const { exitCode, stdout, stderr } = explain(node, pod, wish)
   expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: "" })
-  expect(snapshot(node, [pod])).toEqual(before)
-  const last = stdout.trimEnd().split("\n# it would fail: ").at(-1)?.replaceAll("\n#  ", "") ?? ""
-  const path = node.plugins
-  const call = {
-    command: "add",
-    netns: pod,
-    network: wish.network,
-    capabilityArgs: wish.capabilityArgs ?? {},
-    path,
-  } as const
-  const real = node.cnitool({ ...call, ifname: wish.ifname ?? "eth0" })
-  const words = /\(code \d+\): (.*)/.exec(last)?.[1] ?? "failed to find plugin"
-  expect(real).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(words) })
-  return last
+  return stdout.trimEnd().split("\n# it would fail: ").at(-1)?.replaceAll("\n#  ", "") ?? ""
 }
 
-test("what would stop an ADD: a range without addresses, a port that is taken, a key, IPAM, a plugin, an interface that is there", () => {
+/** Attaches the pod for real, and expects the very error. */
+function confirm(node: OperatedNode, pod: Pod, { network, capabilityArgs = {} }: Wish, error: string): void {
+  const real = node.cnitool({ command: "add", netns: pod, network, capabilityArgs, path: node.plugins })
+  const words = /\(code \d+\): (.*)/.exec(error)?.[1] ?? "failed to find plugin"
+  expect(real).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(words) })
+}
+
+test("what would stop an ADD, as the ADD then says: a port, a range, a key, IPAM, a plugin, an interface", () => {
   using node = newNode()
+  const named = (name: string, ...plugins: NetworkList["plugins"]): NetworkList => ({ cniVersion, name, plugins })
+  const full = named("full", { ...bridge, bridge: "full0", ipam: local("10.9.0.0/30") })
   const first = node.attach(podnet, { capabilityArgs })
-  expect(refused(node, node.pod(), { network: podnet, capabilityArgs })).toMatch(
-    /^portmap \(code 102\): host port 8080\/tcp is taken by container cnitool-\w+ .*; remove that container/,
-  )
-  const full = { ...podnet, name: "full", plugins: [{ ...bridge, bridge: "full0", ipam: local("10.9.0.0/30") }] }
   node.attach(full)
-  expect(refused(node, node.pod(), { network: full })).toMatch(/^bridge \(code \d+\): .*10\.9\.0\.\d.*; /)
-  const wrong = { ...podnet, name: "wrong", plugins: [{ ...bridge, hairpinMode: true, promiscMode: true }] }
-  expect(refused(node, node.pod(), { network: wrong })).toMatch(/^bridge \(code 7\): .*hairpinMode.*; choose one$/)
-  const noIpam = { ...podnet, name: "noipam", plugins: [{ ...bridge, ipam: local("10.9.1.0/33") }] }
-  expect(refused(node, node.pod(), { network: noIpam })).toMatch(/^bridge \(code 7\): .*10\.9\.1\.0\/33/)
-  const missing = { ...podnet, name: "missing", plugins: [bridge, { type: "meter" }] }
-  expect(refused(node, node.pod(), { network: missing })).toBe(
-    "meter: plugin meter is not in /opt/cni/bin /usr/lib/cni /usr/libexec/cni; install it there, or correct the type in the list",
-  )
-  expect(refused(node, first, { network: podnet })).toMatch(/^bridge \(code 102\): .*eth0/)
+  const pods = [node.pod(), node.pod(), node.pod(), node.pod(), node.pod(), first]
+  const wishes: readonly [Wish, RegExp][] = [
+    [
+      { network: podnet, capabilityArgs },
+      /^portmap \(code 102\): host port 8080\/tcp is taken by .*; remove that container/,
+    ],
+    [{ network: full }, /^bridge \(code 103\): .*no IP addresses available.*10\.9\.0\.\d.*; enlarge the range/],
+    [{ network: named("wrong", { ...bridge, promiscMode: true }) }, /^bridge \(code 7\): .*hairpinMode.*; choose one$/],
+    [{ network: named("noipam", { ...bridge, ipam: local("10.9.1.0/33") }) }, /^bridge \(code 7\): .*10\.9\.1\.0\/33/],
+    [
+      { network: named("missing", bridge, { type: "meter" }) },
+      /^meter: plugin meter is not in \/opt.*; install it there/,
+    ],
+    [{ network: podnet }, /^bridge \(code 102\): .*eth0/],
+  ]
+  for (const [{ network }] of wishes) node.configure(network)
+  const before = snapshot(node)
+  const errors = wishes.map(([wish], index) => foretold(node, pods[index] ?? first, wish))
+  expect(snapshot(node)).toEqual(before)
+  for (const [index, [wish, pattern]] of wishes.entries()) {
+    expect(errors[index]).toMatch(pattern)
+    confirm(node, pods[index] ?? first, wish, errors[index] ?? "")
+  }
 })
 
 test("plugins of others: those of the reference are run, and how the state differs is said; unknown ones are not", () => {
