@@ -123,7 +123,7 @@ function rehearseOn(origin: Origin, asked: Omit<Wish, "firewalld">): Explanation
   const scratch = enterScratch(origin)
   const pairs = pairHandles(origin.node.ruleset, readRuleset(scratch.host.nfnetlink))
   const netns = origin.pod ? netnsName(origin.pod.path) : "POD"
-  const rehearsal = rehearse(wish, scratch, copyPluginFiles(wish.list), {
+  const rehearsal = rehearse(wish, scratch, copyPluginFiles(wish.list, origin.pod?.path ?? "/run/netns/POD"), {
     ...{ ticks, podName: netns, host: placeOf(scratch.host), pod: placeOf(scratch.podStack) },
     handle: (table, copy) => pairs.get(table)?.get(copy),
   })

@@ -3,19 +3,22 @@ import { indexDirectory, leaseDirectory } from "../../ipam/host-local/leases/lea
 import { isObject, type JsonObject } from "../../lib/cni/json.ts"
 import { configOf, type NetworkList, type PluginConfig } from "../survey/network-list.ts"
 import { type CopiedDirectory, copyTree } from "./files.ts"
-import { SCRATCH } from "./scratch.ts"
+import { POD, SCRATCH } from "./scratch.ts"
 
 /** The directories in which a list's plugins keep files. */
 export interface PluginFiles {
   readonly directories: readonly CopiedDirectory[]
-  /** Returns a plugin's text with the directories' own names in the place of the copies'. */
+  /** Returns a plugin's text with the names that the directories and the pod have outside of the rehearsal. */
   readonly named: (text: string) => string
 }
 
 const TUNING = "/run/cni/tuning"
 
-/** Copies, for the list's plugins, what is in their directories; of leases those of the network. Throws CniError or SystemError. */
-export function copyPluginFiles(list: NetworkList): PluginFiles {
+/**
+ * Copies, for the list's plugins, what is in their directories; of leases those of the network. `pod` is the path of its namespace on the
+ * node. Throws CniError or SystemError.
+ */
+export function copyPluginFiles(list: NetworkList, pod: string): PluginFiles {
   const directories: CopiedDirectory[] = []
   const add = (path: string): CopiedDirectory => {
     const known = directories.find((directory) => directory.path === path)
@@ -35,13 +38,9 @@ export function copyPluginFiles(list: NetworkList): PluginFiles {
     if (own !== undefined) copyTree(own, add(own).copy)
   }
   const named = (text: string) =>
-    directories
-      .reduce((words, { path, copy }) => words.replaceAll(copy, path), text)
-      .replaceAll(SCRATCH_POD, "/run/netns/POD")
+    directories.reduce((words, { path, copy }) => words.replaceAll(copy, path), text.replaceAll(POD, pod))
   return { directories, named }
 }
-
-const SCRATCH_POD = `${SCRATCH}/netns/POD`
 
 function tuningDirectory({ type, fields }: PluginConfig): string | undefined {
   return type === "tuning" ? fields.string("dataDir") || TUNING : undefined

@@ -12,7 +12,7 @@ import { fileCommands, readTexts } from "./files.ts"
 import { type Maker, makerOf } from "./maker.ts"
 import { type PluginFiles, redirected } from "./plugin-files.ts"
 import { SCRATCH, type Scratch } from "./scratch.ts"
-import { readStack } from "./stack-copy.ts"
+import { readStack, type StackCopy } from "./stack-copy.ts"
 import { type Step, type Teller, tellStory } from "./story.ts"
 
 /** What an ADD is called with, beside the list. */
@@ -70,17 +70,18 @@ export function rehearse(wish: Wish, scratch: Scratch, files: PluginFiles, telle
     const refusal = refusalOf(plugin, wish)
     if (refusal) return { parts, ...refusal }
     const maker = makerOf(type, findExecutable(type, wish.path) ?? "")
-    const { ended, told } = watch(scratch, files, teller, () => call(plugin, wish, { scratch, files, result }))
-    const stdout = files.named(host.decode(ended.stdout))
+    const run = () => call(plugin, wish, { scratch, files, result })
+    const { ended, told } = watch(run, { scratch, files, teller, tells: maker === "cni-ts" })
+    const stdout = host.decode(ended.stdout)
     const says = files.named(host.decode(ended.stderr)).split("\n").filter(Boolean)
     if (ended.exitCode !== 0) {
       parts.push({ type, maker, steps: [], difference: [], says, failed: true })
-      return { parts, failure: failureIn(type, stdout, ended) }
+      return { parts, failure: failureIn(type, files.named(stdout), ended) }
     }
-    parts.push({ type, maker, says, ...told(maker) })
+    parts.push({ type, maker, says, ...told() })
     result = parse(stdout)
   }
-  return { parts, result: result ?? {} }
+  return { parts, result: parse(files.named(JSON.stringify(result ?? {}))) }
 }
 
 /** Returns why the plugin cannot be run, or must not. */
@@ -130,37 +131,39 @@ function call(plugin: PluginConfig, wish: Wish, { scratch, files, result }: Situ
   return runExecutable(executable, { env, stdin: host.encode(printConfig(config)), timeoutSeconds: TIMEOUT_SECONDS })
 }
 
-interface Watched {
-  readonly ended: Ended
-  /** Returns what happened, as far as whoever made the plugin lets it be seen. */
-  readonly told: (maker: Maker | undefined) => Pick<Part, "steps" | "difference">
+interface View {
+  readonly scratch: Scratch
+  readonly files: PluginFiles
+  readonly teller: Teller
+  /** True for a plugin that logs what it does; of another one the state before and after is compared. */
+  readonly tells: boolean
 }
 
-/** Has the plugin run, and sees what it changes. */
-function watch(scratch: Scratch, files: PluginFiles, teller: Teller, run: () => Ended): Watched {
+/** Has the plugin run; `told` returns what happened. */
+function watch(run: () => Ended, { scratch, files, teller, tells }: View) {
   removeFile(LOG)
-  const states = () => [scratch.host, scratch.podStack].map(readStack)
+  const states = () => (tells ? [] : [scratch.host, scratch.podStack].map(readStack))
   const [before, texts] = [states(), files.directories.map((directory) => readTexts(directory))]
   const ended = run()
-  const written = files.directories.flatMap((directory, index) => fileCommands(directory, texts[index] ?? new Map()))
-  const first: Step[] = written.length > 0 ? [{ inPod: false, commands: written }] : []
-  return {
-    ended,
-    told: (maker) => {
-      const log = unlessMissing(() => readText(LOG))
-      teller.host.late = namesIn(scratch.host)
-      teller.pod.late = namesIn(scratch.podStack)
-      const steps = [...first, ...tellStory(log ?? "", teller)]
-      for (const { links, late } of [teller.host, teller.pod]) for (const entry of late) links.set(...entry)
-      if (maker === "cni-ts") return { steps, difference: [] }
-      const after = states()
-      const difference = after.flatMap((state, index) => {
-        const lines = before[index] ? differenceOf(before[index], state) : []
-        return lines.map((line) => (index === 0 ? line : `${line.slice(0, 2)}pod: ${line.slice(2)}`))
-      })
-      return { steps, difference }
-    },
+  const told = (): Pick<Part, "steps" | "difference"> => {
+    const written = files.directories.flatMap((directory, index) => fileCommands(directory, texts[index] ?? new Map()))
+    const first: Step[] = written.length > 0 ? [{ inPod: false, commands: written }] : []
+    teller.host.late = namesIn(scratch.host)
+    teller.pod.late = namesIn(scratch.podStack)
+    const steps = tellStory(unlessMissing(() => readText(LOG)) ?? "", teller)
+    for (const { links, late } of [teller.host, teller.pod]) for (const entry of late) links.set(...entry)
+    return {
+      steps: [...first, ...steps],
+      difference: states().flatMap((after, index) => compare(before, after, index)),
+    }
   }
+  return { ended, told }
+}
+
+/** Returns how the node's state, the first, or the pod's differs. */
+function compare(before: readonly StackCopy[], after: StackCopy, index: number): string[] {
+  const lines = before[index] ? differenceOf(before[index], after) : []
+  return lines.map((line) => (index === 0 ? line : `${line.slice(0, 2)}pod: ${line.slice(2)}`))
 }
 
 /** Returns the names of a namespace's links by their indexes. */

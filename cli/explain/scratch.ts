@@ -16,6 +16,9 @@ const MS_PRIVATE = 0x40000
 /** A directory that every node has, and no plugin looks into: scratch files lie there, seen by this process and its plugins alone. */
 export const SCRATCH = "/proc/fs"
 
+/** The path of the pod's network namespace in the rehearsal. */
+export const POD = `${SCRATCH}/netns/POD`
+
 const OWN_NETWORK = "/proc/self/ns/net"
 /** The sockets by which a plugin would ask services of the node to change it. */
 const SERVICES = ["/run/dbus/system_bus_socket", "/run/cni/dhcp.sock"]
@@ -47,8 +50,7 @@ export function enterScratch({ node, pod }: Origin): Scratch {
   makeDirectories(`${SCRATCH}/netns`, 0o755)
   hideServices()
   const beyond = openNetwork(`${SCRATCH}/netns/beyond`)
-  const path = pod?.path ?? `${SCRATCH}/netns/POD`
-  openNetwork(path)
+  const path = openNetwork(POD)
   leave("network namespace", CLONE_NEWNET)
   const stack = NetworkStack.host()
   const podStack = NetworkStack.pod(path)
@@ -70,7 +72,7 @@ function mount(source: string, path: string, type: string, flags: number): void 
 /** Makes a network namespace, and gives it this path; returns that. */
 function openNetwork(path: string): string {
   leave("network namespace", CLONE_NEWNET)
-  if (path.startsWith(SCRATCH)) makeEmpty(path)
+  makeEmpty(path)
   mount(OWN_NETWORK, path, "", MS_BIND)
   return path
 }

@@ -4,7 +4,8 @@ import { BASE, COMPARE, type FoundExpression, META, NAT, VERDICT } from "../../l
 import { within } from "./told.ts"
 
 /*
- * The trace prints the steps of a rule by the kernel's names. Here they become again what they were, so that whoever knows rules can read them.
+ * The trace prints the steps of a rule by the kernel's names. Here they become again what they were, so that whoever knows rules can read
+ * them.
  */
 
 type Reading = readonly [key: string, read: (value: Json) => unknown]
