@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { NetworkList } from "../lab/cnitool.ts"
+import type { CnitoolCall, NetworkList } from "../lab/cnitool.ts"
 import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { BASH, type Finished, output, run } from "../lab/run.ts"
@@ -71,13 +71,25 @@ export class OperatedNode extends Node {
     return pod
   }
 
+  /** Attaches new pods, a few at a time. */
+  async attachMany(network: NetworkList, wishes: readonly Attaching[]): Promise<void> {
+    const rest = wishes.map((wish) => this.#addCall(this.pod(), network, wish))
+    const work = async () => {
+      for (let call = rest.pop(); call; call = rest.pop()) requireSuccess(await this.cnitoolAsync(call))
+    }
+    await Promise.all([work(), work(), work()])
+  }
+
   /** Attaches a pod to a further network. */
-  attachTo(pod: Pod, network: NetworkList, { name = "", ...call }: Attaching = {}): void {
+  attachTo(pod: Pod, network: NetworkList, wish: Attaching = {}): void {
+    requireSuccess(this.cnitool(this.#addCall(pod, network, wish)))
+  }
+
+  #addCall(pod: Pod, network: NetworkList, { name = "", ...call }: Attaching): CnitoolCall {
     const [namespace, podName = ""] = name === "" ? ["default", pod.name] : name.split("/")
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${podName}`
     const path = call.implementation ? binDirectory(call.implementation) : this.plugins
-    const done = this.cnitool({ command: "add", network, netns: pod, args, path, ...call })
-    if (done.exitCode !== 0) throw new Error(`ADD failed: ${done.stdout}${done.stderr}`)
+    return { command: "add", network, netns: pod, args, path, ...call }
   }
 
   /** Runs `cni-ts` on the node. */
@@ -110,4 +122,8 @@ export class OperatedNode extends Node {
     if (stderr !== "") throw new Error(`doctor: ${stderr}`)
     return { exitCode, ...JSON.parse(stdout) }
   }
+}
+
+function requireSuccess({ exitCode, stdout, stderr }: Finished): void {
+  if (exitCode !== 0) throw new Error(`ADD failed: ${stdout}${stderr}`)
 }

@@ -1,11 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Call, environment, type Outcome, outcome, stdin } from "./call.ts"
 import { type CnitoolCall, cnitoolEnvironment, cnitoolProgram } from "./cnitool.ts"
 import { binDirectory } from "./executables.ts"
 import { Namespace } from "./namespace.ts"
-import { type Finished, output, run, runAsync } from "./run.ts"
+import { type Finished, type Input, output, run, runAsync } from "./run.ts"
 import { parseTrace, type Trace } from "./strace.ts"
 
 /** Marks what belongs to this test run, so that leftovers.ts can tell it from what others made. */
@@ -98,11 +98,21 @@ export class Node extends Namespace {
 
   /** Runs cnitool on this node, with a /var/lib of the node's own: libcni's cache lives there. */
   cnitool(call: CnitoolCall): Finished {
+    return run(...this.#cnitoolRun(call))
+  }
+
+  /** As `cnitool`, without waiting: for calls that have to overlap, and for many. */
+  cnitoolAsync(call: CnitoolCall): Promise<Finished> {
+    return runAsync(...this.#cnitoolRun(call))
+  }
+
+  #cnitoolRun(call: CnitoolCall): [argv: string[], input: Input] {
     const networks = join(this.dir, "net.d")
     mkdirSync(networks, { recursive: true })
-    writeFileSync(join(networks, `${call.network.name}.conflist`), JSON.stringify(call.network))
-    const program = this.#withOwnVarLib(cnitoolProgram(call))
-    return run(this.inside(program), { env: cnitoolEnvironment(call, networks) })
+    const [file, list] = [join(networks, `${call.network.name}.conflist`), JSON.stringify(call.network)]
+    const isThere = existsSync(file) && readFileSync(file, "utf8") === list // and another call may be reading it
+    if (!isThere) writeFileSync(file, list)
+    return [this.inside(this.#withOwnVarLib(cnitoolProgram(call))), { env: cnitoolEnvironment(call, networks) }]
   }
 
   /** Fails if a process is still running on the node: no plugin may leave one. */
