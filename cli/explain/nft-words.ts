@@ -96,7 +96,7 @@ function elementsOf(elements: Fields, family: string): string[] {
 const [PORT_BYTES, NAME_BYTES] = [8, 16]
 
 function keyWords(key: Uint8Array): string {
-  if (key.length === NAME_BYTES) return `"${text.read(key)}"`
+  if (key.length === NAME_BYTES) return `"${text.read(key, 0, key.length)}"`
   if (key.length !== PORT_BYTES) throw new Untold("an element of a set of another type")
   const [protocol = 0, , , , high = 0, low = 0] = key
   return `${PROTOCOL_NAMES[protocol] ?? protocol} . ${high * 256 + low}`

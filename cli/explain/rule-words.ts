@@ -58,9 +58,9 @@ function loadedBy(step: Load, protocol: string): Loaded {
     case META.l4proto:
       return { words: ["meta", "l4proto"], say: ([first = 0]) => PROTOCOL_NAMES[first] ?? String(first) }
     case META.iifname:
-      return { words: ["iifname"], say: (value) => `"${text.read(value)}"` }
+      return { words: ["iifname"], say: (value) => `"${text.read(value, 0, value.length)}"` }
     case META.oifname:
-      return { words: ["oifname"], say: (value) => `"${text.read(value)}"` }
+      return { words: ["oifname"], say: (value) => `"${text.read(value, 0, value.length)}"` }
     case META.mark:
       return { words: ["meta", "mark"], say: hex }
     default:

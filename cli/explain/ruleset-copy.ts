@@ -62,7 +62,7 @@ function listTables(nfnetlink: Conversation): { readonly family: NetfilterFamily
   const type = typeOf(SUBSYSTEM.NFTABLES, MSG.GETTABLE)
   const request: Request = { asked: "list tables", type, write: (writer) => void writeHeader(writer, "unspec") }
   try {
-    return nfnetlink.dump(request).messages.flatMap((message) => {
+    return nfnetlink.dump(request, copied).values.flatMap((message) => {
       const family = FAMILIES[message.payload[0] ?? 0]
       return family ? [{ family, name: namesIn(message).table ?? "" }] : []
     })
@@ -82,8 +82,8 @@ function readTable(nfnetlink: Conversation, family: NetfilterFamily, table: stri
     write: (writer) => names.write(writeHeader(writer, family), { table, of }),
   })
   const all = (message: number, of?: string) =>
-    nfnetlink.dump(request(message, of)).messages.filter((found) => namesIn(found).table === table)
-  const first = nfnetlink.get(request(MSG.GETTABLE))
+    nfnetlink.dump(request(message, of), copied).values.filter((found) => namesIn(found).table === table)
+  const first = nfnetlink.get(request(MSG.GETTABLE), copied)
   const sets = all(GETSET)
   const elements = sets.flatMap((set) => all(MSG.GETSETELEM, namesIn(set).of))
   const objects = [
@@ -97,6 +97,11 @@ function readTable(nfnetlink: Conversation, family: NetfilterFamily, table: stri
     ),
   ]
   return { family, name: table, objects }
+}
+
+/** Returns a copy that outlives the receive buffer. */
+function copied(message: Message): Message {
+  return { ...message, payload: message.payload.slice() }
 }
 
 function namesIn({ payload }: Message) {
