@@ -3,9 +3,11 @@ import { isObject, type Json, JsonError, parseJson } from "../../lib/cni/json.ts
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listLinks } from "../../lib/netlink/route/link.ts"
 import { readText, removeFile, unlessMissing } from "../../lib/sys/file.ts"
+import { linkStatus } from "../../lib/sys/file-status.ts"
 import { type Ended, host } from "../../lib/sys/host.ts"
 import { environment, findExecutable, runExecutable } from "../../lib/sys/process.ts"
 import { printConfig, TIMEOUT_SECONDS } from "../gc/plugin-call.ts"
+import { originalName } from "../record/wrapping.ts"
 import type { NetworkList, PluginConfig } from "../survey/network-list.ts"
 import { differenceOf } from "./difference.ts"
 import { fileCommands, readTexts } from "./files.ts"
@@ -96,6 +98,8 @@ function refusalOf(
       const details = "install it there, or correct the type in the list"
       return { failure: { type, code: 0, msg: `plugin ${name} is not in ${path.join(" ")}`, details } }
     }
+    if (unlessMissing(() => linkStatus(`${found.slice(0, -name.length)}${originalName(name)}`)))
+      return { unknown: `the calls of ${name} are recorded, and this one would be, too: cni-ts record --stop` }
     if (!makerOf(name, found)) return { unknown: `${found} is not known: it might change the node, so it was not run` }
   }
   const backend = fields.string("backend") ?? ""
