@@ -4,6 +4,7 @@ import { Contender, deviceOf, type Stack, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { type Rows, record, rowOf } from "./rows.ts"
+import { shareOfRtnl } from "./rtnl.ts"
 import { COMMANDS, type Options, repeat, turn } from "./runs.ts"
 import { median } from "./statistics.ts"
 
@@ -121,6 +122,7 @@ const CROWDS = [
 export function measureParallel(rows: Rows, options: Options): void {
   const both = contenders("IPv4", options)
   for (const [size, most] of CROWDS) {
+    for (const [name, contender] of both) measureRtnl(rows, name, contender, size)
     const measure = (target: Rows, run: number) => {
       const make = () => Array.from({ length: size }, () => new Pod())
       const pods = { reference: make(), ours: make() }
@@ -139,6 +141,17 @@ export function measureParallel(rows: Rows, options: Options): void {
     }
     repeat(rows, Math.min(most, Math.ceil(options.runs / 4)), measure, 1)
   }
+}
+
+/** How long the lock is wanted that the kernel makes and removes links under: what is measured otherwise is not traced. */
+function measureRtnl(rows: Rows, side: Implementation, contender: Contender, size: number): void {
+  const pods = Array.from({ length: size }, () => new Pod())
+  for (const command of ["ADD", "DEL"] as const) {
+    const share = shareOfRtnl(() => contender.callAll(command, pods))
+    const row = `${command} IPv4, ${size} at once, % of the time in which somebody waits for the RTNL lock`
+    if (share !== undefined) rowOf(rows, row)[side].push(share)
+  }
+  for (const pod of pods) pod.namespace[Symbol.dispose]()
 }
 
 export function measureMemory(rows: Rows, options: Options): void {
