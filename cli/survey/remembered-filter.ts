@@ -155,6 +155,10 @@ class View extends Conversation {
     }
     return { values, partial }
   }
+
+  override dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
+    return this.dump(request, (message, kept) => (kept === 0 ? read(message) : undefined))
+  }
 }
 
 /** Returns a copy that outlives the receive buffer. */
@@ -162,9 +166,11 @@ function copied(message: Message): Message {
   return { ...message, payload: message.payload.slice() }
 }
 
-/** The kernel is asked through another conversation. */
+/** The kernel is asked through another conversation: what of it is not overridden here fails. */
 const unused = {
   send: () => undefined,
-  receive: () => new Uint8Array(),
+  receive: (): Uint8Array => {
+    throw new Error("nobody answers here")
+  },
   [Symbol.dispose]: () => undefined,
 }
