@@ -121,7 +121,7 @@ test("the firewall plugin's rules let pods through a FORWARD chain that drops", 
         bridge: "cni1",
         ipam: { type: "host-local", ranges: [[{ subnet: "10.9.9.0/24" }]] },
       },
-      { type: "firewall" },
+      { type: "firewall", backend: "iptables" },
     ],
   }
   node.attach(guarded)

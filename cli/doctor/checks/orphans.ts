@@ -9,6 +9,7 @@ import type { Link } from "../../../lib/netlink/route/link.ts"
 import { ifbNames } from "../../../plugins/bandwidth/ifb.ts"
 import { CHAIN as FIREWALL } from "../../../plugins/firewall/chains.ts"
 import { filterChain } from "../../../plugins/firewall/iptables/rules.ts"
+import { pods as firewallPods } from "../../../plugins/firewall/nftables/rules.ts"
 import { layoutOf } from "../../../plugins/portmap/hostport/layout.ts"
 import { attachmentIn, commentOf } from "../../../plugins/portmap/hostport/rule-tag.ts"
 import { CHAIN as HOSTPORT, natChain } from "../../../plugins/portmap/iptables/chains.ts"
@@ -74,16 +75,18 @@ interface Place {
   readonly read: (rule: FoundRule) => Owned | undefined
 }
 
-const masquerading: Place = {
-  chain: { table: { family: "inet", name: "cni_plugins_masquerade" }, name: "masq_checks" },
-  read: ({ comment = "" }) => {
-    const [, network, containerId] = /, net: (.*), if: .*, id: (.*)$/.exec(comment) ?? []
-    return { owner: keyIn(comment), containerId, network }
-  },
+const masquerading: Place["chain"] = {
+  table: { family: "inet", name: "cni_plugins_masquerade" },
+  name: "masq_checks",
+}
+
+function byWords({ comment = "" }: FoundRule): Owned {
+  const [, network, containerId] = /, net: (.*), if: .*, id: (.*)$/.exec(comment) ?? []
+  return { owner: keyIn(comment), containerId, network }
 }
 
 const places: readonly Place[] = [
-  masquerading,
+  ...[masquerading, firewallPods].map((chain) => ({ chain, read: byWords })),
   ...families.flatMap((family): Place[] => {
     const { hostports, hostIpHostports, masquerading: portmapMasquerading } = layoutOf(family)
     const byTag = (rule: FoundRule): Owned | undefined => {
