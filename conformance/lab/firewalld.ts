@@ -40,7 +40,8 @@ export class Firewalld implements Disposable {
     this.env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${socket}` }
     mkdirSync(join(directory, "zones"), { recursive: true })
     writeFileSync(join(directory, "bus.conf"), busConfiguration(socket))
-    writeFileSync(join(directory, "firewalld.conf"), "LogDenied=off\n")
+    // Its filter of IPv6 sources drops what pods send on kernels whose `fib` does not find their route by the bridge.
+    writeFileSync(join(directory, "firewalld.conf"), "LogDenied=off\nIPv6_rpfilter=no\n")
     const configuration = join(directory, "bus.conf")
     this.#bus = this.#spawn(namespace, ["dbus-daemon", `--config-file=${configuration}`, "--nofork", "--nopidfile"])
     this.#daemon = this.#start(namespace)

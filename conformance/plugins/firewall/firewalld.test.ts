@@ -5,8 +5,10 @@ import { binDirectory, type Implementation } from "../../lab/executables.ts"
 import { Firewalld } from "../../lab/firewalld.ts"
 import { Node } from "../../lab/node.ts"
 import { run } from "../../lab/run.ts"
+import { OUTSIDE } from "../bridge/outside.ts"
 import { resultOf } from "../portmap/network.ts"
 import { ADDRESSES, type Config, Firewall, iptables, QUIET, rulesFor } from "./network.ts"
+import { NO, Site, YES } from "./site.ts"
 
 const SOURCES = ["10.1.0.2/32", "fd00::2/128"]
 const OTHERS = ["10.1.0.3/24", "fd00::3/64"]
@@ -100,6 +102,15 @@ test("an ingress policy is kept by rules, of the table of our own and of iptable
   expect(ownTable()).toContain('iifname "cni0" oifname != "cni0" jump CNI-ISOLATION-STAGE-2')
   firewall.as("reference").allow(pod)
   expect(firewall.tell("CHECK", pod)).toMatchObject(QUIET)
+})
+
+test("firewalld rejects what pods send beyond the node; in the zone they get out, and answers come back, until DEL", () => {
+  const site = new Site(node)
+  const [without, within] = [site.pod(1), site.pod(1, { backend: "" }, firewalld.env)]
+  expect(without.pod.reaches(OUTSIDE)).toEqual(NO)
+  expect(within.pod.reaches(OUTSIDE)).toEqual(YES)
+  expect(within.firewall.forget(within.pod)).toMatchObject(QUIET)
+  expect(within.pod.reaches(OUTSIDE)).toEqual(NO)
 })
 
 /** Each fault on the Go plugin first, so that a test says so if it is mended there. */
