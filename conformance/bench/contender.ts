@@ -5,8 +5,8 @@ import { type Cost, type Crowd, type Program, timed, timedAll } from "./stopwatc
 export type Stack = "IPv4" | "dual-stack"
 export type Command = "ADD" | "CHECK" | "DEL"
 
-/** Whose calls are measured. */
-export type Measured = "bridge" | "ptp" | "macvlan" | "host-device" | "tap"
+/** The plugins whose calls are measured. */
+export type Measured = "bridge" | "ptp" | "macvlan" | "ipvlan" | "vlan" | "host-device" | "tap" | "dummy"
 
 /** One implementation with one network: a bridge and leases of its own, or pods on links to the node, on its `uplink`, or with a device of it. */
 export class Contender {
@@ -80,7 +80,8 @@ function noteResult(pod: Pod | undefined, stdout: string): void {
 function keysOf(plugin: Measured, name: string): object {
   if (plugin === "bridge") return { bridge: name, isDefaultGateway: true }
   if (plugin === "host-device") return { device: deviceOf(name) }
-  return plugin === "macvlan" ? { master: UPLINK } : {}
+  if (plugin === "vlan") return { master: UPLINK, vlanId: name.startsWith("ours") ? 5 : 6 } // once on a link
+  return ON_UPLINK.has(plugin) ? { master: UPLINK } : {}
 }
 
 /** Returns the name of the device that a network's pods are given, one after the other. */
@@ -88,5 +89,6 @@ export function deviceOf(network: string): string {
   return `d-${network}`
 }
 
-/** The link that macvlans are on. */
+/** The link that those of these plugins are on. */
 export const UPLINK = "uplink"
+export const ON_UPLINK: ReadonlySet<Measured> = new Set(["macvlan", "ipvlan", "vlan"])

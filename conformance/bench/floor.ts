@@ -20,7 +20,7 @@ import type { Pod } from "./pod.ts"
 const MTU = 1450
 
 /**
- * What the kernel alone takes for ADD and DEL: the system calls without which a pod is not connected, as few as there can be. No lease, no
+ * ADD and DEL by the kernel alone: the system calls without which a pod is not connected, as few as there can be. No lease, no
  * question whether something is there already, no result, and nothing of the process that makes them.
  */
 export class Floor {

@@ -11,7 +11,7 @@ const MANY = 60_000
 const FULL = 65_533
 const SIDES = ["reference", "ours"] as const
 
-/** How often to do what takes seconds, or needs thousands of files first. */
+/** Returns how often to do what takes seconds, or needs thousands of files first. */
 function few(runs: number): number {
   return Math.min(runs, 3)
 }
@@ -98,7 +98,7 @@ export function measureFull(rows: Rows, { dir, runs }: Options): void {
   }
 }
 
-/** What the Go plugin has no part in: it answers STATUS and GC without looking. */
+/** Measures what the Go plugin has no part in: it answers STATUS and GC without looking. */
 export function measureCollection(rows: Rows, { dir, runs }: Options): void {
   const contender = new LeaseContender("ours", dir, MANY)
   const all = Array.from({ length: MANY }, (_, index) => ({ containerID: attachmentOf(index + 2), ifname: "eth0" }))

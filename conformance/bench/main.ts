@@ -9,7 +9,9 @@ import { Busyness } from "./busy.ts"
 import { measureChain } from "./chain.ts"
 import { measureDisk } from "./disk.ts"
 import { measureFullNode } from "./full-node.ts"
+import { casesForGuest, measureInGuest } from "./in-guest.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
+import { measureOnLink } from "./linked.ts"
 import { coursePicture, picture, SHOWN_CASES } from "./picture.ts"
 import {
   measureMasquerade,
@@ -22,10 +24,11 @@ import {
 import { measureCrowd, measureIptables, measurePorts } from "./ports.ts"
 import { type Rows, rowOf, table } from "./rows.ts"
 import type { Options } from "./runs.ts"
-import { measureSbr } from "./sbr.ts"
-import { measureTuning } from "./tuning.ts"
+import { SBR } from "./sbr.ts"
+import { TUNING } from "./tuning.ts"
 import { updated } from "./update.ts"
 import { measureColdVersion, measureVersion } from "./version.ts"
+import { VRF } from "./vrf.ts"
 
 /** Of all three; ours is one file with three names. */
 function measureSize(rows: Rows, { dir }: Options): void {
@@ -65,6 +68,8 @@ interface Arguments extends Options {
   readonly chart: string
   readonly course: string
   readonly update: string
+  /** The file for the rows alone, of a run in the VM. */
+  readonly rows: string
 }
 
 function readOptions(): Arguments {
@@ -76,6 +81,7 @@ function readOptions(): Arguments {
       chart: { type: "string", default: "" },
       course: { type: "string", default: "" },
       update: { type: "string", default: "" },
+      rows: { type: "string", default: "" },
       against: { type: "string", default: "" },
       booted: { type: "boolean", default: false },
     },
@@ -101,10 +107,9 @@ function write({ chart, course, update, ...options }: Arguments, rows: Rows): vo
   if (update) writeFileSync(update, updated(readFileSync(update, "utf8"), rows))
 }
 
-function main(): void {
-  const options = readOptions()
-  const rows: Rows = new Map()
-  const cases: Record<string, () => void> = {
+/** The measurements, by the names that `--only` takes. */
+function casesFor(rows: Rows, options: Options): Readonly<Record<string, () => void>> {
+  return {
     version: () => measureVersion(rows, options),
     cold: () => measureColdVersion(rows, options),
     ipv4: () => measurePods(rows, "IPv4", options),
@@ -113,6 +118,9 @@ function main(): void {
     macvlan: () => measurePlugin(rows, "macvlan", options),
     "host-device": () => measurePlugin(rows, "host-device", options),
     tap: () => measurePlugin(rows, "tap", options),
+    ipvlan: () => measurePlugin(rows, "ipvlan", options),
+    vlan: () => measurePlugin(rows, "vlan", options),
+    dummy: () => measurePlugin(rows, "dummy", options),
     masquerade: () => measureMasquerade(rows, options),
     "masquerade-iptables": () => measureMasqueradeByIptables(rows, options),
     portmap: () => measurePorts(rows, options),
@@ -120,8 +128,9 @@ function main(): void {
     firewall: () => measureIptables(rows, "firewall", options),
     "portmap-iptables": () => measureIptables(rows, "portmap", options),
     bandwidth: () => measureLimits(rows, options),
-    sbr: () => measureSbr(rows, options),
-    tuning: () => measureTuning(rows, options),
+    sbr: () => measureOnLink(rows, options, SBR),
+    tuning: () => measureOnLink(rows, options, TUNING),
+    vrf: () => measureOnLink(rows, options, VRF),
     chain: () => measureChain(rows, options),
     parallel: () => measureParallel(rows, options),
     node: () => measureFullNode(rows, options),
@@ -133,7 +142,14 @@ function main(): void {
     memory: () => measureMemory(rows, options),
     size: () => measureSize(rows, options),
   }
-  const wanted = options.only ? options.only.split(",") : Object.keys(cases)
+}
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  const rows: Rows = new Map()
+  const cases = casesFor(rows, options)
+  const inGuest = casesForGuest(Object.keys(cases))
+  const wanted = options.only ? options.only.split(",") : Object.keys(cases).filter((name) => !inGuest.includes(name))
   const unknown = wanted.filter((name) => !Object.hasOwn(cases, name))
   if (unknown.length > 0) throw new Error(`--only ${unknown}: there are ${Object.keys(cases)}`)
   refuseWhatIsNotMeasured(options, wanted)
@@ -143,21 +159,26 @@ function main(): void {
   install(options)
   console.log(`${circumstances(options)}\n`)
   const busyness = new Busyness()
+  const emulated = wanted.filter((name) => inGuest.includes(name))
   for (const name of wanted) {
     busyness.sample()
-    cases[name]?.()
+    if (!emulated.includes(name)) cases[name]?.()
   }
+  if (options.rows) return writeFileSync(options.rows, JSON.stringify([...rows]))
+  if (emulated.length > 0) await measureInGuest(rows, emulated, options)
   console.log(table(rows, options.against ? basename(options.against) : "Go v1.9.1"))
   write(options, rows)
   const warning = busyness.warning()
   if (warning) console.log(`\n${warning}`)
   console.log("\nKernel alone: the system calls without which no pod is connected; for VERSION, /bin/true.")
+  if (emulated.length > 0)
+    console.log(
+      "Emulated: in a VM that counts instructions as time, as this kernel has no such links. Only ratios say something.",
+    )
 }
 
-try {
-  main()
-} catch (error) {
+main().catch((error) => {
   if (!(error instanceof Error)) throw error
   console.error(`bench: ${error.message}`)
   process.exit(1)
-}
+})

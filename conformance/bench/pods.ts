@@ -1,6 +1,6 @@
 import type { Implementation } from "../lab/executables.ts"
-import { output } from "../lab/run.ts"
-import { Contender, deviceOf, type Stack, UPLINK } from "./contender.ts"
+import { output, run } from "../lab/run.ts"
+import { Contender, deviceOf, ON_UPLINK, type Stack, UPLINK } from "./contender.ts"
 import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
 import { type Rows, record, rowOf } from "./rows.ts"
@@ -38,14 +38,11 @@ export function measurePods(rows: Rows, stack: Stack, options: Options): void {
 }
 
 /** The second byte of the subnets of each plugin that measurePlugin() measures. */
-const NUMBERS = { ptp: 120, macvlan: 130, "host-device": 132, tap: 180 }
+const NUMBERS = { ptp: 120, macvlan: 130, "host-device": 132, tap: 180, ipvlan: 182, vlan: 184, dummy: 186 }
 
 /** As measurePods, for another plugin and IPv4 alone. */
 export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, runs }: Options): void {
-  if (plugin === "macvlan") {
-    output(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "far"])
-    for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
-  }
+  if (ON_UPLINK.has(plugin)) ensureUplink()
   const number = NUMBERS[plugin]
   const both: Contenders = [
     ["reference", new Contender("reference", dir, [`10.${number}.0.0/16`], plugin)],
@@ -58,6 +55,11 @@ export function measurePlugin(rows: Rows, plugin: keyof typeof NUMBERS, { dir, r
     }
   }
   compare(rows, both, runs, (command) => `${plugin} ${command} IPv4`)
+}
+
+function ensureUplink(): void {
+  const { exitCode } = run(["ip", "link", "add", UPLINK, "type", "veth", "peer", "name", "far"])
+  if (exitCode === 0) for (const link of [UPLINK, "far"]) output(["ip", "link", "set", link, "up"])
 }
 
 function compare(rows: Rows, both: Contenders, runs: number, nameOf: (command: string) => string): void {

@@ -7,6 +7,9 @@ export type Side = Implementation | "floor"
 /** By the name of what was measured, its unit last: the samples of each side. */
 export type Rows = Map<string, Record<Side, number[]>>
 
+/** The end of the names of rows that were measured in software emulation. */
+export const EMULATED = " (emulated)"
+
 export function rowOf(rows: Rows, name: string): Record<Side, number[]> {
   const row = rows.get(name) ?? { ours: [], reference: [], floor: [] }
   rows.set(name, row)
@@ -30,9 +33,13 @@ export function table(rows: Rows, reference: string): string {
   return markdown([head, ...[...rows].map(([name, row]) => cellsOf(name, row))])
 }
 
-/** The cells of a row. If the other side was run less often, because it takes seconds, its name says so. */
+/**
+ * The cells of a row. If the other side was run less often, because it takes seconds, its name says so. Of software emulation, the ratio alone
+ * says something.
+ */
 export function cellsOf(name: string, { reference, ours, floor }: Record<Side, number[]>): string[] {
   const ratio = median(ours) / median(reference)
+  if (name.endsWith(EMULATED)) return [name, "", "", "", "", ratio.toFixed(2), ""]
   const fewer = 0 < reference.length && reference.length < ours.length
   return [
     fewer ? `${name} (Go ${reference.length} times)` : name,

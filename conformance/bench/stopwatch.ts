@@ -8,7 +8,7 @@ const STOPWATCH = fileURLToPath(new URL("../../.cache/stopwatch", import.meta.ur
 /** In memory, and this run's own: scripts/bench and main.ts see to that. */
 const STDIN = "/run/stdin"
 
-/** What a call took: milliseconds from the process's start to its end, milliseconds of the processors, and megabytes at its peak. */
+/** The cost of a call: milliseconds from the process's start to its end, milliseconds of the processors, and megabytes at its peak. */
 export interface Cost {
   readonly wall: number
   readonly cpu: number

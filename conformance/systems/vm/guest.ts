@@ -19,6 +19,8 @@ export interface GuestRun {
   readonly machine?: boolean
   /** Network cards (virtio) on one wire, none unless given: `eth0` is at the PCI address 0000:00:10.0, `eth1` at 0000:00:11.0 ... */
   readonly cards?: number
+  /** If true, the guest's time is that of its instructions, each a nanosecond, whatever else this machine does: for measurements. */
+  readonly countedTime?: boolean
   /** For boot and script together; 100 unless given. */
   readonly timeoutSeconds?: number
 }
@@ -85,7 +87,7 @@ const machines: Readonly<Record<Architecture, Machine>> = {
  * ```
  */
 export async function runInGuest(run: GuestRun): Promise<GuestResult> {
-  const { architecture = ownArchitecture(), script, files = {}, machine = false, cards = 0, timeoutSeconds = 100 } = run
+  const { architecture = ownArchitecture(), script, files = {}, machine = false, timeoutSeconds = 100 } = run
   const image = join(cache, architecture)
   if (!existsSync(image)) throw new Error(`no VM image: run conformance/systems/vm/prepare ${architecture} as root`)
   const directory = mkdtempSync(join(cache, "run-"))
@@ -93,7 +95,7 @@ export async function runInGuest(run: GuestRun): Promise<GuestResult> {
     writeInitrd(join(image, "root.cpio"), directory, script, files)
     using server = machine ? await serveFiles(join(directory, "files")) : undefined
     const command = qemu(machines[architecture], join(image, "vmlinuz"), directory, server?.socket)
-    const timedOut = await ended([...command, ...wire(cards)], timeoutSeconds)
+    const timedOut = await ended([...command, ...wire(run.cards ?? 0), ...clock(run)], timeoutSeconds)
     const [console, stdout, stderr, exitCode] = ports(directory)
     const transcript = `console:\n${console}\nstdout:\n${stdout.slice(-4000)}\nstderr:\n${stderr.slice(-4000)}`
     if (timedOut) throw new Error(`the guest did not finish within ${timeoutSeconds} s\n${transcript}`)
@@ -161,6 +163,10 @@ function sharedFiles(server: string): string[] {
     ["-object", "memory-backend-memfd,id=memory,size=2048M,share=on", "-machine", "memory-backend=memory"],
     ["-chardev", `socket,id=files,path=${server}`, "-device", "vhost-user-fs-pci,chardev=files,tag=machine"],
   ].flat()
+}
+
+function clock({ countedTime = false }: GuestRun): string[] {
+  return countedTime ? ["-icount", "shift=0,sleep=off"] : []
 }
 
 /** Network cards, all on one wire. */

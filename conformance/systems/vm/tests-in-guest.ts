@@ -63,16 +63,28 @@ export async function bundleTests(
     import { runTests } from ${JSON.stringify(join(HERE, "guest-tests.ts"))}
     await runTests({ ...${run}, files: { ${imports.join("\n")} } })
   `
+  await bundleProgram(contents, outfile, { vitest: join(HERE, "guest-vitest.ts") })
+}
+
+/** Makes one program of a script and all that it imports, but for packages with parts in C. */
+export async function bundleProgram(
+  contents: string,
+  outfile: string,
+  alias: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await build({
     stdin: { contents, resolveDir: ROOT },
     outfile,
     bundle: true,
     ...{ platform: "node", target: "node18", format: "esm", sourcemap: "inline", logLevel: "error" },
-    alias: { vitest: join(HERE, "guest-vitest.ts") },
+    alias,
     external: ["esbuild", "koffi", "testcontainers"],
     plugins: [ownUrls],
   })
 }
+
+/** As modules ask for their own address. */
+const ADDRESS = /\bimport\.meta\.url\b/g
 
 /** Lets each module keep the address of its source. */
 const ownUrls: Plugin = {
@@ -80,7 +92,7 @@ const ownUrls: Plugin = {
   setup: ({ onLoad }) =>
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, "utf8")
-      return { contents: source.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)), loader: "ts" }
+      return { contents: source.replace(ADDRESS, JSON.stringify(pathToFileURL(path).href)), loader: "ts" }
     }),
 }
 
