@@ -86,7 +86,7 @@ export class View {
     return this.run("ping", "-n", "-q", "-c", "1", "-W", "2", address).exitCode === 0
   }
 
-  /** As pings(), of several addresses at once, as each that does not answer is waited for. */
+  /** As pings(), of several addresses at once, as each that does not answer is waited for; each is asked again until it does. */
   reaches(addresses: readonly string[]): boolean[] {
     const { stdout } = this.run("sh", "-c", PING_ALL, ...addresses)
     return addresses.map((_, index) => stdout.includes(`[${index}]`))
@@ -104,7 +104,7 @@ export class View {
 const PING_ALL = `
 number=0
 for address in "$0" "$@"; do
-  (ping -n -q -c 1 -W 2 "$address" >/dev/null && echo "[$number]") &
+  (ping -n -q -c 1 -w 2 -i 0.5 "$address" >/dev/null && echo "[$number]") &
   number=$((number + 1))
 done
 wait`

@@ -17,10 +17,10 @@ describe("what a pod sends", () => {
     const network = new Network(node, masqueraded(node))
     const [pod, plain] = [node.pod(), node.pod()]
     network.connect(pod)
-    expect(pod.reaches(OUTSIDE)).toEqual([true, true])
+    expect(OUTSIDE.map((address) => pod.pings(address))).toEqual([true, true])
     expect(sources()).toEqual({ node: [1, 1], pods: [0, 0] })
     network.as("ours", { ipMasq: false }).connect(plain)
-    expect(plain.reaches(OUTSIDE)).toEqual([false, false])
+    expect(OUTSIDE.map((address) => plain.pings(address))).toEqual([false, false])
     expect(sources()).toEqual({ node: [1, 1], pods: [1, 1] })
   })
 
@@ -139,7 +139,7 @@ describe("CHECK fails with code 104", () => {
     nft(node, harm)
     expect(network.check(pod, result).error).toMatchObject({ code: 104, msg: expect.stringContaining(words) })
     network.connect(next)
-    expect(next.reaches(OUTSIDE)).toEqual([true, true])
+    expect(OUTSIDE.map((address) => next.pings(address))).toEqual([true, true])
     expect(sources()).toEqual({ node: [1, 1], pods: [0, 0] })
     for (const each of [pod, next]) expect(network.del(each)).toMatchObject(QUIET)
     expect(masqRules(node)).toEqual([])
