@@ -107,6 +107,8 @@ export interface Host {
   unshare(kinds: number): number
   /** Opens a raw netlink socket of that protocol (netlink(7)). */
   netlink(protocol: number): number
+  /** Opens a socket of that family (AF_*), type (SOCK_*) and protocol (socket(2)). */
+  socket(family: number, type: number, protocol: number): number
   /** setsockopt(2). */
   setOption(fd: number, level: number, option: number, value: Uint8Array): number
   /** getsockopt(2). Returns the number of bytes filled in `value`. */
@@ -123,6 +125,8 @@ export interface Host {
    * `read` do not wait at, either: EAGAIN.
    */
   connect(path: string): number
+  /** Sends one datagram to an address, a struct sockaddr of the socket's family (sendto(2)). */
+  sendDatagram(fd: number, address: Uint8Array, bytes: Uint8Array): number
   /** Sends one datagram to the Unix socket at `path`, without waiting. */
   sendTo(path: string, bytes: Uint8Array): number
   /**

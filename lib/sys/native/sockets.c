@@ -29,6 +29,13 @@ static JSValue socket_netlink(CALL)
     return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, int_of(js, argv[0])));
 }
 
+static JSValue socket_socket(CALL)
+{
+    (void)self, (void)argc;
+    int family = int_of(js, argv[0]), type = int_of(js, argv[1]), protocol = int_of(js, argv[2]);
+    return answer(js, socket(family, type | SOCK_CLOEXEC, protocol));
+}
+
 static JSValue socket_set_option(CALL)
 {
     (void)self, (void)argc;
@@ -83,6 +90,19 @@ static JSValue socket_receive(CALL)
             return JS_NewInt32(js, -EMSGSIZE);
         return answer(js, length);
     }
+}
+
+static JSValue socket_send_datagram(CALL)
+{
+    (void)self, (void)argc;
+    size_t size, length;
+    const void *address = bytes_of(js, argv[1], &size);
+    const uint8_t *bytes = address ? bytes_of(js, argv[2], &length) : NULL;
+    if (!bytes)
+        return JS_EXCEPTION;
+    ssize_t count;
+    RETRY(count, sendto(int_of(js, argv[0]), bytes, length, MSG_NOSIGNAL, address, (socklen_t)size));
+    return answer(js, count);
 }
 
 /* Opens a Unix socket that does not wait, and fills in the address of `path`. */
@@ -188,11 +208,13 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
     JS_CFUNC_DEF("unshare", 1, socket_unshare),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
+    JS_CFUNC_DEF("socket", 3, socket_socket),
     JS_CFUNC_DEF("setOption", 4, socket_set_option),
     JS_CFUNC_DEF("getOption", 4, socket_get_option),
     JS_CFUNC_DEF("send", 2, socket_send),
     JS_CFUNC_DEF("receive", 2, socket_receive),
     JS_CFUNC_DEF("connect", 1, socket_connect),
+    JS_CFUNC_DEF("sendDatagram", 3, socket_send_datagram),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
     JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
 };

@@ -27,11 +27,14 @@ export const sockets = {
   /** Moves only the thread that JavaScript runs on. */
   unshare: (kinds) => answerOf(() => libc.unshare(kinds)),
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+  socket: (family, type, protocol) => answerOf(() => libc.socket(family, type | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
   getOption,
   send: (fd, bytes) => answerOf(() => libc.send(fd, bytes, bytes.length, MSG_NOSIGNAL)),
   receive,
   connect,
+  sendDatagram: (fd, address, bytes) =>
+    answerOf(() => libc.sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length)),
   sendTo,
   makeTun,
 } satisfies Partial<Host>

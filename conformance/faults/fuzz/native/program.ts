@@ -42,7 +42,7 @@ function perform({ name, values }: Request): Reply {
   const call = host[name] as (...values: unknown[]) => unknown
   try {
     const reply = call(...values.map(meant))
-    if (name === "netlink" && typeof reply === "number" && reply >= 0) doNotWait(reply)
+    if ((name === "netlink" || name === "socket") && typeof reply === "number" && reply >= 0) doNotWait(reply)
     return printed(reply)
   } catch (error) {
     return { error: String(error) }

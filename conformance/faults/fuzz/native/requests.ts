@@ -98,11 +98,17 @@ const parameters = {
   enterNetwork: [descriptor],
   unshare: [fc.oneof(fc.constantFrom(0, 0x20000, 0x40000000), number)],
   netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
+  socket: [
+    fc.oneof(fc.constantFrom(1, 2, 10, 16, 17), number),
+    fc.oneof(fc.constantFrom(2, 3, 0o4002), number),
+    fc.oneof(fc.constantFrom(0, 1, 12, 58, 0x0608), number),
+  ],
   setOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
   getOption: [descriptor, fc.oneof(fc.constantFrom(1, 270), number), fc.nat(12), bytes],
   send: [descriptor, bytes],
   receive: [descriptor, bytes],
   connect: [path],
+  sendDatagram: [descriptor, bytes, bytes],
   sendTo: [path, bytes],
   makeTun: [descriptor, path, number, number, number],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
