@@ -3,7 +3,7 @@ import type { Command, Options } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
 import { findingsOf } from "./checks.ts"
-
+import { findingsInside } from "./inside/findings.ts"
 import { printDiagnosis } from "./print.ts"
 import { findSubject } from "./subject.ts"
 
@@ -13,8 +13,10 @@ const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
 export const doctorCommand: Command = {
   usage: "doctor [POD | CONTAINER | NETNS] [-o json]",
   purpose: "says what is wrong with the node's pod networks, or with one pod's",
-  help: `Looks at networks, plugins, leases, what runtimes remember of their pods, and the kernel; changes nothing and starts
-no program. Each finding says what is wrong, what was seen, the probable cause, and what mends it.
+  help: `Looks at networks, plugins, leases, what runtimes remember of their pods, and the kernel, and asks from inside the
+pods: their gateway, another pod, their nameservers, and if packets of their MTU get through. Changes nothing and starts
+no program; who is silent is waited for, 1 s, or 2 s for a nameserver. Each finding says what is wrong, what was seen,
+the probable cause, and what mends it.
 Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the rest is healthy.
 `,
   minArguments: 0,
@@ -27,7 +29,8 @@ function examine(name: string | undefined, options: Options): number {
   const format = formatFrom(options)
   using survey = new Survey()
   const subject = name === undefined ? undefined : findSubject(survey, name)
-  const findings = findingsOf(survey, subject)
+  const seen = findingsOf(survey, subject)
+  const findings = [...findingsInside(survey, subject, seen), ...seen]
   const attachments = survey.attached.filter(
     ({ containerId }) => !subject || subject.containerIds.has(containerId),
   ).length

@@ -13,6 +13,7 @@ import { type FoundRoute, lookupRoute, type Route } from "../../lib/netlink/rout
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText, unlessMissing } from "../../lib/sys/file.ts"
 import { fileStatus } from "../../lib/sys/file-status.ts"
+import { readNetworkProcesses } from "../../lib/sys/live-namespaces.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { TimedOut } from "../../lib/sys/timed-out.ts"
 import { grouped } from "../grouped.ts"
@@ -22,6 +23,7 @@ import { type Listener, listListeners } from "./listeners.ts"
 import { mountsIn, remoteTypes } from "./mounts.ts"
 import { type NetworkFile, readNetworkFiles } from "./network-files.ts"
 import { type RememberedFilter, rememberedFilter } from "./remembered-filter.ts"
+import { findResolver, type Resolver } from "./resolver.ts"
 import { Ruleset } from "./ruleset.ts"
 import { isUplink } from "./uplink.ts"
 
@@ -209,6 +211,14 @@ export class Survey implements Disposable {
   pod(netns: string): PodView | undefined {
     if (netns === "" || this.isGone(netns) || this.#mayHang(netns)) return undefined
     return this.#read(`pod ${netns}`, undefined, () => this.#look(netns))
+  }
+
+  /** Returns where the pod's processes look names up; undefined if none of them says so. */
+  resolver(netns: string): Resolver | undefined {
+    const processes = this.#read("processes", new Map<bigint, string[]>(), () => readNetworkProcesses(4))
+    const inode = this.attempt(() => unlessMissing(() => fileStatus(netns))?.inode)
+    const pids = processes.get(inode ?? 0n)
+    return pids && this.attempt(() => findResolver(pids))
   }
 
   /** Says if to look at the path may take forever. */

@@ -40,11 +40,31 @@ function isAt(path: string, inode: string): boolean {
   }
 }
 
-function eachThread(look: (path: string, namespace: FileStatus) => void): void {
+/**
+ * Returns the processes in each network namespace, by its inode, at most `enough` of each, without init. Throws SystemError if one cannot
+ * be examined.
+ */
+export function readNetworkProcesses(enough: number): ReadonlyMap<bigint, readonly string[]> {
+  const found = new Map<bigint, string[]>()
+  for (const pid of listProcesses()) {
+    const inode = unlessGone(() => namespaceOf(`/proc/${pid}`))?.inode
+    if (inode === undefined) continue
+    const pids = found.get(inode)
+    if (!pids) found.set(inode, [pid])
+    else if (pids.length < enough) pids.push(pid)
+  }
+  return found
+}
+
+/** Lists all processes but init. */
+function listProcesses(): string[] {
   const pids = numbersIn("/proc")
   if (!pids.includes(INIT)) throw new SystemError("EACCES", "see the processes of others in /proc") // hidepid=
-  for (const pid of pids) {
-    if (pid === INIT) continue
+  return pids.filter((pid) => pid !== INIT)
+}
+
+function eachThread(look: (path: string, namespace: FileStatus) => void): void {
+  for (const pid of listProcesses()) {
     for (const id of unlessGone(() => numbersIn(`/proc/${pid}/task`)) ?? []) {
       const thread = `/proc/${pid}/task/${id}`
       const status = unlessGone(() => namespaceOf(thread))

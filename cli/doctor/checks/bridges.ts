@@ -24,7 +24,7 @@ export const checkBridges: Check = function* (survey: Survey, subject): Generato
 }
 
 /** Returns the configuration of the list's `bridge`; undefined if it has none. */
-function bridgeOf({ list, network }: Attached): BridgeConfig | undefined {
+export function bridgeOf({ list, network }: Attached): BridgeConfig | undefined {
   const plugin = list?.plugins.find(({ type }) => type === "bridge")
   return plugin && readBridgeConfig(configOf(network, plugin))
 }

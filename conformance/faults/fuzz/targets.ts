@@ -37,6 +37,7 @@ import { readVlanConfig } from "../../../plugins/vlan/config.ts"
 import { readVrfConfig } from "../../../plugins/vrf/config.ts"
 import { damagedBytes, damagedJson, damagedText } from "./damage.ts"
 import { kernelTargets } from "./kernel-targets.ts"
+import { packetTargets } from "./packet-targets.ts"
 import { argumentLists, configs } from "./samples.ts"
 import type { Target } from "./target.ts"
 
@@ -167,4 +168,5 @@ export const targets: readonly Target[] = [
   { name: "the index of leases", inputs: damagedText([index]), check: readIndex },
   { name: "messages of D-Bus", inputs: damagedBytes(busMessages), check: readBusMessage },
   ...kernelTargets,
+  ...packetTargets,
 ]

@@ -9,7 +9,7 @@ import { output } from "../../lab/run.ts"
 import { type NamespaceSnapshot, snapshotNamespace } from "../../lab/snapshot.ts"
 import { Containerd } from "./containerd.ts"
 
-/** The network of a cluster's node: pods with IPv4, IPv6 and DNS, host ports and bandwidth limits. */
+/** The network of a cluster's node: pods with IPv4 and IPv6, host ports and bandwidth limits. */
 export const PODNET: NetworkList = {
   cniVersion: "1.0.0",
   name: "podnet",
@@ -19,7 +19,6 @@ export const PODNET: NetworkList = {
       bridge: "cni0",
       isDefaultGateway: true,
       hairpinMode: true,
-      dns: { nameservers: ["10.96.0.10"], search: ["cluster.local"] },
       ipam: {
         type: "host-local",
         ranges: [[{ subnet: "10.244.1.0/24" }], [{ subnet: "fd00:10:244:1::/64" }]],

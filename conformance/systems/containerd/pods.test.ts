@@ -6,14 +6,20 @@ import { RecordedPlugins } from "./plugins.ts"
 
 const LIMITED = { "kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "20M" }
 
+const DNS = { nameservers: ["10.96.0.10"], search: ["cluster.local"] }
+const [bridge, ...chained] = PODNET.plugins
+
 let node: ClusterNode
 let plugins: RecordedPlugins
 
 beforeAll(async () => {
-  node = await ClusterNode.start(PODNET, (directory) => {
-    plugins = new RecordedPlugins(directory)
-    return plugins.directory
-  })
+  node = await ClusterNode.start(
+    { ...PODNET, plugins: [{ type: "bridge", ...bridge, dns: DNS }, ...chained] },
+    (directory) => {
+      plugins = new RecordedPlugins(directory)
+      return plugins.directory
+    },
+  )
   await node.settle()
 })
 
@@ -49,7 +55,7 @@ test("a pod has lo up and the network's routes", async () => {
 test("containerd learns the network's DNS, and the pod's own reaches its resolv.conf", async () => {
   const pod = await node.containerd.runPod({ dns_config: { servers: ["10.96.0.99"], searches: ["default.svc"] } })
   expect(pod.status().info.cniResult).toMatchObject({
-    DNS: expect.arrayContaining([{ nameservers: ["10.96.0.10"], search: ["cluster.local"] }]),
+    DNS: expect.arrayContaining([DNS]),
   })
   const resolvConf = node.containerd.machine.run([...BASH, `cat /var/lib/containerd/*/sandboxes/${pod.id}/resolv.conf`])
   expect(resolvConf.stdout).toBe("search default.svc\nnameserver 10.96.0.99\n")

@@ -1,0 +1,191 @@
+import { type Address, isLinkLocal, isLoopback, parseAddress, sameAddress } from "../../../lib/ip/address.ts"
+import { contains } from "../../../lib/ip/prefix.ts"
+import type { Link } from "../../../lib/netlink/route/link.ts"
+import type { Route } from "../../../lib/netlink/route/route.ts"
+import { listWholeRoutes } from "../../../lib/netlink/route/whole-route.ts"
+import { type Asking, type Reach, unreached } from "../../probes/interface.ts"
+import type { Asked } from "../../probes/nameserver.ts"
+import type { Attached } from "../../survey/attached.ts"
+import type { PodView, Survey } from "../../survey/survey.ts"
+
+/** The nameservers that a resolver uses (MAXNS). */
+const MAX_NAMESERVERS = 3
+
+/** What a pod asks from inside, and with the answers what came of it. */
+export interface PodPlan {
+  readonly pod: Attached
+  readonly view: PodView
+  readonly interfaces: readonly InterfacePlan[]
+  readonly nameservers: readonly NameserverPlan[]
+}
+
+export interface InterfacePlan {
+  readonly attached: Attached
+  readonly asking: Asking
+  readonly gateways: readonly Reach[]
+  readonly peers: readonly Peer[]
+  /** False if nothing could be asked: that is no silence. */
+  isAsked: boolean
+}
+
+/** Another pod of the network. */
+export interface Peer {
+  readonly attached: Attached
+  readonly reach: Reach
+}
+
+export interface NameserverPlan {
+  readonly address: Address
+  /** Who says that it is the pod's. */
+  readonly source: string
+  readonly names: readonly string[]
+  asked: readonly Asked[]
+}
+
+export interface Wish {
+  /** Pods on this node that a pod may ask, by network, in an order of their own. */
+  readonly peers: ReadonlyMap<string, readonly Attached[]>
+  /** True if one pod is in question: then several others are asked, and for more names. */
+  readonly thorough: boolean
+  /** Says if packets of the MTU are known not to get through. */
+  readonly isNarrow: (attached: Attached) => boolean
+}
+
+/** Plans what the pod, of which these are the attachments, asks. Throws KernelError. */
+export function planPod(survey: Survey, attachments: readonly Attached[], view: PodView, wish: Wish): PodPlan[] {
+  const [pod] = attachments
+  if (!pod || isMachine(attachments, view)) return []
+  const routes = listWholeRoutes(view.stack.rtnetlink)
+  const interfaces = attachments.flatMap((attached) => planInterface(survey, attached, view, routes, wish))
+  return [{ pod, view, interfaces, nameservers: planNameservers(survey, attachments, view, wish) }]
+}
+
+/** Says if a virtual machine takes what comes for the pod, whose namespace then hears no answers. */
+function isMachine(attachments: readonly Attached[], { links }: PodView): boolean {
+  return links.some(({ name, kind }) => kind === "tun" && !attachments.some(({ ifname }) => ifname === name))
+}
+
+function planInterface(
+  survey: Survey,
+  attached: Attached,
+  view: PodView,
+  routes: readonly Route[],
+  wish: Wish,
+): InterfacePlan[] {
+  const link = view.links.find(({ name }) => name === attached.ifname)
+  if (!link || !canAsk(link)) return []
+  const addresses = view.addresses.filter(({ index }) => index === link.index).map(({ prefix }) => prefix)
+  const asking = { ...link, addresses }
+  const own = routes.filter(({ hops }) => hops.some(({ index }) => index === link.index))
+  const gateways = hasNeighbours(attached) ? gatewaysIn(own, asking) : []
+  const whole = !wish.isNarrow(attached)
+  return [
+    {
+      attached,
+      asking,
+      gateways: gateways.map((address) => unreached(address, { near: true, whole })),
+      peers: choosePeers(survey, attached, wish).flatMap((peer) => addressesOf(peer, own, asking)),
+      isAsked: false,
+    },
+  ]
+}
+
+function gatewaysIn(routes: readonly Route[], { addresses }: Asking): Address[] {
+  const all = routes.flatMap(({ hops }) => hops.flatMap(({ gateway }) => gateway ?? []))
+  const isOwn = (address: Address) => addresses.some((prefix) => sameAddress(prefix.address, address))
+  return all.filter((address, at) => !isOwn(address) && all.findIndex((other) => sameAddress(other, address)) === at)
+}
+
+/** Returns the addresses of the other pod that are of a family of ours. */
+function addressesOf(peer: Attached, routes: readonly Route[], { addresses }: Asking): Peer[] {
+  return peer.result.ips
+    .map(({ address: { address } }) => address)
+    .filter(({ family }) => addresses.some((prefix) => prefix.address.family === family))
+    .map((address) => ({
+      attached: peer,
+      reach: unreached(address, { near: isNear(routes, address), whole: false }),
+    }))
+}
+
+/** Says if somebody can answer: nobody is behind a tap or a dummy, and an ipvlan in mode l3 asks nobody. */
+function canAsk({ kind, up, carrier, ipvlanMode }: Link): boolean {
+  return up && carrier && (["", "veth", "macvlan", "vlan"].includes(kind) || ipvlanMode === "l2")
+}
+
+/** Plugins whose pods resolve their gateway as everybody does; others put entries for it in place that nobody answers. */
+const ORDINARY = ["bridge", "flannel", "ptp", "macvlan", "ipvlan", "vlan", "host-device"]
+
+function hasNeighbours({ list }: Attached): boolean {
+  return ORDINARY.includes(list?.plugins[0]?.type ?? "")
+}
+
+/** Says if the address is on the link itself, by the narrowest of its routes. */
+function isNear(routes: readonly Route[], address: Address): boolean {
+  const [narrowest] = routes
+    .filter(({ dst }) => dst.address.family === address.family && contains(dst, address))
+    .sort((a, b) => b.dst.length - a.dst.length)
+  return narrowest?.hops.every(({ gateway }) => gateway === undefined) ?? false
+}
+
+/** Returns the pods that come next on the network, as far as they can answer. */
+function choosePeers(survey: Survey, attached: Attached, { peers, thorough }: Wish): Attached[] {
+  const all = isSociable(attached) ? (peers.get(attached.network) ?? []) : []
+  const at = all.indexOf(attached)
+  const others = [...all.slice(at + 1), ...all.slice(0, Math.max(at, 0))]
+  const chosen: Attached[] = []
+  for (const other of others) {
+    if (chosen.length === (thorough ? 3 : 1)) break
+    if (other.containerId !== attached.containerId && isWhole(survey, other)) chosen.push(other)
+  }
+  return chosen
+}
+
+/** Says if the network lets its pods reach each other on the node. */
+function isSociable({ list }: Attached): boolean {
+  const { type, fields } = list?.plugins[0] ?? {}
+  if (type === "bridge") return fields?.get("portIsolation") !== true
+  if (type === "macvlan") return (fields?.get("mode") ?? "bridge") === "bridge"
+  return type === "ptp" || type === "flannel" || (type === "ipvlan" && (fields?.get("mode") ?? "l2") === "l2")
+}
+
+function isWhole(survey: Survey, { netns, ifname, result }: Attached): boolean {
+  const view = survey.pod(netns)
+  const link = view?.links.find(({ name }) => name === ifname)
+  if (!view || !link || !canAsk(link)) return false
+  return result.ips.some(({ address }) =>
+    view.addresses.some(({ prefix }) => sameAddress(prefix.address, address.address)),
+  )
+}
+
+function planNameservers(
+  survey: Survey,
+  attachments: readonly Attached[],
+  { addresses }: PodView,
+  { thorough }: Wish,
+): NameserverPlan[] {
+  const [{ netns } = { netns: "" }] = attachments
+  const found = survey.resolver(netns)
+  const files = found ? [{ dns: found.dns, source: found.path }] : []
+  const results = attachments.map(({ network, result: { dns } }) => ({ dns, source: `result of ADD to ${network}` }))
+  const sources = found ? files : results
+  const usable = ({ family, value }: Address) =>
+    isLoopback({ family, value }) ||
+    addresses.some(({ prefix: { address: own } }) => own.family === family && !isLoopback(own) && !isLinkLocal(own))
+  const plans = sources.flatMap(({ dns: { nameservers, search }, source }) =>
+    nameservers.flatMap((text) => {
+      const address = parseAddress(text)
+      const names = namesToAsk(search, thorough)
+      return address && usable(address) ? [{ address, source, names, asked: [] }] : []
+    }),
+  )
+  const isFirst = ({ address }: NameserverPlan, at: number) =>
+    plans.findIndex((other) => sameAddress(other.address, address)) === at
+  return plans.filter(isFirst).slice(0, MAX_NAMESERVERS)
+}
+
+/** Returns a name that a cluster's own nameserver knows if the pod is in one, and otherwise, or as well, the root. */
+function namesToAsk(search: readonly string[], thorough: boolean): string[] {
+  const services = search.find((domain) => /^svc(\.[a-z0-9-]{1,63}){1,4}\.?$/.test(domain))
+  const cluster = services ? [`kubernetes.default.${services.replace(/\.$/, "")}`] : []
+  return thorough || !services ? [...cluster, ""] : cluster
+}

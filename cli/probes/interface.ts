@@ -1,0 +1,188 @@
+import { type Address, type Family, sameAddress } from "../../lib/ip/address.ts"
+import { formatMac, type Mac } from "../../lib/ip/mac.ts"
+import { contains, type Prefix } from "../../lib/ip/prefix.ts"
+import { DatagramSocket } from "../../lib/sys/datagram-socket.ts"
+import { explain } from "../../lib/sys/errno.ts"
+import { host } from "../../lib/sys/host.ts"
+import { AF_INET, AF_INET6, AF_PACKET, SOCK_DGRAM, SOCK_RAW } from "../../lib/sys/socket-kinds.ts"
+import { SystemError } from "../../lib/sys/system-error.ts"
+import { decodeArpReply, ETH_P_ARP, encodeArpRequest } from "./arp.ts"
+import {
+  decodeAdvertisement,
+  decodeEchoReply,
+  ECHO_OVERHEAD,
+  encodeEcho,
+  encodeSolicitation,
+  solicitedNode,
+} from "./icmp.ts"
+import type { Line } from "./line.ts"
+import { random, randomId } from "./nonce.ts"
+import { everybodyOn, ipAddress } from "./socket-address.ts"
+
+const PATIENCE = 1000
+/** A pod that answers for everybody shall not fill the memory. */
+const MAX_MACS = 4
+const SMALL = 56 // bytes of payload, as ping has them
+const MAX_LARGE = 65_535
+
+const [SOL_SOCKET, SO_BINDTODEVICE] = [1, 25]
+const [IPPROTO_IP, IPPROTO_ICMP, IPPROTO_IPV6, IPPROTO_ICMPV6, SOL_RAW] = [0, 1, 41, 58, 255]
+const IPV6_MULTICAST_HOPS = 18
+/** The hops of neighbour discovery: who forwarded it would have taken one. */
+const NEIGHBOUR_HOPS = 255
+/** ICMP_FILTER and ICMP6_FILTER. */
+const FILTER = 1
+/** Of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER: nothing is cut up, whatever the kernel has learnt of the way. */
+const PMTUDISC_PROBE = 3
+
+/** The sockets of ICMP: echo replies are heard, and in IPv6 neighbours that advertise themselves. */
+const ICMP = {
+  4: {
+    domain: AF_INET,
+    protocol: IPPROTO_ICMP,
+    filter: { level: SOL_RAW, size: 4 },
+    heard: [0],
+    discover: { level: IPPROTO_IP, option: 10 },
+  },
+  6: {
+    domain: AF_INET6,
+    protocol: IPPROTO_ICMPV6,
+    filter: { level: IPPROTO_ICMPV6, size: 32 },
+    heard: [129, 136],
+    discover: { level: IPPROTO_IPV6, option: 23 },
+  },
+} as const
+
+/** The interface that asks. */
+export interface Asking {
+  readonly index: number
+  readonly name: string
+  readonly mac: Mac
+  readonly mtu: number
+  readonly addresses: readonly Prefix[]
+}
+
+/** An address that is to be reached, and what came back from there. */
+export interface Reach {
+  readonly address: Address
+  /** True if it is on the interface's own network: then it is asked for by ARP or neighbour discovery as well. */
+  readonly near: boolean
+  /** True if packets of the interface's MTU have to get there, too. */
+  readonly whole: boolean
+  /** Those that answer to the address. */
+  readonly macs: string[]
+  echoed: boolean
+  /** A packet of the interface's MTU was answered. */
+  echoedWhole: boolean
+  /** Why nothing could be sent. */
+  refusal?: string
+}
+
+/** Returns what is to be reached, without an answer yet. */
+export function unreached(address: Address, { near, whole }: { near: boolean; whole: boolean }): Reach {
+  return { address, near, whole, macs: [], echoed: false, echoedWhole: false }
+}
+
+/** Asks all of them from the interface, in whose network namespace this process has to be. Throws SystemError if it may not. */
+export function askFrom(asking: Asking, reaches: readonly Reach[]): Line[] {
+  const [four, six] = [4, 6].map((family) => reaches.filter(({ address }) => address.family === family))
+  const lines: Line[] = []
+  try {
+    if (four?.some(({ near }) => near)) lines.push(askByArp(asking, four))
+    if (four?.length) lines.push(askByEcho(asking, 4, four))
+    if (six?.length) lines.push(askByEcho(asking, 6, six))
+    return lines
+  } catch (error) {
+    for (const { socket } of lines) socket[Symbol.dispose]()
+    throw error
+  }
+}
+
+function askByArp(asking: Asking, reaches: readonly Reach[]): Line {
+  const near = reaches.filter((reach) => reach.near)
+  const own = asking.addresses.filter(({ address }) => address.family === 4)
+  const socket = new DatagramSocket(AF_PACKET, SOCK_DGRAM, ((ETH_P_ARP & 0xff) << 8) | (ETH_P_ARP >> 8))
+  for (const reach of near) {
+    const address = (own.find((prefix) => contains(prefix, reach.address)) ?? own[0])?.address
+    if (!address) continue
+    const packet = encodeArpRequest({ mac: asking.mac, address }, reach.address)
+    trySending(reach, () => socket.sendTo(everybodyOn(asking.index, ETH_P_ARP), packet, "send an ARP request"))
+  }
+  return {
+    socket,
+    patience: PATIENCE,
+    hear: (packet) => {
+      const answer = decodeArpReply(packet)
+      if (answer) noteNeighbour(near, answer.address, answer.mac)
+    },
+    isAnswered: () => near.every(({ macs }) => macs.length > 0),
+  }
+}
+
+function noteNeighbour(reaches: readonly Reach[], address: Address, mac: Mac): void {
+  const text = formatMac(mac)
+  for (const reach of reaches) {
+    const isNew = sameAddress(reach.address, address) && !reach.macs.includes(text)
+    if (isNew && reach.macs.length < MAX_MACS) reach.macs.push(text)
+  }
+}
+
+function trySending(reach: Reach, send: () => void): void {
+  try {
+    send()
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    reach.refusal = explain(error.errno)
+  }
+}
+
+/** Asks by echo requests, small and of the MTU, and in IPv6 by neighbour discovery, which is ICMPv6 as well. */
+function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[]): Line {
+  const socket = openEcho(asking, family)
+  const [id, nonce] = [randomId(), random(8)]
+  const large = Math.min(asking.mtu, MAX_LARGE) - ECHO_OVERHEAD[family]
+  const near = reaches.filter((reach) => family === 6 && reach.near)
+  for (const [at, reach] of reaches.entries()) {
+    const to = ipAddress(reach.address, 0, asking.index)
+    const send = (packet: Uint8Array, way = to) => socket.sendTo(way, packet, "send an echo request")
+    trySending(reach, () => {
+      const wanted = near.includes(reach) ? encodeSolicitation(reach.address, asking.mac) : undefined
+      if (wanted) send(wanted, ipAddress(solicitedNode(reach.address), 0, asking.index))
+      send(encodeEcho(family, { id, sequence: 2 * at, nonce }, SMALL))
+      if (reach.whole) send(encodeEcho(family, { id, sequence: 2 * at + 1, nonce }, large))
+    })
+  }
+  const hear = (packet: Uint8Array) => {
+    const neighbour = family === 6 ? decodeAdvertisement(packet) : undefined
+    if (neighbour) return noteNeighbour(near, neighbour.address, neighbour.mac)
+    const echo = decodeEchoReply(family, packet)
+    const isOurs = echo?.id === id && echo.nonce.every((byte, at) => byte === nonce[at])
+    const reach = isOurs ? reaches[echo.sequence >> 1] : undefined
+    if (reach) reach[(echo?.sequence ?? 0) & 1 ? "echoedWhole" : "echoed"] = true
+  }
+  const isReached = (reach: Reach) =>
+    reach.echoed && (reach.echoedWhole || !reach.whole) && (reach.macs.length > 0 || !near.includes(reach))
+  const isAnswered = () => reaches.every((reach) => reach.refusal !== undefined || isReached(reach))
+  return { socket, patience: PATIENCE, hear, isAnswered }
+}
+
+function openEcho({ name }: Asking, family: Family): DatagramSocket {
+  const { domain, protocol, filter, heard, discover } = ICMP[family]
+  const socket = new DatagramSocket(domain, SOCK_RAW, protocol)
+  try {
+    const ignored = new Uint8Array(filter.size).fill(0xff) // a bit for each type
+    for (const type of heard) ignored[type >> 3] = (ignored[type >> 3] ?? 0) & ~(1 << (type & 7))
+    socket.setOption(filter.level, FILTER, ignored)
+    socket.setOption(SOL_SOCKET, SO_BINDTODEVICE, host.encode(`${name}\0`))
+    socket.setOption(discover.level, discover.option, int(PMTUDISC_PROBE))
+    if (family === 6) socket.setOption(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int(NEIGHBOUR_HOPS))
+    return socket
+  } catch (error) {
+    socket[Symbol.dispose]()
+    throw error
+  }
+}
+
+function int(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer)
+}
