@@ -32,10 +32,9 @@ class AskedNode extends OperatedNode {
 
   constructor(implementation: Implementation) {
     super()
-    const path = implementation === "ours" ? this.plugins : binDirectory(implementation)
     this.configure(NETWORK)
-    this.cart = this.attach(NETWORK, { name: "shop/cart", path })
-    this.web = this.attach(NETWORK, { name: "shop/web", path })
+    this.cart = this.attach(NETWORK, { name: "shop/cart", implementation })
+    this.web = this.attach(NETWORK, { name: "shop/web", implementation })
     for (const address of [FIRST, SECOND]) this.resolve(address)
     // A bridge whose MTU somebody has set keeps it, whatever its ports' are.
     for (const mtu of ["1499", "1500"]) this.ip("link", "set", "cni0", "mtu", mtu)

@@ -1,5 +1,6 @@
 import { type Address, isLinkLocal, isLoopback, parseAddress, sameAddress } from "../../../lib/ip/address.ts"
 import { contains } from "../../../lib/ip/prefix.ts"
+import type { LinkAddress } from "../../../lib/netlink/route/address.ts"
 import type { Link } from "../../../lib/netlink/route/link.ts"
 import type { Route } from "../../../lib/netlink/route/route.ts"
 import { listWholeRoutes } from "../../../lib/netlink/route/whole-route.ts"
@@ -51,7 +52,10 @@ export interface Wish {
   readonly isNarrow: (attached: Attached) => boolean
 }
 
-/** Plans what the pod, of which these are the attachments, asks. Throws KernelError. */
+/**
+ * Plans what the pod, of which these are the attachments, asks. An address whose duplicates are still being looked for, for a second or two, neither
+ * asks nor answers. Throws KernelError.
+ */
 export function planPod(survey: Survey, attachments: readonly Attached[], view: PodView, wish: Wish): PodPlan[] {
   const [pod] = attachments
   if (!pod || isMachine(attachments, view)) return []
@@ -74,20 +78,27 @@ function planInterface(
 ): InterfacePlan[] {
   const link = view.links.find(({ name }) => name === attached.ifname)
   if (!link || !canAsk(link)) return []
-  const addresses = view.addresses.filter(({ index }) => index === link.index).map(({ prefix }) => prefix)
+  const addresses = view.addresses
+    .filter(({ index, tentative }) => index === link.index && !tentative)
+    .map(({ prefix }) => prefix)
   const asking = { ...link, addresses }
   const own = routes.filter(({ hops }) => hops.some(({ index }) => index === link.index))
-  const gateways = hasNeighbours(attached) ? gatewaysIn(own, asking) : []
+  const isThere = (address: Address) => !survey.addresses.some((other) => other.tentative && isOf(other, address))
+  const gateways = hasNeighbours(attached) ? gatewaysIn(own, asking).filter(isThere) : []
   const whole = !wish.isNarrow(attached)
   return [
     {
       attached,
       asking,
       gateways: gateways.map((address) => unreached(address, { near: true, whole })),
-      peers: choosePeers(survey, attached, wish).flatMap((peer) => addressesOf(peer, own, asking)),
+      peers: choosePeers(survey, attached, wish).flatMap((peer) => addressesOf(survey, peer, own, asking)),
       isAsked: false,
     },
   ]
+}
+
+function isOf({ prefix }: LinkAddress, address: Address): boolean {
+  return sameAddress(prefix.address, address)
 }
 
 function gatewaysIn(routes: readonly Route[], { addresses }: Asking): Address[] {
@@ -96,10 +107,12 @@ function gatewaysIn(routes: readonly Route[], { addresses }: Asking): Address[] 
   return all.filter((address, at) => !isOwn(address) && all.findIndex((other) => sameAddress(other, address)) === at)
 }
 
-/** Returns the addresses of the other pod that are of a family of ours. */
-function addressesOf(peer: Attached, routes: readonly Route[], { addresses }: Asking): Peer[] {
+/** Returns the addresses that the other pod has and that are of a family of ours. */
+function addressesOf(survey: Survey, peer: Attached, routes: readonly Route[], { addresses }: Asking): Peer[] {
+  const present = survey.pod(peer.netns)?.addresses ?? []
   return peer.result.ips
     .map(({ address: { address } }) => address)
+    .filter((address) => present.some((own) => isOf(own, address) && !own.tentative))
     .filter(({ family }) => addresses.some((prefix) => prefix.address.family === family))
     .map((address) => ({
       attached: peer,
@@ -152,9 +165,7 @@ function isWhole(survey: Survey, { netns, ifname, result }: Attached): boolean {
   const view = survey.pod(netns)
   const link = view?.links.find(({ name }) => name === ifname)
   if (!view || !link || !canAsk(link)) return false
-  return result.ips.some(({ address }) =>
-    view.addresses.some(({ prefix }) => sameAddress(prefix.address, address.address)),
-  )
+  return result.ips.some(({ address: { address } }) => view.addresses.some((own) => isOf(own, address)))
 }
 
 function planNameservers(
@@ -170,7 +181,9 @@ function planNameservers(
   const sources = found ? files : results
   const usable = ({ family, value }: Address) =>
     isLoopback({ family, value }) ||
-    addresses.some(({ prefix: { address: own } }) => own.family === family && !isLoopback(own) && !isLinkLocal(own))
+    addresses
+      .filter(({ tentative }) => !tentative)
+      .some(({ prefix: { address: own } }) => own.family === family && isGlobal(own))
   const plans = sources.flatMap(({ dns: { nameservers, search }, source }) =>
     nameservers.flatMap((text) => {
       const address = parseAddress(text)
@@ -181,6 +194,10 @@ function planNameservers(
   const isFirst = ({ address }: NameserverPlan, at: number) =>
     plans.findIndex((other) => sameAddress(other.address, address)) === at
   return plans.filter(isFirst).slice(0, MAX_NAMESERVERS)
+}
+
+function isGlobal(address: Address): boolean {
+  return !isLoopback(address) && !isLinkLocal(address)
 }
 
 /** Returns a name that a cluster's own nameserver knows if the pod is in one, and otherwise, or as well, the root. */
