@@ -1,16 +1,17 @@
-import { type Address, type Family, sameAddress } from "../../lib/ip/address.ts"
+import { type Address, type Family, families, formatAddress, sameAddress } from "../../lib/ip/address.ts"
 import { formatMac, type Mac } from "../../lib/ip/mac.ts"
 import { contains, type Prefix } from "../../lib/ip/prefix.ts"
 import { DatagramSocket } from "../../lib/sys/datagram-socket.ts"
 import { explain } from "../../lib/sys/errno.ts"
 import { host } from "../../lib/sys/host.ts"
 import { AF_INET, AF_INET6, AF_PACKET, SOCK_DGRAM, SOCK_RAW } from "../../lib/sys/socket-kinds.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
+import { failedWith } from "../../lib/sys/system-error.ts"
 import { decodeArpReply, ETH_P_ARP, encodeArpRequest } from "./arp.ts"
 import {
   decodeAdvertisement,
   decodeEchoReply,
   ECHO_OVERHEAD,
+  type Echo,
   encodeEcho,
   encodeSolicitation,
   solicitedNode,
@@ -65,8 +66,8 @@ export interface Asking {
 /** An address that is to be reached, and what came back from there. */
 export interface Reach {
   readonly address: Address
-  /** True if it is on the interface's own network: then it is asked for by ARP or neighbour discovery as well. */
-  readonly near: boolean
+  /** True if it is asked for by ARP or neighbour discovery as well, as it is on the interface's own network. */
+  near: boolean
   /** True if packets of the interface's MTU have to get there, too. */
   readonly whole: boolean
   /** Those that answer to the address. */
@@ -74,7 +75,7 @@ export interface Reach {
   echoed: boolean
   /** A packet of the interface's MTU was answered. */
   echoedWhole: boolean
-  /** Why nothing could be sent. */
+  /** Why the pod did not let the question out. */
   refusal?: string
 }
 
@@ -83,14 +84,14 @@ export function unreached(address: Address, { near, whole }: { near: boolean; wh
   return { address, near, whole, macs: [], echoed: false, echoedWhole: false }
 }
 
-/** Asks all of them from the interface, in whose network namespace this process has to be. Throws SystemError if it may not. */
+/** Asks all of them from the interface, in whose network namespace this process has to be. Throws SystemError if it cannot. */
 export function askFrom(asking: Asking, reaches: readonly Reach[]): Line[] {
-  const [four, six] = [4, 6].map((family) => reaches.filter(({ address }) => address.family === family))
+  const [four = [], six = []] = families.map((family) => reaches.filter(({ address }) => address.family === family))
   const lines: Line[] = []
   try {
-    if (four?.some(({ near }) => near)) lines.push(askByArp(asking, four))
-    if (four?.length) lines.push(askByEcho(asking, 4, four))
-    if (six?.length) lines.push(askByEcho(asking, 6, six))
+    if (four.some(({ near }) => near)) askByArp(asking, four, lines)
+    if (four.length > 0) askByEcho(asking, 4, four, lines)
+    if (six.length > 0) askByEcho(asking, 6, six, lines)
     return lines
   } catch (error) {
     for (const { socket } of lines) socket[Symbol.dispose]()
@@ -98,24 +99,27 @@ export function askFrom(asking: Asking, reaches: readonly Reach[]): Line[] {
   }
 }
 
-function askByArp(asking: Asking, reaches: readonly Reach[]): Line {
+function askByArp(asking: Asking, reaches: readonly Reach[], lines: Line[]): void {
   const near = reaches.filter((reach) => reach.near)
   const own = asking.addresses.filter(({ address }) => address.family === 4)
   const socket = new DatagramSocket(AF_PACKET, SOCK_DGRAM, ((ETH_P_ARP & 0xff) << 8) | (ETH_P_ARP >> 8))
+  const hear = (packet: Uint8Array) => {
+    const answer = decodeArpReply(packet)
+    if (answer) noteNeighbour(near, answer.address, answer.mac)
+  }
+  lines.push({
+    socket,
+    patience: PATIENCE,
+    hear,
+    isAnswered: () => near.every(({ macs, refusal }) => macs.length > 0 || refusal !== undefined),
+  })
   for (const reach of near) {
     const address = (own.find((prefix) => contains(prefix, reach.address)) ?? own[0])?.address
     if (!address) continue
     const packet = encodeArpRequest({ mac: asking.mac, address }, reach.address)
-    trySending(reach, () => socket.sendTo(everybodyOn(asking.index, ETH_P_ARP), packet, "send an ARP request"))
-  }
-  return {
-    socket,
-    patience: PATIENCE,
-    hear: (packet) => {
-      const answer = decodeArpReply(packet)
-      if (answer) noteNeighbour(near, answer.address, answer.mac)
-    },
-    isAnswered: () => near.every(({ macs }) => macs.length > 0),
+    trySending(reach, () => {
+      socket.sendTo(everybodyOn(asking.index, ETH_P_ARP), packet, `ask for ${formatAddress(reach.address)} by ARP`)
+    })
   }
 }
 
@@ -126,32 +130,24 @@ function noteNeighbour(reaches: readonly Reach[], address: Address, mac: Mac): v
     if (isNew && reach.macs.length < MAX_MACS) reach.macs.push(text)
   }
 }
+/** What the pod's own rules and routes do. */
+const REFUSALS = ["EPERM", "EACCES", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"] as const
 
+/** Sends to it, or notes that the pod itself does not let it out. Throws SystemError, as if the node has no room for more neighbours. */
 function trySending(reach: Reach, send: () => void): void {
   try {
     send()
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error
+    if (!failedWith(error, ...REFUSALS)) throw error
     reach.refusal = explain(error.errno)
   }
 }
 
 /** Asks by echo requests, small and of the MTU, and in IPv6 by neighbour discovery, which is ICMPv6 as well. */
-function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[]): Line {
+function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[], lines: Line[]): void {
   const socket = openEcho(asking, family)
   const [id, nonce] = [randomId(), random(8)]
-  const large = Math.min(asking.mtu, MAX_LARGE) - ECHO_OVERHEAD[family]
   const near = reaches.filter((reach) => family === 6 && reach.near)
-  for (const [at, reach] of reaches.entries()) {
-    const to = ipAddress(reach.address, 0, asking.index)
-    const send = (packet: Uint8Array, way = to) => socket.sendTo(way, packet, "send an echo request")
-    trySending(reach, () => {
-      const wanted = near.includes(reach) ? encodeSolicitation(reach.address, asking.mac) : undefined
-      if (wanted) send(wanted, ipAddress(solicitedNode(reach.address), 0, asking.index))
-      send(encodeEcho(family, { id, sequence: 2 * at, nonce }, SMALL))
-      if (reach.whole) send(encodeEcho(family, { id, sequence: 2 * at + 1, nonce }, large))
-    })
-  }
   const hear = (packet: Uint8Array) => {
     const neighbour = family === 6 ? decodeAdvertisement(packet) : undefined
     if (neighbour) return noteNeighbour(near, neighbour.address, neighbour.mac)
@@ -163,7 +159,32 @@ function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[]): L
   const isReached = (reach: Reach) =>
     reach.echoed && (reach.echoedWhole || !reach.whole) && (reach.macs.length > 0 || !near.includes(reach))
   const isAnswered = () => reaches.every((reach) => reach.refusal !== undefined || isReached(reach))
-  return { socket, patience: PATIENCE, hear, isAnswered }
+  lines.push({ socket, patience: PATIENCE, hear, isAnswered })
+  for (const [at, reach] of reaches.entries()) {
+    const echo = { id, sequence: 2 * at, nonce }
+    trySending(reach, () => sendEcho(socket, asking, reach, echo))
+  }
+}
+
+function sendEcho(
+  socket: DatagramSocket,
+  { index, mac, mtu }: Asking,
+  { address, near, whole }: Reach,
+  echo: Echo,
+): void {
+  const { family } = address
+  const asked = `send to ${formatAddress(address)}`
+  const to = ipAddress(address, 0, index)
+  if (family === 6 && near)
+    socket.sendTo(ipAddress(solicitedNode(address), 0, index), encodeSolicitation(address, mac), asked)
+  socket.sendTo(to, encodeEcho(family, echo, SMALL), asked)
+  if (!whole) return
+  const payload = Math.min(mtu, MAX_LARGE) - ECHO_OVERHEAD[family]
+  try {
+    socket.sendTo(to, encodeEcho(family, { ...echo, sequence: echo.sequence + 1 }, payload), asked)
+  } catch (error) {
+    if (!failedWith(error, "ENOBUFS")) throw error // the next link did not take it: it is lost
+  }
 }
 
 function openEcho({ name }: Asking, family: Family): DatagramSocket {

@@ -21,8 +21,11 @@ export interface Line {
   readonly isAnswered: () => boolean
 }
 
-/** Hears what all lines are answered, waiting for the slowest once, and closes them. */
-export function hearOut(lines: readonly Line[]): void {
+/**
+ * Hears what all lines are answered, waiting for the slowest once, and closes them. Returns the milliseconds that were waited in vain: 0 if all
+ * are answered.
+ */
+export function hearOut(lines: readonly Line[]): number {
   const began = host.uptime()
   for (const line of lines) {
     for (;;) {
@@ -32,8 +35,14 @@ export function hearOut(lines: readonly Line[]): void {
       line.socket.awaitInput(left)
     }
   }
-  for (const line of lines) listen(line) // a second one may have answered as well
+  glance(lines) // a second one may have answered as well
   for (const { socket } of lines) socket[Symbol.dispose]()
+  return lines.every((line) => line.isAnswered()) ? 0 : host.uptime() - began
+}
+
+/** Hears what has been answered by now. */
+export function glance(lines: readonly Line[]): void {
+  for (const line of lines) listen(line)
 }
 
 function listen({ socket, hear, fail }: Line): void {

@@ -10,7 +10,7 @@ import { output } from "../lab/run.ts"
 import { LAN, OUTSIDE, plugIn } from "../plugins/macvlan/network.ts"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
 import { Nameserver } from "./nameserver.ts"
-import { OperatedNode } from "./operated-node.ts"
+import { type Diagnosis, OperatedNode } from "./operated-node.ts"
 
 const [FIRST, SECOND, THIRD] = ["10.96.0.10", "fd00:10:96::10", "10.96.0.53"] as const
 const GATEWAY = "10.244.1.1"
@@ -72,6 +72,16 @@ class AskedNode extends OperatedNode {
 
   mend(): void {
     for (const mend of this.#mends.splice(0).reverse()) mend()
+  }
+
+  /** The kernel's table of neighbours is one for all namespaces: while others fill it, what has to be asked cannot be seen. */
+  override doctorAs(...args: Parameters<OperatedNode["doctorAs"]>): Diagnosis {
+    for (let tries = 0; ; tries++) {
+      const diagnosis = super.doctorAs(...args)
+      const isFull = diagnosis.unseen.some((sentence) => /^cannot send to .*: (ENOBUFS|EINVAL)/.test(sentence))
+      if (!isFull || tries === 20) return diagnosis
+      output(["sleep", "1"])
+    }
   }
 
   /** Returns kind and subject of each finding. */

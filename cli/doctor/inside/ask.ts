@@ -1,17 +1,17 @@
 import { formatAddress } from "../../../lib/ip/address.ts"
-import { host } from "../../../lib/sys/host.ts"
+import { NetworkNamespace } from "../../../lib/sys/netns.ts"
 import { askFrom } from "../../probes/interface.ts"
-import { hearOut, type Line } from "../../probes/line.ts"
+import { glance, hearOut, type Line } from "../../probes/line.ts"
 import { askNameserver } from "../../probes/nameserver.ts"
 import type { Attached } from "../../survey/attached.ts"
-import type { PodView, Survey } from "../../survey/survey.ts"
+import type { Survey } from "../../survey/survey.ts"
 import { bridgeOf } from "../checks/bridges.ts"
 import type { Finding, Subject } from "../finding.ts"
 import { type PodPlan, planPod, type Wish } from "./plan.ts"
 
 /** Pods whose questions are under way at once: each has some six sockets open. */
 const AT_ONCE = 32
-/** Milliseconds after which no more pods are asked, if the ones before were silent. */
+/** Milliseconds that may be waited in vain: then no more pods are asked. */
 const BUDGET = 5000
 
 /** Findings that say why a pod, or those of a bridge, get no answers: these are not asked. */
@@ -76,47 +76,69 @@ function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): M
 }
 
 function askInTurn(survey: Survey, pods: readonly Attached[][], wish: Wish): PodPlan[] {
-  const began = host.uptime()
+  let waited = 0
   const plans: PodPlan[] = []
   for (let at = 0; at < pods.length; at += AT_ONCE) {
-    if (host.uptime() - began > BUDGET) {
+    if (waited >= BUDGET) {
       const seconds = BUDGET / 1000
       survey.unseen.push(
         `${pods.length - at} of ${pods.length} pods asked nobody: the others waited ${seconds} s in vain`,
       )
       break
     }
-    plans.push(...askAtOnce(survey, pods.slice(at, at + AT_ONCE), wish))
+    const asked = askAtOnce(survey, pods.slice(at, at + AT_ONCE), wish)
+    plans.push(...asked.plans)
+    waited += asked.waited
   }
   return plans
 }
 
-function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): PodPlan[] {
+function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): { plans: PodPlan[]; waited: number } {
   const lines: Line[] = []
   const plans = pods.flatMap((attachments) => {
     const view = survey.pod(attachments[0]?.netns ?? "")
     return (view && survey.attempt(() => planPod(survey, attachments, view, wish))) ?? []
   })
-  try {
-    for (const plan of plans) for (const ask of questionsOf(plan)) survey.attempt(() => ask(plan.view, lines))
-  } finally {
-    hearOut(lines)
+  const eachAsks = (questionsOf: (plan: PodPlan) => Question[]) => {
+    for (const plan of plans) survey.attempt(() => ask(survey, plan.pod.netns, questionsOf(plan), lines))
   }
-  return plans.map((plan) => ({ ...plan, interfaces: plan.interfaces.filter(({ isAsked }) => isAsked) }))
+  eachAsks(firstQuestions)
+  glance(lines)
+  eachAsks(secondQuestions)
+  const waited = hearOut(lines)
+  const asked = plans.map((plan) => ({ ...plan, interfaces: plan.interfaces.filter(({ isAsked }) => isAsked) }))
+  return { plans: asked, waited }
 }
 
-function questionsOf({ interfaces, nameservers }: PodPlan): ((view: PodView, lines: Line[]) => void)[] {
+/** Asks from the network namespace that this process is in. */
+type Question = () => readonly Line[]
+
+function ask(survey: Survey, netns: string, questions: readonly Question[], lines: Line[]): void {
+  if (questions.length === 0) return
+  using namespace = new NetworkNamespace(netns)
+  for (const question of questions) survey.attempt(() => lines.push(...namespace.inside(question)))
+}
+
+function firstQuestions({ interfaces, nameservers }: PodPlan): Question[] {
   return [
-    ...interfaces.map((plan) => ({ stack }: PodView, lines: Line[]) => {
-      const { asking, gateways, peers } = plan
-      const reaches = [...gateways, ...peers.map(({ reach }) => reach)]
-      lines.push(...stack.inside(() => askFrom(asking, reaches)))
+    ...interfaces.map((plan) => () => {
+      const lines = askFrom(plan.asking, [...plan.gateways, ...plan.peers.map(({ reach }) => reach)])
       plan.isAsked = true
+      return lines
     }),
-    ...nameservers.map((plan) => ({ stack }: PodView, lines: Line[]) => {
-      const { line, asked } = stack.inside(() => askNameserver(plan.address, plan.names))
-      lines.push(line)
+    ...nameservers.map((plan) => () => {
+      const { line, asked } = askNameserver(plan.address, plan.names)
       plan.asked = asked
+      return [line]
     }),
   ]
+}
+
+/** Asks for the gateways that have not answered an echo request yet; those on the node itself have, if they do at all. */
+function secondQuestions({ interfaces }: PodPlan): Question[] {
+  return interfaces.flatMap(({ asking, gateways, isAsked }) => {
+    const silent = gateways.filter(({ near, echoed }) => isAsked && !near && !echoed)
+    for (const gateway of silent) gateway.near = true
+    return silent.length > 0 ? [() => askFrom(asking, silent)] : []
+  })
 }

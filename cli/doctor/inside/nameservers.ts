@@ -15,7 +15,7 @@ export function* nameserverSymptoms(plan: PodPlan): Generator<Symptom> {
     const { address, asked } = nameserver
     const ways = gateways
       .filter(({ reach }) => reach.address.family === address.family)
-      .flatMap(({ own, reach }) => [neighbourEvidence(own, reach), echoEvidence(reach)])
+      .flatMap(({ own, reach }) => [...(reach.near ? [neighbourEvidence(own, reach)] : []), echoEvidence(reach)])
     const unanswered = asked.filter(({ code }) => code === undefined)
     const failed = asked.filter(({ code }) => code !== undefined && FAILURES.includes(code))
     if (unanswered.length > 0 && unanswered.length === asked.length) yield silent(plan, nameserver, ways)

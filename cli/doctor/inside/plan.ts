@@ -15,7 +15,6 @@ const MAX_NAMESERVERS = 3
 /** What a pod asks from inside, and with the answers what came of it. */
 export interface PodPlan {
   readonly pod: Attached
-  readonly view: PodView
   readonly interfaces: readonly InterfacePlan[]
   readonly nameservers: readonly NameserverPlan[]
 }
@@ -61,7 +60,7 @@ export function planPod(survey: Survey, attachments: readonly Attached[], view: 
   if (!pod || isMachine(attachments, view)) return []
   const routes = listWholeRoutes(view.stack.rtnetlink)
   const interfaces = attachments.flatMap((attached) => planInterface(survey, attached, view, routes, wish))
-  return [{ pod, view, interfaces, nameservers: planNameservers(survey, attachments, view, wish) }]
+  return [{ pod, interfaces, nameservers: planNameservers(survey, attachments, view, wish) }]
 }
 
 /** Says if a virtual machine takes what comes for the pod, whose namespace then hears no answers. */
@@ -86,12 +85,14 @@ function planInterface(
   const isThere = (address: Address) => !survey.addresses.some((other) => other.tentative && isOf(other, address))
   const gateways = hasNeighbours(attached) ? gatewaysIn(own, asking).filter(isThere) : []
   const whole = !wish.isNarrow(attached)
+  const isAsker = wish.thorough || (wish.peers.get(attached.network)?.indexOf(attached) ?? 0) < ASKERS
+  const peers = isAsker ? choosePeers(survey, attached, wish) : []
   return [
     {
       attached,
       asking,
-      gateways: gateways.map((address) => unreached(address, { near: true, whole })),
-      peers: choosePeers(survey, attached, wish).flatMap((peer) => addressesOf(survey, peer, own, asking)),
+      gateways: gateways.map((address) => unreached(address, { near: isAsker, whole })),
+      peers: peers.flatMap((peer) => addressesOf(survey, peer, own, asking)),
       isAsked: false,
     },
   ]
@@ -139,6 +140,12 @@ function isNear(routes: readonly Route[], address: Address): boolean {
     .sort((a, b) => b.dst.length - a.dst.length)
   return narrowest?.hops.every(({ gateway }) => gateway === undefined) ?? false
 }
+
+/**
+ * Pods of a network that ask everybody on their link, and another pod, if no pod is in question: a bridge copies such a question to each of its
+ * ports, and the kernel has room for a thousand neighbours of all pods together. The others ask so for a gateway that does not answer an echo request.
+ */
+const ASKERS = 4
 
 /** Returns the pods that come next on the network, as far as they can answer. */
 function choosePeers(survey: Survey, attached: Attached, { peers, thorough }: Wish): Attached[] {
