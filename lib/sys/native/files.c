@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -282,21 +281,6 @@ static JSValue file_remove_directory(CALL)
     return of_path_alone(js, argv, rmdir);
 }
 
-static JSValue file_mount(CALL)
-{
-    (void)self, (void)argc;
-    const char *words[3] = {NULL};
-    int count = 0;
-    while (count < 3 && (words[count] = path_of(js, argv[count])))
-        count++;
-    JSValue result = no_path(js);
-    if (count == 3)
-        result = answer(js, mount(words[0], words[1], words[2], (unsigned long)integer_of(js, argv[3]), NULL));
-    while (count > 0)
-        JS_FreeCString(js, words[--count]);
-    return result;
-}
-
 static int set_mode(const char *path, int64_t mode)
 {
     return chmod(path, (mode_t)mode);
@@ -398,7 +382,6 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("unlink", 1, file_unlink),
     JS_CFUNC_DEF("mkdir", 2, file_mkdir),
     JS_CFUNC_DEF("removeDirectory", 1, file_remove_directory),
-    JS_CFUNC_DEF("mount", 4, file_mount),
     JS_CFUNC_DEF("chmod", 2, file_chmod),
     JS_CFUNC_DEF("setTimes", 2, file_set_times),
     JS_CFUNC_DEF("list", 1, file_list),

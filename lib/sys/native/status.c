@@ -1,9 +1,10 @@
-/* Files and file systems, as statx(2) and statfs(2) describe them. */
+/* Files and file systems, as statx(2) and statfs(2) describe them, and mount(2). */
 #include "host.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/stat.h>
+#include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -85,9 +86,25 @@ static JSValue status_read_link(CALL)
     return result;
 }
 
+static JSValue status_mount(CALL)
+{
+    (void)self, (void)argc;
+    const char *words[3] = {NULL};
+    int count = 0;
+    while (count < 3 && (words[count] = path_of(js, argv[count])))
+        count++;
+    JSValue result = no_path(js);
+    if (count == 3)
+        result = answer(js, mount(words[0], words[1], words[2], (unsigned long)integer_of(js, argv[3]), NULL));
+    while (count > 0)
+        JS_FreeCString(js, words[--count]);
+    return result;
+}
+
 const JSCFunctionListEntry status_functions[] = {
     JS_CFUNC_DEF("stat", 2, status_stat),
     JS_CFUNC_DEF("fileSystem", 1, status_file_system),
     JS_CFUNC_DEF("readLink", 1, status_read_link),
+    JS_CFUNC_DEF("mount", 4, status_mount),
 };
 const int status_function_count = sizeof status_functions / sizeof *status_functions;
