@@ -51,7 +51,7 @@ export interface NetlinkObserver {
  */
 export class NetlinkSocket implements Disposable {
   readonly #file: Descriptor
-  readonly #buffer = new Uint8Array(BUFFER)
+  #buffer = new Uint8Array(BUFFER)
   readonly #observer: NetlinkObserver | undefined
 
   constructor(protocol: number, observer?: NetlinkObserver) {
@@ -119,5 +119,6 @@ export class NetlinkSocket implements Disposable {
 
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]()
+    this.#buffer = new Uint8Array() // which a circle of references would keep: a process that looks into all pods opens hundreds
   }
 }
