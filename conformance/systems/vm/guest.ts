@@ -19,7 +19,7 @@ export interface GuestRun {
   readonly machine?: boolean
   /** Network cards (virtio) on one wire, none unless given: `eth0` is at the PCI address 0000:00:10.0, `eth1` at 0000:00:11.0 ... */
   readonly cards?: number
-  /** If true, the guest's time is that of its instructions, each a nanosecond, whatever else this machine does: for measurements. */
+  /** If true, time passes in the guest by its instructions, each a nanosecond, whatever else this machine does, unless it is idle: for measurements. */
   readonly countedTime?: boolean
   /** For boot and script together; 100 unless given. */
   readonly timeoutSeconds?: number
@@ -166,7 +166,7 @@ function sharedFiles(server: string): string[] {
 }
 
 function clock({ countedTime = false }: GuestRun): string[] {
-  return countedTime ? ["-icount", "shift=0,sleep=off"] : []
+  return countedTime ? ["-icount", "shift=0"] : []
 }
 
 /** Network cards, all on one wire. */
