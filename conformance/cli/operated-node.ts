@@ -51,11 +51,14 @@ export class OperatedNode extends Node {
     output(["cp", "-a", binDirectory(), this.plugins])
   }
 
-  /** Gives the node a link to other machines, with a default route. */
+  /** Gives the node a link to a router, with a default route. */
   uplink(address: string, router: string): void {
-    this.ip("link", "add", "eth0", "type", "veth", "peer", "name", "wire")
+    const outside = this.pod()
+    this.ip("link", "add", "eth0", "type", "veth", "peer", "name", "wire", "netns", outside.name)
     this.ip("address", "add", address, "dev", "eth0")
-    for (const end of ["eth0", "wire"]) this.ip("link", "set", end, "up")
+    this.ip("link", "set", "eth0", "up")
+    outside.ip("link", "set", "wire", "up")
+    outside.ip("address", "add", `${router}/24`, "dev", "wire")
     this.ip("route", "add", "default", "via", router)
   }
 

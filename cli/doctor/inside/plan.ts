@@ -3,7 +3,6 @@ import { contains } from "../../../lib/ip/prefix.ts"
 import type { LinkAddress } from "../../../lib/netlink/route/address.ts"
 import type { Link } from "../../../lib/netlink/route/link.ts"
 import type { Route } from "../../../lib/netlink/route/route.ts"
-import { listWholeRoutes } from "../../../lib/netlink/route/whole-route.ts"
 import { type Asking, type Reach, unreached } from "../../probes/interface.ts"
 import type { Asked } from "../../probes/nameserver.ts"
 import type { Attached } from "../../survey/attached.ts"
@@ -53,13 +52,12 @@ export interface Wish {
 
 /**
  * Plans what the pod, of which these are the attachments, asks. An address whose duplicates are still being looked for, for a second or two, neither
- * asks nor answers. Throws KernelError.
+ * asks nor answers.
  */
 export function planPod(survey: Survey, attachments: readonly Attached[], view: PodView, wish: Wish): PodPlan[] {
   const [pod] = attachments
   if (!pod || isMachine(attachments, view)) return []
-  const routes = listWholeRoutes(view.stack.rtnetlink)
-  const interfaces = attachments.flatMap((attached) => planInterface(survey, attached, view, routes, wish))
+  const interfaces = attachments.flatMap((attached) => planInterface(survey, attached, view, wish))
   return [{ pod, interfaces, nameservers: planNameservers(survey, attachments, view, wish) }]
 }
 
@@ -68,20 +66,14 @@ function isMachine(attachments: readonly Attached[], { links }: PodView): boolea
   return links.some(({ name, kind }) => kind === "tun" && !attachments.some(({ ifname }) => ifname === name))
 }
 
-function planInterface(
-  survey: Survey,
-  attached: Attached,
-  view: PodView,
-  routes: readonly Route[],
-  wish: Wish,
-): InterfacePlan[] {
+function planInterface(survey: Survey, attached: Attached, view: PodView, wish: Wish): InterfacePlan[] {
   const link = view.links.find(({ name }) => name === attached.ifname)
   if (!link || !canAsk(link)) return []
   const addresses = view.addresses
     .filter(({ index, tentative }) => index === link.index && !tentative)
     .map(({ prefix }) => prefix)
   const asking = { ...link, addresses }
-  const own = routes.filter(({ hops }) => hops.some(({ index }) => index === link.index))
+  const own = view.routes.filter(({ hops }) => hops.some(({ index }) => index === link.index))
   const isThere = (address: Address) => !survey.addresses.some((other) => other.tentative && isOf(other, address))
   const gateways = hasNeighbours(attached) ? gatewaysIn(own, asking).filter(isThere) : []
   const whole = !wish.isNarrow(attached)
