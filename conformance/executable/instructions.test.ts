@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest"
-import { countInstructions } from "../lab/instructions.ts"
+import { countInstructions, countPageFaults } from "../lab/instructions.ts"
 import { Node } from "../lab/node.ts"
 import { hostLocal, Network, V4 } from "../plugins/bridge/network.ts"
 
@@ -54,4 +54,14 @@ describe("bridge keeps to its instructions", () => {
     for (const command of COMMANDS)
       expect(counted[command], command).toBeLessThanOrEqual((BUDGETS[name]?.[command] ?? 0) * MARGIN)
   })
+})
+
+/** A touched page is copied from the image, or cleared, by the kernel: some hundreds of nanoseconds. */
+test("VERSION and ADD of bridge touch few pages of memory", () => {
+  using node = new Node()
+  const network = new Network(node, { bridge: "cni0", isDefaultGateway: true, ipam: hostLocal(node, [V4]) })
+  const count = (command: string) =>
+    countPageFaults(node, "bridge", { command, netns: node.pod(), config: network.config })
+  expect(count("VERSION")).toBeLessThan(170)
+  expect(count("ADD")).toBeLessThan(430)
 })
