@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { vi } from "vitest"
@@ -85,6 +86,7 @@ export class KubeletNode implements AsyncDisposable {
   readonly cri: Cri
   readonly #options: readonly string[]
   readonly #log: string
+  #kubelet: ChildProcess | undefined
 
   private constructor(place: Place, options: readonly string[]) {
     this.place = place
@@ -147,14 +149,17 @@ export class KubeletNode implements AsyncDisposable {
     const [enter = "", ...args] = machine.inside(["kubelet", ...always, ...this.#options])
     const child = spawn(enter, args, { env: PROGRAMS, stdio: ["ignore", log, log] })
     closeSync(log)
+    this.#kubelet = child
     await eventually(() => child.exitCode ?? this.pods())
     if (child.exitCode !== null) throw new Error(`the kubelet ends: ${readFileSync(this.#log, "utf8").slice(-2000)}`)
   }
 
-  /** Kills the kubelet, which leaves pods as they are. */
-  killKubelet(): void {
+  /** Kills the kubelet, which leaves pods as they are. Resolves when it has ended, and its ports are free. */
+  async killKubelet(): Promise<void> {
     const [line = ""] = this.place.machine.processes().filter((process) => process.endsWith("(kubelet)"))
+    const ended = this.#kubelet && once(this.#kubelet, "exit")
     this.kill(Number.parseInt(line, 10))
+    await ended
   }
 
   /** Kills a process by its number in the machine. */

@@ -152,7 +152,7 @@ test("the kubelet is killed and started again: its pods live on", async () => {
   kubelet.writePod("steady", published({ 18087: 80 }), LIMITED)
   const { podIPs } = await kubelet.ready("steady")
   const sandbox = kubelet.sandbox("steady-node1")
-  kubelet.killKubelet()
+  await kubelet.killKubelet()
   await kubelet.startKubelet()
   expect(await kubelet.ready("steady")).toMatchObject({ podIPs })
   expect(kubelet.sandbox("steady-node1")).toBe(sandbox)
