@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import {
   appendFileSync,
   chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -56,8 +57,9 @@ export async function makeExecutable(
     const program = linked(toolchain, objects, scratch, code)
     if (!options.profile && toolchain.strip) execFileSync(toolchain.strip, ["--strip-all", program])
     appendFileSync(program, mark)
-    chmodSync(program, 0o755)
-    renameSync(program, path)
+    copyFileSync(program, `${path}.new`) // which may be on another file system
+    chmodSync(`${path}.new`, 0o755)
+    renameSync(`${path}.new`, path)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

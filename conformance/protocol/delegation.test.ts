@@ -190,7 +190,7 @@ test.each(["CHECK", "DEL", "GC", "STATUS"])("a plugin that is named as its own I
 
 describe("host-local of the same build is not executed: bridge has it too", () => {
   test.each([
-    ["hard links, as built", 'cp -al "$0" "$1"'],
+    ["hard links, as built", 'cp -a "$0" "$1"'],
     ["files of their own, as cp -r and COPY in a Dockerfile leave them", 'cp -r "$0" "$1"'],
     ["files of their own, unpacked from a tar that knows no hard links", COPY_BY_TAR],
     ["symbolic links", 'mkdir "$1" && ln -s "$0"/* "$1"'],

@@ -2,7 +2,6 @@ import { spawnSync } from "node:child_process"
 import {
   chmodSync,
   copyFileSync,
-  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -44,7 +43,7 @@ export class Directories {
     rmSync(join(this.#from, "bin"), { recursive: true, force: true })
     mkdirSync(join(this.#from, "bin"))
     for (const name of plugins) release(join(this.#from, "bin", name), version)
-    linkSync(join(binDirectory(), "cni-ts"), join(this.#from, "bin/cni-ts"))
+    copyFileSync(join(binDirectory(), "cni-ts"), join(this.#from, "bin/cni-ts"))
   }
 
   install(...flags: readonly string[]) {

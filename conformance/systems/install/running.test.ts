@@ -30,7 +30,7 @@ test("plugins are installed over the Go plugins, upgraded and taken back while t
   for (const name of PLUGINS) copyFileSync(join(binDirectory("reference"), name), join(node, name))
   mkdirSync(join(top, "release"))
   copyFileSync(join(ROOT, "scripts/install"), installer)
-  output(["cp", "-al", binDirectory(), join(top, "release/bin")])
+  output(["cp", "-a", binDirectory(), join(top, "release/bin")])
   const callers = [1, 2].map(() => runAsync(["sh", "-c", CALLER, top]))
   try {
     for (let round = 0; round < 3; round++) {

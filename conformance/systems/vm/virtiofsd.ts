@@ -24,8 +24,9 @@ export class FileServer implements Disposable {
 export async function serveFiles(socket: string): Promise<FileServer> {
   const program = PROGRAMS.find(existsSync)
   if (program === undefined) throw new Error(`no virtiofsd: run conformance/systems/vm/prepare as root`)
-  // A root directory cannot be pivoted to. The guest may believe that no file changes while it runs.
-  const options = ["-o", "source=/,sandbox=chroot,cache=always"]
+  // A root directory cannot be pivoted to. The guest may believe that no file changes while it runs; over directories that it knows to be
+  // other file systems, such as a /run in memory, it could not mount its own.
+  const options = ["-o", "source=/,sandbox=chroot,cache=always,no_announce_submounts"]
   const argv = ["--pdeathsig", "KILL", "--", program, `--socket-path=${socket}`, ...options]
   const server = spawn("setpriv", argv, { stdio: ["ignore", "ignore", "pipe"] })
   let said = ""
