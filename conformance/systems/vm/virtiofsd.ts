@@ -2,8 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
 
-/** As Debian 12 has it, with qemu, and later releases, in a package of its own. */
-const PROGRAMS = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"]
+/**
+ * As Debian 12 has it, with qemu, and later releases, in a package of its own. That one tells the guest which directories are other file
+ * systems unless it is told not to; over those, such as a /run in memory, the guest could mount nothing.
+ */
+const PROGRAMS = [["/usr/lib/qemu/virtiofsd"], ["/usr/libexec/virtiofsd", "--no-announce-submounts"]] as const
 
 /** Shows this machine's files to one VM; ends with it, with this process, or when disposed. */
 export class FileServer implements Disposable {
@@ -22,12 +25,11 @@ export class FileServer implements Disposable {
 
 /** Starts a server that waits for the VM at `socket`. */
 export async function serveFiles(socket: string): Promise<FileServer> {
-  const program = PROGRAMS.find(existsSync)
+  const program = PROGRAMS.find(([path]) => existsSync(path))
   if (program === undefined) throw new Error(`no virtiofsd: run conformance/systems/vm/prepare as root`)
-  // A root directory cannot be pivoted to. The guest may believe that no file changes while it runs; over directories that it knows to be
-  // other file systems, such as a /run in memory, it could not mount its own.
-  const options = ["-o", "source=/,sandbox=chroot,cache=always,no_announce_submounts"]
-  const argv = ["--pdeathsig", "KILL", "--", program, `--socket-path=${socket}`, ...options]
+  // A root directory cannot be pivoted to. The guest may believe that no file changes while it runs.
+  const options = ["-o", "source=/,sandbox=chroot,cache=always"]
+  const argv = ["--pdeathsig", "KILL", "--", ...program, `--socket-path=${socket}`, ...options]
   const server = spawn("setpriv", argv, { stdio: ["ignore", "ignore", "pipe"] })
   let said = ""
   server.stderr.setEncoding("utf8").on("data", (text: string) => {
