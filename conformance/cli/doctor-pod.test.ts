@@ -36,6 +36,12 @@ class AskedNode extends OperatedNode {
     this.cart = this.attach(NETWORK, { name: "shop/cart", implementation })
     this.web = this.attach(NETWORK, { name: "shop/web", implementation })
     for (const address of [FIRST, SECOND]) this.resolve(address)
+    // The Go plugin's bridge forwards no IPv6 packet while its link-local address is tentative.
+    output([
+      "timeout",
+      "10",
+      ...this.inside(["sh", "-c", "while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done"]),
+    ])
     // A bridge whose MTU somebody has set keeps it, whatever its ports' are.
     for (const mtu of ["1499", "1500"]) this.ip("link", "set", "cni0", "mtu", mtu)
   }

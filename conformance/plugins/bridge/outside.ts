@@ -13,6 +13,8 @@ export function outside(node: Node): Pod {
     [node, "uplink", 1],
     [host, "eth0", 2],
   ] as const) {
+    // Until its link-local address is no longer tentative the kernel forwards no IPv6 packet by the link.
+    output(side.inside(["sysctl", "-qw", `net.ipv6.conf.${link}.accept_dad=0`]))
     side.ip("addr", "add", `198.51.100.${number}/24`, "dev", link)
     side.ip("addr", "add", `fd00:beef::${number}/64`, "dev", link, "nodad")
     side.ip("link", "set", link, "up")
