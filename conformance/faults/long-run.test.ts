@@ -12,7 +12,7 @@ import { observeNode } from "./scene.ts"
 import { bridged } from "./subjects.ts"
 
 /** ADD/DEL pairs in all; `CNITS_PAIRS=100000` runs as many as anybody wants. */
-const PAIRS = Number(process.env["CNITS_PAIRS"] ?? 5000)
+const PAIRS = Number(process.env["CNITS_PAIRS"] ?? 2000)
 const RUNNERS = 4
 const PARTS = 10
 const GETRUSAGE = process.arch === "arm64" ? 165 : 98
