@@ -32,6 +32,17 @@ describe("taking addresses", () => {
     expect(asked).toEqual(["add", "del"])
   })
 
+  test.each(["0.0.0.0/0", "0.0.0.0/24", "10.1.2.3/0", "::/64", "fd00::2/0"])(
+    "refuses %s, and gives it back",
+    (text) => {
+      const { ipam, asked } = ipamOf({ ...emptyResult, ips: [{ address: parsePrefix(text) as Prefix }] })
+      const undo = new Undo()
+      expect(() => takeAddresses(ipam, "some-ipam", undo)).toThrow(`returned ${text}, which is not one pod's address`)
+      undo[Symbol.dispose]()
+      expect(asked).toEqual(["add", "del"])
+    },
+  )
+
   const leftover = new CniError(
     code.conflict,
     "10.1.2.3 has been allocated to c1, duplicate allocation is not allowed",

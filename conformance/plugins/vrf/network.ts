@@ -13,7 +13,7 @@ set -e
 pod=$0 links=$1
 pod() { nsenter --net=/run/netns/"$pod" "$@"; }
 pod sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
-index=1000 # whose peers have other ones: the kernel would take a second to say that such a link is up
+index=$((1000 + $$ % 10000 * 8)) # whose peers have other ones: the kernel would take a second to say that such a link is up
 for link in $links; do
   ip link add "v$$$link" index $((index += 1)) type veth peer name "$link" netns "$pod"
   ip link set "v$$$link" up
