@@ -11,7 +11,7 @@ import { functions, INTERVAL, profiledExecutable, type Stack, sampled } from "./
  * Says of what ADD, CHECK and DEL of one pod consist. It runs in a network and a mount namespace of its own.
  */
 
-const RUNS = 40
+const RUNS = 150
 const TITLE = "What a call of bridge and host-local consists of, after its process has started"
 const COMMANDS = ["ADD", "CHECK", "DEL"] as const
 type Command = (typeof COMMANDS)[number]

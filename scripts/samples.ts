@@ -8,7 +8,7 @@ import { ownArchitecture } from "../build/toolchain.ts"
 const directory = join(fileURLToPath(import.meta.url), "../../.cache/profile")
 
 /** Milliseconds between two samples: INTERVAL of lib/sys/native/profile.c. */
-export const INTERVAL = 0.05
+export const INTERVAL = 0.25
 
 /** The functions that were at work at one moment, the innermost first, `()` behind those in C. */
 export type Stack = readonly string[]

@@ -1,6 +1,6 @@
 /*
  * Samples which functions of the bundle are at work, in executables that are built for that: PROFILE is defined, and names are kept. Every
- * twentieth of a millisecond, waiting in the kernel included, the stack of that moment goes to descriptor 9, if it is open.
+ * quarter of a millisecond, waiting in the kernel included, the stack of that moment goes to descriptor 9, if it is open.
  */
 #include "host.h"
 
@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { SAMPLES = 9, INTERVAL = 50 /* microseconds */ };
+enum { SAMPLES = 9, INTERVAL = 250 /* microseconds */ };
 
 size_t engine_stack(JSRuntime *runtime, char *text, size_t size);
 
