@@ -130,7 +130,7 @@ test("bridge, portmap, bandwidth, firewall and tuning: the script that explain p
 
 const local = (subnet: string, more = {}) => ({ type: "host-local", subnet, ...more })
 
-test("ptp, macvlan, a second interface, rules of iptables, macspoofchk: the same", () => {
+test("ptp, macvlan, a second interface, rules of iptables, macspoofchk: the same", { retry: 1 }, () => {
   const toAll = { routes: [{ dst: "0.0.0.0/0" }] }
   const portmap = { type: "portmap", capabilities: { portMappings: true }, backend: "iptables" }
   const lists: NetworkList[] = [
