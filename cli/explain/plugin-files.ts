@@ -2,8 +2,9 @@ import { readPlace } from "../../ipam/host-local/config.ts"
 import { indexDirectory, leaseDirectory } from "../../ipam/host-local/leases/lease-directory.ts"
 import { isObject, type JsonObject } from "../../lib/cni/json.ts"
 import { configOf, type NetworkList, type PluginConfig } from "../survey/network-list.ts"
+import { SCRATCH } from "../unshared.ts"
 import { type CopiedDirectory, copyTree } from "./files.ts"
-import { POD, SCRATCH } from "./scratch.ts"
+import { POD } from "./scratch.ts"
 
 /** The directories in which a list's plugins keep files. */
 export interface PluginFiles {

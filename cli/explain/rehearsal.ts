@@ -9,11 +9,12 @@ import { environment, findExecutable, runExecutable } from "../../lib/sys/proces
 import { printConfig, TIMEOUT_SECONDS } from "../gc/plugin-call.ts"
 import { originalName } from "../record/wrapping.ts"
 import type { NetworkList, PluginConfig } from "../survey/network-list.ts"
+import { SCRATCH } from "../unshared.ts"
 import { differenceOf } from "./difference.ts"
 import { fileCommands, readTexts } from "./files.ts"
 import { type Maker, makerOf } from "./maker.ts"
 import { type PluginFiles, redirected } from "./plugin-files.ts"
-import { SCRATCH, type Scratch } from "./scratch.ts"
+import type { Scratch } from "./scratch.ts"
 import { readStack, type StackCopy } from "./stack-copy.ts"
 import { type Step, type Teller, tellStory } from "./story.ts"
 

@@ -2,27 +2,24 @@ import { listDirectory, makeDirectories, openFile, readText, unlessMissing } fro
 import { fileStatus } from "../../lib/sys/file-status.ts"
 import { host } from "../../lib/sys/host.ts"
 import { mountPoints } from "../../lib/sys/mountinfo.ts"
-import { O_CREAT, O_WRONLY } from "../../lib/sys/open-flags.ts"
 import { checked } from "../../lib/sys/system-error.ts"
+import {
+  leaveMounts,
+  leaveNetwork,
+  MS_BIND,
+  MS_RDONLY,
+  MS_REMOUNT,
+  mount,
+  OWN_NETWORK,
+  openNetwork,
+  SCRATCH,
+} from "../unshared.ts"
 
-// sched.h and sys/mount.h
-const CLONE_NEWNS = 0x20000
-const CLONE_NEWNET = 0x40000000
-const MS_RDONLY = 0x1
-const MS_REMOUNT = 0x20
-const MS_BIND = 0x1000
-const MS_REC = 0x4000
-const MS_PRIVATE = 0x40000
-
-/** A directory that every node has, and no plugin looks into. */
-const SCRATCH = "/proc/fs"
 /** The plugins' directory within the scratch machine, and that in which they keep files. */
 export const [PLUGINS, DATA] = [`${SCRATCH}/plugins`, `${SCRATCH}/data`]
 
 /** Directories in which plugins keep files, and programs look for services of the node. */
 const STATE = ["/run", "/var/run", "/var/lib", "/tmp"]
-
-const OWN_NETWORK = "/proc/self/ns/net"
 
 /**
  * A machine within this one, which vanishes with this process: its network is empty, and what programs write they find again, while this
@@ -33,11 +30,10 @@ export class ScratchMachine {
 
   /** Moves this process there for good; the plugins' directory stays to be seen. Throws SystemError. */
   constructor(plugins: string) {
-    leave("mount namespace", CLONE_NEWNS)
-    mount("none", "/", "", MS_REC | MS_PRIVATE)
+    leaveMounts()
     using directory = openFile(plugins, 0)
     protectFiles()
-    leave("network namespace", CLONE_NEWNET)
+    leaveNetwork()
     mount("proc", "/proc", "proc", 0)
     if (isThere("/sys")) mount("sysfs", "/sys", "sysfs", 0)
     protectSettings()
@@ -55,10 +51,8 @@ export class ScratchMachine {
 
   #makePod(): string {
     const path = `${SCRATCH}/pod-${this.#pods.size + 1}`
-    openFile(path, O_WRONLY | O_CREAT, 0o600, "create")[Symbol.dispose]()
     using home = openFile(OWN_NETWORK, 0)
-    leave("network namespace", CLONE_NEWNET)
-    mount(OWN_NETWORK, path, "", MS_BIND)
+    openNetwork(path)
     checked("return to the scratch network namespace", host.enterNetwork(home.fd))
     return path
   }
@@ -67,14 +61,6 @@ export class ScratchMachine {
 /** Returns true if the node has that directory; without it, nothing is written there: the root is read-only. */
 function isThere(path: string): boolean {
   return unlessMissing(() => fileStatus(path)) !== undefined
-}
-
-function leave(what: string, kind: number): void {
-  checked(`make a ${what} of its own`, host.unshare(kind))
-}
-
-function mount(source: string, path: string, type: string, flags: number): void {
-  checked(`mount ${path}`, host.mount(source, path, type, flags))
 }
 
 /** Has this process, and what it starts, change no file of the machine. */
