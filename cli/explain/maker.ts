@@ -2,10 +2,10 @@ import { isOfAnyBuild } from "../../lib/sys/build.ts"
 import { openRead, readAll } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 
-/** Who made an executable: us, or the authors of the plugins in Go (containernetworking/plugins). */
+/** The maker of an executable: us, or the authors of the plugins in Go (containernetworking/plugins). */
 export type Maker = "cni-ts" | "reference"
 
-/** What the Go compiler notes in an executable: the path of the package it was made from. */
+/** The note of the Go compiler in an executable: the path of the package it was made from. */
 const MODULE = "github.com/containernetworking/plugins/plugins/"
 const LARGEST = 64 << 20
 

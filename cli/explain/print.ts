@@ -7,11 +7,11 @@ import { scriptOf, wrapped } from "./shell.ts"
 /** A rehearsal that is over. */
 export interface Explanation {
   readonly wish: Wish
-  /** What `ip` calls the pod's namespace, and if it was made for the rehearsal alone. */
+  /** The name by which `ip` knows the pod's namespace, and if it was made for the rehearsal alone. */
   readonly netns: string
   readonly isNewPod: boolean
   readonly rehearsal: Rehearsal
-  /** What of the node was not there in the rehearsal. */
+  /** The parts of the node that were not there in the rehearsal. */
   readonly lacks: readonly string[]
 }
 

@@ -18,14 +18,14 @@ import type { Scratch } from "./scratch.ts"
 import { readStack, type StackCopy } from "./stack-copy.ts"
 import { type Step, type Teller, tellStory } from "./story.ts"
 
-/** What an ADD is called with, beside the list. */
+/** The arguments of an ADD, beside the list. */
 export interface Wish {
   readonly list: NetworkList
   readonly containerId: string
   readonly ifname: string
   /** CNI_ARGS */
   readonly args: string
-  /** What the runtime has for each capability. */
+  /** The runtime's value for each capability. */
   readonly capabilities: Readonly<Record<string, Json>>
   /** True if firewalld is at work on the node, which plugins may ask; here it cannot be. */
   readonly firewalld: boolean
@@ -33,17 +33,17 @@ export interface Wish {
   readonly path: readonly string[]
 }
 
-/** What became of a plugin's ADD. */
+/** The outcome of a plugin's ADD. */
 export interface Part {
   readonly type: string
   /** Undefined for one that was not run. */
   readonly maker: Maker | undefined
   readonly steps: readonly Step[]
-  /** How the state differs, if the plugin does not tell its steps. */
+  /** The difference of the state, if the plugin does not tell its steps. */
   readonly difference: readonly string[]
   /** Set if it answered an error. */
   readonly failed?: true
-  /** What it says on stderr, line by line. */
+  /** Its words on stderr, line by line. */
   readonly says: readonly string[]
 }
 
@@ -57,7 +57,7 @@ export interface Failure {
 
 export interface Rehearsal {
   readonly parts: readonly Part[]
-  /** What the last plugin answers, if all succeed. */
+  /** The answer of the last plugin, if all succeed. */
   readonly result?: Json
   readonly failure?: Failure
   /** Says why there is no telling how it would end. */

@@ -13,7 +13,7 @@ import {
 import { PROTOCOL_NAMES } from "../../lib/netlink/netfilter/xtables/rule.ts"
 import { Untold } from "./told.ts"
 
-/** What a register holds: the words that load it, and how a value that it is compared with is said. */
+/** The content of a register: the words that load it, and how a value that it is compared with is said. */
 interface Loaded {
   readonly words: readonly string[]
   readonly say: (value: Uint8Array, mask: Uint8Array | undefined) => string

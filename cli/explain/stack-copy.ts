@@ -7,7 +7,7 @@ import { listDirectory, unlessMissing } from "../../lib/sys/file.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { hasFirewalld, type RulesetCopy, readRuleset } from "./ruleset-copy.ts"
 
-/** What one network namespace has, as far as plugins look at it: read once, so that it can be made again in another. */
+/** The content of one network namespace, as far as plugins look at it: read once, so that it can be made again in another. */
 export interface StackCopy {
   readonly links: readonly Link[]
   readonly addresses: readonly LinkAddress[]

@@ -15,7 +15,7 @@ export interface Step {
   readonly untold?: string
 }
 
-/** What is known of a network namespace. */
+/** The facts that are known of a network namespace. */
 export interface Place {
   /** The names of links by their indexes, as they are at this point of the story. */
   readonly links: Map<number, string>
@@ -29,7 +29,7 @@ export interface Teller {
   readonly ticks: number
   readonly host: Place
   readonly pod: Place
-  /** What `ip` calls the pod's namespace. */
+  /** The name by which `ip` knows the pod's namespace. */
   readonly podName: string
   readonly handle: Naming["handle"]
 }
@@ -48,7 +48,7 @@ export function tellStory(log: string, teller: Teller): Step[] {
 class Reader {
   readonly steps: Step[] = []
   readonly #teller: Teller
-  /** What was asked and is not answered yet, one transaction of nf_tables or one message, by family and namespace. */
+  /** The requests that are not answered yet, one transaction of nf_tables or one message, by family and namespace. */
   readonly #asked = new Map<string, Fields[]>()
 
   constructor(teller: Teller) {

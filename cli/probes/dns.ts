@@ -5,7 +5,7 @@ const [TYPE_A, TYPE_NS, CLASS_IN] = [1, 2, 1]
 const RECURSION_DESIRED = 0x0100
 const IS_RESPONSE = 0x80
 
-/** What a nameserver says of a question in four bits (RFC 1035): their names in dig. */
+/** A nameserver's answer to a question in four bits (RFC 1035): their names in dig. */
 const codes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"] as const
 
 /** A question to a nameserver. */

@@ -75,7 +75,7 @@ export interface Reach {
   echoed: boolean
   /** A packet of the interface's MTU was answered. */
   echoedWhole: boolean
-  /** Why the pod did not let the question out. */
+  /** The reason that the pod did not let the question out. */
   refusal?: string
 }
 
@@ -130,7 +130,7 @@ function noteNeighbour(reaches: readonly Reach[], address: Address, mac: Mac): v
     if (isNew && reach.macs.length < MAX_MACS) reach.macs.push(text)
   }
 }
-/** What the pod's own rules and routes do. */
+/** The effect of the pod's own rules and routes. */
 const REFUSALS = ["EPERM", "EACCES", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"] as const
 
 /** Sends to it, or notes that the pod itself does not let it out. Throws SystemError, as if the node has no room for more neighbours. */

@@ -19,7 +19,7 @@ export interface Asked {
   readonly name: string
   /** NOERROR, SERVFAIL, ...; undefined: no answer. */
   code?: string
-  /** Why nothing could be sent, or what came back instead of an answer. */
+  /** The reason that nothing could be sent, or what came back instead of an answer. */
   refusal?: Errno
 }
 

@@ -6,7 +6,7 @@ import { failedWith } from "../../lib/sys/system-error.ts"
 
 const MAX_BYTES = 64 << 10
 
-/** Where a pod looks names up, as one of its processes sees it. */
+/** The nameservers of a pod, as one of its processes sees it. */
 export interface Resolver {
   readonly dns: Dns
   /** The file, by a path of the node. */

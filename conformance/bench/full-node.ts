@@ -11,7 +11,7 @@ import { type Cost, inNamespace, timed } from "./stopwatch.ts"
 const SIDES = ["ours", "reference"] as const
 const SUBNETS = { ours: "10.152.0.0/16", reference: "10.153.0.0/16" }
 
-/** How often the Go plugins are measured at most: a call takes up to a second. */
+/** The most runs of the Go plugins: a call takes up to a second. */
 const MOST_OF_REFERENCE = 5
 
 /** The first host ports of the pods that are measured, and of the others. */

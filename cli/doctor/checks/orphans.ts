@@ -61,9 +61,9 @@ function* ifbs({ links: all, attached }: Survey): Generator<Finding> {
 
 /** An attachment's rule says whose it is. */
 interface Owned {
-  /** What only the rules of this attachment, or container, say. */
+  /** The texts that only the rules of this attachment, or container, have. */
   readonly owner: string
-  /** What other rules of the same attachment say instead. */
+  /** The texts that other rules of the same attachment have instead. */
   readonly key?: string | undefined
   /** The container, if it is spelt out. */
   readonly containerId: string | undefined

@@ -15,7 +15,7 @@ import type { Ruleset } from "../../survey/ruleset.ts"
 import { all, not, type Packet, type Truth } from "./packet.ts"
 import { type Effect, effectOf, meets } from "./xtables.ts"
 
-/** What a rule does with packets that meet it. */
+/** A rule's effect on packets that meet it. */
 export type Action = Effect | "return" | { readonly jump: string } | { readonly goto: string }
 
 /** One thing that a rule may do with a packet. */

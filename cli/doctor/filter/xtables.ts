@@ -72,7 +72,7 @@ function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at])
 }
 
-/** What a target does with the packet (`-j NAME`): `continues` to the next rule, or ends its way through the chain. */
+/** A target's effect on the packet (`-j NAME`): `continues` to the next rule, or ends its way through the chain. */
 export type Effect = "continues" | "marks" | "accept" | "drop" | "redirects" | "unknown"
 
 const effects: Readonly<Record<string, Effect>> = {

@@ -12,7 +12,7 @@ const FIRST = ["gateway-silent", "gateway-taken"]
 /** Findings about rules and settings of the node that say why packets are lost on their way. */
 const LOST = ["no-forwarding", "forward-drops", "bridge-filter", "no-bridge-nf", "rp-filter", "conntrack-full"]
 
-/** What explains a pod's symptom. */
+/** The findings that explain a pod's symptom. */
 const EXPLAINING: Readonly<Record<string, readonly string[]>> = {
   "pod-silent": LOST,
   "nameserver-silent": [...LOST, "masquerade", "no-default-route", "route-elsewhere"],

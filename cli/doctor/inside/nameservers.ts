@@ -36,7 +36,7 @@ function said({ address }: NameserverPlan, what: string): Pick<Symptom, "problem
   }
 }
 
-/** Why it is silent, by what came back instead of an answer. */
+/** The reason of its silence, by what came back instead of an answer. */
 const causes: Partial<Record<Errno, string>> = {
   ECONNREFUSED: "nothing listens there, or no running nameserver is behind that service",
   EHOSTUNREACH: "there is no way to it: a route is missing, or its machine is down",

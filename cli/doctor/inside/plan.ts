@@ -11,7 +11,7 @@ import type { PodView, Survey } from "../../survey/survey.ts"
 /** The nameservers that a resolver uses (MAXNS). */
 const MAX_NAMESERVERS = 3
 
-/** What a pod asks from inside, and with the answers what came of it. */
+/** The questions that a pod asks from inside, and with the answers what came of them. */
 export interface PodPlan {
   readonly pod: Attached
   readonly interfaces: readonly InterfacePlan[]
@@ -35,7 +35,7 @@ export interface Peer {
 
 export interface NameserverPlan {
   readonly address: Address
-  /** Who says that it is the pod's. */
+  /** The source that says that it is the pod's. */
   readonly source: string
   readonly names: readonly string[]
   asked: readonly Asked[]

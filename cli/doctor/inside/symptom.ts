@@ -5,7 +5,7 @@ import type { Finding } from "../finding.ts"
 /** Pods that are named; a node has two hundred. */
 const NAMED = 4
 
-/** What one pod has met. */
+/** The outcome for one pod. */
 export interface Symptom {
   readonly kind: string
   readonly attached: Attached
