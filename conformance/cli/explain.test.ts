@@ -99,7 +99,7 @@ function rulesOf(node: OperatedNode, program: string): string[] {
 
 /** Returns what takes less time to see than all of a snapshot. */
 function glance(node: OperatedNode, pod: Pod): string[] {
-  const addresses = [node, pod].map((view) => view.run("ip", "-o", "addr", "show").stdout)
+  const addresses = [node, pod].map((view) => view.run("ip", "-o", "addr", "show").stdout.replaceAll(" tentative", ""))
   return [...addresses, node.run("nft", "-s", "list", "ruleset").stdout]
 }
 

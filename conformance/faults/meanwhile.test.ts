@@ -18,7 +18,7 @@ const HARM: Readonly<Record<string, (node: Node, pod: Pod) => void>> = {
   "the host's veth is renamed": (node) => void shell(node, "ip link set $(veth) name other"),
   "the host's veth is taken off the bridge": (node) => void shell(node, "ip link set $(veth) nomaster"),
   "the bridge is deleted": (node) => void node.run("ip", "link", "del", "cni0"),
-  "the data directory is removed": (node) => rmSync(join(node.dir, "ipam"), { recursive: true }),
+  "the data directory is removed": (node) => removeBusy(join(node.dir, "ipam")),
   "all leases are removed": (node) => void shell(node, `rm -f ${node.dir}/ipam/net/*`),
   "all firewall rules are flushed": (node) => void node.run("nft", "flush", "ruleset"),
 }
@@ -28,6 +28,11 @@ const VETH = `veth() { ip -o link show type veth | tail -n +2 | tail -1 | cut -d
 
 function shell(node: Node, script: string): void {
   node.run("sh", "-c", `${VETH}; ${script}`)
+}
+
+/** Removes a directory in which host-local, which is not stopped, may just make a file. */
+function removeBusy(directory: string): void {
+  rmSync(directory, { recursive: true, maxRetries: 10, retryDelay: 10 })
 }
 
 const cases = Object.keys(HARM).flatMap((harm) => [[harm, "ADD"] as const, [harm, "DEL"] as const])

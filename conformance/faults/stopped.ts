@@ -62,8 +62,12 @@ export async function interrupted(
   meanwhile: () => void,
 ): Promise<Outcome | undefined> {
   const call = await stopAt(node, step, point)
-  if (call.isStopped) meanwhile()
-  const finished = await call.finish()
+  let finished: Outcome
+  try {
+    if (call.isStopped) meanwhile()
+  } finally {
+    finished = await call.finish()
+  }
   return call.isStopped ? finished : undefined
 }
 

@@ -25,19 +25,10 @@ const OWN: Pool = {
   gateways: ["198.18.1.1", "198.18.2.1", "198.18.9.9"],
 }
 
-/** Addresses of everybody. */
+/** Addresses of everybody on the node. One outside is a gateway only: whose address a pod has is masqueraded as the pod. */
 function anyones(world: World): Pool {
-  const addresses = world.witnesses.flatMap((witness) => witness.addresses)
-  const gateways = [
-    "10.244.1.1",
-    "10.244.3.1",
-    "192.168.77.1",
-    "192.168.77.9",
-    "127.0.0.1",
-    "0.0.0.0",
-    "fe80::1",
-    "fd00:77::1",
-  ]
+  const own = world.witnesses.flatMap((witness) => witness.addresses)
+  const node = ["10.244.1.1", "10.244.3.1", "192.168.77.1", "127.0.0.1", "0.0.0.0", "fe80::1", "fd00:77::1"]
   const odd = [
     "224.0.0.1/4",
     "255.255.255.255/32",
@@ -47,8 +38,8 @@ function anyones(world: World): Pool {
     "::1/128",
     "::ffff:10.244.1.2/120",
   ]
-  const prefixed = [...addresses, ...gateways].map((address) => `${address}/${address.includes(":") ? 64 : 24}`)
-  return { addresses: [...prefixed, ...odd], gateways }
+  const prefixed = [...own, ...node].map((address) => `${address}/${address.includes(":") ? 64 : 24}`)
+  return { addresses: [...prefixed, ...odd], gateways: [...node, "192.168.77.9"] }
 }
 
 /** An IPAM plugin that answers anything, for pods whose host ports are mapped to what it said. */

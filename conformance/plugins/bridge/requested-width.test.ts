@@ -21,7 +21,7 @@ describe("a request does not make the node lead more to the bridge than the admi
     ["IPv6, nothing said", STATIC, ["2001:db8::5/32"], "/64 or longer"],
     ["IPv6, nothing said, a bit too wide", STATIC, ["fd00::5/63"], "/64 or longer"],
     ["IPv4, nothing said", STATIC, ["8.8.8.9/8"], "/16 or longer"],
-    ["the second of two", STATIC, ["10.1.0.5/24", "fd00::5/0"], "/64 or longer"],
+    ["the second of two", STATIC, ["10.1.0.5/24", "fd00::5/1"], "/64 or longer"],
     ["IPv4, wider than what is configured", CONFIGURED, ["10.8.0.9/11"], "/12 or longer"],
     ["IPv6, wider than what is configured", CONFIGURED, ["fd08::9/47"], "/48 or longer"],
   ])("%s", (_, ipam, ips, advice) => {
