@@ -66,7 +66,7 @@ export class Conversation implements Disposable {
    * KernelError, ENODEV or ENOENT if there is none.
    */
   get<Value>(request: Request, read: (message: Message) => Value): Value {
-    const { values } = this.#exchange(request, NLM_F_ACK, read)
+    const { values } = this.#exchange(request, 0, read)
     if (values.length === 0) throw new WireError("acknowledgement without an answer", 0)
     return values[0] as Value
   }
@@ -175,6 +175,7 @@ export class Conversation implements Disposable {
         }
         const value = read(message, values.length)
         if (value !== undefined) values.push(value)
+        if (flags === 0) return { values, partial } // nobody asked for an acknowledgement behind it
       }
       // The end of a short dump comes with the second datagram, for less than another socket costs.
       if (!oneIsEnough || values.length === 0 || datagrams < 2 || !this.#transport.abandon) continue

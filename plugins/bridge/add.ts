@@ -41,13 +41,15 @@ export function add(context: AddContext<BridgeConfig>): Result {
   if (layer3) masquerade(context, layer3)
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wanted)
-  if (!config.disableContainerInterface) waitUntilUp(host, pair.host.index)
-  const settled = readLink(host.rtnetlink, bridge.index)
+  const port = config.disableContainerInterface
+    ? readLink(host.rtnetlink, pair.host.index)
+    : waitUntilUp(host, pair.host.index)
   // The ADD that made the bridge may have failed and removed it before it saw our port.
-  if (!settled) throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
+  if (port?.master !== bridge.index)
+    throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
   for (const enable of gateway?.forwarding ?? []) enable()
   changeLink(host.rtnetlink, pair.host.index, pair.host.name, { alias: attachmentAlias(attachment) })
-  return describe(call, { bridge: settled, pair, gateway: gateway?.inVlan, layer3, config })
+  return describe(call, { bridge, pair, gateway: gateway?.inVlan, layer3, config })
 }
 
 function wantedBridge({ bridge, mtu, promiscMode, vlan, vlanTrunk }: BridgeConfig): WantedBridge {

@@ -185,7 +185,13 @@ describe("the gateway's addresses", () => {
   test("that are missing are added, and then the MAC is fixed", () => {
     const stack = having("fe80::1/64")
     putGatewayAddresses(stack, planGatewayAddresses(stack, link, prefixes("10.1.0.1/24", "fd00::1/64"), false))
-    expect(stack.log).toEqual(["GETADDR", "NEWADDR", "NEWADDR", "GETLINK", "NEWLINK"])
+    expect(stack.log).toEqual(["GETADDR", "NEWADDR", "NEWADDR", "NEWLINK"])
+  })
+
+  test("leave the MAC alone if this ADD has set it", () => {
+    const stack = having()
+    putGatewayAddresses(stack, planGatewayAddresses(stack, { ...link, keepsMac: true }, prefixes("10.1.0.1/24"), false))
+    expect(stack.log).toEqual(["GETADDR", "NEWADDR"])
   })
 
   test.each([
@@ -235,7 +241,7 @@ describe("the gateway's addresses", () => {
       "GETADDR",
       ...["DELADDR", "NEWADDR"],
       ...["DELADDR", "DELADDR", "NEWADDR"],
-      ...["GETLINK", "NEWLINK"],
+      ...["NEWLINK"],
     ])
   })
 

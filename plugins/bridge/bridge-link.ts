@@ -28,11 +28,17 @@ export interface WantedBridge {
   readonly vlanFiltering: boolean
 }
 
+/** The bridge, or its interface in a VLAN, as an ADD uses it. */
+export interface UsedLink extends Link {
+  /** True if its MAC address was set by this ADD, and so does not follow its ports'. */
+  readonly keepsMac?: boolean
+}
+
 /**
  * Returns the bridge, up, and makes it as wanted if it is missing. One that exists keeps its settings until adaptBridge(). Another ADD may
  * make it at the same moment. Throws Conflict if another link has the name.
  */
-export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Undo): Link {
+export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Undo): UsedLink {
   const { rtnetlink } = host
   const existing = readBridge(rtnetlink, wanted.name)
   const mtu = existing ? 0 : wanted.mtu || uplinkMtu(rtnetlink)
@@ -45,15 +51,18 @@ export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Und
     refuseAdvertisements(host, link.name)
     const change = mtu > 0 ? { up: true, mtu } : { up: true }
     changeLink(rtnetlink, link.index, link.name, change)
-    return { ...link, ...change }
+    return { ...link, ...change, keepsMac: true }
   }
   ignorePodAdvertisements(host, link, undo)
   if (!link.up) {
     undo.add(() => unlessUsed(rtnetlink, link, () => changeLink(rtnetlink, link.index, link.name, { up: false })))
   }
-  const change = { ...(link.up ? {} : { up: true }), ...(mayTakePortMac(link) ? { mac: ownMac(link) } : {}) }
+  const change: LinkChange = {
+    ...(link.up ? {} : { up: true }),
+    ...(mayTakePortMac(link) ? { mac: ownMac(link) } : {}),
+  }
   if (Object.keys(change).length > 0) changeLink(rtnetlink, link.index, link.name, change)
-  return { ...link, ...change }
+  return { ...link, ...change, keepsMac: change.mac !== undefined }
 }
 
 /** The first byte of the highest locally administered MAC addresses. */
@@ -161,7 +170,7 @@ function uplinkMtu(rtnetlink: Conversation): number {
 
 /** The changes that make a link the pods' gateway. */
 export interface GatewayPlan {
-  readonly link: Link
+  readonly link: UsedLink
   readonly remove: readonly Prefix[]
   readonly add: readonly Prefix[]
 }
@@ -172,7 +181,7 @@ export interface GatewayPlan {
  */
 export function planGatewayAddresses(
   { rtnetlink }: NetworkStack,
-  link: Link,
+  link: UsedLink,
   gateways: readonly Prefix[],
   force: boolean,
 ): GatewayPlan {
@@ -201,8 +210,7 @@ export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: G
     for (const prefix of remove.filter(ofFamily)) removeAddress(rtnetlink, link.index, link.name, prefix)
     for (const gateway of add.filter(ofFamily)) addGateway(rtnetlink, link, gateway)
   }
-  const mac = add.length > 0 && readLink(rtnetlink, link.index)?.mac
-  if (mac) changeLink(rtnetlink, link.index, link.name, { mac })
+  if (add.length > 0 && !link.keepsMac) changeLink(rtnetlink, link.index, link.name, { mac: link.mac })
 }
 
 function addGateway(rtnetlink: Conversation, link: Link, gateway: Prefix): void {

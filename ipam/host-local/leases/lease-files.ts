@@ -101,14 +101,14 @@ export class LeaseFiles {
     return text === undefined ? undefined : parseAddress(text)
   }
 
-  /** Notes the hint. It is overwritten in place and not synced: an old or garbled one does no harm. Only the first is synced: none is empty. */
+  /** Notes the hint. It is overwritten in place and not synced: an old, empty or garbled one does no harm, with the Go plugin neither. */
   setLastReserved(set: number, address: Address): void {
     const path = this.#path(lastReservedName(set))
     const text = formatAddress(address)
     if (overwriteRegular(path, text)) return
-    this.#writeScratch(text)
+    this.removeScratch()
+    writeNew(this.#path(SCRATCH), text, { synced: false })
     renameFile(this.#path(SCRATCH), path)
-    this.#scratch = undefined
   }
 
   #writeScratch(text: string): void {
