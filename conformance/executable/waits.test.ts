@@ -29,22 +29,25 @@ async function whileLocked(file: string, action: () => void): Promise<void> {
   }
 }
 
-test.each(["bridge", "ptp", "macvlan"])("the wait for another ADD in the same pod has an end (%s)", async (type) => {
-  using node = new Node()
-  if (type === "macvlan") plugIn(node)
-  const more = type === "macvlan" ? { master: "uplink" } : {}
-  const network = new Network(node, { type, ...more, ipam: hostLocal(node) })
-  const pod = node.pod()
-  await whileLocked(pod.path, () => {
-    const before = snapshot(node)
-    const { error } = network.add(pod, { env })
-    expect(error).toMatchObject({ code: 11, msg: `cannot lock ${pod.path} within 1 seconds` })
-    expect(error?.details).toMatch(/^process \d+ \((flock|sh|cat)\) holds it$/)
-    expect(network.del(pod).exitCode).toBe(0)
-    expect(snapshot(node)).toEqual(before)
-  })
-  network.connect(pod)
-})
+test.each(["bridge", "ptp", "macvlan", "tap"])(
+  "the wait for another ADD in the same pod has an end (%s)",
+  async (type) => {
+    using node = new Node()
+    if (type === "macvlan") plugIn(node)
+    const more = type === "macvlan" ? { master: "uplink" } : {}
+    const network = new Network(node, { type, ...more, ipam: hostLocal(node) })
+    const pod = node.pod()
+    await whileLocked(pod.path, () => {
+      const before = snapshot(node)
+      const { error } = network.add(pod, { env })
+      expect(error).toMatchObject({ code: 11, msg: `cannot lock ${pod.path} within 1 seconds` })
+      expect(error?.details).toMatch(/^process \d+ \((flock|sh|cat)\) holds it$/)
+      expect(network.del(pod).exitCode).toBe(0)
+      expect(snapshot(node)).toEqual(before)
+    })
+    network.connect(pod)
+  },
+)
 
 describe("the wait for the lock of host-local's leases", () => {
   test.each(["ADD", "DEL", "CHECK", "GC"])("has an end: %s is code 11 and says who holds it", async (command) => {
