@@ -1,7 +1,7 @@
 import { host } from "../../lib/sys/host.ts"
 import { environment, executablePath, programArguments, writeStderr } from "../../lib/sys/process.ts"
 import { CallFile } from "./call-file.ts"
-import { currentRecording, originalName, type Recording, rawDirectory } from "./wrapping.ts"
+import { currentRecording, isRecorder, originalName, type Recording, rawDirectory } from "./wrapping.ts"
 
 /** The most that is kept of each of stdin, stdout and stderr. All of it is passed on. */
 const LIMIT = 1 << 20
@@ -27,15 +27,17 @@ interface Place {
   readonly original: string
 }
 
-/** Returns undefined if this executable is the operator's. One that was put under a plugin's name may have lost it since it was started. */
+/**
+ * Returns undefined if this executable is the operator's. A recorder is known by its own bytes: at any moment it may lose its name, and the
+ * original the one that it has meanwhile.
+ */
 function placeOf(executable: string): Place | undefined {
   const path = executable.replace(/ \(deleted\)$/, "")
   const slash = path.lastIndexOf("/")
   const [directory, name] = [path.slice(0, slash), path.slice(slash + 1)]
   const original = `${directory}/${originalName(name)}`
-  const lostName = path !== executable && name !== "cni-ts"
-  const isRecorder = typeof host.stat(original, false) === "object"
-  return lostName || isRecorder ? { directory, name, original } : undefined
+  const isMarked = attempt(() => isRecorder("/proc/self/exe")) ?? typeof host.stat(original, false) === "object"
+  return isMarked ? { directory, name, original } : undefined
 }
 
 /** Returns the recording that this call belongs to, if it is one of a runtime's. */

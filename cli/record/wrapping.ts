@@ -149,7 +149,7 @@ function unwrap(plugins: string, name: string): void {
   const [path, original] = [`${plugins}/${name}`, `${plugins}/${originalName(name)}`]
   const [now, before] = [path, original].map((each) => unlessMissing(() => linkStatus(each)))
   const untouched = now && before && sameFile(now, before)
-  if (!untouched && (!now || isRecorder(path))) {
+  if (!untouched && (!now || isRecorderNamed(path))) {
     renameFile(original, path)
     return
   }
@@ -157,15 +157,20 @@ function unwrap(plugins: string, name: string): void {
   if (!untouched) writeStdout(`${path}: somebody else's since\n`)
 }
 
-/** Returns true if a recorder of any version bears the name. */
-function isRecorder(path: string): boolean {
+/** Says if a recorder of any version bears the name. */
+function isRecorderNamed(path: string): boolean {
   try {
-    using file = openFile(path, host.O_NOFOLLOW)
-    const end = new Uint8Array(RECORDER.length)
-    const count = host.readAt(file.fd, end, Math.max(0, fileStatus(path).size - end.length))
-    return count === end.length && host.decode(end) === RECORDER
+    return linkStatus(path).type === S_IFREG && isRecorder(path)
   } catch (error) {
-    if (error instanceof SystemError && failedWith(error, "ELOOP", "ENOENT", "EISDIR")) return false
+    if (error instanceof SystemError && failedWith(error, "ENOENT")) return false
     throw error
   }
+}
+
+/** Says if the file is a recorder of any version. Throws SystemError. */
+export function isRecorder(path: string): boolean {
+  using file = openRead(path)
+  const end = new Uint8Array(RECORDER.length)
+  const count = host.readAt(file.fd, end, Math.max(0, fileStatus(path).size - end.length))
+  return count === end.length && host.decode(end) === RECORDER
 }

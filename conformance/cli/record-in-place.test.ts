@@ -268,7 +268,7 @@ describe("others in the directory", () => {
     expect(files()).toEqual(before)
   })
 
-  test("calls that come while recorders begin and end are answered, each once", { retry: 1 }, async () => {
+  test("calls that come while recorders begin and end are answered, each once", async () => {
     copyFileSync(join(binDirectory(), "host-local"), join(plugins, "host-local"))
     chmodSync(join(plugins, "host-local"), 0o755)
     const call = () => runAsync([join(plugins, "host-local")], { env: { CNI_COMMAND: "VERSION" } })
