@@ -23,6 +23,11 @@ function does(...argv: string[]): void {
   expect([exitCode, stderr]).toEqual([0, ""])
 }
 
+/** Adds a rule of iptables that leads what comes to the TCP port elsewhere; `place` is a chain, and conditions. */
+function leads(place: string, port: number, to = "192.0.2.9:80"): void {
+  does(..."iptables -t nat".split(" "), ...place.split(" "), ...`-p tcp --dport ${port} -j DNAT --to ${to}`.split(" "))
+}
+
 const findings = () => node.doctor().findings.map(({ kind, about }) => `${kind} ${about}`)
 
 test("two pods with one host port, which the Go plugin does not refuse", () => {
@@ -45,54 +50,10 @@ describe("a rule of others that takes the port's packets", () => {
   beforeEach(() => void node.attach(PODNET, { name: "shop/cart", ...publishing(8080) }))
 
   test("by iptables", () => {
-    does(
-      "iptables",
-      "-t",
-      "nat",
-      "-A",
-      "PREROUTING",
-      "-p",
-      "tcp",
-      "--dport",
-      "8081",
-      "-j",
-      "DNAT",
-      "--to",
-      "192.0.2.9:80",
-    )
-    does(
-      "iptables",
-      "-t",
-      "nat",
-      "-A",
-      "PREROUTING",
-      "-s",
-      "192.0.2.1",
-      "-p",
-      "tcp",
-      "--dport",
-      "8080",
-      "-j",
-      "DNAT",
-      "--to",
-      "192.0.2.9:80",
-    )
+    leads("-A PREROUTING", 8081)
+    leads("-A PREROUTING -s 192.0.2.1", 8080)
     expect(findings()).toEqual([])
-    does(
-      "iptables",
-      "-t",
-      "nat",
-      "-A",
-      "PREROUTING",
-      "-p",
-      "tcp",
-      "--dport",
-      "8080",
-      "-j",
-      "DNAT",
-      "--to",
-      "192.0.2.9:80",
-    )
+    leads("-A PREROUTING", 8080)
     expect(findings()).toEqual(["host-port-shadowed shop/cart"])
     expect(node.doctor().findings[0]?.evidence[0]).toContain("iptables -t nat -S PREROUTING")
   })
@@ -100,26 +61,7 @@ describe("a rule of others that takes the port's packets", () => {
   test("as Docker publishes ports", () => {
     does("iptables", "-t", "nat", "-N", "DOCKER")
     does("iptables", "-t", "nat", "-A", "PREROUTING", "-m", "addrtype", "--dst-type", "LOCAL", "-j", "DOCKER")
-    does(
-      "iptables",
-      "-t",
-      "nat",
-      "-A",
-      "DOCKER",
-      "!",
-      "-i",
-      "docker0",
-      "-p",
-      "tcp",
-      "-m",
-      "tcp",
-      "--dport",
-      "8080",
-      "-j",
-      "DNAT",
-      "--to-destination",
-      "172.17.0.2:80",
-    )
+    leads("-A DOCKER ! -i docker0", 8080, "172.17.0.2:80")
     expect(findings()).toEqual(["host-port-shadowed shop/cart"])
   })
 
@@ -147,37 +89,9 @@ test("portmap by iptables does not shadow itself, nor does what comes behind it"
     ],
   }
   node.attach(network, { name: "shop/cart", ...publishing(8080) })
-  does(
-    "iptables",
-    "-t",
-    "nat",
-    "-A",
-    "PREROUTING",
-    "-p",
-    "tcp",
-    "--dport",
-    "8080",
-    "-j",
-    "DNAT",
-    "--to",
-    "192.0.2.9:80",
-  )
+  leads("-A PREROUTING", 8080)
   expect(findings()).toEqual([])
-  does(
-    "iptables",
-    "-t",
-    "nat",
-    "-I",
-    "PREROUTING",
-    "-p",
-    "tcp",
-    "--dport",
-    "8080",
-    "-j",
-    "DNAT",
-    "--to",
-    "192.0.2.9:80",
-  )
+  leads("-I PREROUTING", 8080)
   expect(findings()).toEqual(["host-port-shadowed shop/cart"])
 })
 
