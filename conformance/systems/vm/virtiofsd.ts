@@ -3,10 +3,10 @@ import { existsSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
 
 /**
- * As Debian 12 has it, with qemu, and later releases, in a package of its own. That one tells the guest which directories are other file
- * systems unless it is told not to; over those, such as a /run in memory, the guest could mount nothing.
+ * As later releases of Debian have it, in a package of its own, and Debian 12, with qemu. The former bears the latter's name as well. It tells
+ * the guest which directories are other file systems unless it is told not to; over those, such as a /run in memory, the guest could mount nothing.
  */
-const PROGRAMS = [["/usr/lib/qemu/virtiofsd"], ["/usr/libexec/virtiofsd", "--no-announce-submounts"]] as const
+const PROGRAMS = [["/usr/libexec/virtiofsd", "--no-announce-submounts"], ["/usr/lib/qemu/virtiofsd"]] as const
 
 /** Shows this machine's files to one VM; ends with it, with this process, or when disposed. */
 export class FileServer implements Disposable {
