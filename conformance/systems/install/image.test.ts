@@ -59,7 +59,7 @@ test("containerd imports the image, and a container of it installs into the node
     plugins: [{ type: "loopback" }],
   })
   const ctr = (...args: string[]) => output(machine.inside(["ctr", "-n", "k8s.io", ...args]), { env: PROGRAMS })
-  ctr("images", "import", archive)
+  ctr("images", "import", "--all-platforms", "--digests", archive) // as kind does
   const directory = pluginDirectory("containerd")
   const mount = ["--mount", `type=bind,src=${directory},dst=/opt/cni/bin,options=rbind:rw`]
   const container = (name: string, ...command: string[]) =>

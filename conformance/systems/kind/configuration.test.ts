@@ -3,10 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeEach, expect, test } from "vitest"
 import { binDirectory } from "../../lab/executables.ts"
-import { type Finished, run } from "../../lab/run.ts"
+import { blocksOf } from "../../lab/page.ts"
+import { BASH, type Finished, run } from "../../lab/run.ts"
 import { ROOT } from "../install/directories.ts"
 
-/** A directory with kind itself, a Docker whose nodes, once there are three, have no log to show, and a kubectl that nobody asks. */
+/** A directory with kind itself, a Docker whose nodes, once there are $NODES, have no log to show, and a kubectl that nobody asks. */
 const top = mkdtempSync(join(tmpdir(), "cnits-kind-"))
 afterAll(() => rmSync(top, { recursive: true, force: true }))
 
@@ -17,7 +18,7 @@ case "$1" in
   info) echo '{"CgroupDriver":"systemd","CgroupVersion":"2","MemoryLimit":true,"PidsLimit":true,"CPUShares":true}' ;;
   network) echo 1 ;;
   ps | inspect | run) ;;
-  logs) while [ "$(grep -c "^run " ${top}/log)" -lt 3 ]; do sleep 0.05; done; exit 1 ;;
+  logs) while [ "$(grep -c "^run " ${top}/log)" -lt "$NODES" ]; do sleep 0.05; done; exit 1 ;;
   *) exit 1 ;;
 esac
 `
@@ -32,7 +33,7 @@ const log = () => readFileSync(join(top, "log"), "utf8").trimEnd().split("\n")
 beforeEach(() => writeFileSync(join(top, "log"), ""))
 
 function create(...args: string[]): Finished {
-  return run([join(ROOT, "scripts/kind/create"), ...args, "--", "--image", "node:1"], { env })
+  return run([join(ROOT, "scripts/kind/create"), ...args, "--", "--image", "node:1"], { env: { ...env, NODES: "3" } })
 }
 
 const listens = { ipv4: "127.0.0.1", ipv6: "[::1]", dual: "127.0.0.1" }
@@ -45,6 +46,17 @@ test.each(["ipv4", "ipv6", "dual"] as const)("kind reads what create writes for 
   expect(started.find((line) => line.includes("control-plane"))).toContain(`--publish=${listens[family]}:`)
   expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining("docker logs -f lab-") })
   expect(log()).not.toContain("kubectl")
+})
+
+test("kind reads the page's configuration of a node, and starts it", () => {
+  const [block = ""] = blocksOf("docs/kind.md", "A node on cni-ts, by a manifest")
+  const [command = ""] = /^kind create .*$/m.exec(block) ?? []
+  const { exitCode, stderr } = run([...BASH, `cd ${ROOT} && ${command}`], { env: { ...env, NODES: "1" } })
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 1,
+    stderr: expect.stringContaining("docker logs -f kind-control-plane"),
+  })
+  expect(log().filter((line) => line.startsWith("run "))).toHaveLength(1)
 })
 
 test("kind refuses a key that it does not know, so the others are read", () => {
