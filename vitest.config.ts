@@ -7,7 +7,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 const root = resolve(fileURLToPath(import.meta.url), "..")
 
 /** Directories whose tests run in the VM that their `vm.test.ts` boots. */
-const suitesInVm = ["conformance/plugins", "conformance/faults", "conformance/clients/cluster"]
+const suitesInVm = ["conformance/plugins", "conformance/faults", "conformance/cli", "conformance/clients/cluster"]
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`))
   .filter((directory) => existsSync(join(root, directory, "vm.test.ts")))
 const onlyInVm = suitesInVm.map((directory) => `${directory}/!(vm).test.ts`)

@@ -1,0 +1,3 @@
+import { testsInGuest } from "../../systems/vm/suite.ts"
+
+await testsInGuest(import.meta.url)
