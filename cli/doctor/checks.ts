@@ -3,6 +3,7 @@ import { checkBridges } from "./checks/bridges.ts"
 import { checkChained } from "./checks/chained.ts"
 import { checkForward } from "./checks/forward.ts"
 import { checkHostPorts } from "./checks/host-ports.ts"
+import { checkKnown } from "./checks/known.ts"
 import { checkLeases } from "./checks/leases.ts"
 import { checkNetworks } from "./checks/networks.ts"
 import { checkNode } from "./checks/node.ts"
@@ -25,6 +26,7 @@ const checks: readonly Check[] = [
   checkServices,
   checkOrphans,
   checkNode,
+  checkKnown,
   checkPlugins,
   checkNetworks,
 ]

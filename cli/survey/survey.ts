@@ -18,6 +18,8 @@ import { SystemError } from "../../lib/sys/system-error.ts"
 import { TimedOut } from "../../lib/sys/timed-out.ts"
 import { grouped } from "../grouped.ts"
 import { type Attached, type Cache, readCache } from "./attached.ts"
+import { type GoBuild, readGoBuild } from "./go-build.ts"
+import { type KernelLine, readKernelLog } from "./kernel-log.ts"
 import { type Lease, type LeaseDirectory, leaseDirectoryOf, readLeases } from "./leases.ts"
 import { type Listener, listListeners } from "./listeners.ts"
 import { mountsIn, remoteTypes } from "./mounts.ts"
@@ -33,12 +35,15 @@ export interface Places {
   readonly cache: string
   /** Plugin directories, in the order in which they are searched. */
   readonly plugins: readonly string[]
+  /** Directories in which programs are that call plugins. */
+  readonly programs: readonly string[]
 }
 
 export const usualPlaces: Places = {
   networks: "/etc/cni/net.d",
   cache: "/var/lib/cni/results",
   plugins: ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"],
+  programs: ["/usr/local/bin", "/usr/bin"],
 }
 
 /** The network stack of a pod, as it is when it is first looked at. */
@@ -150,6 +155,16 @@ export class Survey implements Disposable {
       const byRoute = listUplinks(this.host.rtnetlink, families)
       return this.links.filter((link) => byRoute.has(link.index) || isUplink(link))
     })
+  }
+
+  /** The kernel's words of late; none if they cannot be read. */
+  get kernelLog(): readonly KernelLine[] {
+    return this.#read("kernelLog", [], readKernelLog)
+  }
+
+  /** Returns what an executable that Go has made says of itself; undefined for another one. */
+  goBuild(path: string): GoBuild | undefined {
+    return this.#read(`build ${path}`, undefined, () => readGoBuild(path))
   }
 
   /** Sockets of the node's processes. */

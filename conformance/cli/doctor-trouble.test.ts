@@ -145,7 +145,6 @@ describe("namespaces", () => {
       expect(unseen).toEqual([
         "/run/cnits-stuck/pod is on a file system of type fuse, which may never answer: it is not looked at",
       ])
-      rmSync("/run/cnits-stuck", { recursive: true })
     })
   })
 

@@ -5,9 +5,18 @@ import { binDirectory, type Implementation } from "../lab/executables.ts"
 import { Node, type Pod } from "../lab/node.ts"
 import { BASH, type Finished, output, run } from "../lab/run.ts"
 
-/** Has the node's own directories where a node has them, for one program; the rest of /etc and /opt is empty. */
+/**
+ * Has the node's own directories where a node has them, for one program, and a kernel's log that is its own; the rest of /etc, /opt and /run is
+ * empty, and the machine's containerd is none of the node's.
+ */
 const AT_HOME = `
 set -e
+mount --rbind /run/netns "$0/run/netns"
+mount --rbind "$0/run" /run
+mount --bind "$0/kmsg" /dev/kmsg
+for program in /usr/bin/containerd /usr/local/bin/containerd; do
+  [ ! -e $program ] || mount --bind /dev/null $program
+done
 mount --bind "$0/var-lib" /var/lib
 mount -t tmpfs tmpfs /etc
 mount -t tmpfs tmpfs /opt
@@ -48,6 +57,8 @@ export class OperatedNode extends Node {
   constructor() {
     super()
     mkdirSync(this.networks)
+    mkdirSync(join(this.dir, "run/netns"), { recursive: true })
+    writeFileSync(join(this.dir, "kmsg"), "")
     output(["cp", "-a", binDirectory(), this.plugins])
   }
 

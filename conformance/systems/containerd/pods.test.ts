@@ -1,3 +1,4 @@
+import { rmSync, truncateSync } from "node:fs"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import type { View } from "../../lab/namespace.ts"
 import { BASH } from "../../lab/run.ts"
@@ -126,6 +127,19 @@ test.each(["bridge", "portmap", "bandwidth"])("a pod whose %s fails leaves nothi
   expect(failed.stderr).toContain("told to fail")
   expect(node.snapshot()).toEqual(before)
   expect(node.containerd.machine.processes()).toHaveLength(1)
+})
+
+test("a memory that a power cut left empty keeps containerd before 2.0 from stopping the pod, until it is removed", async () => {
+  const before = node.snapshot()
+  const pod = await node.containerd.runPod()
+  const memory = node.containerd.machine.path(`/var/lib/cni/results/podnet-${pod.id}-eth0`)
+  truncateSync(memory)
+  const { exitCode, stderr } = node.containerd.crictl("stopp", pod.id)
+  expect([exitCode, stderr]).toEqual([1, expect.stringContaining("cached result")])
+  rmSync(memory)
+  pod.stop()
+  pod.remove()
+  expect(node.snapshot()).toEqual(before)
 })
 
 test("thirty pods at once get thirty addresses of each family, and give them back", async () => {
