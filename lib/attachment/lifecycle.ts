@@ -13,6 +13,7 @@ import type { Removable } from "./interface-plugin.ts"
 import { hostVethName, isHostVethNameIn } from "./names.ts"
 import { openPodIfPresent } from "./pod-stack.ts"
 import { isOfAttachment } from "./same-pod.ts"
+import { removeStaleLinks } from "./stale-links.ts"
 
 /** Returns the removal of what a plugin makes that connects pods by veth pairs: the pairs, and rules of these kinds. */
 export function vethPairs(kinds: readonly AttachmentRules[]): Removable {
@@ -98,18 +99,16 @@ function collectVeths(call: Call, survivors: Survivors, failures: Failures, kind
 }
 
 function removeStaleVeths(
-  { rtnetlink }: NetworkStack,
+  host: NetworkStack,
   network: string,
   attachments: readonly Attachment[],
   failures: Failures,
   gone: (what: string) => void,
 ): void {
   const valid = new Set(attachments.map(hostVethName))
-  for (const { kind, name, alias, index } of listLinks(rtnetlink).links) {
-    const ours = kind === "veth" && isHostVethNameIn(name, network) && isOursOrUnfinishedIn(alias, network)
-    if (!ours || valid.has(name)) continue
-    failures.capture(() => {
-      if (removeLink(rtnetlink, index)) gone(`${name} (${JSON.stringify(alias)})`)
-    })
-  }
+  const isStale = ({ kind, name, alias }: Link) =>
+    kind === "veth" && isHostVethNameIn(name, network) && isOursOrUnfinishedIn(alias, network) && !valid.has(name)
+  removeStaleLinks(host, listLinks(host.rtnetlink).links.filter(isStale), failures, ({ name, alias }) =>
+    gone(`${name} (${JSON.stringify(alias)})`),
+  )
 }

@@ -1,10 +1,10 @@
 import { chainedPlugin } from "../../lib/attachment/chained-plugin.ts"
+import { removeStaleLinks } from "../../lib/attachment/stale-links.ts"
 import type { Failures } from "../../lib/cni/failures.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Survivors } from "../../lib/cni/valid-attachments.ts"
 import { atLeast, versions } from "../../lib/cni/version.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
-import { removeLink } from "../../lib/netlink/route/link.ts"
 import { add } from "./add.ts"
 import { check } from "./check.ts"
 import { readBandwidthConfig } from "./config.ts"
@@ -30,9 +30,7 @@ export const bandwidth = chainedPlugin({
 /** Removes stale ifbs. The Go plugin's do not tell whose they are and stay. */
 function collect(host: NetworkStack, { config, log }: Call, survivors: Survivors, failures: Failures): void {
   const { attachments, reason } = survivors
-  for (const { index, name, alias } of listStaleIfbs(host, config.name, attachments)) {
-    failures.capture(() => {
-      if (removeLink(host.rtnetlink, index)) log.removed(`${name} (${JSON.stringify(alias)})`, reason)
-    })
-  }
+  removeStaleLinks(host, listStaleIfbs(host, config.name, attachments), failures, ({ name, alias }) =>
+    log.removed(`${name} (${JSON.stringify(alias)})`, reason),
+  )
 }

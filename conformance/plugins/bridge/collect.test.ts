@@ -68,6 +68,23 @@ describe("GC", () => {
     expect([pod.link("eth0")?.ifname, pod.link("eth1")?.ifname]).toEqual(["eth0", undefined])
   })
 
+  test("has the kernel remove many together, and nothing of a group of somebody else's", () => {
+    using node = new Node()
+    const network = new Network(node)
+    const pod = node.pod()
+    for (let at = 0; at <= 40; at++) network.connect(pod, { ifname: `eth${at}` })
+    output(node.inside(["ip", "link", "add", "other0", "group", "7", "type", "veth", "peer", "name", "other1"]))
+    const valid = [{ containerID: pod.containerId, ifname: "eth0" }]
+    const { calls, outcome } = node.trace("bridge", {
+      command: "GC",
+      config: { ...network.config, "cni.dev/valid-attachments": valid },
+    })
+    expect(calls.filter(({ name, args }) => name === "sendto" && args.includes("RTM_DELLINK,"))).toHaveLength(2)
+    expect(outcome.stderr.match(/removed veth/g)).toHaveLength(40)
+    expect(ports(node)).toHaveLength(1)
+    expect([pod.link("eth0")?.operstate, node.link("other0")?.["group"]]).toEqual(["UP", "7"])
+  })
+
   test("with no valid attachment left removes all of them, and a second time nothing", () => {
     using node = new Node()
     const network = new Network(node, { ipam: hostLocal(node) })

@@ -99,6 +99,7 @@ export const linkAttributes = attributeSet({
   operstate: [16, printed(u8, operstateName), "IFLA_OPERSTATE"],
   info: [18, nested(linkInfo), "IFLA_LINKINFO"],
   alias: [20, text, "IFLA_IFALIAS"],
+  group: [27, u32, "IFLA_GROUP"],
   namespace: [28, u32, "IFLA_NET_NS_FD"],
   extendedMask: [29, u32, "IFLA_EXT_MASK"],
   promiscuity: [30, u32, "IFLA_PROMISCUITY"],

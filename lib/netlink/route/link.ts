@@ -193,6 +193,8 @@ export interface LinkChange {
   /** The bridge, bond or VRF that it becomes a port of; 0 for none. */
   readonly master?: number
   readonly alias?: string
+  /** A number of the administrator's, by which removeGroup() finds it. */
+  readonly group?: number
   readonly vlanFiltering?: boolean
   readonly hairpin?: boolean
   readonly isolated?: boolean
@@ -200,7 +202,7 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias, master, transmitQueueLength, namespace, name: newName } = change
+  const { mtu, mac, alias, group, master, transmitQueueLength, namespace, name: newName } = change
   rtnetlink.execute({
     asked: `${namespace === undefined ? "change" : "move"} link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
@@ -210,6 +212,7 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
         mtu,
         mac,
         alias,
+        group,
         master,
         transmitQueueLength,
         namespace,
@@ -248,11 +251,20 @@ function describeChange(change: LinkChange): string {
 /** Deletes a link, and with a veth its peer. Returns false if there was none. */
 export function removeLink(rtnetlink: Conversation, key: LinkKey): boolean {
   const { index, ...names } = keyOf(key)
+  return remove(rtnetlink, `delete link ${key}`, index === undefined ? {} : { index }, names)
+}
+
+/** Deletes all links of the group, and with veths their peers, in one go. Returns false if there were none. */
+export function removeGroup(rtnetlink: Conversation, group: number): boolean {
+  return remove(rtnetlink, `delete the links of group ${group}`, {}, { group })
+}
+
+function remove(rtnetlink: Conversation, asked: string, header: { index?: number }, values: LinkValues): boolean {
   try {
     rtnetlink.execute({
-      asked: `delete link ${key}`,
+      asked,
       type: RTM.DELLINK,
-      write: (writer) => linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), names),
+      write: (writer) => linkAttributes.write(writeHeader(writer, header), values),
     })
     return true
   } catch (error) {
