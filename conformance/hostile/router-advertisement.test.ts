@@ -128,7 +128,8 @@ test("of all links that plugins make on the node, none takes router advertisemen
   const made = node.ip("-d", "link", "show").filter(({ ifname }) => !before.has(ifname) && ifname !== limited.veth)
   const kinds = made.map(({ linkinfo }) => linkinfo?.info_kind).sort()
   expect(kinds).toEqual(["bridge", "ifb", "veth", "veth"])
-  for (const { ifname = "" } of made) {
-    expect([ifname, ...readSysctls(node, ifname)]).toContain("ipv6/conf/LINK/accept_ra:0")
+  for (const { ifname = "", linkinfo } of made) {
+    const refusal = linkinfo?.info_kind === "ifb" ? "disable_ipv6:1" : "accept_ra:0"
+    expect([ifname, ...readSysctls(node, ifname)]).toContain(`ipv6/conf/LINK/${refusal}`)
   }
 })

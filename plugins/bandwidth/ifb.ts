@@ -3,7 +3,6 @@ import { readLivingAttachments } from "../../lib/attachment/living.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { formatMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
-import { refuseAdvertisements } from "../../lib/net/ipv6.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
@@ -48,13 +47,16 @@ function bytesOf(text: string, count: number): number[] {
   return bytes
 }
 
-/** Makes the attachment's ifb, up and without alias, for what `veth` receives. Replaces one that an earlier ADD left. */
+/**
+ * Makes the attachment's ifb, down and without alias, for what `veth` receives. Replaces one that an earlier ADD left. It receives nothing itself
+ * and has no IPv6: what the kernel does for one more address of a node with hundreds grows with them.
+ */
 export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): Link {
   undo.add(() => removeIfbs(host, attachment))
   const name = createOrReplace(host.rtnetlink, attachment, veth)
   const link = readLink(host.rtnetlink, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
-  refuseAdvertisements(host, name) // up as it is: it receives nothing itself
+  host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
   return link
 }
 

@@ -16,7 +16,7 @@ import {
   vlanData,
   vrfData,
 } from "./link-attributes.ts"
-import { IFF_UP, writeHeader } from "./link-header.ts"
+import { writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
 /** A bridge to make. It keeps its MAC address, whatever ports come and go. */
@@ -139,17 +139,17 @@ export interface NewIfb {
   readonly mtu: number
 }
 
-/** Makes an ifb that is up and has no queue of its own. Throws EEXIST if the name is taken. */
+/** Makes an ifb that is down and has no queue of its own. Throws EEXIST if the name is taken. */
 export function createIfb(rtnetlink: Conversation, { name, mac, mtu }: NewIfb): void {
   const values = { name, mac, mtu, transmitQueueLength: 0, info: { kind: "ifb" } }
-  create(rtnetlink, `create ifb ${name}`, values, IFF_UP)
+  create(rtnetlink, `create ifb ${name}`, values)
 }
 
-function create(rtnetlink: Conversation, asked: string, values: LinkValues, flags = 0): void {
+function create(rtnetlink: Conversation, asked: string, values: LinkValues): void {
   rtnetlink.execute({
     asked,
     type: RTM.NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    write: (writer) => linkAttributes.write(writeHeader(writer, { flags, change: flags }), values),
+    write: (writer) => linkAttributes.write(writeHeader(writer, {}), values),
   })
 }
