@@ -25,21 +25,19 @@ const AS_GO: Readonly<Record<string, object>> = {
 }
 
 /**
- * A node, in a network namespace of its own, with more and more pods. Those that are measured come and go by cnitool. The others have all that
- * a pod has on the node, but share a network namespace; cni-ts makes them for either side, for the Go plugins as those make them, by iptables,
- * whose rules are the same, and ifb. By the Go plugins a thousand pods would take a quarter of an hour.
+ * A node, in a network namespace of its own, with more and more pods. Those that are measured come and go by cnitool. cni-ts makes the others
+ * for either side, for the Go plugins as those make them, by iptables, whose rules are the same, and ifb: by the Go plugins a thousand pods
+ * would take a quarter of an hour.
  */
 class FullNode implements Disposable {
   readonly #node: Namespace
-  readonly #others: Namespace
+  readonly #others: Namespace[] = []
   readonly #contender: ChainContender
   readonly #bin: string
   readonly #keys: Readonly<Record<string, object>>
-  #count = 0
 
   constructor(side: Implementation, { dir, against }: Options, name: string) {
     this.#node = new Namespace(`node-${name}`)
-    this.#others = new Namespace(`others-${name}`)
     this.#contender = new ChainContender(side, dir, SUBNETS[side], name)
     this.#bin = `${dir}/ours`
     this.#keys = side === "reference" && !against ? AS_GO : {}
@@ -52,8 +50,9 @@ class FullNode implements Disposable {
 
   /** Adds pods until there are so many. */
   fill(count: number): void {
-    for (; this.#count < count; this.#count++) {
-      const port = OTHER_PORTS + 3 * this.#count
+    for (let pod = this.#others.length; pod < count; pod++) {
+      this.#others.push(new Namespace(`${this.#node.name}-${pod}`))
+      const port = OTHER_PORTS + 3 * pod
       const portMappings = [port, port + 1, port + 2].map((hostPort) => ({
         hostPort,
         containerPort: 80,
@@ -62,7 +61,7 @@ class FullNode implements Disposable {
       const runtimeConfig = { portMappings, bandwidth: LIMITS }
       let prevResult: object | undefined
       for (const link of this.#contender.links) {
-        const { stdout } = this.#call(link, "ADD", this.#variables(this.#count), { runtimeConfig, prevResult })
+        const { stdout } = this.#call(link, "ADD", this.#variables(pod), { runtimeConfig, prevResult })
         prevResult = JSON.parse(stdout)
       }
     }
@@ -99,17 +98,17 @@ class FullNode implements Disposable {
 
   #variables(pod: number): Record<string, string> {
     const { containerID, ifname } = attachmentOf(pod)
-    return { CNI_CONTAINERID: containerID, CNI_IFNAME: ifname, CNI_NETNS: this.#others.path }
+    return { CNI_CONTAINERID: containerID, CNI_IFNAME: ifname, CNI_NETNS: this.#others[pod]?.path ?? "" }
   }
 
   [Symbol.dispose](): void {
-    this.#others[Symbol.dispose]()
+    for (const other of this.#others) other[Symbol.dispose]()
     this.#node[Symbol.dispose]()
   }
 }
 
 function attachmentOf(pod: number) {
-  return { containerID: `other-${pod}`, ifname: `e${pod}` }
+  return { containerID: `other-${pod}`, ifname: "eth0" }
 }
 
 /** Measures a pod by the chain with three host ports, masquerading and limits, on a node with few, more and a thousand like it. */
