@@ -57,7 +57,7 @@ export class OperatedNode extends Node {
   constructor() {
     super()
     mkdirSync(this.networks)
-    mkdirSync(join(this.dir, "run/netns"), { recursive: true })
+    for (const own of ["run/netns", "run/mount"]) mkdirSync(join(this.dir, own), { recursive: true }) // mount(8) makes the second
     writeFileSync(join(this.dir, "kmsg"), "")
     output(["cp", "-a", binDirectory(), this.plugins])
   }
