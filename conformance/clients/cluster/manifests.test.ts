@@ -11,7 +11,7 @@ import { binDirectory } from "../../lab/executables.ts"
 import { blocksOf } from "../../lab/page.ts"
 import { output, run } from "../../lab/run.ts"
 import { ROOT } from "../../systems/install/directories.ts"
-import { HERE, THERE } from "../place.ts"
+import { HERE, THERE, write } from "../place.ts"
 import { Cluster } from "./cluster.ts"
 import type { Answer } from "./control-plane.ts"
 import { eventually, podSpec } from "./kubelet.ts"
@@ -117,6 +117,18 @@ describe.each(["daemonset.yaml", "network.yaml"])("deploy/%s", (manifest) => {
     const [object = { kind: "", yaml: "" }] = objectsOf(manifest).filter(({ kind }) => kind === "DaemonSet")
     const yaml = object.yaml.replace("hostPath:", "hostpath:")
     expect(dryRun({ ...object, yaml })).toMatchObject({ kind: "Status", status: "Failure" })
+  })
+})
+
+test("an overlay for another directory, with the patch for SELinux, as the page of nodes says: the API server accepts it", async () => {
+  const page = "docs/nodes.md"
+  const [overlay = ""] = blocksOf(page, "A manifest for another directory", "yaml")
+  const [patch = ""] = blocksOf(page, "SELinux", "yaml")
+  write(cluster.kubelet.place.machine, "/root/overlay/kustomization.yaml", overlay + patch.replace(/^/gm, "      "))
+  const { spec } = JSON.parse(await cluster.type("kubectl apply -k overlay --dry-run=server --validate=strict -o json"))
+  expect(spec.template.spec).toMatchObject({
+    securityContext: { seLinuxOptions: { type: "spc_t", level: "s0" } },
+    volumes: [{ hostPath: { path: "/var/snap/microk8s/current/opt/cni/bin" } }],
   })
 })
 
