@@ -1,8 +1,13 @@
 import { expect, test } from "vitest"
 import { ask, Echo } from "../lab/echo.ts"
-import { addressOf } from "./engine.ts"
+import { addressOf, type Engine } from "./engine.ts"
 import { describeEngine } from "./every-engine.ts"
 import { HERE, IMAGE, THERE } from "./place.ts"
+
+/** Returns the number, on the machine, of the program that waits for the container's end. */
+function monitorOf(engine: Engine, name: string): string {
+  return engine.do("inspect", name, "--format", "{{.State.ConmonPid}}")
+}
 
 describeEngine("podman", (engine) => {
   test("a running container with a port is connected to a network, and disconnected", () => {
@@ -60,6 +65,14 @@ describeEngine("podman", (engine) => {
     using _server = new Echo(engine().neighbour, "tcp", 7777)
     expect(ask(engine().view("one"), THERE.ipv4, 7777)).toBe(`server hears ${HERE.ipv4}`)
     engine().do("pod", "rm", "-f", "pod")
+  })
+
+  test("killed by SIGKILL together with its monitor, which would have called DEL, it is removed like any other", () => {
+    engine().run("one", "-p", "18080:80")
+    engine().machine.run(["kill", "-9", monitorOf(engine(), "one"), engine().pid("one")])
+    expect(engine().leases()).toHaveLength(1)
+    engine().remove("one")
+    expect(engine().leases()).toEqual([])
   })
 
   test("a port that is taken is refused, and nothing is left of the attempt", () => {
