@@ -122,27 +122,31 @@ describe("releases", () => {
 })
 
 describe("programs that take pods' interfaces for their own", () => {
+  /** Has the node's own /run, with the namespaces of the machine's. */
+  const asRun = "mount --rbind /run/netns /var/lib/run/netns; mount --rbind /var/lib/run /run"
+  const doctor = () => node.doctorAs(["sh", "-c", `${asRun}; exec "$@"`, "sh"])
   const index = (name: string) => node.link(name)?.ifindex
+  beforeAll(() => mkdirSync(join(node.dir, "var-lib/run/netns"), { recursive: true }))
   const veth = () => node.ip("link", "show", "type", "veth").find(({ master }) => master === "cni0")?.ifname ?? ""
 
   test("systemd-networkd, the bridge; not if it leaves it alone", () => {
     const state = (words: string) =>
       `# This is private data. Do not parse.\nADMIN_STATE=${words}\nOPER_STATE=routable\n`
-    const file = `run/systemd/netif/links/${index("cni0")}`
+    const file = `var-lib/run/systemd/netif/links/${index("cni0")}`
     const network = "NETWORK_FILE=/etc/systemd/network/10-all.network\n"
-    expect(expectFinding("managed-link", "systemd-networkd", file, state("configured") + network)?.evidence).toEqual([
-      `cni0: /run/systemd/netif/links/${index("cni0")}: configured by /etc/systemd/network/10-all.network`,
-    ])
+    expect(
+      expectFinding("managed-link", "systemd-networkd", file, state("configured") + network, asRun)?.evidence,
+    ).toEqual([`cni0: /run/systemd/netif/links/${index("cni0")}: configured by /etc/systemd/network/10-all.network`])
     writeFileSync(join(node.dir, file), state("unmanaged"))
-    expect(node.doctor().findings).toEqual([])
+    expect(doctor().findings).toEqual([])
   })
 
   test("NetworkManager, a host end", () => {
-    const file = `run/NetworkManager/devices/${index(veth())}`
+    const file = `var-lib/run/NetworkManager/devices/${index(veth())}`
     const state = "[device]\nmanaged=true\nconnection-uuid=5d1b2f6e\n"
-    expect(expectFinding("managed-link", "NetworkManager", file, state)?.evidence.join()).toContain(veth())
+    expect(expectFinding("managed-link", "NetworkManager", file, state, asRun)?.evidence.join()).toContain(veth())
     writeFileSync(join(node.dir, file), "[device]\nperm-hw-addr-fake=02:00:00:00:00:01\n")
-    expect(node.doctor().findings).toEqual([])
+    expect(doctor().findings).toEqual([])
   })
 })
 

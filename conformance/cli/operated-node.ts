@@ -6,16 +6,17 @@ import { Node, type Pod } from "../lab/node.ts"
 import { BASH, type Finished, output, run } from "../lab/run.ts"
 
 /**
- * Has the node's own directories where a node has them, for one program, and a kernel's log that is its own; the rest of /etc, /opt and /run is
- * empty, and the machine's containerd is none of the node's.
+ * Has the node's own directories where a node has them, for one program, and a kernel's log that is its own; the rest of /etc and /opt is empty.
+ * The machine's containerd and what configures its network are none of the node's.
  */
 const AT_HOME = `
 set -e
-mount --rbind /run/netns "$0/run/netns"
-mount --rbind "$0/run" /run
 mount --bind "$0/kmsg" /dev/kmsg
 for program in /usr/bin/containerd /usr/local/bin/containerd; do
   [ ! -e $program ] || mount --bind /dev/null $program
+done
+for directory in /run/systemd/netif /run/NetworkManager; do
+  [ ! -e $directory ] || mount -t tmpfs tmpfs $directory
 done
 mount --bind "$0/var-lib" /var/lib
 mount -t tmpfs tmpfs /etc
@@ -57,7 +58,6 @@ export class OperatedNode extends Node {
   constructor() {
     super()
     mkdirSync(this.networks)
-    for (const own of ["run/netns", "run/mount"]) mkdirSync(join(this.dir, own), { recursive: true }) // mount(8) makes the second
     writeFileSync(join(this.dir, "kmsg"), "")
     output(["cp", "-a", binDirectory(), this.plugins])
   }

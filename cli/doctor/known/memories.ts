@@ -10,7 +10,8 @@ const MAX_BYTES = 4 << 20
 /** Returns the files of the runtime's memory that a power cut has left empty or half-written, with their sizes. */
 export function brokenMemories(survey: Survey): { path: string; size: number }[] {
   const now = BigInt(Math.floor(Date.now() / 1000))
-  return survey.cache.unreadable.flatMap(({ path }) => {
+  const files = survey.cache.unreadable.filter(({ path }) => path !== survey.places.cache)
+  return files.flatMap(({ path }) => {
     const { modified, size } = survey.attempt(() => linkStatus(path)) ?? { modified: now, size: 0 }
     if (modified + SETTLED_SECONDS > now) return []
     return survey.attempt(() => !isJson(readNamed(path, MAX_BYTES))) ? [{ path, size }] : []
