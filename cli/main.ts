@@ -14,6 +14,7 @@ import { answerInPlace } from "./record/in-place.ts"
 import { repairCommand } from "./repair/command.ts"
 import { replayCommand } from "./replay/command.ts"
 import { showCommand } from "./show/command.ts"
+import { lookForAnother } from "./survey/answering.ts"
 
 const commands: Readonly<Record<string, Command>> = {
   install: installCommand,
@@ -41,6 +42,7 @@ cni-ts COMMAND --help says more.
 
 /** Runs the command that the first argument names; or, under a plugin's name while calls are recorded, that plugin. */
 export function main(): void {
+  lookForAnother()
   answerInPlace()
   const [name = "", ...args] = programArguments()
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined

@@ -14,9 +14,11 @@ import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText, unlessMissing } from "../../lib/sys/file.ts"
 import { fileStatus } from "../../lib/sys/file-status.ts"
 import { readNetworkProcesses } from "../../lib/sys/live-namespaces.ts"
+import { findExecutable } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { TimedOut } from "../../lib/sys/timed-out.ts"
 import { grouped } from "../grouped.ts"
+import { answers } from "./answering.ts"
 import { type Attached, type Cache, readCache } from "./attached.ts"
 import { type GoBuild, readGoBuild } from "./go-build.ts"
 import { type KernelLine, readKernelLog } from "./kernel-log.ts"
@@ -45,6 +47,8 @@ export const usualPlaces: Places = {
   plugins: ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"],
   programs: ["/usr/local/bin", "/usr/bin"],
 }
+
+const unseenNetworks: readonly NetworkFile[] = []
 
 /** The network stack of a pod, as it is when it is first looked at. */
 export interface PodView {
@@ -78,13 +82,18 @@ export class Survey implements Disposable {
   }
 
   get networks(): readonly NetworkFile[] {
-    return this.#read("networks", [], () => readNetworkFiles(this.places.networks))
+    return this.#read("networks", unseenNetworks, () => readNetworkFiles(this.#answering(this.places.networks)))
+  }
+
+  /** Says if the directory of networks can be read: otherwise it is not known which there are. */
+  get knowsNetworks(): boolean {
+    return this.networks !== unseenNetworks
   }
 
   get cache(): Cache {
     const hidden = { attached: [], unreadable: [{ path: this.places.cache, problem: "it cannot be listed" }] }
     return this.#read("cache", hidden, () => {
-      const cache = readCache(this.places.cache)
+      const cache = readCache(this.#answering(this.places.cache))
       for (const { path, problem } of cache.unreadable) this.unseen.push(`cannot read ${path}: ${problem}`)
       return cache
     })
@@ -146,7 +155,7 @@ export class Survey implements Disposable {
 
   #leasesIn(directory: LeaseDirectory): Lease[] {
     const noted = <Value>(read: () => Value) => this.attempt(read, () => void this.#unreadLeases.add(directory.network))
-    return noted(() => readLeases(directory, noted)) ?? []
+    return noted(() => readLeases({ ...directory, path: this.#answering(directory.path) }, noted)) ?? []
   }
 
   /** Links that lead to other machines: hardware, what stands for it, and those that a default route leaves by. */
@@ -236,10 +245,35 @@ export class Survey implements Disposable {
     return pids && this.attempt(() => findResolver(pids))
   }
 
+  /** Returns the path of the plugin's executable; undefined if it is in none of the directories. Throws if they cannot be looked at. */
+  findPlugin(type: string): string | undefined {
+    for (const directory of this.places.plugins) {
+      const path = findExecutable(type, [this.#answering(directory)])
+      if (path !== undefined) return path
+    }
+    return undefined
+  }
+
+  /** Returns the directory. Throws TimedOut if it is on a file system that does not answer. */
+  #answering(directory: string): string {
+    const type = this.#remoteType(directory)
+    if (type !== undefined && !this.#read(`answers ${directory}`, false, () => answers(directory)))
+      throw new TimedOut(
+        `${directory} is on a file system of type ${type}, which does not answer: it is not looked at`,
+        "",
+      )
+    return directory
+  }
+
+  /** Returns the type of the path's file system, if that of another program or machine. */
+  #remoteType(path: string): string | undefined {
+    const typeOf = this.#read("mounts", undefined, () => remoteTypes(mountsIn(readText("/proc/self/mountinfo"))))
+    return typeOf?.(path)
+  }
+
   /** Says if to look at the path may take forever. */
   #mayHang(path: string): boolean {
-    const typeOf = this.#read("mounts", undefined, () => remoteTypes(mountsIn(readText("/proc/self/mountinfo"))))
-    const type = typeOf?.(path)
+    const type = this.#remoteType(path)
     if (type === undefined) return false
     const sentence = `${path} is on a file system of type ${type}, which may never answer: it is not looked at`
     if (!this.unseen.includes(sentence)) this.unseen.push(sentence)

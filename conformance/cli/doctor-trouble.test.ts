@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { binDirectory } from "../lab/executables.ts"
+import { run } from "../lab/run.ts"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
 import { OperatedNode } from "./operated-node.ts"
 
@@ -116,15 +118,65 @@ describe("leases", () => {
   })
 })
 
-/** Mounts, for the program behind it, a file system of a server that never answers. */
+/** Mounts at its first argument, for the program behind it, a file system of a server that never answers. */
 const STUCK = `
 import ctypes, os, sys
 server = os.open("/dev/fuse", os.O_RDWR)
-os.makedirs("/run/cnits-stuck", exist_ok=True)
+os.makedirs(sys.argv[1], exist_ok=True)
 options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
-if ctypes.CDLL(None, use_errno=True).mount(b"stuck", b"/run/cnits-stuck", b"fuse", 0, options): raise OSError(ctypes.get_errno(), "mount")
+if ctypes.CDLL(None, use_errno=True).mount(b"stuck", sys.argv[1].encode(), b"fuse", 0, options): raise OSError(ctypes.get_errno(), "mount")
 os.set_inheritable(server, True)
-os.execv(sys.argv[1], sys.argv[1:])`
+os.execv(sys.argv[2], sys.argv[2:])`
+const stuckAt = (path: string) => ["timeout", "-s", "KILL", "60", "python3", "-c", STUCK, path]
+
+describe("directories on a file system that does not answer are waited for a while", () => {
+  const words = (path: string) => `${path} is on a file system of type fuse, which does not answer: it is not looked at`
+
+  test.each([
+    ["the runtime's memories", "/var/lib/cni/results", 0],
+    ["leases", "/var/lib/cni/networks/podnet", 2],
+    ["networks", "/etc/cni/net.d", 2],
+  ])("%s", (_, path, attachments) => {
+    const { exitCode, findings, unseen, ...rest } = node.doctorAs(stuckAt(path))
+    expect([exitCode, findings, rest.attachments]).toEqual([2, [], attachments])
+    expect(unseen).toEqual([words(path)])
+  })
+
+  test("plugins: that one is missing is not said", () => {
+    node.configure({ ...PODNET, name: "other", plugins: [{ type: "gadget" }] })
+    const { exitCode, findings, unseen } = node.doctorAs(stuckAt("/usr/lib/cni"))
+    rmSync(join(node.networks, "other.conflist"))
+    expect([exitCode, findings, unseen]).toEqual([2, [], [words("/usr/lib/cni")]])
+  })
+
+  test("the process that waits for one ends as soon as it answers, whatever that is", () => {
+    for (const path of ["/", "/nowhere", node.dir, leases]) {
+      const asked = run([join(binDirectory(), "cni-ts"), "doctor"], { env: { CNI_TS_LOOK_INTO: path } })
+      expect(asked).toEqual({ exitCode: 0, stdout: "", stderr: "" })
+    }
+  })
+
+  test("show and leases say what is left", () => {
+    const say = (...args: string[]) => node.cniTsAs(stuckAt("/var/lib/cni/networks/podnet"), ...args)
+    expect(say("show")).toMatchObject({ exitCode: 0, stderr: "", stdout: expect.stringContaining("shop/cart") })
+    expect(say("leases")).toMatchObject({ exitCode: 0, stderr: "" })
+  })
+})
+
+test("pipes and devices among memories, leases and networks are not waited for", () => {
+  const places = [join(results, "pipe"), join(leases, "10.244.1.77"), join(node.networks, "99-pipe.conflist")]
+  for (const path of places) node.run("mkfifo", path)
+  node.run("mknod", join(results, "zero"), "c", "1", "5")
+  const { exitCode, findings, unseen } = node.doctorAs(["timeout", "-s", "KILL", "60"])
+  const shown = ["show", "leases"].map((command) => node.cniTsAs(["timeout", "-s", "KILL", "60"], command).exitCode)
+  for (const path of [...places, join(results, "zero")]) rmSync(path)
+  expect([exitCode, findings.map(({ kind, about }) => [kind, about]), shown]).toEqual([
+    1,
+    [["broken-network", "/etc/cni/net.d/99-pipe.conflist"]],
+    [0, 0],
+  ])
+  expect(unseen).toEqual(["pipe", "zero"].map((name) => expect.stringContaining(`/var/lib/cni/results/${name}: `)))
+})
 
 describe("namespaces", () => {
   const moved = (netns: string, look: () => void) => {
@@ -140,11 +192,12 @@ describe("namespaces", () => {
 
   test("on a file system that does not answer are not waited for", () => {
     moved("/run/cnits-stuck/pod", () => {
-      const { exitCode, findings, unseen } = node.doctorAs(["timeout", "-s", "KILL", "60", "python3", "-c", STUCK])
+      const { exitCode, findings, unseen } = node.doctorAs(stuckAt("/run/cnits-stuck"))
       expect([exitCode, findings]).toEqual([2, []])
       expect(unseen).toEqual([
         "/run/cnits-stuck/pod is on a file system of type fuse, which may never answer: it is not looked at",
       ])
+      rmSync("/run/cnits-stuck", { recursive: true })
     })
   })
 

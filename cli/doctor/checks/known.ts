@@ -88,7 +88,7 @@ function* faultyPlugins(survey: Survey): Generator<Finding> {
   const seen = new Set<string>()
   for (const { list, path: file } of survey.networks) {
     for (const plugin of list?.plugins ?? []) {
-      const path = survey.attempt(() => findExecutable(plugin.type, survey.places.plugins))
+      const path = survey.attempt(() => survey.findPlugin(plugin.type))
       const build = path === undefined ? undefined : survey.goBuild(path)
       if (!list || !build) continue
       for (const fault of pluginFaults) {

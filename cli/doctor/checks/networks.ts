@@ -3,8 +3,9 @@ import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
 /** Finds a node without a network, and files that are none. */
-export const checkNetworks: Check = function* ({ networks, places }: Survey, subject): Generator<Finding> {
-  if (subject) return
+export const checkNetworks: Check = function* (survey: Survey, subject): Generator<Finding> {
+  const { networks, places } = survey
+  if (subject || !survey.knowsNetworks) return
   for (const file of networks) if (file.problem !== undefined) yield brokenList(file, file.problem)
   if (networks.some(({ list }) => list)) return
   yield {

@@ -2,7 +2,6 @@ import { versions } from "../../../lib/cni/version.ts"
 import { openRead } from "../../../lib/sys/file.ts"
 import { fileStatus } from "../../../lib/sys/file-status.ts"
 import { host } from "../../../lib/sys/host.ts"
-import { findExecutable } from "../../../lib/sys/process.ts"
 import { checked, SystemError } from "../../../lib/sys/system-error.ts"
 import { plugins } from "../../../plugins/registry.ts"
 import type { NetworkList } from "../../survey/network-list.ts"
@@ -61,8 +60,9 @@ function* unablePolice(survey: Survey, path: string, list: NetworkList): Generat
   }
 }
 
-function* checkPlugin({ places }: Survey, list: string, type: string): Generator<Finding> {
-  const path = findExecutable(type, places.plugins)
+function* checkPlugin(survey: Survey, list: string, type: string): Generator<Finding> {
+  const { places } = survey
+  const path = survey.findPlugin(type)
   if (path === undefined) {
     const evidence = [`${list} names ${type}`, `not in ${places.plugins.join(" ")}`]
     const mend = `put ${type} into ${places.plugins[0]}: cni-ts install, if it is one of ours`
