@@ -46,7 +46,7 @@ function list(network: string | undefined, options: Options): number {
     writeStdout(format === "json" ? `${JSON.stringify(spans, null, 2)}\n` : table(["NETWORK", "RANGE", "FREE"], rows))
     return DONE
   }
-  const leases = survey.leases.filter((lease) => isAsked(lease.network)).map((lease) => describe(survey, lease))
+  const leases = survey.leases.filter((lease) => isAsked(lease.network)).map(describing(survey))
   const rows = leases.map((lease) => [
     lease.network,
     lease.address,
@@ -60,18 +60,21 @@ function list(network: string | undefined, options: Options): number {
   return DONE
 }
 
-function describe(survey: Survey, { network, address, containerId = "", ifname = "", since }: Lease): ListedLease {
-  const holder = survey.attached.find((known) => known.network === network && known.containerId === containerId)
-  const hasLink = survey.links.some(({ alias }) => attachmentInAlias(alias)?.containerId === containerId)
-  const gone = holder?.netns !== undefined && survey.isGone(holder.netns) ? "its namespace is gone" : "alive"
-  const unknown = hasLink ? "alive, but no runtime remembers it" : "no runtime remembers it"
-  return {
-    network,
-    address: formatAddress(address),
-    pod: holder?.pod ?? (containerId.slice(0, 12) || "nobody"),
-    interface: ifname,
-    since: new Date(Number(since) * 1000).toISOString().replace(".000Z", "Z"),
-    state: holder ? gone : unknown,
+function describing(survey: Survey): (lease: Lease) => ListedLease {
+  const holders = new Map(survey.attached.map((pod) => [`${pod.network} ${pod.containerId}`, pod]))
+  const linked = new Set(survey.links.map(({ alias }) => attachmentInAlias(alias)?.containerId))
+  return ({ network, address, containerId = "", ifname = "", since }) => {
+    const holder = holders.get(`${network} ${containerId}`)
+    const gone = holder?.netns !== undefined && survey.isGone(holder.netns) ? "its namespace is gone" : "alive"
+    const unknown = linked.has(containerId) ? "alive, but no runtime remembers it" : "no runtime remembers it"
+    return {
+      network,
+      address: formatAddress(address),
+      pod: holder?.pod ?? (containerId.slice(0, 12) || "nobody"),
+      interface: ifname,
+      since: new Date(Number(since) * 1000).toISOString().replace(".000Z", "Z"),
+      state: holder ? gone : unknown,
+    }
   }
 }
 

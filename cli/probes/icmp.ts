@@ -25,7 +25,7 @@ export function encodeEcho(family: Family, { id, sequence, nonce }: Echo, payloa
   const packet = new Uint8Array(HEADER + Math.max(payload, NONCE))
   packet.set([ECHO[family].request, 0, 0, 0, id >> 8, id & 0xff, sequence >> 8, sequence & 0xff])
   packet.set(nonce.subarray(0, NONCE), HEADER)
-  if (family === 4) new DataView(packet.buffer).setUint16(2, checksum(packet))
+  if (family === 4) new DataView(packet.buffer).setUint16(2, checksum(packet.subarray(0, HEADER + NONCE))) // the rest is zeros
   return packet
 }
 

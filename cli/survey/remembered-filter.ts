@@ -1,45 +1,121 @@
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { WireError } from "../../lib/netlink/attribute.ts"
-import { Conversation, type Readings, type Request } from "../../lib/netlink/conversation.ts"
+import { Conversation, type Readings, type Request, type RuleKey } from "../../lib/netlink/conversation.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import type { Message } from "../../lib/netlink/message.ts"
-import { SUBSYSTEM, typeOf } from "../../lib/netlink/netfilter/nfnetlink.ts"
-import { decodeRule, type FoundRule, keepRule } from "../../lib/netlink/netfilter/rule.ts"
-import { MSG } from "../../lib/netlink/netfilter/ruleset.ts"
+import {
+  familyIn,
+  type NetfilterFamily,
+  SUBSYSTEM,
+  typeOf,
+  writeHeader,
+} from "../../lib/netlink/netfilter/nfnetlink.ts"
+import { decodeRule, type FoundRule, keepRule, listing } from "../../lib/netlink/netfilter/rule.ts"
+import { decodeChain, MSG } from "../../lib/netlink/netfilter/ruleset.ts"
 import { Writer } from "../../lib/netlink/writer.ts"
 import { host } from "../../lib/sys/host.ts"
 import { commentOf } from "../../plugins/portmap/hostport/rule-tag.ts"
 import { noteOf } from "../../plugins/portmap/iptables/chains.ts"
+import { grouped } from "../grouped.ts"
+import { Shares } from "./shares.ts"
 
 type Answer = Readings<Remembered> | KernelError
+
+interface Answered {
+  readonly values: readonly Remembered[]
+  readonly partial: boolean
+}
 
 interface Remembered {
   readonly message: Message
   /** The container that a rule is of; undefined if it names none that is known. */
   readonly owner: string | undefined
+  /** Of a rule. */
+  readonly handle?: bigint
+  readonly chain?: string
 }
 
-const NEWRULE = typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE)
+const [NEWRULE, GETRULE] = [MSG.NEWRULE, MSG.GETRULE].map((message) => typeOf(SUBSYSTEM.NFTABLES, message))
+const GETCHAIN = typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN)
+
+/** The rules of a table, which are read at once, however many ask for some of them. */
+interface RememberedTable {
+  readonly byHandle: ReadonlyMap<bigint, Remembered>
+  readonly byChain: ReadonlyMap<string, { readonly all: readonly Remembered[]; readonly shares: Shares<Remembered> }>
+}
 
 /** The answers of the node's packet filter so far: the CHECKs of all pods read the same chains. */
 class Memory {
   readonly kernel: Conversation
   readonly #owners = new Map<string, string>()
   readonly #answers = new Map<string, Answer>()
+  readonly #tables = new Map<string, RememberedTable>()
+  #chains: ReadonlyMap<string, Remembered> | undefined
 
   constructor(kernel: Conversation, attachments: readonly Attachment[]) {
     this.kernel = kernel
     for (const attachment of attachments) {
       const { containerId } = attachment
-      for (const text of [containerId, commentOf(containerId), ruleKey(attachment), noteOf(attachment)])
-        this.#owners.set(text, containerId)
+      for (const owned of [containerId, commentOf(containerId), ruleKey(attachment), noteOf(attachment)])
+        this.#owners.set(owned, containerId)
     }
   }
 
+  /** Returns the kernel's answer to a request for one object; empty if it only acknowledges. Throws KernelError. */
+  one(request: Request): readonly Remembered[] {
+    const found = request.type === GETRULE ? this.#rule(request) : this.#chain(request)
+    if (found) return [found]
+    return this.#recall("get", request, () => {
+      const message = this.kernel.tryGet(request, copied)
+      return { values: message ? [message] : [], partial: false }
+    }).values
+  }
+
+  /** Returns the kernel's answer to a request for all objects of a kind; of rules, without those of others than the container. Throws KernelError. */
+  all(request: Request, containerId: string | undefined): Answered {
+    const { type, about } = request
+    const rules = type === GETRULE && about?.chain !== undefined ? this.#table(about) : undefined
+    if (!rules) return this.#recall("dump", request, () => this.kernel.dump(request, copied))
+    const own = rules.byChain.get(about?.chain ?? "")
+    return { values: (containerId === undefined ? own?.all : own?.shares.of(containerId)) ?? [], partial: false }
+  }
+
+  #rule({ about }: Request): Remembered | undefined {
+    const found = about && this.#table(about)?.byHandle.get(about.handle ?? 0n)
+    return found?.chain === about?.chain ? found : undefined
+  }
+
+  #chain({ type, about }: Request): Remembered | undefined {
+    if (type !== GETCHAIN || !about) return undefined
+    if (!this.#chains) {
+      const all = { asked: "list chains", type, write: (writer: Writer) => void writeHeader(writer, "unspec") }
+      const { values, partial } = this.#recall("dump", all, () => this.kernel.dump(all, copied))
+      if (partial) return undefined
+      this.#chains = new Map(values.map((chain) => [keyOfChain(chain.message), chain]))
+    }
+    return this.#chains.get(`${about.family} ${about.table} ${about.chain}`)
+  }
+
+  /** Returns the rules of the table; undefined if they change too often. */
+  #table({ family, table: name }: RuleKey): RememberedTable | undefined {
+    const key = `${family} ${name}`
+    const known = this.#tables.get(key)
+    if (known) return known
+    const all = listing({ family: family as NetfilterFamily, name }, undefined)
+    const { values, partial } = this.#recall("dump", all, () => this.kernel.dump(all, copied))
+    if (partial) return undefined
+    const byChain = [...grouped(values, ({ chain }) => chain ?? "")].map(
+      ([chain, rules]) => [chain, { all: rules, shares: new Shares(rules, ({ owner }) => owner) }] as const,
+    )
+    const table = { byHandle: new Map(values.map((rule) => [rule.handle ?? 0n, rule])), byChain: new Map(byChain) }
+    this.#tables.set(key, table)
+    return table
+  }
+
   /** Returns the answer to the request as `ask` got it for the first time. Throws KernelError. */
-  recall(kind: "get" | "dump", request: Request, ask: () => Readings<Message>): Readings<Remembered> {
-    const key = `${kind} ${keyOf(request)}`
+  #recall(kind: "get" | "dump", request: Request, ask: () => Readings<Message>): Readings<Remembered> {
+    const key = keyOf(kind, request)
     const answer = this.#answers.get(key) ?? this.#learn(ask)
     const isWhole = answer instanceof KernelError || !answer.partial // otherwise it is asked again
     if (isWhole) this.#answers.set(key, answer)
@@ -60,7 +136,8 @@ class Memory {
   #remembered(message: Message): Remembered {
     if (message.type !== NEWRULE) return { message, owner: undefined }
     const kept = keepRule(message)
-    return { message: kept, owner: this.#ownerIn(kept) }
+    const { handle, chain } = decodeRule(kept)
+    return { message: kept, owner: this.#ownerIn(kept), handle, chain }
   }
 
   ownerOf({ comment = "", note = "" }: Pick<FoundRule, "comment" | "note">): string | undefined {
@@ -80,13 +157,20 @@ class Memory {
 
   forget(): void {
     this.#answers.clear()
+    this.#tables.clear()
+    this.#chains = undefined
   }
 }
 
-function keyOf({ type, flags = 0, write }: Request): string {
+function keyOf(kind: string, { type, flags = 0, write }: Request): string {
   const writer = new Writer()
   write(writer)
-  return `${type} ${flags} ${String.fromCharCode(...writer.bytes)}`
+  return `${kind} ${type} ${flags} ${String.fromCharCode(...writer.bytes)}`
+}
+
+function keyOfChain(message: Message): string {
+  const { table, name } = decodeChain(message, "inet")
+  return `${familyIn(message.payload)} ${table.name} ${name}`
 }
 
 export interface RememberedFilter {
@@ -126,30 +210,20 @@ class View extends Conversation {
   }
 
   override get<Value>(request: Request, read: (message: Message) => Value): Value {
-    const [answer] = this.#answer(request)
+    const [answer] = this.#memory.one(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return read(answer.message)
   }
 
   override tryGet<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
-    const [answer] = this.#answer(request)
+    const [answer] = this.#memory.one(request)
     return answer && read(answer.message)
   }
 
-  #answer(request: Request): readonly Remembered[] {
-    const { kernel } = this.#memory
-    return this.#memory.recall("get", request, () => {
-      const message = kernel.tryGet(request, copied)
-      return { values: message ? [message] : [], partial: false }
-    }).values
-  }
-
   override dump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
-    const { kernel } = this.#memory
-    const { values: remembered, partial } = this.#memory.recall("dump", request, () => kernel.dump(request, copied))
+    const { values: remembered, partial } = this.#memory.all(request, this.#containerId)
     const values: Value[] = []
-    for (const { message, owner } of remembered) {
-      if (this.#containerId !== undefined && owner !== undefined && owner !== this.#containerId) continue
+    for (const { message } of remembered) {
       const value = read(message, values.length)
       if (value !== undefined) values.push(value)
     }

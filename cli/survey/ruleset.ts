@@ -11,22 +11,10 @@ import {
 } from "../../lib/netlink/netfilter/ruleset.ts"
 import { type FoundElement, listElements } from "../../lib/netlink/netfilter/set.ts"
 import { retried } from "../../lib/netlink/netfilter/transaction.ts"
-import { grouped } from "../grouped.ts"
+import { Shares } from "./shares.ts"
 
 /** Returns the container that a rule is of, by what it says or by the address that it is about alone; undefined for a rule of nobody's. */
 type OwnerOf = (rule: FoundRule, family: NetfilterFamily) => string | undefined
-
-/** Those of a chain's rules that can be about a container, for each that has some of its own; of undefined, those of nobody. */
-type Shares = ReadonlyMap<string | undefined, readonly FoundRule[]>
-
-interface PlacedRule {
-  readonly rule: FoundRule
-  readonly at: number
-}
-
-function inOrder(placed: PlacedRule[]): FoundRule[] {
-  return placed.sort((a, b) => a.at - b.at).map(({ rule }) => rule)
-}
 
 /** The rules of nf_tables that a node has, whoever made them: those of iptables-nft among them, of iptables-legacy not. */
 export class Ruleset {
@@ -35,11 +23,11 @@ export class Ruleset {
   readonly #nfnetlink: Conversation
   readonly #ownerOf: OwnerOf
   readonly #tables = new Map<string, ReadonlyMap<string, readonly FoundRule[]>>()
-  readonly #shares = new Map<string, Shares>()
+  readonly #shares = new Map<string, Shares<FoundRule>>()
   readonly #atHooks = new Map<string, readonly Chain[]>()
   readonly #sets = new Map<string, readonly FoundElement[]>()
 
-  /** Throws KernelError. */
+  /** Asks what remembers its answers, and decodes a rule once. Throws KernelError. */
   constructor(nfnetlink: Conversation, ownerOf: OwnerOf) {
     this.#nfnetlink = nfnetlink
     this.#ownerOf = ownerOf
@@ -68,28 +56,18 @@ export class Ruleset {
   /** Returns those of the chain's rules, in order, that can be about a container: its own and those of nobody. Throws KernelError. */
   rulesFor(chain: Pick<Chain, "table" | "name">, containerId: string): readonly FoundRule[] {
     const key = `${chain.name} ${formatTable(chain.table)}`
-    const known = this.#shares.get(key) ?? this.#share(chain)
+    const known =
+      this.#shares.get(key) ?? new Shares(this.rulesOf(chain), (rule) => this.#ownerOf(rule, chain.table.family))
     this.#shares.set(key, known)
-    return known.get(containerId) ?? known.get(undefined) ?? []
-  }
-
-  #share(chain: Pick<Chain, "table" | "name">): Shares {
-    const placed = this.rulesOf(chain).map((rule, at) => ({ rule, at }))
-    const byOwner = grouped(placed, ({ rule }) => this.#ownerOf(rule, chain.table.family))
-    const shared = byOwner.get(undefined) ?? []
-    const whole = [...byOwner].map(
-      ([owner, own]) => [owner, inOrder(owner === undefined ? own : [...own, ...shared])] as const,
-    )
-    return new Map([[undefined, inOrder(shared)], ...whole])
+    return known.of(containerId)
   }
 
   #readTable(table: Table): ReadonlyMap<string, readonly FoundRule[]> {
     const chains = new Map<string, FoundRule[]>()
     const keep = (rule: FoundRule) => {
-      const decodedOnce = once(rule)
       const chain = chains.get(rule.chain)
-      if (chain) chain.push(decodedOnce)
-      else chains.set(rule.chain, [decodedOnce])
+      if (chain) chain.push(rule)
+      else chains.set(rule.chain, [rule])
       return undefined
     }
     retried(() => {
@@ -105,16 +83,5 @@ export class Ruleset {
     const known = this.#sets.get(key) ?? listElements(this.#nfnetlink, table, name)
     this.#sets.set(key, known)
     return known
-  }
-}
-
-function once(rule: FoundRule): FoundRule {
-  let decoded: ReturnType<FoundRule["expressions"]> | undefined
-  return {
-    ...rule,
-    expressions: () => {
-      decoded ??= rule.expressions()
-      return decoded
-    },
   }
 }

@@ -190,7 +190,7 @@ export class Survey implements Disposable {
 
   /** The rules of the node's packet filter; undefined if they cannot be seen. */
   get ruleset(): Ruleset | undefined {
-    return this.#read("ruleset", undefined, () => new Ruleset(this.host.nfnetlink, this.#ownersOfRules()))
+    return this.#read("ruleset", undefined, () => new Ruleset(this.#filter.as(), this.#ownersOfRules()))
   }
 
   /** Returns the node's stack as it concerns that container: rules of other containers are left out. */

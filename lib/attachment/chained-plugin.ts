@@ -51,12 +51,14 @@ export interface ChainedAddContext<Config> extends ChainedCheckContext<Config> {
   readonly undo: Undo
 }
 
-/** A chained plugin, whose CHECK can be asked on stacks that are open already. */
+/** A chained plugin, whose CHECK can be asked on stacks that are open already, about a previous result that has been read. */
 export interface Checkable extends Plugin {
-  readonly checkOn: (call: Call, stacks: Stacks) => void
+  readonly checkOn: (call: Call, known: Known) => void
 }
 
-type Stacks = Pick<ChainedCheckContext<unknown>, "host" | "openPod">
+interface Known extends Pick<ChainedCheckContext<unknown>, "host" | "openPod"> {
+  readonly result: Result
+}
 
 /** Returns the plugin. ADD is all or nothing; DEL and GC need neither the pod's namespace nor a previous result. */
 export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Checkable {
@@ -68,7 +70,7 @@ export function chainedPlugin<Config>(parts: ChainedPlugin<Config>): Checkable {
     del: removing(parts.remove),
     ...(takeBack && { takeBack: removing(takeBack) }),
     check: (call) => check(parts, call),
-    checkOn: (call, stacks) => check(parts, call, stacks),
+    checkOn: (call, known) => check(parts, call, known),
     gc: (call) => {
       const survivors = readSurvivors(call)
       const failures = new Failures()
@@ -120,13 +122,13 @@ function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
   return result
 }
 
-function check<Config>(parts: ChainedPlugin<Config>, call: Call, stacks?: Stacks): void {
+function check<Config>(parts: ChainedPlugin<Config>, call: Call, known?: Known): void {
   const config = readConfig(parts, call)
-  const result = requirePrevResult(call.config)
+  const result = known?.result ?? requirePrevResult(call.config)
   if (parts.isIdle(config)) return
   const context = { call, config, attachment: attachmentOf(call) }
-  if (stacks) {
-    parts.check({ ...context, ...stacks }, result)
+  if (known) {
+    parts.check({ ...context, host: known.host, openPod: known.openPod }, result)
     return
   }
   using host = NetworkStack.host()

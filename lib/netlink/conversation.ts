@@ -31,7 +31,17 @@ export interface Request {
   readonly asked: string
   readonly type: number
   readonly flags?: number
+  /** The rules or chain that are asked for, so that who knows them already need not read what is written. */
+  readonly about?: RuleKey
   readonly write: (writer: Writer) => void
+}
+
+/** A rule of nf_tables; without a handle those of a chain, without a chain those of a table. */
+export interface RuleKey {
+  readonly family: string
+  readonly table: string
+  readonly chain?: string | undefined
+  readonly handle?: bigint
 }
 
 /** What was read of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */

@@ -57,11 +57,12 @@ function* checkPlugin(survey: Survey, attached: Attached, { type, json }: Plugin
 
 /** Returns what CHECK says is different; the empty text if nothing is. Throws whatever else keeps it from comparing. */
 function differenceIn(plugin: Checkable, survey: Survey, attached: Attached, json: JsonObject): string {
-  const { containerId, netns } = attached
+  const { containerId, netns, result } = attached
   try {
     plugin.checkOn(callOf("CHECK", attached, json), {
       host: survey.hostFor(containerId),
       openPod: () => survey.pod(netns)?.stack ?? NetworkStack.pod(netns),
+      result,
     })
     return ""
   } catch (error) {

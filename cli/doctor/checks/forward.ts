@@ -43,22 +43,31 @@ function* checkNetwork(
   asked: readonly Attached[],
   own: readonly Attached[],
 ): Generator<Finding> {
-  const ends = new Map<string, { readonly traffic: Traffic; readonly end: End; count: number }>()
+  let drops: readonly Drop[] | undefined
   for (const pod of asked) {
-    for (const traffic of trafficOf(survey, family, pod, own)) {
-      const end = dropOf(survey, pod, traffic.packet)
-      if (!end) continue
-      const known = ends.get(traffic.problem)
-      if (known) known.count++
-      else ends.set(traffic.problem, { traffic, end, count: 1 })
-    }
+    const isCandidate = ({ problem }: Traffic) => !drops || drops.some(({ traffic }) => traffic.problem === problem)
+    const dropped = trafficOf(survey, family, pod, own)
+      .filter(isCandidate)
+      .flatMap((traffic) => {
+        const end = dropOf(survey, pod, traffic.packet)
+        return end ? [{ traffic, end }] : []
+      })
+    drops =
+      drops?.filter(({ traffic }) => dropped.some((other) => other.traffic.problem === traffic.problem)) ?? dropped
+    if (drops.length === 0) return // as on a healthy node, after its first pod
   }
   const said = new Set<string>()
-  for (const { traffic, end, count } of ends.values()) {
-    if (count < asked.length || said.has(traffic.kind)) continue // without what pods send there are no answers
+  for (const { traffic, end } of drops ?? []) {
+    if (said.has(traffic.kind)) continue // without what pods send there are no answers
     said.add(traffic.kind)
     yield finding(network, traffic, end)
   }
+}
+
+/** A kind of packets, and where they are dropped. */
+interface Drop {
+  readonly traffic: Traffic
+  readonly end: End
 }
 
 function finding(network: string, { kind, problem, packet }: Traffic, end: End): Finding {

@@ -153,8 +153,14 @@ export function targetIn(steps: readonly FoundExpression[]): string | undefined 
 /** Values of attributes: numbers, texts, bytes, and objects of them. Undefined is absent. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return sameBytes(a, b)
   const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>]
   for (const key in one) if (!same(one[key], other[key])) return false
   for (const key in other) if (!(key in one) && other[key] !== undefined) return false
   return true
+}
+
+function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false
+  return one.length === other.length
 }

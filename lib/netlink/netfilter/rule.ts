@@ -109,6 +109,7 @@ export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, han
     const request: Request = {
       asked: `read rule ${handle} of ${formatChain({ table, name })}`,
       type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+      about: { family: table.family, table: table.name, chain: name, handle },
       write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
     }
     return nfnetlink.get(request, decodeRule)
@@ -205,10 +206,11 @@ function testFor(prefix: string): Wanted["test"] {
 }
 
 /** Returns the request for all rules of a table, or of one of its chains. */
-function listing(table: Table, chain: string | undefined): Request {
+export function listing(table: Table, chain: string | undefined): Request {
   return {
     asked: `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+    about: { family: table.family, table: table.name, chain },
     write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
   }
 }

@@ -154,6 +154,7 @@ export function readChain(
     const request: Request = {
       asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
       type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+      about: { family, table: inTable, chain: name },
       write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
     }
     return nfnetlink.get(request, (message) => decodeChain(message, family))
