@@ -1,3 +1,7 @@
+import { unlessMissing } from "../../lib/sys/file.ts"
+import { fileStatus } from "../../lib/sys/file-status.ts"
+import { grouped } from "../grouped.ts"
+import type { Attached } from "../survey/attached.ts"
 import type { Survey } from "../survey/survey.ts"
 import { checkBridges } from "./checks/bridges.ts"
 import { checkChained } from "./checks/chained.ts"
@@ -33,5 +37,13 @@ const checks: readonly Check[] = [
 
 /** Returns all that is wrong with the node, or with the subject alone. */
 export function findingsOf(survey: Survey, subject: Subject): Finding[] {
-  return checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+  const findings = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+  return withoutForgotten(survey, findings)
+}
+
+/** Leaves out what is about pods that their runtime has forgotten since: what they lacked, a DEL has removed. */
+export function withoutForgotten(survey: Survey, findings: readonly Finding[]): Finding[] {
+  const byName = grouped(survey.attached, ({ pod }) => pod)
+  const isForgotten = ({ path }: Attached) => survey.attempt(() => unlessMissing(() => fileStatus(path)) === undefined)
+  return findings.filter(({ about }) => byName.get(about)?.every(isForgotten) !== true)
 }

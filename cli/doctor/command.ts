@@ -2,7 +2,7 @@ import { writeStdout } from "../../lib/sys/process.ts"
 import type { Command, Options } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
-import { findingsOf } from "./checks.ts"
+import { findingsOf, withoutForgotten } from "./checks.ts"
 import { findingsInside } from "./inside/findings.ts"
 import { printDiagnosis } from "./print.ts"
 import { findSubject } from "./subject.ts"
@@ -15,8 +15,8 @@ export const doctorCommand: Command = {
   purpose: "says what is wrong with the node's pod networks, or with one pod's",
   help: `Looks at networks, plugins, leases, what runtimes remember of their pods, and the kernel, and asks from inside the
 pods: their gateway, another pod, their nameservers, and if packets of their MTU get through. Changes nothing and starts
-no program; who is silent is waited for, 1 s, or 2 s for a nameserver. Each finding says what is wrong, what was seen,
-the probable cause, and what mends it.
+no program; who is silent is asked twice and waited for each time, 1 s, or 2 s for a nameserver. Each finding says
+what is wrong, what was seen, the probable cause, and what mends it.
 Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the rest is healthy.
 `,
   minArguments: 0,
@@ -30,7 +30,7 @@ function examine(name: string | undefined, options: Options): number {
   using survey = new Survey()
   const subject = name === undefined ? undefined : findSubject(survey, name)
   const seen = findingsOf(survey, subject)
-  const findings = [...findingsInside(survey, subject, seen), ...seen]
+  const findings = withoutForgotten(survey, [...findingsInside(survey, subject, seen), ...seen])
   const attachments = survey.attached.filter(
     ({ containerId }) => !subject || subject.containerIds.has(containerId),
   ).length

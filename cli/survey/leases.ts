@@ -65,3 +65,12 @@ function readLease(network: string, path: string, name: string): Lease | undefin
   const { containerId, ifname } = holder ? partsOf(holder) : {}
   return { network, address, containerId, ifname, since: linkStatus(path).modified, path }
 }
+
+/** Seconds after which a lease must have a pod that its runtime remembers: it does so when ADD has ended. */
+const SETTLED = 120
+
+/** Returns a test for leases that are no longer those of an ADD which may be under way. */
+export function settledBy(now: number): (lease: Lease) => boolean {
+  const latest = BigInt(Math.floor(now / 1000) - SETTLED)
+  return ({ since }) => since < latest
+}

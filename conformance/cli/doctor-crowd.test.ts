@@ -146,7 +146,10 @@ describe("pods of the Go plugins", () => {
 })
 
 /** What doctor may take for each pod, however many there are. */
-const PER_POD = { requests: 28, systemCalls: 150 }
+const PER_POD = { requests: 17, systemCalls: 110 }
+
+/** Says on stderr what a program took: seconds of CPU for itself, and in the kernel. */
+const TIMED = ["bash", "--norc", "-c", 'TIMEFORMAT="%U user, %S kernel"; time "$@"', "bash"]
 
 test("two hundred pods are looked at in little memory, and with few requests for each", async () => {
   using node = new OperatedNode()
@@ -161,14 +164,13 @@ test("two hundred pods are looked at in little memory, and with few requests for
   })
   await node.attachMany(network, wishes)
   const [peak, trace] = [join(node.dir, "peak"), join(node.dir, "trace")]
-  for (const command of ["doctor", "show"]) {
-    expect(node.cniTsAs(measuringPeak(peak, []), command)).toMatchObject({ stderr: "" })
+  for (const argv of [["doctor"], ["show"], ["leases"], ["explain", "/etc/cni/net.d/podnet.conflist"]]) {
+    expect(node.cniTsAs(measuringPeak(peak, []), ...argv)).toMatchObject({ exitCode: 0, stderr: "" })
     expect(Number(readFileSync(peak, "utf8"))).toBeLessThan(64 << 10)
+    console.log(`${argv[0]} of 200 pods: ${node.cniTsAs(TIMED, ...argv).stderr.trim()}`)
   }
   const { exitCode, findings, attachments } = node.doctorAs(["strace", "-f", "-qq", "-o", trace])
-  // A busy machine may answer later than doctor waits.
-  const certain = findings.filter(({ kind }) => !kind.endsWith("-silent"))
-  expect([exitCode === 2, certain, attachments]).toEqual([false, [], 200])
+  expect([exitCode, findings, attachments]).toEqual([0, [], 200])
   const { calls, processes } = parseTrace(trace)
   expect(processes).toBe(0)
   expect(calls.filter(({ name }) => name === "sendto").length).toBeLessThan(200 * PER_POD.requests)

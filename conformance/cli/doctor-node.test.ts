@@ -142,9 +142,11 @@ describe("the node", () => {
     expect(expectFinding("no-forwarding", "IPv6")).toContain("sysctl -w net.ipv6.conf.all.forwarding=1")
   })
 
-  test("with a link of an attachment that nobody remembers", () => {
+  test("with a link of an attachment that nobody remembers, once its ADD must have ended", () => {
     const veth = hostEnd()
     forget("web")
+    expect(node.doctor()).toMatchObject({ exitCode: 0, findings: [] })
+    for (const name of readdirSync(leases())) utimesSync(inLeases(name), 1_000_000, 1_000_000)
     expect(expectFinding("orphan", veth)).toContain("cni-ts gc podnet")
   })
 
@@ -213,6 +215,8 @@ describe("what nobody owns", () => {
       expect(node.doctor().findings).toEqual([])
       forget("lost")
       node.lose(lost)
+      expect(node.doctor().findings).toEqual([])
+      rmSync(join(node.dir, "var-lib/cni/networks/masked"), { recursive: true })
       const { findings } = node.doctor()
       const [about = ""] = findings.map((finding) => finding.about).filter((name) => name.startsWith("bwp"))
       expect(node.ip("link", "show", "type", "ifb").map(({ ifname }) => ifname)).toEqual([about])

@@ -183,6 +183,12 @@ describe("gateways", () => {
     expect(node.kinds()).toEqual([])
   })
 
+  test("whose first answers are lost, as on a busy node, are asked again", () => {
+    for (const pod of [node.cart, node.web]) output(pod.inside(["ip", "neigh", "flush", "dev", "eth0"]))
+    node.filter("bridge", "input", "quota until 1000 bytes") // what the first pod asks
+    expect(node.kinds()).toEqual([])
+  })
+
   test("for which a pod answers as well, and which", () => {
     node.web.ip("address", "add", `${GATEWAY}/32`, "dev", "eth0")
     node.afterwards(() => node.web.ip("address", "del", `${GATEWAY}/32`, "dev", "eth0"))

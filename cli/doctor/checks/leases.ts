@@ -3,13 +3,10 @@ import { attachmentInAlias } from "../../../lib/attachment/alias.ts"
 import { type Address, formatAddress } from "../../../lib/ip/address.ts"
 import { grouped } from "../../grouped.ts"
 import type { Attached } from "../../survey/attached.ts"
-import { type Lease, rangeSetsOf } from "../../survey/leases.ts"
+import { type Lease, rangeSetsOf, settledBy } from "../../survey/leases.ts"
 import type { NetworkList } from "../../survey/network-list.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
-
-/** Seconds after which a lease must have a pod that its runtime remembers: it does so when ADD has ended. */
-const SETTLED = 120n
 
 /** Finds leases without pods, pods without leases, addresses given twice, and ranges that have no room. */
 export const checkLeases: Check = function* (survey: Survey, subject): Generator<Finding> {
@@ -27,11 +24,9 @@ function* withoutPod({ leases, attached, links, cache }: Survey): Generator<Find
   if (cache.unreadable.length > 0) return // theirs may be the leases
   const living = new Set(links.map(({ alias }) => attachmentInAlias(alias)?.containerId))
   const known = new Set(attached.map(({ network, containerId }) => `${network} ${containerId}`))
-  const now = BigInt(Math.floor(Date.now() / 1000))
-  const stale = leases.filter(
-    ({ since, network, containerId }) =>
-      since + SETTLED < now && !living.has(containerId) && !known.has(`${network} ${containerId}`),
-  )
+  const isGone = ({ network, containerId }: Lease) =>
+    !living.has(containerId) && !known.has(`${network} ${containerId}`)
+  const stale = leases.filter(settledBy(Date.now())).filter(isGone)
   for (const [network, found] of grouped(stale, ({ network }) => network)) {
     const shown = found.slice(0, 5).map(({ path, containerId = "nobody" }) => `${path}: ${containerId}`)
     if (found.length > shown.length) shown.push(`and ${found.length - shown.length} more`)

@@ -14,6 +14,7 @@ import { layoutOf } from "../../../plugins/portmap/hostport/layout.ts"
 import { attachmentIn, commentOf } from "../../../plugins/portmap/hostport/rule-tag.ts"
 import { CHAIN as HOSTPORT, natChain } from "../../../plugins/portmap/iptables/chains.ts"
 import { containerIn } from "../../../plugins/portmap/iptables/pod-rules.ts"
+import { settledBy } from "../../survey/leases.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
@@ -22,13 +23,23 @@ const CAUSE = "a container was removed without a DEL, or another runtime keeps i
 /** Finds links, ifbs and rules of attachments that nobody remembers. */
 export const checkOrphans: Check = function* (survey: Survey, subject): Generator<Finding> {
   if (subject || survey.cache.unreadable.length > 0) return // theirs may be what is found
-  const known = new Set(survey.attached.map(attachmentAlias))
+  const known = [...survey.attached, ...beingAdded(survey)]
   yield* links(survey, known)
-  yield* ifbs(survey)
-  yield* rules(survey)
+  yield* ifbs(survey, known)
+  yield* rules(survey, known)
 }
 
-function* links(survey: Survey, known: ReadonlySet<string>): Generator<Finding> {
+/** Returns the attachments whose ADD may be under way: a runtime remembers them when it has ended. */
+function beingAdded({ leases }: Survey): Attachment[] {
+  const isSettled = settledBy(Date.now())
+  return leases.flatMap((lease) => {
+    const { network, containerId, ifname = "eth0" } = lease
+    return containerId === undefined || isSettled(lease) ? [] : [{ network, containerId, ifname }]
+  })
+}
+
+function* links(survey: Survey, attachments: readonly Attachment[]): Generator<Finding> {
+  const known = new Set(attachments.map(attachmentAlias))
   for (const { name, alias, kind } of survey.links) {
     const attachment = attachmentInAlias(alias)
     if (!attachment || known.has(alias)) continue
@@ -44,8 +55,8 @@ function* links(survey: Survey, known: ReadonlySet<string>): Generator<Finding> 
 }
 
 /** The Go plugin's ifbs bear no alias: their names are computed from the attachment. */
-function* ifbs({ links: all, attached }: Survey): Generator<Finding> {
-  const known = new Set(attached.flatMap(ifbNames))
+function* ifbs({ links: all }: Survey, attachments: readonly Attachment[]): Generator<Finding> {
+  const known = new Set(attachments.flatMap(ifbNames))
   const isGo = ({ kind, name, alias }: Link) => kind === "ifb" && alias === "" && /^bwp[0-9a-f]{12}$/.test(name)
   for (const { name } of all.filter((link) => isGo(link) && !known.has(link.name))) {
     yield {
@@ -117,10 +128,10 @@ const places: readonly Place[] = [
 ]
 
 /** Yields one finding for each owner of rules that is not known, nor has a link, which is said already. */
-function* rules(survey: Survey): Generator<Finding> {
+function* rules(survey: Survey, attachments: readonly Attachment[]): Generator<Finding> {
   const { ruleset } = survey
   const byLinks = survey.links.flatMap(({ alias }) => attachmentInAlias(alias) ?? [])
-  const known = new Set([...survey.attached, ...byLinks].flatMap(ownersOf))
+  const known = new Set([...attachments, ...byLinks].flatMap(ownersOf))
   const found = new Map<string, { readonly owned: Owned; readonly places: Set<string> }>()
   const containers = new Map<string, string>()
   for (const { chain, read } of ruleset ? places : []) {

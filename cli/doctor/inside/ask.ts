@@ -1,13 +1,14 @@
 import { formatAddress } from "../../../lib/ip/address.ts"
 import { NetworkNamespace } from "../../../lib/sys/netns.ts"
-import { askFrom } from "../../probes/interface.ts"
+import { askFrom, type Reach } from "../../probes/interface.ts"
 import { glance, hearOut, type Line } from "../../probes/line.ts"
 import { askNameserver } from "../../probes/nameserver.ts"
 import type { Attached } from "../../survey/attached.ts"
 import type { Survey } from "../../survey/survey.ts"
 import { bridgeOf } from "../checks/bridges.ts"
 import type { Finding, Subject } from "../finding.ts"
-import { type PodPlan, planPod, type Wish } from "./plan.ts"
+import { isSilent } from "./gateways.ts"
+import { type NameserverPlan, type PodPlan, planPod, type Wish } from "./plan.ts"
 
 /** Pods whose questions are under way at once: each has some six sockets open. */
 const AT_ONCE = 32
@@ -105,7 +106,9 @@ function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): { p
   eachAsks(firstQuestions)
   glance(lines)
   eachAsks(secondQuestions)
-  const waited = hearOut(lines)
+  let waited = hearOut(lines.splice(0))
+  eachAsks(lastQuestions)
+  waited += hearOut(lines)
   const asked = plans.map((plan) => ({ ...plan, interfaces: plan.interfaces.filter(({ isAsked }) => isAsked) }))
   return { plans: asked, waited }
 }
@@ -126,12 +129,16 @@ function firstQuestions({ interfaces, nameservers }: PodPlan): Question[] {
       plan.isAsked = true
       return lines
     }),
-    ...nameservers.map((plan) => () => {
-      const { line, asked } = askNameserver(plan.address, plan.names)
-      plan.asked = asked
-      return [line]
-    }),
+    ...nameservers.map(asksNames),
   ]
+}
+
+function asksNames(plan: NameserverPlan): Question {
+  return () => {
+    const { line, asked } = askNameserver(plan.address, plan.names)
+    plan.asked = asked
+    return [line]
+  }
 }
 
 /** Asks for the gateways that have not answered an echo request yet; those on the node itself have, if they do at all. */
@@ -141,4 +148,22 @@ function secondQuestions({ interfaces }: PodPlan): Question[] {
     for (const gateway of silent) gateway.near = true
     return silent.length > 0 ? [() => askFrom(asking, silent)] : []
   })
+}
+
+/** Asks once more for what would be a finding: a packet may have been lost, as when a crowd asks at once, or come late on a busy machine. */
+function lastQuestions({ interfaces, nameservers }: PodPlan): Question[] {
+  const ofInterfaces = interfaces.flatMap(({ asking, gateways, peers, isAsked }) => {
+    const missed = [...gateways.filter(isMissed), ...peers.map(({ reach }) => reach).filter(({ echoed }) => !echoed)]
+    const again = missed.filter(({ refusal }) => isAsked && refusal === undefined)
+    return again.length > 0 ? [() => askFrom(asking, again)] : []
+  })
+  return [...ofInterfaces, ...nameservers.filter(isUnanswered).map(asksNames)]
+}
+
+function isMissed(gateway: Reach): boolean {
+  return isSilent(gateway) || (gateway.whole && gateway.echoed && !gateway.echoedWhole)
+}
+
+function isUnanswered({ asked }: NameserverPlan): boolean {
+  return asked.every(({ code, refusal }) => code === undefined && refusal === undefined)
 }
