@@ -100,18 +100,21 @@ static struct block *cut(size_t size)
     return block;
 }
 
-static struct block *new_block(size_t wanted)
+/* A block, of which `*zeroed` says if nobody has had its bytes before. */
+static struct block *new_block(size_t wanted, bool *zeroed)
 {
     if (wanted > PTRDIFF_MAX / 2)
         return NULL;
     size_t size = (wanted + sizeof(struct block) + UNIT - 1) & ~(size_t)(UNIT - 1);
     struct block *block;
+    *zeroed = true;
     if (size > POOLED) {
         size = whole_pages(size);
         block = pages(size);
     } else {
         struct block **list = list_for(&size);
         block = *list;
+        *zeroed = !block;
         if (block)
             *list = block->next;
         else
@@ -124,9 +127,20 @@ static struct block *new_block(size_t wanted)
 
 void *heap_allocate(size_t wanted)
 {
-    struct block *block = new_block(wanted);
+    bool zeroed;
+    struct block *block = new_block(wanted, &zeroed);
     refused |= !block;
     return block ? block + 1 : NULL;
+}
+
+void *heap_allocate_zeroed(size_t wanted)
+{
+    bool zeroed;
+    struct block *block = new_block(wanted, &zeroed);
+    refused |= !block;
+    if (!block)
+        return NULL;
+    return zeroed ? block + 1 : memset(block + 1, 0, wanted);
 }
 
 void heap_free(void *memory)

@@ -31,6 +31,10 @@ struct heap {
 struct heap *heap(void);
 
 void *heap_allocate(size_t size);
+
+/* As heap_allocate(), of bytes that are 0. Of new pages none is touched. */
+void *heap_allocate_zeroed(size_t size);
+
 void *heap_reallocate(void *memory, size_t size);
 void heap_free(void *memory);
 size_t heap_room_in(const void *memory);

@@ -45,8 +45,7 @@ static void *image_malloc(void *opaque, size_t size)
 static void *image_calloc(void *opaque, size_t count, size_t size)
 {
     (void)opaque;
-    void *memory = heap_allocate(count * size);
-    return memory ? memset(memory, 0, count * size) : NULL;
+    return heap_allocate_zeroed(count * size);
 }
 
 static void image_free(void *opaque, void *memory)
@@ -100,7 +99,7 @@ static bool forget_stack(const void *stack)
 bool image_write(int fd, const void *stack)
 {
     size_t used = (size_t)(heap()->room - image_start);
-    heap()->room = heap()->end = NULL; /* a process that runs the image has pages of its own */
+    *heap() = (struct heap){0}; /* a process has pages of its own, and leaves alone what is free between blocks of the image */
     header()->used = used;
     if (!heap_is_whole())
         fputs("the image has not room for all blocks\n", stderr);
