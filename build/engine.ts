@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { objectsOf } from "./objects.ts"
@@ -29,19 +29,34 @@ export function engineSources(): string {
   return execFileSync(fetch, { encoding: "utf8" }).trim()
 }
 
-/** The engine's objects for `target`: with its parser for `compiler`, without for all others. */
+/** The engine's objects for `target`: with its parser for `compiler`, without for all others, which are made into an image. */
 export function engineObjects(target: Target): Promise<string[]> {
-  return objectsOf({ name: "engine", sources: engineSources(), flags: flagsFor[target] }, target)
+  if (target === "compiler")
+    return objectsOf({ name: "engine", sources: engineSources(), flags: flagsFor[target] }, target)
+  return changedObjects("engine", target, ["image.inc"])
 }
 
 /** The engine's objects for profiles: it can say which functions are at work at any moment. */
 export function profiledEngineObjects(target: Target): Promise<string[]> {
-  const sources = `${engineSources()}-profiled`
-  const stack = readFileSync(join(fetch, "../profile.inc"), "utf8")
-  const scratch = mkdtempSync(`${sources}-`)
-  cpSync(engineSources(), scratch, { recursive: true })
-  appendFileSync(join(scratch, "quickjs.c"), stack)
-  rmSync(sources, { recursive: true, force: true })
-  renameSync(scratch, sources)
-  return objectsOf({ name: "engine-profiled", sources, flags: flagsFor[target] }, target)
+  return changedObjects("engine-profiled", target, ["image.inc", "profile.inc"])
+}
+
+/** A block's count of references, in the engine's source. */
+const COUNT = String.raw`JS_REF_COUNT\(([^()]+)\)`
+
+/** Compiles the engine with these files of ours behind its source, and with counts of references as immortal.h says. */
+async function changedObjects(name: string, target: Target, behind: readonly string[]): Promise<string[]> {
+  const own = (file: string) => readFileSync(join(fetch, "..", file), "utf8")
+  const sources = mkdtempSync(`${engineSources()}-`)
+  try {
+    cpSync(engineSources(), sources, { recursive: true })
+    const path = join(sources, "quickjs.c")
+    const engine = readFileSync(path, "utf8")
+      .replaceAll(new RegExp(`${COUNT}\\+\\+`, "g"), "COUNT_UP($1)")
+      .replaceAll(new RegExp(`--${COUNT}|${COUNT}--`, "g"), "COUNT_DOWN($1$2)")
+    writeFileSync(path, [own("immortal.h"), engine, ...behind.map(own)].join(""))
+    return await objectsOf({ name, sources, flags: flagsFor[target] }, target)
+  } finally {
+    rmSync(sources, { recursive: true })
+  }
 }

@@ -50,6 +50,9 @@ struct roots *image_begin(void);
 /* Writes the image to the descriptor. `stack` is an address in the caller's frame. Says on stderr why if it cannot. */
 bool image_write(int fd, const void *stack);
 
+/* build/engine/image.inc: has processes write as little of the image as can be. False if there is no memory for that. */
+bool engine_seal(JSRuntime *runtime);
+
 /* values.c: between JavaScript and C. */
 
 /* An integer as the bundle gets it; -1 becomes the negated errno. */

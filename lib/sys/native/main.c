@@ -148,7 +148,7 @@ static int make_image(void)
         return EXIT_FAILURE;
     }
     JS_SetMaxStackSize(roots->runtime, 0);
-    return image_write(STDOUT_FILENO, &result) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return engine_seal(roots->runtime) && image_write(STDOUT_FILENO, &result) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /*
