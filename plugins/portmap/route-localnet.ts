@@ -9,6 +9,7 @@ import { readRule } from "../../lib/netlink/netfilter/read-rule.ts"
 import { type FoundRule, hasRule } from "../../lib/netlink/netfilter/rule.ts"
 import { type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { lookupRoute } from "../../lib/netlink/route/route.ts"
+import { hasRouteLocalnet } from "../../lib/netlink/route/route-localnet.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { layoutOf } from "./hostport/layout.ts"
@@ -115,7 +116,7 @@ function settingOf({ name }: Link): string {
 }
 
 function isOpen(host: NetworkStack, link: Link): boolean {
-  return host.readSysctl(settingOf(link)) === "1"
+  return hasRouteLocalnet(host.rtnetlink, link.index)
 }
 
 /**
