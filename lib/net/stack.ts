@@ -26,8 +26,11 @@ export class NetworkStack implements Disposable, Sysctls {
 
   private constructor(namespace: NetworkNamespace | undefined) {
     this.namespace = namespace
-    this.rtnetlink = new Conversation(openSocket(this, NETLINK_ROUTE, rtnetlink), rtnetlink)
-    this.nfnetlink = new Conversation(new LazySocket(() => openSocket(this, NETLINK_NETFILTER, nfnetlink)), nfnetlink)
+    const lazy = (number: number, protocol: Protocol) => new LazySocket(() => openSocket(this, number, protocol))
+    // A pod's is opened at once: to enter the namespace shows that the path leads to one.
+    const route = namespace ? openSocket(this, NETLINK_ROUTE, rtnetlink) : lazy(NETLINK_ROUTE, rtnetlink)
+    this.rtnetlink = new Conversation(route, rtnetlink)
+    this.nfnetlink = new Conversation(lazy(NETLINK_NETFILTER, nfnetlink), nfnetlink)
   }
 
   /** Opens the node's own stack. */
