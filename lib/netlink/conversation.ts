@@ -12,6 +12,8 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   refusalIn,
+  type Sieve,
+  siftMessages,
   writeMessage,
 } from "./message.ts"
 import { type Protocol, refusedAttribute } from "./protocol.ts"
@@ -89,11 +91,15 @@ export class Conversation implements Disposable {
   /**
    * Dumps all objects of a kind and keeps the values that `read` returns for the messages, without undefined; `kept` counts those so far. A
    * message is valid only within `read`, so that thousands take no more memory than the values. A dump that the kernel calls interrupted is
-   * read again, a few times.
+   * read again, a few times. What the sieve passes over `read` may not see.
    */
-  dump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
+  dump<Value>(
+    request: Request,
+    read: (message: Message, kept: number) => Value | undefined,
+    sieve?: Sieve,
+  ): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
-      const readings = this.#exchange(request, NLM_F_DUMP, read)
+      const readings = this.#exchange(request, NLM_F_DUMP, read, sieve)
       if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings
     }
   }
@@ -101,7 +107,7 @@ export class Conversation implements Disposable {
   /** Dumps as dump() does until `read` has returned a value: the rest, which may be thousands, the kernel is spared if it can be. */
   dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
     const readOnce = (message: Message, kept: number) => (kept === 0 ? read(message) : undefined)
-    return this.#exchange(request, NLM_F_DUMP, readOnce, true)
+    return this.#exchange(request, NLM_F_DUMP, readOnce, undefined, true)
   }
 
   /**
@@ -166,6 +172,7 @@ export class Conversation implements Disposable {
     request: Request,
     flags: number,
     read: (message: Message, kept: number) => Value | undefined,
+    sieve?: Sieve,
     oneIsEnough = false,
   ): Readings<Value> {
     const writer = this.#writer
@@ -175,7 +182,8 @@ export class Conversation implements Disposable {
     const values: Value[] = []
     let partial = false
     for (let datagrams = 1; ; datagrams++) {
-      for (const message of decodeMessages(this.#transport.receive())) {
+      const datagram = this.#transport.receive()
+      for (const message of sieve ? siftMessages(datagram, sieve) : decodeMessages(datagram)) {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {

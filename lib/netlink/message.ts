@@ -1,4 +1,5 @@
 import { type Errno, errnoName } from "../sys/errno.ts"
+import { host } from "../sys/host.ts"
 import { attributeSet, text, u16, u32, viewOf, WireError } from "./attribute.ts"
 import { KernelError } from "./kernel-error.ts"
 import { Writer } from "./writer.ts"
@@ -62,6 +63,28 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
     messages.push(messageAt(datagram, at, length))
   }
   return messages
+}
+
+/**
+ * Tells the messages of a dump that are certainly not wanted, before they are decoded: those that have not the bytes `text` anywhere. If
+ * `attribute` is not 0, one of netfilter is passed over only if its attribute of that number begins with the byte `mark`.
+ */
+export interface Sieve {
+  readonly text: Uint8Array
+  readonly attribute: number
+  readonly mark: number
+}
+
+/** As decodeMessages, without what the sieve passes over. */
+export function siftMessages(datagram: Uint8Array, { text, attribute, mark }: Sieve): Message[] {
+  const messages: Message[] = []
+  const end = datagram.length
+  for (let at = 0, length: number; ; at += (length + 3) & ~3) {
+    at = host.nextMessage(datagram, at, text, attribute, mark)
+    if (at >= end) return messages
+    length = lengthAt(datagram, at, end)
+    messages.push(messageAt(datagram, at, length))
+  }
 }
 
 /** Yields the messages of one datagram, which may be tens of thousands in what is sent. Throws WireError if a length does not fit. */

@@ -134,6 +134,12 @@ export interface Host {
    * closed (TUNSETIFF, with `flags`, and TUNSETPERSIST). -1 leaves out its owner or group (TUNSETOWNER, TUNSETGROUP).
    */
   makeTun(fd: number, name: string, flags: number, owner: number, group: number): number
+  /**
+   * Returns where, from byte `at` of a netlink datagram on, the next message begins that has the bytes `text` somewhere; the datagram's length
+   * if there is none. One of netfilter whose `attribute` does not begin with the byte `mark`, or is not there, counts too, unless `attribute` is
+   * 0; and always one that ends a dump, says that it was interrupted, or is no whole message.
+   */
+  nextMessage(datagram: Uint8Array, at: number, text: Uint8Array, attribute: number, mark: number): number
 }
 
 /** The end of a program. */

@@ -5,7 +5,7 @@ import { bytes, type Kind } from "../attribute.ts"
 const COMMENT = 0
 
 /** A number that no other program shows, for the note of these plugins. */
-const NOTE = 0xc1
+export const NOTE = 0xc1
 
 /** NFT_USERDATA_MAXLEN */
 const MAX_BYTES = 256

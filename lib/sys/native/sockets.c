@@ -204,6 +204,62 @@ static JSValue socket_make_tun(CALL)
     return result;
 }
 
+/* Says if the attribute of that number is there and begins with the byte `first`. Attributes follow a struct nfgenmsg. */
+static bool attribute_begins(const uint8_t *message, size_t length, int number, int first)
+{
+    struct nlattr attribute;
+    for (size_t at = NLMSG_HDRLEN + 4; at + sizeof attribute < length; at += (size_t)NLA_ALIGN(attribute.nla_len)) {
+        memcpy(&attribute, message + at, sizeof attribute);
+        if (attribute.nla_len < sizeof attribute)
+            return false;
+        if ((attribute.nla_type & NLA_TYPE_MASK) == number)
+            return attribute.nla_len > sizeof attribute && message[at + sizeof attribute] == first;
+    }
+    return false;
+}
+
+struct sieve {
+    const uint8_t *text;
+    size_t length;
+    int attribute, mark;
+};
+
+static size_t next_message(const uint8_t *bytes, size_t size, size_t at, const struct sieve *sieve)
+{
+    struct nlmsghdr header;
+    const uint8_t *hit = at < size ? memmem(bytes + at, size - at, sieve->text, sieve->length) : NULL;
+    for (; at < size; at += NLMSG_ALIGN(header.nlmsg_len)) {
+        if (size - at < sizeof header)
+            return at;
+        memcpy(&header, bytes + at, sizeof header);
+        const size_t length = header.nlmsg_len;
+        if (length < sizeof header || length > size - at)
+            return at;
+        if (header.nlmsg_type < NLMSG_MIN_TYPE || header.nlmsg_flags & NLM_F_DUMP_INTR)
+            return at;
+        if (hit && hit < bytes + at)
+            hit = memmem(bytes + at, size - at, sieve->text, sieve->length);
+        if (hit && hit + sieve->length <= bytes + at + length)
+            return at;
+        if (sieve->attribute && !attribute_begins(bytes + at, length, sieve->attribute, sieve->mark))
+            return at;
+    }
+    return size;
+}
+
+static JSValue socket_next_message(CALL)
+{
+    (void)self, (void)argc;
+    size_t size;
+    struct sieve sieve = {.attribute = int_of(js, argv[3]), .mark = int_of(js, argv[4])};
+    const uint8_t *bytes = bytes_of(js, argv[0], &size);
+    sieve.text = bytes ? bytes_of(js, argv[2], &sieve.length) : NULL;
+    if (!sieve.text)
+        return JS_EXCEPTION;
+    const int at = int_of(js, argv[1]);
+    return answer(js, (int64_t)next_message(bytes, size, at < 0 ? size : (size_t)at, &sieve));
+}
+
 const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
     JS_CFUNC_DEF("unshare", 1, socket_unshare),
@@ -217,5 +273,6 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("sendDatagram", 3, socket_send_datagram),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
     JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
+    JS_CFUNC_DEF("nextMessage", 5, socket_next_message),
 };
 const int socket_function_count = sizeof socket_functions / sizeof *socket_functions;

@@ -212,3 +212,57 @@ test("unshare leaves namespaces for new ones, and what is mounted there is seen 
   expect(seen).toEqual({ answers: [0, 0, 0, 0, -ENOENT], moved: true, names: ["inside"] })
   expect(readdirSync(directory)).toEqual([])
 })
+
+const NEWRULE = 0x0a06
+const DONE = 3
+const INTERRUPTED = 0x10
+
+/** A message of netfilter with one attribute. */
+function messageOf(type: number, flags: number, attribute: number, payload: Uint8Array): Uint8Array {
+  const length = 24 + payload.length
+  const message = new Uint8Array((length + 3) & ~3)
+  const view = new DataView(message.buffer)
+  view.setUint32(0, length, true)
+  view.setUint16(4, type, true)
+  view.setUint16(6, flags, true)
+  view.setUint16(20, 4 + payload.length, true)
+  view.setUint16(22, attribute, true)
+  message.set(payload, 24)
+  return message
+}
+
+/** Lists where the wanted messages of a datagram begin. */
+function wanted(messages: readonly Uint8Array[], text: string, attribute = 0, mark = 0): number[] {
+  const datagram = Uint8Array.from(messages.flatMap((message) => [...message]))
+  const found: number[] = []
+  const next = (at: number) => host.nextMessage(datagram, at, host.encode(text), attribute, mark)
+  for (let at = next(0); at < datagram.length; at = next(found.at(-1) === at ? at + 32 : at)) found.push(at)
+  return found
+}
+
+test("the next message is one with the text, the end or an interruption", () => {
+  const rule = (text: string, type = NEWRULE, flags = 2) => messageOf(type, flags, 7, host.encode(text.padEnd(8)))
+  const messages = [rule("a"), rule("wanted"), rule("b"), rule("c", NEWRULE, INTERRUPTED), rule("d"), rule("e", DONE)]
+  expect(wanted(messages, "wanted")).toEqual([32, 96, 160])
+  expect(wanted(messages, "")).toEqual([0, 32, 64, 96, 128, 160])
+  expect(wanted([rule("1234567!"), rule("b")], "! ")).toEqual([]) // the second begins with its length, a space
+})
+
+test("the next message may also be one without the marked attribute", () => {
+  const rule = (attribute: number, text: string) => messageOf(NEWRULE, 2, attribute, host.encode(text.padEnd(8)))
+  const messages = [rule(7, "!a"), rule(7, "!key"), rule(7, "?b"), rule(4, "!c")]
+  expect(wanted(messages, "key", 7, "!".charCodeAt(0))).toEqual([32, 64, 96])
+})
+
+test("the next message is one that does not fit, so that its reader says so", () => {
+  const message = messageOf(NEWRULE, 2, 7, new Uint8Array(8))
+  const next = (datagram: Uint8Array, at: number) => host.nextMessage(datagram, at, host.encode("text"), 7, 0)
+  expect(next(message, 0)).toBe(32)
+  expect(next(message.subarray(0, 31), 0)).toBe(0)
+  expect(next(message.subarray(0, 15), 0)).toBe(0)
+  expect(next(message, 24)).toBe(24)
+  expect(next(message, 99)).toBe(32)
+  expect(next(message, -1)).toBe(32)
+  new DataView(message.buffer).setUint32(0, 15, true)
+  expect(next(message, 0)).toBe(0)
+})

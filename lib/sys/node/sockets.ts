@@ -37,6 +37,7 @@ export const sockets = {
     answerOf(() => libc.sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length)),
   sendTo,
   makeTun,
+  nextMessage,
 } satisfies Partial<Host>
 
 function getOption(fd: number, level: number, option: number, value: Uint8Array): number {
@@ -107,4 +108,36 @@ function makeTun(fd: number, text: string, flags: number, owner: number, group: 
     if (answer < 0) return answer
   }
   return 0
+}
+
+const NLMSG_HEADER = 16
+const NLMSG_MIN_TYPE = 16
+const NLM_F_DUMP_INTR = 0x10
+/** With a struct nfgenmsg behind it. */
+const NETFILTER_HEADER = NLMSG_HEADER + 4
+
+function nextMessage(datagram: Uint8Array, start: number, text: Uint8Array, attribute: number, mark: number): number {
+  const size = datagram.length
+  const view = new DataView(datagram.buffer, datagram.byteOffset, size)
+  for (let at = start < 0 ? size : start, length: number; at < size; at += (length + 3) & ~3) {
+    if (size - at < NLMSG_HEADER) return at
+    length = view.getUint32(at, true)
+    if (length < NLMSG_HEADER || length > size - at) return at
+    if (view.getUint16(at + 4, true) < NLMSG_MIN_TYPE || (view.getUint16(at + 6, true) & NLM_F_DUMP_INTR) !== 0)
+      return at
+    const message = datagram.subarray(at, at + length)
+    if (Buffer.from(message).includes(Buffer.from(text))) return at
+    if (attribute !== 0 && !attributeBegins(message, attribute, mark)) return at
+  }
+  return size
+}
+
+function attributeBegins(message: Uint8Array, attribute: number, mark: number): boolean {
+  const view = new DataView(message.buffer, message.byteOffset, message.length)
+  for (let at = NETFILTER_HEADER, length: number; at + 4 < message.length; at += (length + 3) & ~3) {
+    length = view.getUint16(at, true)
+    if (length < 4) return false
+    if ((view.getUint16(at + 2, true) & 0x3fff) === attribute) return length > 4 && message[at + 4] === mark
+  }
+  return false
 }

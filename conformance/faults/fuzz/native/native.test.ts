@@ -4,6 +4,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { makeExecutable } from "../../../../build/executable.ts"
+import { nodeHost } from "../../../../lib/sys/node/host.ts"
 import { Node } from "../../../lab/node.ts"
 import { run } from "../../../lab/run.ts"
 import type { Reply, Request, Value } from "./program.ts"
@@ -120,6 +121,56 @@ test("encode and sha512 take a text as TextEncoder does", { timeout }, async () 
       ]
     })
     expect(replies).toEqual(expected)
+  })
+})
+
+/** A message of netfilter or the end of a dump, whole or nearly. */
+const nearlyMessage = fc
+  .tuple(
+    fc.constantFrom(0x0a06, 0x0a06, 3),
+    fc.constantFrom(2, 2, 0x12),
+    fc.array(
+      fc.tuple(fc.constantFrom(1, 7, 0x8007), fc.uint8Array({ max: 2, maxLength: 9 }), fc.constantFrom(0, 0, 1, -9)),
+      {
+        maxLength: 4,
+      },
+    ),
+    fc.constantFrom(0, 0, 0, 1, -1, -30, 4000),
+  )
+  .map(([type, flags, attributes, error]) => {
+    const parts = attributes.map(([number, payload, off]) => {
+      const attribute = Buffer.alloc(4 + ((payload.length + 3) & ~3))
+      attribute.writeUInt16LE(Math.max(0, 4 + payload.length + off))
+      attribute.writeUInt16LE(number, 2)
+      attribute.set(payload, 4)
+      return attribute
+    })
+    const message = Buffer.concat([Buffer.alloc(20), ...parts])
+    message.writeUInt32LE(Math.max(0, message.length + error))
+    message.writeUInt16LE(type, 4)
+    message.writeUInt16LE(flags, 6)
+    return message
+  })
+
+test("nextMessage finds what the host of Node.js finds", { timeout }, async () => {
+  const inputs = fc.record({
+    datagram: fc.array(nearlyMessage, { maxLength: 5 }).map((messages) => Buffer.concat(messages)),
+    at: fc.constantFrom(0, 0, 4, 24, -1, 1000),
+    text: fc.uint8Array({ max: 2, maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+    attribute: fc.constantFrom(0, 7),
+    mark: fc.nat(2),
+  })
+  const whole = (bytes: Buffer): Value => ({ bytes: bytes.toString("hex"), from: 0, to: bytes.length })
+  await check(inputs, (batch) => {
+    const replies = ask(
+      batch.map(({ datagram, at, text, attribute, mark }) => ({
+        name: "nextMessage",
+        values: [whole(datagram), at, whole(text), attribute, mark],
+      })),
+    )
+    expect(replies).toEqual(
+      batch.map(({ datagram, at, text, attribute, mark }) => nodeHost.nextMessage(datagram, at, text, attribute, mark)),
+    )
   })
 })
 
