@@ -3,14 +3,14 @@ import type { Attachment } from "../cni/attachment.ts"
 import { type Family, families } from "../ip/address.ts"
 import { parsePrefix } from "../ip/prefix.ts"
 import { removeWithChains } from "../net/foreign-jumps.ts"
-import { describeRule, type ListedRule, textOf } from "../net/iptables.ts"
+import { describeRule } from "../net/iptables.ts"
 import { Undo } from "../net/undo.ts"
 import { appendRule, flushChain, readTableRules } from "../netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, listChains } from "../netlink/netfilter/ruleset.ts"
 import { transact } from "../netlink/netfilter/transaction.ts"
 import { decodeIptablesRule } from "../netlink/netfilter/xtables/decode.ts"
 import { encodeIptablesRule } from "../netlink/netfilter/xtables/encode.ts"
-import type { IptablesRule } from "../netlink/netfilter/xtables/rule.ts"
+import { formatIptablesRule, type IptablesRule } from "../netlink/netfilter/xtables/rule.ts"
 import { iptablesChain, iptablesTable } from "../netlink/netfilter/xtables/tables.ts"
 import { FakeNode } from "../testing/fake-node.ts"
 import { silentLog } from "../testing/silent-log.ts"
@@ -57,8 +57,9 @@ const collect = (valid: readonly Attachment[] | undefined) => masqueradeRules.co
 function saved(family: Family = 4): string[] {
   const table = iptablesTable(family, "nat")
   return readTableRules(node.again().nfnetlink, table, (rule) => {
-    const listed = { read: () => decodeIptablesRule(rule, family) } as ListedRule
-    return describeRule({ table, name: rule.chain }, textOf(listed) ?? "").replace(/ in table.*/, "")
+    const decoded = decodeIptablesRule(rule, family)
+    const text = decoded ? formatIptablesRule(decoded) : ""
+    return describeRule({ table, name: rule.chain }, text).replace(/ in table.*/, "")
   })
 }
 

@@ -12,7 +12,6 @@ import {
   listJumps,
   type PlacedRule,
   planMissing,
-  textOf,
 } from "../net/iptables.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
 import { flushChain } from "../netlink/netfilter/rule.ts"
@@ -255,7 +254,7 @@ export function planIptablesCollection(
   const going = jumps.filter(isStale)
   const leads = new Set(jumps.map(({ target }) => target()))
   const orphans = chains.filter(({ name, note = "" }) => !leads.has(name) && stale.byKey(note))
-  removed.push(...going.map((rule) => describeRule(rule.chain, textOf(rule) ?? "")), ...orphans.map(formatChain))
+  removed.push(...going.map((rule) => describeRule(rule.chain, rule.text() ?? "")), ...orphans.map(formatChain))
   const names = new Set(going.map(({ target }) => target()))
   const parts = [...names].map((name = "") => {
     const to = (rule: ListedRule) => rule.target() === name

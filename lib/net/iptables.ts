@@ -32,6 +32,8 @@ export interface ListedRule {
   readonly target: () => string | undefined
   /** Decodes it; undefined if it says what no rule of these plugins does. */
   readonly read: () => IptablesRule | undefined
+  /** Returns its text, by which rules are compared, and which is kept; undefined as read(). */
+  readonly text: () => string | undefined
 }
 
 /** Returns the chain's rules, in order, that are of no attachment or of one whose key begins with `key`. Throws as listRules(). */
@@ -60,23 +62,27 @@ export function listIptablesRulesFor(nfnetlink: Conversation, chain: Chain, port
 }
 
 function listed(chain: Chain, rule: FoundRule): ListedRule {
+  const read = () => decodeIptablesRule(rule, familyOf(chain))
+  let text: string | undefined
   return {
     chain,
     handle: rule.handle,
     note: rule.note,
     target: () => targetIn(rule.expressions()),
-    read: () => decodeIptablesRule(rule, familyOf(chain)),
+    read,
+    text() {
+      text ??= textOf(read())
+      return text || undefined
+    },
   }
+}
+
+function textOf(rule: IptablesRule | undefined): string {
+  return rule ? formatIptablesRule(rule) : ""
 }
 
 function familyOf({ table }: Chain): Family {
   return table.family === "ip" ? 4 : 6
-}
-
-/** Returns the rule's text, by which rules are compared; undefined as read(). */
-export function textOf(found: ListedRule): string | undefined {
-  const rule = found.read()
-  return rule && formatIptablesRule(rule)
 }
 
 /** Says for messages: `-A CNI-FORWARD -s 10.1.2.3/32 -j ACCEPT in table ip filter`. */
@@ -110,7 +116,7 @@ export function planMissing(found: readonly ListedRule[], wanted: readonly Place
 
 /** Returns the position of each wanted rule among those found, -1 if it is not there. */
 export function positionsIn(found: readonly ListedRule[], wanted: readonly PlacedRule[]): number[] {
-  const present = found.map((rule) => describeRule(rule.chain, textOf(rule) ?? ""))
+  const present = found.map((rule) => describeRule(rule.chain, rule.text() ?? ""))
   return wanted.map(({ chain, rule }) => present.indexOf(describeRule(chain, formatIptablesRule(rule))))
 }
 

@@ -1,6 +1,6 @@
 import { keyIn } from "../../lib/attachment/rule-comment.ts"
 import { type Address, families } from "../../lib/ip/address.ts"
-import { deleteListed, describeRule, type ListedRule, listIptablesRules, textOf } from "../../lib/net/iptables.ts"
+import { deleteListed, describeRule, type ListedRule, listIptablesRules } from "../../lib/net/iptables.ts"
 import type { Conversation, Request } from "../../lib/netlink/conversation.ts"
 import { deleteRule, type FoundRule, listRules } from "../../lib/netlink/netfilter/rule.ts"
 import type { Chain } from "../../lib/netlink/netfilter/ruleset.ts"
@@ -40,8 +40,8 @@ function ofIptables(rule: ListedRule): PodRule {
       const { source, destination } = rule.read() ?? {}
       return (source ?? destination)?.address
     },
-    text: () => textOf(rule),
-    words: () => describeRule(chain, textOf(rule) ?? ""),
+    text: rule.text,
+    words: () => describeRule(chain, rule.text() ?? ""),
     removal: deleteListed(rule),
   }
 }

@@ -1,4 +1,4 @@
-import { describeRule, listIptablesRules, textOf } from "../../../lib/net/iptables.ts"
+import { describeRule, listIptablesRules } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { formatIptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
 import { CHAIN } from "../chains.ts"
@@ -17,7 +17,8 @@ export function iptablesDifference(
   const present = new Map<string, (string | undefined)[]>()
   for (const { chain, rule } of [...ways, ...sharedRules(adminChain, policy), ...pod]) {
     // Those that are this attachment's or do not say whose they are.
-    const texts = present.get(chain) ?? listIptablesRules(nfnetlink, filterChain(family, chain), key).map(textOf)
+    const texts =
+      present.get(chain) ?? listIptablesRules(nfnetlink, filterChain(family, chain), key).map(({ text }) => text())
     present.set(chain, texts)
     const text = formatIptablesRule(rule)
     if (!texts.includes(text)) return `there is no rule ${describeRule(filterChain(family, chain), text)}`

@@ -6,7 +6,6 @@ import {
   placeRule,
   planMissing,
   positionsIn,
-  textOf,
 } from "../../../lib/net/iptables.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { ensureChain, ensureTable } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -67,10 +66,10 @@ function planPod({ family, addresses }: Demand, found: readonly ListedRule[], ke
   const rules = addresses.flatMap(podRules)
   const wanted = rules.map(formatIptablesRule)
   const own = found.filter(
-    (rule) => rule.note === key || (rule.note === undefined && wanted.includes(textOf(rule) ?? "")),
+    (rule) => rule.note === key || (rule.note === undefined && wanted.includes(rule.text() ?? "")),
   )
   const complete =
-    own.length === wanted.length && own.every((rule, at) => rule.note === key && textOf(rule) === wanted[at])
+    own.length === wanted.length && own.every((rule, at) => rule.note === key && rule.text() === wanted[at])
   if (complete) return []
   const chain = filterChain(family, CHAIN.pods)
   return [...own.map(deleteListed), ...rules.map((rule) => placeRule({ chain, rule }, key))]

@@ -2,14 +2,7 @@ import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { CniError, code } from "../../../lib/cni/errors.ts"
 import { type Family, families } from "../../../lib/ip/address.ts"
 import { explainingForeignChains } from "../../../lib/net/base-chain.ts"
-import {
-  deleteListed,
-  listIptablesRules,
-  type PlacedRule,
-  placeRule,
-  planMissing,
-  textOf,
-} from "../../../lib/net/iptables.ts"
+import { deleteListed, listIptablesRules, type PlacedRule, placeRule, planMissing } from "../../../lib/net/iptables.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import { type Chain, ensureChain, ensureTable, formatChain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -63,7 +56,7 @@ function planPod(
   const sharedChains = distinct(shared.map((placed) => placed.chain))
   const found = sharedChains.flatMap((each) => listIptablesRules(nfnetlink, each, ""))
   const note = noteOf(attachment)
-  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map((rule) => ({ ...rule, text: textOf(rule) }))
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map((rule) => ({ ...rule, text: rule.text() }))
   const own = listOwnRules(nfnetlink, chain, note)
   const missing = planMissing(found, shared)
   // Chains that are there are not asked for: the process would end 10 ms later.

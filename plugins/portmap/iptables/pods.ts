@@ -1,5 +1,5 @@
 import type { Family } from "../../../lib/ip/address.ts"
-import { type ListedRule, listIptablesRules, readIptablesRules, textOf } from "../../../lib/net/iptables.ts"
+import { type ListedRule, listIptablesRules, readIptablesRules } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import type { Chain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
@@ -28,7 +28,7 @@ export interface ChainRule extends Pick<ListedRule, "chain" | "handle" | "note">
 export function listOwnRules(nfnetlink: Conversation, chain: Chain, note: string): ChainRule[] {
   return readIptablesRules(nfnetlink, chain, (rule) => {
     const isOwn = rule.note === undefined || rule.note === note
-    return isOwn ? { chain, handle: rule.handle, note: rule.note && note, text: textOf(rule) } : undefined
+    return isOwn ? { chain, handle: rule.handle, note: rule.note && note, text: rule.text() } : undefined
   })
 }
 

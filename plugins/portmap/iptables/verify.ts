@@ -1,5 +1,5 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
-import { describeRule, isReached, listIptablesRules, textOf } from "../../../lib/net/iptables.ts"
+import { describeRule, isReached, listIptablesRules } from "../../../lib/net/iptables.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
 import { type Chain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { formatIptablesRule, type IptablesRule } from "../../../lib/netlink/netfilter/xtables/rule.ts"
@@ -32,7 +32,7 @@ export function findIptablesDifference(
   const chain = podChain(family, attachment)
   const dnat = natChain(family, CHAIN.dnat)
   const own = listOwnRules(nfnetlink, chain, note).map(({ text }) => text)
-  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map(textOf)
+  const entries = listOwnEntries(nfnetlink, family, chain.name, note).map(({ text }) => text())
   return (
     differenceIn(chain, own, chainRules(config, pod)) ??
     differenceIn(dnat, entries, entryRules(config, attachment, family)) ??
@@ -68,7 +68,7 @@ function differenceInShared(
 ): string | undefined {
   const found = new Map<string, Set<string | undefined>>()
   for (const { chain, rule } of sharedRules(config, family)) {
-    const texts = found.get(chain.name) ?? new Set(listIptablesRules(nfnetlink, chain, "").map(textOf))
+    const texts = found.get(chain.name) ?? new Set(listIptablesRules(nfnetlink, chain, "").map(({ text }) => text()))
     found.set(chain.name, texts)
     const text = formatIptablesRule(rule)
     if (!texts.has(text)) return `there is no rule ${describeRule(chain, text)}`

@@ -143,13 +143,18 @@ function lengthOf(mask: Uint8Array): number | undefined {
 
 function matches(reading: Reading, data: Data<"match">): boolean {
   const { name } = data
-  if (name === "comment") return assign(reading, "comment", valueIn(extension.comment, data))
+  if (name === "comment") return assign(reading, "comment", commentIn(data))
   if (name === "conntrack") return assign(reading, "established", valueIn(extension.established(), data))
   if (name === "multiport") return assign(reading, "destinationPorts", valueIn(extension.destinationPorts, data))
   if (name === "addrtype") return assign(reading, "toThisHost", valueIn(extension.toThisHost(), data))
   if (name === "mark") return assign(reading, "marked", valueIn(extension.marked, data))
   if (name === undefined || PROTOCOL_NAMES[reading.protocol ?? 0] !== name) return false
   return assign(reading, "destinationPort", valueIn(extension.destinationPort(reading.protocol), data))
+}
+
+/** Of a comment nobody reads what is behind its end. */
+function commentIn({ revision, info }: Data<"match">): string | undefined {
+  return info && revision === extension.comment.revision ? extension.comment.read(info) : undefined
 }
 
 function targetIn(data: Data<"target">, family: Family): Action | undefined {
