@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { output, runAsync } from "../../lab/run.ts"
 import { Directories, plugin } from "./directories.ts"
 
 let dirs: Directories
@@ -101,6 +102,28 @@ test("a directory that bears a plugin's name is refused before anything is chang
   mkdirSync(join(dirs.node, "host-local"))
   expect(dirs.install()).toMatchObject({ status: 1, stderr: expect.stringContaining("host-local is a directory") })
   expect(existsSync(join(dirs.node, ".cni-ts"))).toBe(false)
+})
+
+test("four at once take turns", async () => {
+  const four = [1, 2, 3, 4].map(() => runAsync([join(dirs.top, "from/install"), dirs.node]))
+  for (const done of await Promise.all(four)) expect(done).toMatchObject({ exitCode: 0, stderr: "" })
+  expect([dirs.plugins(), dirs.replaced()]).toEqual([V1, REPLACED])
+  expect(readdirSync(join(dirs.node, ".cni-ts/executables"))).toHaveLength(1)
+})
+
+test("the disk has every executable before a name changes, and the names before the installer ends", () => {
+  const trace = join(dirs.top, "trace")
+  const calls = "trace=fsync,fdatasync,rename,renameat,renameat2"
+  output(["strace", "-f", "-y", "-qq", "-e", calls, "-o", trace, join(dirs.top, "from/install"), dirs.node])
+  const lines = readFileSync(trace, "utf8").trim().split("\n")
+  const renamed = lines.flatMap((line, index) => (/ rename/.test(line) ? [index] : []))
+  const [first = 0, last = 0] = [renamed[0], renamed.at(-1)]
+  const synced = (from: readonly string[]) => from.map((line) => / f(?:data)?sync\(\d+<(.*)>\)/.exec(line)?.[1] ?? "")
+  const names = ["bridge", "cni-ts", "host-local", "portmap"]
+  const executables = synced(lines.slice(0, first)).map((path) => /executables\/\w+\/(.*)/.exec(path)?.[1])
+  expect(executables.filter(Boolean)).toEqual(names)
+  expect(renamed).toHaveLength(names.length)
+  expect(synced(lines.slice(last + 1))).toContain(dirs.node)
 })
 
 /** Has the installer killed at each of its changes, each time from what `prepare` leaves, and `judge` what is left. */
