@@ -30,20 +30,22 @@ export function readKernelLog(): KernelLine[] {
     if (count === 0 || errno === "EAGAIN") break
     if (errno === "EPIPE") continue // overwritten meanwhile: the next read goes on behind the gap
     const read = rest + host.decode(buffer.subarray(0, checked("read /dev/kmsg", count)))
-    const end = read.lastIndexOf("\n") + 1
-    rest = read.slice(end)
-    for (const record of read.slice(0, end).split("\n")) {
-      const line = lineIn(record, now)
-      if (line && line.ago <= RECENT_SECONDS) lines.push(line)
+    const records = read.split("\n")
+    rest = records.pop() ?? ""
+    for (const record of records) {
+      const ago = now - secondsIn(record)
+      if (ago <= RECENT_SECONDS) lines.push({ text: record.slice(record.indexOf(";") + 1), ago: Math.max(0, ago) })
     }
   }
   return lines
 }
 
-/** Reads `PRIORITY,NUMBER,MICROSECONDS,FLAGS;TEXT`; undefined for what programs have written there, and for a record's further lines. */
-function lineIn(record: string, now: number): KernelLine | undefined {
-  const end = record.indexOf(";")
-  const [priority = "", , microseconds = ""] = end === -1 ? [] : record.slice(0, end).split(",")
-  const isKernels = /^[0-7]$/.test(priority) // the facility is in the bits above
-  return isKernels ? { text: record.slice(end + 1), ago: Math.max(0, now - Number(microseconds) / 1e6) } : undefined
+/**
+ * Reads the time of `PRIORITY,NUMBER,MICROSECONDS,FLAGS;TEXT`; NaN for a record's further lines, and for what programs have written there: they
+ * have a facility, in the bits above the priority.
+ */
+function secondsIn(record: string): number {
+  if (record[1] !== "," || record >= "8") return Number.NaN
+  const at = record.indexOf(",", 2) + 1
+  return Number(record.slice(at, record.indexOf(",", at))) / 1e6
 }
