@@ -93,6 +93,12 @@ test("ADD, CHECK and DEL of the 500th pod ask the kernel no more than those of t
   expect(traced(portmap, "CHECK", pod, 499)).toEqual(checked)
   expect(traced(portmap, "DEL", pod, 499)).toEqual(removed)
   for (const command of ["GC", "STATUS"]) traced(portmap, command, pod, 499)
+  const ofAddress = [tcp(9000, 80, "127.0.0.1"), tcp(9001, 80, "10.9.0.1")]
+  traced(portmap, "ADD", pod, 599, ofAddress)
+  const { answers } = traced(portmap, "DEL", pod, 599, ofAddress)
+  expect(answers, "ports of one address do not take reading the others' rules").toBeLessThanOrEqual(
+    (removed?.answers ?? 0) + 8,
+  )
   const without = traced(portmap, "DEL", pod, 600, [])
   expect(without.answers, "a pod without ports does not read the others' rules").toBeLessThanOrEqual(16)
 })

@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
+import { findAttribute } from "../../../lib/netlink/attribute.ts"
 import type { Request } from "../../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../../lib/netlink/kernel-error.ts"
+import { decodeMessages, type Message } from "../../../lib/netlink/message.ts"
+import { HEADER } from "../../../lib/netlink/netfilter/nfnetlink.ts"
 import { deleteRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { flushSet } from "../../../lib/netlink/netfilter/set.ts"
 import { transact } from "../../../lib/netlink/netfilter/transaction.ts"
@@ -11,6 +14,9 @@ import { claimPorts, mayHaveRules, releasePorts, rewriteClaims } from "./claims.
 import { ensureHostports, removeHostports } from "./hostports.ts"
 import { layoutOf } from "./layout.ts"
 import { listPodRules } from "./rule-list.ts"
+
+const [GETRULE, AF_INET] = [0xa07, 2]
+const NFTA_RULE_CHAIN = 2
 
 const layout = layoutOf(4)
 const one: Attachment = { network: "podnet", containerId: "c1", ifname: "eth0" }
@@ -78,6 +84,30 @@ describe("an attachment that is removed", () => {
     expect([80, 81].map(isClaimed)).toEqual([false, true])
     removeHostports(node, two)
     expect(isClaimed(81)).toBe(false)
+  })
+
+  test("reads no other's rules, unless another has had a port of it at another address", () => {
+    const reads = (attachment: Attachment) => {
+      const before = node.filterRequests.length
+      removeHostports(node, attachment)
+      const messages = node.filterRequests.slice(before).flatMap(decodeMessages)
+      const isOfAll = ({ type, payload }: Message) =>
+        type === GETRULE && payload[0] === AF_INET && !findAttribute(payload, NFTA_RULE_CHAIN, HEADER)
+      return messages.filter(isOfAll).length
+    }
+    ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(82, "192.0.2.2")])])
+    expect(reads(two)).toBe(0)
+    ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(81, "192.0.2.2")])])
+    expect(reads(two)).toBe(1)
+    expect(reads(one)).toBe(0)
+    expect([80, 81].map(isClaimed)).toEqual([false, false])
+  })
+
+  test("of a table that knows no shared ports, as earlier builds made it, has all rules read", () => {
+    ensureHostports(node, two, [podMappings("10.1.0.3/24", [tcp(81, "192.0.2.2")])])
+    change([flushSet(layout.containers)])
+    removeHostports(node, one)
+    expect([80, 81].map(isClaimed)).toEqual([false, true])
   })
 
   test("leaves port and container while the container has them by another attachment", () => {
