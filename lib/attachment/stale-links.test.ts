@@ -32,9 +32,9 @@ describe("stale links", () => {
   })
 
   test("are so many at most that others need not wait long for the kernel", () => {
-    const { gone, log } = remove(70)
+    const { gone, log } = remove(40)
     expect(log.filter((name) => name === "DELLINK")).toHaveLength(3)
-    expect(gone).toHaveLength(70)
+    expect(gone).toHaveLength(40)
   })
 
   test("that are gone already are not told, and keep no other", () => {

@@ -4,8 +4,8 @@ import type { Conversation } from "../netlink/conversation.ts"
 import { changeLink, type Link, removeGroup, removeLink } from "../netlink/route/link.ts"
 import { randomBytes } from "../sys/digest.ts"
 
-/** Limits how long the kernel's lock of all links is held: for a millisecond a link. */
-const MOST_TOGETHER = 32
+/** Limits how long the kernel's lock of all links is held, for 1 to 3 ms a link. */
+const MOST_TOGETHER = 16
 
 /** Removes the links, and passes those that were there to `gone`. A failure does not stop the others. */
 export function removeStaleLinks(

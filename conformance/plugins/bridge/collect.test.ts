@@ -72,7 +72,7 @@ describe("GC", () => {
     using node = new Node()
     const network = new Network(node)
     const pod = node.pod()
-    for (let at = 0; at <= 40; at++) network.connect(pod, { ifname: `eth${at}` })
+    for (let at = 0; at <= 20; at++) network.connect(pod, { ifname: `eth${at}` })
     output(node.inside(["ip", "link", "add", "other0", "group", "7", "type", "veth", "peer", "name", "other1"]))
     const valid = [{ containerID: pod.containerId, ifname: "eth0" }]
     const { calls, outcome } = node.trace("bridge", {
@@ -80,7 +80,7 @@ describe("GC", () => {
       config: { ...network.config, "cni.dev/valid-attachments": valid },
     })
     expect(calls.filter(({ name, args }) => name === "sendto" && args.includes("RTM_DELLINK,"))).toHaveLength(2)
-    expect(outcome.stderr.match(/removed veth/g)).toHaveLength(40)
+    expect(outcome.stderr.match(/removed veth/g)).toHaveLength(20)
     expect(ports(node)).toHaveLength(1)
     expect([pod.link("eth0")?.operstate, node.link("other0")?.["group"]]).toEqual(["UP", "7"])
   })
