@@ -24,8 +24,8 @@ export class Fields {
 
   /** Returns the value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
-    const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
-    return exact ?? this.#inAnyCase(key)
+    // No key that anybody asks for is a name that every object has.
+    return this.#object[key] ?? this.#inAnyCase(key)
   }
 
   #inAnyCase(key: string): Json | undefined {

@@ -3,7 +3,7 @@ import { nfnetlink } from "../netlink/netfilter/protocol.ts"
 import type { Protocol } from "../netlink/protocol.ts"
 import { rtnetlink } from "../netlink/route/rtnetlink.ts"
 import { tracer, traceSysctl } from "../netlink/trace.ts"
-import { readText, unlessMissing, writeExisting } from "../sys/file.ts"
+import { readNamed, unlessMissing, writeExisting } from "../sys/file.ts"
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
 
@@ -89,6 +89,9 @@ function openSocket(stack: NetworkStack, number: number, protocol: Protocol): Ne
   return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
 }
 
+/** More than the kernel prints of any setting. */
+const SYSCTL_LIMIT = 4096
+
 /** The sysctls of the namespace that the process is in at the moment; the log calls it by its path. */
 class SysctlsHere implements Sysctls {
   readonly #netns: string | undefined
@@ -98,7 +101,7 @@ class SysctlsHere implements Sysctls {
   }
 
   readSysctl(name: string): string | undefined {
-    return unlessMissing(() => readText(`/proc/sys/${name}`).trim())
+    return unlessMissing(() => readNamed(`/proc/sys/${name}`, SYSCTL_LIMIT).trim())
   }
 
   writeSysctl(name: string, value: string): void {

@@ -67,8 +67,9 @@ function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** Writes all of `bytes`, waiting while the other side is slow. */
 export function writeAll(fd: number, bytes: Uint8Array, what: string): void {
-  for (let rest = bytes; rest.length > 0; ) {
-    rest = rest.subarray(checked(`write ${what}`, host.write(fd, rest)))
+  for (let written = 0; written < bytes.length; ) {
+    const rest = written === 0 ? bytes : bytes.subarray(written)
+    written += checked(`write ${what}`, host.write(fd, rest))
   }
 }
 

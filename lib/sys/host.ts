@@ -10,8 +10,8 @@ export interface Host {
 
   /** Returns the arguments of the process; the first is the name that it was started under. */
   arguments(): string[]
-  /** Returns the environment, each variable as `NAME=value`, in its order. */
-  environment(): string[]
+  /** Returns the environment's variables by their names, without a prototype. Of one that is given twice the first counts, as for getenv(3). */
+  environment(): Record<string, string>
   /** Ends the process at once. */
   exit(status: number): never
   /** Returns the milliseconds since the process began, by a monotonic clock. */

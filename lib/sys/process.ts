@@ -19,23 +19,14 @@ export function executablePath(): string {
   return readLink("/proc/self/exe")
 }
 
-/** The variables of the environment. Of one that is given twice the first counts, as for getenv(3). */
+/** The variables of the environment. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
 let variables: Variables | undefined
 
 export function environment(): Variables {
-  variables ??= readVariables(host.environment())
+  variables ??= host.environment()
   return variables
-}
-
-function readVariables(entries: readonly string[]): Variables {
-  const read: Record<string, string> = Object.create(null)
-  for (const entry of entries) {
-    const end = entry.indexOf("=")
-    if (end > 0) read[entry.slice(0, end)] ??= entry.slice(end + 1)
-  }
-  return read
 }
 
 export function writeStdout(text: string): void {

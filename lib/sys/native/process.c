@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,13 +52,31 @@ static JSValue process_arguments(CALL)
     return list_of(js, arguments, (uint32_t)argument_count);
 }
 
+/* Adds a variable, unless there is one of that name. What has no name is none. False, and an exception, if there is no memory. */
+static bool add_variable(JSContext *js, JSValueConst variables, const char *entry)
+{
+    const char *end = strchr(entry, '=');
+    if (!end || end == entry)
+        return true;
+    JSAtom name = JS_NewAtomLen(js, entry, (size_t)(end - entry));
+    int known = name == JS_ATOM_NULL ? -1 : JS_GetOwnProperty(js, NULL, variables, name);
+    if (known == 0)
+        known = JS_DefinePropertyValue(js, variables, name, JS_NewString(js, end + 1), JS_PROP_C_W_E);
+    JS_FreeAtom(js, name);
+    return known >= 0;
+}
+
 static JSValue process_environment(CALL)
 {
     (void)self, (void)argc, (void)argv;
-    uint32_t count = 0;
-    while (environ[count])
-        count++;
-    return list_of(js, environ, count);
+    JSValue variables = JS_NewObjectProto(js, JS_NULL);
+    for (char **entry = environ; *entry && !JS_IsException(variables); entry++) {
+        if (add_variable(js, variables, *entry))
+            continue;
+        JS_FreeValue(js, variables);
+        variables = JS_EXCEPTION;
+    }
+    return variables;
 }
 
 static JSValue process_exit(CALL)

@@ -5,7 +5,7 @@ import { spawn } from "./spawn.ts"
 /** The process, without Node.js and its script in the arguments. */
 export const ownProcess = {
   arguments: () => process.argv.slice(2),
-  environment: () => Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
+  environment: () => Object.assign(Object.create(null), process.env),
   exit: (status) => process.exit(status),
   uptime: () => performance.now(),
   sleep,
