@@ -1,6 +1,9 @@
 /** Exit statuses: what was asked is done, cannot be done, or was not understood. */
 export const [DONE, FAILED, MISUSED] = [0, 1, 2]
 
+/** Exit statuses of commands that look at the node: nothing is wrong, something is, or there is no telling. */
+export const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
+
 /** One of the things that `cni-ts` does. */
 export interface Command {
   /** `install [DIR]` */
@@ -13,7 +16,9 @@ export interface Command {
   readonly maxArguments: number
   /** Options beside the arguments, each by its name: `--yes`, or `-o` if it is followed by a value. */
   readonly options?: Readonly<Record<string, "flag" | "value">>
-  /** Does it, and returns the exit status. Throws Unusable or SystemError if it cannot be done. */
+  /** The exit status if it throws: FAILED, unless that would say that something is wrong with the node. */
+  readonly unable?: number
+  /** Does it, and returns the exit status. Throws Unusable, or what the layers below throw, if it cannot be done. */
   readonly run: (args: readonly string[], options: Options) => number
 }
 

@@ -1,3 +1,5 @@
+import { CniError } from "../lib/cni/errors.ts"
+import { KernelError } from "../lib/netlink/kernel-error.ts"
 import { exit, programArguments, writeStderr, writeStdout } from "../lib/sys/process.ts"
 import { SystemError } from "../lib/sys/system-error.ts"
 import { TimedOut } from "../lib/sys/timed-out.ts"
@@ -33,8 +35,8 @@ const commands: Readonly<Record<string, Command>> = {
 
 const USAGE = `Usage: cni-ts COMMAND [ARGUMENT...]
 
-${Object.values(commands)
-  .map(({ usage, purpose }) => `  ${usage.padEnd(26)}${purpose}`)
+${Object.entries(commands)
+  .map(([name, { purpose }]) => `  ${name.padEnd(11)}${purpose}`)
   .join("\n")}
 
 cni-ts COMMAND --help says more.
@@ -68,9 +70,10 @@ function run(name: string, command: Command, args: readonly string[]): number {
   try {
     return command.run(line.args, line.options)
   } catch (error) {
-    if (!(error instanceof Unusable || error instanceof SystemError || error instanceof TimedOut)) throw error
+    const known = [Unusable, SystemError, TimedOut, KernelError, CniError].some((kind) => error instanceof kind)
+    if (!known || !(error instanceof Error)) throw error
     writeStderr(`cni-ts ${name}: ${error.message}\n`)
-    return FAILED
+    return command.unable ?? FAILED
   }
 }
 

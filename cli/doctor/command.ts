@@ -1,14 +1,11 @@
 import { writeStdout } from "../../lib/sys/process.ts"
-import type { Command, Options } from "../command.ts"
+import { BLIND, type Command, FINDINGS, HEALTHY, type Options } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
 import { findingsOf, withoutForgotten } from "./checks.ts"
 import { findingsInside } from "./inside/findings.ts"
 import { printDiagnosis } from "./print.ts"
 import { findSubject } from "./subject.ts"
-
-/** Exit statuses. */
-const [HEALTHY, FINDINGS, BLIND] = [0, 1, 2]
 
 export const doctorCommand: Command = {
   usage: "doctor [POD | CONTAINER | NETNS] [-o json]",
@@ -17,11 +14,12 @@ export const doctorCommand: Command = {
 pods: their gateway, another pod, their nameservers, and if packets of their MTU get through. Changes nothing and starts
 no program; who is silent is asked twice and waited for each time, 1 s, or 2 s for a nameserver. Each finding says
 what is wrong, what was seen, the probable cause, and what mends it.
-Exit status: 0 healthy, 1 findings, 2 something could not be looked at and the rest is healthy.
+Exit status: 0 healthy, 1 findings, 2 something, or everything, could not be looked at and the rest is healthy.
 `,
   minArguments: 0,
   maxArguments: 1,
   options: { "-o": "value" },
+  unable: BLIND,
   run: ([name], options) => examine(name, options),
 }
 

@@ -1,12 +1,8 @@
-import { CniError } from "../../lib/cni/errors.ts"
 import { isObject, type Json, JsonError, parseJson } from "../../lib/cni/json.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
-import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText } from "../../lib/sys/file.ts"
-import { environment, writeStderr, writeStdout } from "../../lib/sys/process.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
-import { TimedOut } from "../../lib/sys/timed-out.ts"
+import { environment, writeStdout } from "../../lib/sys/process.ts"
 import { ticksPerMicrosecond } from "../../plugins/bandwidth/token-bucket.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
@@ -46,16 +42,8 @@ Exit status: 0 it would work, 1 it would fail, 2 there is no telling.
     ...{ "--pod-netns": "value", "--ifname": "value", "--container": "value", "--cni-args": "value" },
     ...{ "--capability-args": "value", "-o": "value" },
   },
-  run: ([file = ""], options) => {
-    try {
-      return explain(file, options)
-    } catch (error) {
-      const known = [Unusable, SystemError, TimedOut, KernelError, CniError].some((kind) => error instanceof kind)
-      if (!known || !(error instanceof Error)) throw error
-      writeStderr(`cni-ts explain: ${error.message}\n`)
-      return BLIND
-    }
-  },
+  unable: BLIND,
+  run: ([file = ""], options) => explain(file, options),
 }
 
 function explain(file: string, options: Options): number {

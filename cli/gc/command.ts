@@ -2,26 +2,30 @@ import { attachmentInAlias } from "../../lib/attachment/alias.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { removeFile } from "../../lib/sys/file.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
-import { type Command, DONE, type Options, Unusable } from "../command.ts"
+import { BLIND, type Command, DONE, type Options, Unusable } from "../command.ts"
+import { formatFrom } from "../format.ts"
 import type { Attached } from "../survey/attached.ts"
 import type { NetworkList } from "../survey/network-list.ts"
 import { Survey } from "../survey/survey.ts"
 import { callPlugin } from "./plugin-call.ts"
 
 export const gcCommand: Command = {
-  usage: "gc NETWORK --dry-run | --yes",
+  usage: "gc NETWORK --dry-run | --yes [-o json]",
   purpose: "removes what pods left behind that are gone",
   help: `Pods that a runtime remembers and whose network namespace exists keep what they have. Of others, leases, links and rules
 of the network go: DEL for those that are remembered, then GC, by the network's own plugins.
 --dry-run lists leases, links and remembered attachments that would go; rules go with them.
+Exit status: 0 done, 2 not all can be seen, or removed.
 `,
   minArguments: 1,
   maxArguments: 1,
-  options: { "--dry-run": "flag", "--yes": "flag" },
+  options: { "--dry-run": "flag", "--yes": "flag", "-o": "value" },
+  unable: BLIND,
   run: ([network = ""], options) => collect(network, options),
 }
 
 function collect(network: string, options: Options): number {
+  const format = formatFrom(options)
   if (options.has("--dry-run") === options.has("--yes")) throw new Unusable("say --dry-run or --yes")
   using survey = new Survey()
   const list = listOf(survey, network)
@@ -29,8 +33,10 @@ function collect(network: string, options: Options): number {
   refuseUnseen(survey)
   const gone = own.filter(({ netns }) => netns !== "" && survey.isGone(netns))
   const survivors = own.filter((attached) => !gone.includes(attached))
-  const lines = describeStale(survey, network, gone, survivors)
-  writeStdout(lines.map((line) => `${line}\n`).join("") || `nothing of ${network} is stale\n`)
+  const stale = listStale(survey, network, gone, survivors)
+  const lines = stale.map(({ kind, name, why }) => `${kind} ${name}${why}\n`)
+  if (format === "text") writeStdout(lines.join("") || `nothing of ${network} is stale\n`)
+  else writeStdout(`${JSON.stringify({ network, stale: stale.map(({ why: _, ...each }) => each) }, null, 2)}\n`)
   if (options.has("--dry-run")) return DONE
   for (const attached of gone) release(survey, list, attached)
   for (const plugin of list.plugins) {
@@ -55,21 +61,33 @@ function refuseUnseen({ unseen: [problem] }: Survey): void {
   if (problem !== undefined) throw new Unusable(`not all pods can be seen, so that nothing is removed: ${problem}`)
 }
 
-function describeStale(
+/** Something that is left of a pod that is gone. */
+interface Stale {
+  readonly kind: "attachment" | "lease" | "link"
+  /** The pod and its interface, the address, the link. */
+  readonly name: string
+  readonly container: string | undefined
+  /** The rest of a line for people. */
+  readonly why: string
+}
+
+function listStale(
   { leases, links }: Survey,
   network: string,
   gone: readonly Attached[],
   survivors: readonly Attached[],
-): string[] {
+): Stale[] {
   const isKept = (containerId: string | undefined) => survivors.some((kept) => kept.containerId === containerId)
-  const attachments = gone.map(({ pod, ifname, netns }) => `attachment ${pod} ${ifname}: ${netns} is gone`)
+  const attachments = gone.map(({ pod, ifname, netns, containerId: container }) => {
+    return { kind: "attachment", name: `${pod} ${ifname}`, container, why: `: ${netns} is gone` } as const
+  })
   const stale = leases.filter((lease) => lease.network === network && !isKept(lease.containerId))
-  const addresses = stale.map(
-    ({ address, containerId }) => `lease ${formatAddress(address)} of ${containerId ?? "nobody"}`,
-  )
+  const addresses = stale.map(({ address, containerId: container }) => {
+    return { kind: "lease", name: formatAddress(address), container, why: ` of ${container ?? "nobody"}` } as const
+  })
   const ends = links.flatMap(({ name, alias }) => {
-    const attachment = attachmentInAlias(alias)
-    return attachment?.network === network && !isKept(attachment.containerId) ? [`link ${name} (${alias})`] : []
+    const { network: of, containerId: container } = attachmentInAlias(alias) ?? {}
+    return of === network && !isKept(container) ? [{ kind: "link", name, container, why: ` (${alias})` } as const] : []
   })
   return [...attachments, ...addresses, ...ends]
 }

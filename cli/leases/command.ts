@@ -3,7 +3,7 @@ import { attachmentInAlias } from "../../lib/attachment/alias.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatRange } from "../../lib/ip/range.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
-import { type Command, DONE, type Options, Unusable } from "../command.ts"
+import { BLIND, type Command, DONE, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { type Lease, rangeSetsOf } from "../survey/leases.ts"
 import { Survey } from "../survey/survey.ts"
@@ -19,6 +19,7 @@ export const leasesCommand: Command = {
   minArguments: 0,
   maxArguments: 1,
   options: { "--free": "flag", "-o": "value" },
+  unable: BLIND,
   run: ([network], options) => list(network, options),
 }
 

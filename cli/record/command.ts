@@ -1,7 +1,7 @@
 import { makeDirectories, readLink } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
-import { type Command, DONE, type Options, Unusable } from "../command.ts"
+import { BLIND, type Command, DONE, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { complete, printSummary } from "./complete.ts"
 import { readCalls } from "./read.ts"
@@ -25,6 +25,7 @@ no answer, and if they cannot record a call it is made all the same.
   minArguments: 0,
   maxArguments: 1,
   options: { "--for": "value", "--plugins": "value", "--anonymous": "flag", "--stop": "flag", "-o": "value" },
+  unable: BLIND,
   run: ([directory], options) => {
     const plugins = absolute(options.get("--plugins") ?? PLUGINS)
     const format = formatFrom(options)

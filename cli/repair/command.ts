@@ -1,61 +1,87 @@
 import { CniError } from "../../lib/cni/errors.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
-import { writeStdout } from "../../lib/sys/process.ts"
+import { writeStderr, writeStdout } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
-import { type Command, DONE, FAILED, type Options, Unusable } from "../command.ts"
+import { BLIND, type Command, FINDINGS, HEALTHY, type Options, Unusable } from "../command.ts"
 import { findingsOf } from "../doctor/checks.ts"
-import type { Finding } from "../doctor/finding.ts"
+import type { Diagnosis, Finding } from "../doctor/finding.ts"
 import { findSubject } from "../doctor/subject.ts"
+import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
 
 export const repairCommand: Command = {
-  usage: "repair [POD] --dry-run | --yes",
+  usage: "repair [POD] --dry-run | --yes [-o json]",
   purpose: "puts back what attachments lost behind their back",
   help: `Of what doctor finds: rules after nft flush ruleset or a firewall's reload, limits, the bridge's address, its ports,
 forwarding. What is right is not touched; what only a new ADD can mend is said. --dry-run says what would be done.
-Exit status: 0 nothing is wrong any more, 1 something is.
+Exit status: 0 nothing is wrong any more, 1 something is, 2 it could not look.
 `,
   minArguments: 0,
   maxArguments: 1,
-  options: { "--dry-run": "flag", "--yes": "flag" },
+  options: { "--dry-run": "flag", "--yes": "flag", "-o": "value" },
+  unable: BLIND,
   run: ([name], options) => repair(name, options),
 }
 
 function repair(name: string | undefined, options: Options): number {
+  const format = formatFrom(options)
   if (options.has("--dry-run") === options.has("--yes")) throw new Unusable("say --dry-run or --yes")
-  const findings = examine(name, (found) => {
-    for (const finding of found) writeStdout(options.has("--yes") ? attempt(finding) : plan(finding))
+  const mends: Mend[] = []
+  const { findings, unseen } = examine(name, (found) => {
+    for (const finding of found) {
+      const mend = options.has("--yes") ? attempt(finding) : plan(finding)
+      if (format === "text") writeStdout(`${sentence(mend)}\n`)
+      mends.push(mend)
+    }
   })
-  if (options.has("--dry-run")) return findings.length > 0 ? FAILED : DONE
-  const left = examine(name)
-  writeStdout(
-    left.length > 0 ? `${left.length} of ${findings.length} findings are left\n` : "nothing is wrong any more\n",
-  )
-  return left.length > 0 ? FAILED : DONE
+  const left = options.has("--yes") ? examine(name).findings.length : findings.length
+  if (format === "json") writeStdout(`${JSON.stringify({ mends, left, unseen }, null, 2)}\n`)
+  else if (left === 0) writeStdout(findings.length > 0 ? "nothing is wrong any more\n" : "nothing is wrong\n")
+  else if (options.has("--yes")) writeStdout(`${left} of ${findings.length} findings are left\n`)
+  for (const sentence of format === "text" ? unseen : []) writeStderr(`cni-ts repair: not seen: ${sentence}\n`)
+  if (left > 0) return FINDINGS
+  return unseen.length > 0 ? BLIND : HEALTHY
 }
 
-/** Returns the findings, after `act` has had them while the survey that they came from was open. */
-function examine(name: string | undefined, act = (_: readonly Finding[]): void => undefined): Finding[] {
+/** Returns what doctor finds without asking from inside the pods; `act` has the findings while the survey that they came from is open. */
+function examine(
+  name: string | undefined,
+  act = (_: readonly Finding[]): void => undefined,
+): Pick<Diagnosis, "findings" | "unseen"> {
   using survey = new Survey()
   const findings = findingsOf(survey, name === undefined ? undefined : findSubject(survey, name))
   act(findings)
-  return findings
+  return { findings, unseen: survey.unseen }
 }
 
-function plan({ about, kind, mend, repair: mends }: Finding): string {
-  return mends ? `would mend ${about}: ${kind}\n` : `cannot mend ${about}: ${kind}: ${mend}\n`
+/** A finding, and what is or would be done about it. */
+interface Mend {
+  readonly kind: string
+  readonly about: string
+  readonly outcome: "would mend" | "mended" | "cannot mend" | "failed to mend"
+  /** The command that mends it, or why that failed. */
+  readonly more: string
 }
 
-function attempt(finding: Finding): string {
-  const { about, kind, repair: mends } = finding
+function sentence({ kind, about, outcome, more }: Mend): string {
+  const isDone = outcome === "mended" || outcome === "would mend"
+  return `${outcome} ${about}: ${kind}${isDone ? "" : `: ${more}`}`
+}
+
+function plan({ about, kind, mend, repair: mends }: Finding): Mend {
+  return { kind, about, outcome: mends ? "would mend" : "cannot mend", more: mend }
+}
+
+function attempt(finding: Finding): Mend {
+  const { about, kind, mend, repair: mends } = finding
   if (!mends) return plan(finding)
   try {
     mends()
-    return `mended ${about}: ${kind}\n`
+    return { kind, about, outcome: "mended", more: mend }
   } catch (error) {
     const known = [CniError, Conflict, KernelError, SystemError].some((type) => error instanceof type)
     if (!known || !(error instanceof Error)) throw error
-    return `failed to mend ${about}: ${kind}: ${error.message}\n`
+    return { kind, about, outcome: "failed to mend", more: error.message }
   }
 }

@@ -1,5 +1,4 @@
-import { executablePath, writeStderr, writeStdout } from "../../lib/sys/process.ts"
-import { SystemError } from "../../lib/sys/system-error.ts"
+import { executablePath, writeStdout } from "../../lib/sys/process.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { readCalls } from "../record/read.ts"
@@ -26,15 +25,8 @@ Exit status: 0 every answer is as recorded, 1 some are not, 2 the calls cannot b
   minArguments: 1,
   maxArguments: 1,
   options: { "--plugins": "value", "-o": "value" },
-  run: ([directory = ""], options) => {
-    try {
-      return replay(directory, options)
-    } catch (error) {
-      if (!(error instanceof Unusable || error instanceof SystemError)) throw error
-      writeStderr(`cni-ts replay: ${error.message}\n`)
-      return IMPOSSIBLE
-    }
-  },
+  unable: IMPOSSIBLE,
+  run: ([directory = ""], options) => replay(directory, options),
 }
 
 function replay(directory: string, options: Options): number {

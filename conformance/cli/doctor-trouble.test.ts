@@ -35,6 +35,29 @@ const without = (...names: string[]) => [
 /** Root reads whatever it wants to but without these. */
 const ORDINARY = without("dac_override", "dac_read_search")
 
+test.each([
+  [["doctor", "nobody"]],
+  [["doctor", "-o", "yaml"]],
+  [["repair", "nobody", "--yes"]],
+  [["leases", "nonet"]],
+  [["gc", "nonet", "--yes"]],
+  [["show", "--svg", "/nowhere/node.svg"]],
+  [["explain", "/nowhere/list"]],
+  [["record"]],
+])("what cannot be looked at is no finding: it is said in a line, with status 2: %j", (args) => {
+  const { exitCode, stdout, stderr } = node.cniTs(...args)
+  expect([exitCode, stdout]).toEqual([2, ""])
+  expect(stderr).toMatch(new RegExp(`^cni-ts ${args[0]}: .+\n$`))
+})
+
+test("a terminal gets colours, unless NO_COLOR is set; a file or pipe none", () => {
+  const said = "healthy: 2 attachments looked at"
+  const onTerminal = ["script", "-qec", "/opt/cni/bin/cni-ts doctor", "/dev/null"]
+  expect(node.shell(onTerminal.map((word) => `'${word}'`).join(" ")).stdout).toBe(`\x1b[32m${said}\x1b[0m\r\n`)
+  expect(node.shell(`NO_COLOR=1 ${onTerminal.map((word) => `'${word}'`).join(" ")}`).stdout).toBe(`${said}\r\n`)
+  expect(node.shell("/opt/cni/bin/cni-ts doctor | cat").stdout).toBe(`${said}\n`)
+})
+
 describe("memories of the runtime", () => {
   test.each([
     ["empty", ""],

@@ -35,6 +35,20 @@ test("--dry-run says what would go, and changes nothing", () => {
   expect(rules()).toContain("dport 8080")
 })
 
+test("--dry-run says the same for programs", () => {
+  const { exitCode, stdout } = node.cniTs("gc", "podnet", "--dry-run", "-o", "json")
+  const { network, stale } = JSON.parse(stdout)
+  expect([exitCode, network]).toEqual([0, "podnet"])
+  expect(stale.map(({ kind, name }: Record<string, string>) => `${kind} ${name}`)).toEqual([
+    "attachment shop/gone eth0",
+    "lease 10.244.1.3",
+    "lease 10.244.1.9",
+    "lease fd00:10:244:1::3",
+  ])
+  expect(stale[2].container).toBe("lost")
+  expect(leases()).toHaveLength(5)
+})
+
 test("--yes removes exactly that: leases, rules and memory of pods that are gone, and nothing of those that live", () => {
   expect(node.cniTs("gc", "podnet", "--yes")).toMatchObject({ exitCode: 0 })
   expect(leases()).toEqual(["10.244.1.2", "fd00:10:244:1::2"])
@@ -47,10 +61,10 @@ test("--yes removes exactly that: leases, rules and memory of pods that are gone
 test("a memory that cannot be read may be of a living pod: nothing is removed", () => {
   writeFileSync(join(node.dir, "var-lib/cni/results/podnet-half-eth0"), '{"kind":"cniCacheV1","conta')
   const { exitCode, stderr } = node.cniTs("gc", "podnet", "--yes")
-  expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/not all pods can be seen.*podnet-half-eth0/)])
+  expect([exitCode, stderr]).toEqual([2, expect.stringMatching(/not all pods can be seen.*podnet-half-eth0/)])
   expect(leases()).toHaveLength(5)
 })
 
 test.each([[["podnet"]], [["podnet", "--yes", "--dry-run"]]])("it wants to be told to: %j", (args) => {
-  expect(node.cniTs("gc", ...args)).toMatchObject({ exitCode: 1, stderr: "cni-ts gc: say --dry-run or --yes\n" })
+  expect(node.cniTs("gc", ...args)).toMatchObject({ exitCode: 2, stderr: "cni-ts gc: say --dry-run or --yes\n" })
 })

@@ -47,7 +47,7 @@ test("--free lists what is left of each range", () => {
 
 test("a network that has none is an error", () => {
   expect(node.cniTs("leases", "nonet")).toMatchObject({
-    exitCode: 1,
+    exitCode: 2,
     stderr: expect.stringContaining('no network "nonet"'),
   })
 })

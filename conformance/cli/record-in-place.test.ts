@@ -235,7 +235,7 @@ const recordMoment = (directory = recording) => [
 describe("others in the directory", () => {
   test("a second recorder is told of the first", async () => {
     const recorder = await Recorder.start(recording, plugins)
-    expect(run(recordMoment())).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("recorded already") })
+    expect(run(recordMoment())).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("recorded already") })
     await recorder.end()
     call("talkative", { stdin: "{}" })
   })

@@ -50,6 +50,11 @@ test("rules after `nft flush ruleset`: host ports, masquerading, the firewall's"
   ])
   const planned = node.cniTs("repair", "--dry-run")
   expect(planned).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("would mend shop/cart: host-ports\n") })
+  const json = JSON.parse(node.cniTs("repair", "--dry-run", "-o", "json").stdout)
+  expect([json.left, json.unseen]).toEqual([5, []])
+  expect(json.mends).toContainEqual(
+    expect.objectContaining({ kind: "host-ports", about: "shop/cart", outcome: "would mend" }),
+  )
   expect(node.run("nft", "list", "ruleset").stdout).toBe("")
   const done = node.cniTs("repair", "--yes")
   expect(done).toMatchObject({ exitCode: 0, stderr: "" })
@@ -99,6 +104,6 @@ test("what only a new ADD can mend is said, and left alone", () => {
 
 test("what is right is not touched", () => {
   const before = node.run("nft", "-a", "list", "ruleset").stdout
-  expect(node.cniTs("repair", "--yes")).toMatchObject({ exitCode: 0, stdout: "nothing is wrong any more\n" })
+  expect(node.cniTs("repair", "--yes")).toMatchObject({ exitCode: 0, stdout: "nothing is wrong\n" })
   expect(node.run("nft", "-a", "list", "ruleset").stdout).toBe(before)
 })
