@@ -61,6 +61,14 @@ describe("pods", () => {
     expect(expectFinding("no-address", "shop/cart")?.problem).toMatch(/^eth0 lacks its address 10\.244\.1\.\d+\/24$/)
   })
 
+  test("with another address", () => {
+    broken((pod) => {
+      pod.ip("-4", "address", "flush", "dev", "eth0")
+      pod.ip("address", "add", "10.244.1.99/24", "dev", "eth0")
+    })
+    expect(expectFinding("no-address", "shop/cart")?.evidence.join()).toMatch(/10\.244\.1\.99\/24/)
+  })
+
   test("with another MAC address", () => {
     broken((pod) => pod.ip("link", "set", "eth0", "address", "02:00:00:00:00:77"))
     expect(expectFinding("other-mac", "shop/cart")?.evidence).toContain("eth0 has 02:00:00:00:00:77")

@@ -13,6 +13,7 @@ const network = {
       isDefaultGateway: true,
       ipMasq: true,
       hairpinMode: true,
+      macspoofchk: true,
       ipam: { type: "host-local", ranges: [[{ subnet: "10.244.1.0/24" }]] },
     },
     { type: "portmap", capabilities: { portMappings: true } },
@@ -39,19 +40,21 @@ afterEach(() => node[Symbol.dispose]())
 
 const kinds = () => node.doctor().findings.map(({ kind, about }) => `${kind} ${about}`)
 
-test("rules after `nft flush ruleset`: host ports, masquerading, the firewall's", () => {
+test("rules after `nft flush ruleset`: host ports, masquerading, the firewall's, against spoofing", () => {
   node.run("nft", "flush", "ruleset")
   expect(kinds().sort()).toEqual([
     "firewall-rules shop/cart",
     "firewall-rules shop/web",
     "host-ports shop/cart",
+    "mac-guard shop/cart",
+    "mac-guard shop/web",
     "masquerade shop/cart",
     "masquerade shop/web",
   ])
   const planned = node.cniTs("repair", "--dry-run")
   expect(planned).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("would mend shop/cart: host-ports\n") })
   const json = JSON.parse(node.cniTs("repair", "--dry-run", "-o", "json").stdout)
-  expect([json.left, json.unseen]).toEqual([5, []])
+  expect([json.left, json.unseen]).toEqual([7, []])
   expect(json.mends).toContainEqual(
     expect.objectContaining({ kind: "host-ports", about: "shop/cart", outcome: "would mend" }),
   )
@@ -60,6 +63,8 @@ test("rules after `nft flush ruleset`: host ports, masquerading, the firewall's"
   expect(done).toMatchObject({ exitCode: 0, stderr: "" })
   expect(done.stdout).toMatch(/nothing is wrong any more\n$/)
   expect(node.run("nft", "list", "ruleset").stdout).toContain("dport 8080")
+  const { address = "" } = pod.link("eth0") ?? {}
+  expect(node.run("nft", "list", "table", "bridge", "nat").stdout).toContain(`ether saddr ${address}`)
   using _server = new Echo(pod, "tcp", 80, "cart")
   expect(ask(node, "10.244.1.1", 8080)).toContain("cart hears")
 })

@@ -1,8 +1,10 @@
 import { formatAddress, sameAddress } from "../../../lib/ip/address.ts"
+import { parseMac } from "../../../lib/ip/mac.ts"
 import { formatPrefix } from "../../../lib/ip/prefix.ts"
 import { addAddress } from "../../../lib/netlink/route/address.ts"
 import { changeLink, type Link } from "../../../lib/netlink/route/link.ts"
 import { type BridgeConfig, readBridgeConfig } from "../../../plugins/bridge/config.ts"
+import { ensureMacGuard, macGuardProblem } from "../../../plugins/bridge/mac-guard.ts"
 import type { Attached } from "../../survey/attached.ts"
 import { configOf } from "../../survey/network-list.ts"
 import type { Survey } from "../../survey/survey.ts"
@@ -20,6 +22,7 @@ export const checkBridges: Check = function* (survey: Survey, subject): Generato
     if (!seen.has(once)) yield* checkBridge(survey, attached, config, bridge)
     seen.add(once)
     if (bridge) yield* checkPort(survey, attached, bridge)
+    if (config.macspoofchk) yield* checkMacGuard(survey, attached)
   }
 }
 
@@ -74,6 +77,28 @@ function* checkBridge(
 
 function setUp({ host }: Survey, { index, name }: Link): () => void {
   return () => changeLink(host.rtnetlink, index, name, { up: true })
+}
+
+/** A pod whose MAC address is another now is told of already: the guard is that of the one which ADD gave it. */
+function* checkMacGuard(survey: Survey, attached: Attached): Generator<Finding> {
+  const { network, containerId, ifname, netns, result } = attached
+  const onHost = survey.link(survey.pod(netns)?.links.find(({ name }) => name === ifname)?.peer ?? 0)
+  const own = result.interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== "")
+  const mac = parseMac(own?.mac ?? "")
+  if (onHost?.kind !== "veth" || !mac) return
+  const attachment = { network, containerId, ifname }
+  const host = survey.hostFor(containerId)
+  const problem = survey.attempt(() => macGuardProblem(host, attachment, onHost.name, mac))
+  if (problem === undefined) return
+  yield {
+    kind: "mac-guard",
+    about: attached.pod,
+    problem: "it can send by MAC addresses of others, which macspoofchk is to keep it from",
+    evidence: [problem],
+    cause: "something else removed the rules since ADD, such as nft flush ruleset or a firewall's reload",
+    mend: "cni-ts repair --yes",
+    repair: () => ensureMacGuard(survey.host, attachment, onHost.name, mac),
+  }
 }
 
 function* checkPort(survey: Survey, attached: Attached, bridge: Link): Generator<Finding> {
