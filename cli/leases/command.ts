@@ -2,11 +2,12 @@ import { type RangeSet, rangeOf } from "../../ipam/host-local/range-set.ts"
 import { attachmentInAlias } from "../../lib/attachment/alias.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { formatRange } from "../../lib/ip/range.ts"
-import { writeStdout } from "../../lib/sys/process.ts"
+import { writeStderr, writeStdout } from "../../lib/sys/process.ts"
 import { BLIND, type Command, DONE, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { type Lease, rangeSetsOf } from "../survey/leases.ts"
 import { Survey } from "../survey/survey.ts"
+import { countUnseen } from "../survey/unseen.ts"
 import { table } from "../table.ts"
 import { freeSpans } from "./free.ts"
 
@@ -15,6 +16,7 @@ export const leasesCommand: Command = {
   purpose: "lists addresses that host-local gave, and whose they are",
   help: `Of each lease: network, address, pod, since when, and if the pod is alive: if it has a network namespace.
 --free lists instead what is left of each range.
+Exit status: 0 done, 2 not all leases, or what runtimes remember, could be read.
 `,
   minArguments: 0,
   maxArguments: 1,
@@ -45,7 +47,7 @@ function list(network: string | undefined, options: Options): number {
     const spans = listFree(survey, isAsked)
     const rows = spans.map(({ network: name, range, free }) => [name, range, free.join(" ") || "nothing"])
     writeStdout(format === "json" ? `${JSON.stringify(spans, null, 2)}\n` : table(["NETWORK", "RANGE", "FREE"], rows))
-    return DONE
+    return statusOf(survey)
   }
   const leases = survey.leases.filter((lease) => isAsked(lease.network)).map(describing(survey))
   const rows = leases.map((lease) => [
@@ -58,16 +60,25 @@ function list(network: string | undefined, options: Options): number {
   ])
   const heads = ["NETWORK", "ADDRESS", "POD", "INTERFACE", "SINCE", "STATE"]
   writeStdout(format === "json" ? `${JSON.stringify(leases, null, 2)}\n` : table(heads, rows))
-  return DONE
+  return statusOf(survey)
+}
+
+/** Returns the exit status, and says on stderr if not all could be seen. */
+function statusOf({ unseen }: Survey): number {
+  if (unseen.length === 0) return DONE
+  writeStderr(`cni-ts leases: ${countUnseen(unseen.length)}\n`)
+  return BLIND
 }
 
 function describing(survey: Survey): (lease: Lease) => ListedLease {
   const holders = new Map(survey.attached.map((pod) => [`${pod.network} ${pod.containerId}`, pod]))
+  const isWhole = survey.cache.unreadable.length === 0
   const linked = new Set(survey.links.map(({ alias }) => attachmentInAlias(alias)?.containerId))
   return ({ network, address, containerId = "", ifname = "", since }) => {
     const holder = holders.get(`${network} ${containerId}`)
     const gone = holder?.netns !== undefined && survey.isGone(holder.netns) ? "its namespace is gone" : "alive"
-    const unknown = linked.has(containerId) ? "alive, but no runtime remembers it" : "no runtime remembers it"
+    const memory = isWhole ? "no runtime remembers it" : "no memory of a runtime that can be read is of it"
+    const unknown = linked.has(containerId) ? `alive, but ${memory}` : memory
     return {
       network,
       address: formatAddress(address),

@@ -1,7 +1,7 @@
 import { CniError } from "../../lib/cni/errors.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
-import { writeStderr, writeStdout } from "../../lib/sys/process.ts"
+import { writeStdout } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 import { BLIND, type Command, FINDINGS, HEALTHY, type Options, Unusable } from "../command.ts"
 import { findingsOf } from "../doctor/checks.ts"
@@ -9,6 +9,7 @@ import type { Diagnosis, Finding } from "../doctor/finding.ts"
 import { findSubject } from "../doctor/subject.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
+import { countUnseen } from "../survey/unseen.ts"
 
 export const repairCommand: Command = {
   usage: "repair [POD] --dry-run | --yes [-o json]",
@@ -37,9 +38,12 @@ function repair(name: string | undefined, options: Options): number {
   })
   const left = options.has("--yes") ? examine(name).findings.length : findings.length
   if (format === "json") writeStdout(`${JSON.stringify({ mends, left, unseen }, null, 2)}\n`)
-  else if (left === 0) writeStdout(findings.length > 0 ? "nothing is wrong any more\n" : "nothing is wrong\n")
-  else if (options.has("--yes")) writeStdout(`${left} of ${findings.length} findings are left\n`)
-  for (const sentence of format === "text" ? unseen : []) writeStderr(`cni-ts repair: not seen: ${sentence}\n`)
+  else {
+    if (unseen.length > 0) writeStdout(`${countUnseen(unseen.length)}\n`)
+    if (left === 0)
+      writeStdout(`nothing ${unseen.length > 0 ? "else " : ""}is wrong${findings.length > 0 ? " any more" : ""}\n`)
+    else if (options.has("--yes")) writeStdout(`${left} of ${findings.length} findings are left\n`)
+  }
   if (left > 0) return FINDINGS
   return unseen.length > 0 ? BLIND : HEALTHY
 }

@@ -1,3 +1,4 @@
+import { countUnseen } from "../survey/unseen.ts"
 import { colours } from "../terminal.ts"
 import type { Carrier, DrawnInterface, DrawnPod, Group, Picture } from "./picture.ts"
 
@@ -9,7 +10,7 @@ export function drawTree({ uplinks, groups, faults, unseen }: Picture): string {
   const count = groups.reduce((sum, { pods }) => sum + pods.length, 0)
   const rest = [
     ...faults.map((fault) => `${colours().red("✗")} ${fault}`),
-    ...(unseen > 0 ? [`${unseen} things could not be seen: cni-ts doctor names them`] : []),
+    ...(unseen > 0 ? [countUnseen(unseen)] : []),
     `${count} ${count === 1 ? "pod" : "pods"} on ${groups.length} ${groups.length === 1 ? "network" : "networks"}`,
   ]
   return `${["node", ...branch(branches), ...rest].join("\n")}\n`

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
@@ -50,4 +50,13 @@ test("a network that has none is an error", () => {
     exitCode: 2,
     stderr: expect.stringContaining('no network "nonet"'),
   })
+})
+
+test("a memory that cannot be read may be of a pod that has a lease: that is said", () => {
+  const file = join(node.dir, "var-lib/cni/results/small-half-eth0")
+  writeFileSync(file, '{"kind":"cniCacheV1","conta')
+  const { exitCode, stdout, stderr } = node.cniTs("leases", "small")
+  rmSync(file)
+  expect([exitCode, stderr]).toEqual([2, "cni-ts leases: 1 thing could not be seen: cni-ts doctor names it\n"])
+  expect(stdout).toMatch(/10\.9\.9\.5 .* no memory of a runtime that can be read is of it\n/)
 })
