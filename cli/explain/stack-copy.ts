@@ -1,3 +1,4 @@
+import { attachmentInAlias } from "../../lib/attachment/alias.ts"
 import type { NetworkStack, Sysctls } from "../../lib/net/stack.ts"
 import { type LinkAddress, listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, listLinks } from "../../lib/netlink/route/link.ts"
@@ -55,7 +56,8 @@ function readSysctls(own: Sysctls, links: readonly Link[]): (readonly [string, s
     const names = unlessMissing(() => listDirectory(`/proc/sys/${directory}`)) ?? []
     return names.filter((name) => name !== "forwarding").map((name) => `${directory}/${name}`)
   })
-  const single = links.flatMap(({ name }) => OF_A_LINK.map((setting) => setting.replace("NAME", () => name)))
+  const looked = links.filter(({ alias }) => !attachmentInAlias(alias)) // nobody looks at those of other pods' links
+  const single = looked.flatMap(({ name }) => OF_A_LINK.map((setting) => setting.replace("NAME", () => name)))
   return [...NODE_WIDE, ...common, ...single].flatMap((name) => {
     const value = readIfPossible(own, name)
     return value === undefined ? [] : [[name, value] as const]
