@@ -3,7 +3,7 @@ import type { Attachment } from "../../lib/cni/attachment.ts"
 import { WireError } from "../../lib/netlink/attribute.ts"
 import { Conversation, type Readings, type Request, type RuleKey } from "../../lib/netlink/conversation.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
-import type { Message } from "../../lib/netlink/message.ts"
+import type { Message, Sieve } from "../../lib/netlink/message.ts"
 import {
   familyIn,
   type NetfilterFamily,
@@ -220,10 +220,16 @@ class View extends Conversation {
     return answer && read(answer.message)
   }
 
-  override dump<Value>(request: Request, read: (message: Message, kept: number) => Value | undefined): Readings<Value> {
+  override dump<Value>(
+    request: Request,
+    read: (message: Message, kept: number) => Value | undefined,
+    sieve?: Sieve,
+  ): Readings<Value> {
     const { values: remembered, partial } = this.#memory.all(request, this.#containerId)
+    const text = sieve?.attribute === 0 ? host.decode(sieve.text) : ""
     const values: Value[] = []
     for (const { message } of remembered) {
+      if (text !== "" && !host.decode(message.payload).includes(text)) continue
       const value = read(message, values.length)
       if (value !== undefined) values.push(value)
     }
