@@ -93,7 +93,7 @@ function* checkMacGuard(survey: Survey, attached: Attached): Generator<Finding> 
   yield {
     kind: "mac-guard",
     about: attached.pod,
-    problem: "it can send by MAC addresses of others, which macspoofchk is to keep it from",
+    problem: "it can send by MAC addresses of others, in spite of macspoofchk",
     evidence: [problem],
     cause: "something else removed the rules since ADD, such as nft flush ruleset or a firewall's reload",
     mend: "cni-ts repair --yes",
