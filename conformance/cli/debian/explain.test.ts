@@ -8,7 +8,10 @@ const named = (name: string, ifname: string, ...plugins: NetworkList["plugins"])
   again: ifname !== "eth0",
 })
 
-test("ipvlan, vlan, dummy and vrf in one pod: the script that explain prints does what ADD does", () => {
+/** The VM is slow beside others. */
+const timeout = 600_000
+
+test("ipvlan, vlan, dummy and vrf in one pod: the script that explain prints does what ADD does", { timeout }, () => {
   const local = { type: "host-local", subnet: "192.0.2.0/24", routes: [{ dst: "10.96.0.0/12" }] }
   const dual = { type: "host-local", ranges: [[{ subnet: "10.1.1.0/24" }], [{ subnet: "fd00:1::/64" }]] }
   const fixed = (...addresses: string[]) => ({ type: "static", addresses: addresses.map((address) => ({ address })) })
