@@ -181,8 +181,8 @@ describe("directories on a file system that does not answer are waited for a whi
 
   test("show and leases say what is left", () => {
     const say = (...args: string[]) => node.cniTsAs(stuckAt("/var/lib/cni/networks/podnet"), ...args)
-    expect(say("show")).toMatchObject({ exitCode: 0, stderr: "", stdout: expect.stringContaining("shop/cart") })
-    expect(say("leases")).toMatchObject({ exitCode: 0, stderr: "" })
+    expect(say("show")).toMatchObject({ exitCode: 2, stderr: "", stdout: expect.stringContaining("shop/cart") })
+    expect(say("leases")).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("could not be seen") })
   })
 })
 
@@ -196,7 +196,7 @@ test("pipes and devices among memories, leases and networks are not waited for",
   expect([exitCode, findings.map(({ kind, about }) => [kind, about]), shown]).toEqual([
     1,
     [["broken-network", "/etc/cni/net.d/99-pipe.conflist"]],
-    [0, 0],
+    [1, 2],
   ])
   expect(unseen).toEqual(["pipe", "zero"].map((name) => expect.stringContaining(`/var/lib/cni/results/${name}: `)))
 })
