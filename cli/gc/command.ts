@@ -1,10 +1,12 @@
 import { attachmentInAlias } from "../../lib/attachment/alias.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import { formatAddress } from "../../lib/ip/address.ts"
 import { removeFile } from "../../lib/sys/file.ts"
 import { writeStdout } from "../../lib/sys/process.ts"
 import { BLIND, type Command, DONE, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import type { Attached } from "../survey/attached.ts"
+import { beingAdded } from "../survey/leases.ts"
 import type { NetworkList } from "../survey/network-list.ts"
 import { Survey } from "../survey/survey.ts"
 import { callPlugin } from "./plugin-call.ts"
@@ -13,7 +15,8 @@ export const gcCommand: Command = {
   usage: "gc NETWORK --dry-run | --yes [-o json]",
   purpose: "removes what pods left behind that are gone",
   help: `Pods that a runtime remembers and whose network namespace exists keep what they have. Of others, leases, links and rules
-of the network go: DEL for those that are remembered, then GC, by the network's own plugins.
+of the network go: DEL for those that are remembered, then GC, by the network's own plugins. What came with a lease of the last
+two minutes stays: its ADD may be under way.
 --dry-run lists leases, links and remembered attachments that would go; rules go with them.
 Exit status: 0 done, 2 not all can be seen, or removed.
 `,
@@ -32,7 +35,10 @@ function collect(network: string, options: Options): number {
   const own = survey.attached.filter((attached) => attached.network === network)
   refuseUnseen(survey)
   const gone = own.filter(({ netns }) => netns !== "" && survey.isGone(netns))
-  const survivors = own.filter((attached) => !gone.includes(attached))
+  const adding = beingAdded(survey.leases).filter(
+    (each) => each.network === network && !own.some(({ containerId }) => containerId === each.containerId),
+  )
+  const survivors = [...own.filter((attached) => !gone.includes(attached)), ...adding]
   const stale = listStale(survey, network, gone, survivors)
   const lines = stale.map(({ kind, name, why }) => `${kind} ${name}${why}\n`)
   if (format === "text") writeStdout(lines.join("") || `nothing of ${network} is stale\n`)
@@ -75,7 +81,7 @@ function listStale(
   { leases, links }: Survey,
   network: string,
   gone: readonly Attached[],
-  survivors: readonly Attached[],
+  survivors: readonly Attachment[],
 ): Stale[] {
   const isKept = (containerId: string | undefined) => survivors.some((kept) => kept.containerId === containerId)
   const attachments = gone.map(({ pod, ifname, netns, containerId: container }) => {

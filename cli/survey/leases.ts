@@ -3,6 +3,7 @@ import { leaseDirectory } from "../../ipam/host-local/leases/lease-directory.ts"
 import { partsOf, readHolder } from "../../ipam/host-local/leases/lease-holder.ts"
 import { isLeaseName } from "../../ipam/host-local/leases/lease-name.ts"
 import type { RangeSet } from "../../ipam/host-local/range-set.ts"
+import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { type Address, parseAddress } from "../../lib/ip/address.ts"
 import { listDirectory, readRegular, unlessMissing } from "../../lib/sys/file.ts"
@@ -68,6 +69,15 @@ function readLease(network: string, path: string, name: string): Lease | undefin
 
 /** Seconds after which a lease must have a pod that its runtime remembers: it does so when ADD has ended. */
 const SETTLED = 120
+
+/** Returns the attachments whose ADD may be under way: a runtime remembers them when it has ended. */
+export function beingAdded(leases: readonly Lease[]): Attachment[] {
+  const isSettled = settledBy(Date.now())
+  return leases.flatMap((lease) => {
+    const { network, containerId, ifname = "eth0" } = lease
+    return containerId === undefined || isSettled(lease) ? [] : [{ network, containerId, ifname }]
+  })
+}
 
 /** Returns a test for leases that are no longer those of an ADD which may be under way. */
 export function settledBy(now: number): (lease: Lease) => boolean {

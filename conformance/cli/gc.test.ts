@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
@@ -17,7 +17,9 @@ beforeEach(() => {
   node.configure(PODNET)
   node.attach(PODNET, { name: "shop/cart" })
   node.lose(node.attach(PODNET, { name: "shop/gone", capabilityArgs }))
-  writeFileSync(join(node.dir, "var-lib/cni/networks/podnet/10.244.1.9"), "lost\r\neth0")
+  const lease = join(node.dir, "var-lib/cni/networks/podnet/10.244.1.9")
+  writeFileSync(lease, "lost\r\neth0")
+  utimesSync(lease, 1_000_000, 1_000_000)
 })
 afterEach(() => node[Symbol.dispose]())
 
@@ -56,6 +58,16 @@ test("--yes removes exactly that: leases, rules and memory of pods that are gone
   expect(readdirSync(join(node.dir, "var-lib/cni/results"))).toHaveLength(1)
   expect(node.doctor()).toMatchObject({ exitCode: 0, attachments: 1 })
   expect(node.cniTs("gc", "podnet", "--dry-run").stdout).toBe("nothing of podnet is stale\n")
+})
+
+test("a pod that no runtime remembers yet keeps what it has: its ADD may be under way", () => {
+  const started = node.attach(PODNET, { name: "shop/started" })
+  const cache = join(node.dir, "var-lib/cni/results")
+  const isOf = (entry: string) => readFileSync(join(cache, entry), "utf8").includes('"started"')
+  for (const entry of readdirSync(cache).filter(isOf)) rmSync(join(cache, entry))
+  expect(node.cniTs("gc", "podnet", "--yes")).toMatchObject({ exitCode: 0 })
+  expect(leases()).toEqual(["10.244.1.2", "10.244.1.4", "fd00:10:244:1::2", "fd00:10:244:1::4"])
+  expect(started.link("eth0")).toBeDefined()
 })
 
 test("a memory that cannot be read may be of a living pod: nothing is removed", () => {

@@ -14,7 +14,7 @@ import { layoutOf } from "../../../plugins/portmap/hostport/layout.ts"
 import { attachmentIn, commentOf } from "../../../plugins/portmap/hostport/rule-tag.ts"
 import { CHAIN as HOSTPORT, natChain } from "../../../plugins/portmap/iptables/chains.ts"
 import { containerIn } from "../../../plugins/portmap/iptables/pod-rules.ts"
-import { settledBy } from "../../survey/leases.ts"
+import { beingAdded } from "../../survey/leases.ts"
 import type { Survey } from "../../survey/survey.ts"
 import type { Check, Finding } from "../finding.ts"
 
@@ -23,19 +23,10 @@ const CAUSE = "a container was removed without a DEL, or another runtime keeps i
 /** Finds links, ifbs and rules of attachments that nobody remembers. */
 export const checkOrphans: Check = function* (survey: Survey, subject): Generator<Finding> {
   if (subject || survey.cache.unreadable.length > 0) return // theirs may be what is found
-  const known = [...survey.attached, ...beingAdded(survey)]
+  const known = [...survey.attached, ...beingAdded(survey.leases)]
   yield* links(survey, known)
   yield* ifbs(survey, known)
   yield* rules(survey, known)
-}
-
-/** Returns the attachments whose ADD may be under way: a runtime remembers them when it has ended. */
-function beingAdded({ leases }: Survey): Attachment[] {
-  const isSettled = settledBy(Date.now())
-  return leases.flatMap((lease) => {
-    const { network, containerId, ifname = "eth0" } = lease
-    return containerId === undefined || isSettled(lease) ? [] : [{ network, containerId, ifname }]
-  })
 }
 
 function* links(survey: Survey, attachments: readonly Attachment[]): Generator<Finding> {
