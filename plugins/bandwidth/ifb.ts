@@ -7,7 +7,7 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
-import { type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
+import { changeLink, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { createIfb } from "../../lib/netlink/route/new-link.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
 import { readQdisc } from "../../lib/netlink/tc/qdisc.ts"
@@ -48,7 +48,7 @@ function bytesOf(text: string, count: number): number[] {
 }
 
 /**
- * Makes the attachment's ifb, down and without alias, for what `veth` receives. Replaces one that an earlier ADD left. It receives nothing itself
+ * Makes the attachment's ifb, up and without alias, for what `veth` receives. Replaces one that an earlier ADD left. It receives nothing itself
  * and has no IPv6: what the kernel does for one more address of a node with hundreds grows with them.
  */
 export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): Link {
@@ -57,6 +57,7 @@ export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: L
   const link = readLink(host.rtnetlink, name)
   if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
   host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+  changeLink(host.rtnetlink, link.index, name, { up: true })
   return link
 }
 

@@ -63,7 +63,7 @@ export function redirectEgress(host: NetworkStack, veth: Link, { bucket, attachm
   ensureTokenBucket(rtnetlink, ifb.index, bucket)
   openIngress(rtnetlink, veth, undo)
   createFilter(rtnetlink, veth.index, { kind: "redirect", to: ifb.index })
-  changeLink(rtnetlink, ifb.index, ifb.name, { alias: attachmentAlias(attachment), up: true })
+  changeLink(rtnetlink, ifb.index, ifb.name, { alias: attachmentAlias(attachment) })
   return ifb
 }
 

@@ -24,8 +24,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "egress by ifb",
     EGRESS,
     [
-      ["ADD", 9, 57],
-      ["ADD", 14, 69],
+      ["ADD", 10, 59],
+      ["ADD", 15, 71],
       ["CHECK", 8, 53],
       ["DEL", 3, 23],
       ["DEL", 2, 19],
@@ -35,8 +35,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "both",
     { ...INGRESS, ...EGRESS },
     [
-      ["ADD", 10, 59],
-      ["ADD", 15, 71],
+      ["ADD", 11, 61],
+      ["ADD", 16, 73],
       ["CHECK", 8, 53],
       ["DEL", 3, 23],
       ["DEL", 2, 19],
