@@ -16,13 +16,13 @@ import {
   removeQdisc,
   type TokenBucket,
 } from "../../lib/netlink/tc/qdisc.ts"
-import { readText } from "../../lib/sys/file.ts"
+import { readNamed } from "../../lib/sys/file.ts"
 import { createOwnIfb } from "./ifb.ts"
 import { ticksPerMicrosecond } from "./token-bucket.ts"
 
 /** Returns the ticks of this node's packet scheduler per microsecond. */
 export function readTicks(): number {
-  return ticksPerMicrosecond(readText("/proc/net/psched"))
+  return ticksPerMicrosecond(readNamed("/proc/net/psched", 4096))
 }
 
 /** Limits what the pod receives: the host veth delays packets that come too fast. */

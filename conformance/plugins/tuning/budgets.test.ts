@@ -8,9 +8,9 @@ test("tuning keeps to its budgets", () => {
   const netns = node.pod()
   const { prevResult } = prepare(node, netns)
   expectBudgets(tuning(node, { ...ALL, prevResult }), { netns }, [
-    ["ADD", 2, 54],
-    ["CHECK", 1, 32],
-    ["DEL", 2, 30],
-    ["DEL", 0, 11],
+    ["ADD", 2, 45],
+    ["CHECK", 1, 23],
+    ["DEL", 2, 24],
+    ["DEL", 0, 5],
   ])
 })
