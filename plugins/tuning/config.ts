@@ -7,7 +7,7 @@ import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import type { Mac } from "../../lib/ip/mac.ts"
 import type { LinkChange } from "../../lib/netlink/route/link.ts"
 import { host } from "../../lib/sys/host.ts"
-import { findTwice, isSysctlKey, type Sysctl } from "./sysctl.ts"
+import { findTwice, isSysctlKey, mayHaveTwice, type Sysctl } from "./sysctl.ts"
 
 /** The settings that the network's administrator asks for, and the runtime for one pod. */
 export interface TuningConfig {
@@ -53,7 +53,8 @@ function readSysctls({ fields, bytes }: NetworkConfig, asked: Fields | undefined
       values.set(key, { key, field, value })
     }
   }
-  const twice = values.size > 0 ? findTwice(host.decode(bytes)) : undefined
+  const text = values.size > 0 ? host.decode(bytes) : ""
+  const twice = mayHaveTwice(text, [...values.keys()]) ? findTwice(text) : undefined
   if (twice !== undefined) throw invalidConfig(`sysctl.${twice}`, "duplicated sysctl keys are not allowed")
   return [...values.values()]
 }

@@ -29,6 +29,11 @@ export function sysctlPath(key: string, ifname: string): string {
 
 const TOKEN = /[{}]|("[^"\\]*(?:\\.[^"\\]*)*")\s*(:?)/g
 
+/** Says if the text may have one of the keys twice, in whatever objects: most have not, which is sooner known than what findTwice() says. */
+export function mayHaveTwice(text: string, keys: readonly string[]): boolean {
+  return text.includes("\\") || keys.some((key) => text.indexOf(`"${key}"`) !== text.lastIndexOf(`"${key}"`))
+}
+
 /** Returns a key that the configuration's own `sysctl` has twice: whoever parses the text sees the last one only. */
 export function findTwice(text: string): string | undefined {
   const open: string[] = []
