@@ -75,7 +75,6 @@ function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link, 
 
 /** Returns the first action on all that the link receives. */
 function readEgress({ rtnetlink }: NetworkStack, veth: Link): Police | Redirect | undefined {
-  if (!readQdisc(rtnetlink, veth.index, "INGRESS")) return undefined
   const action = listFilters(rtnetlink, veth.index).find(({ matchesAll }) => matchesAll)?.action
   return action?.kind === "other" ? undefined : action
 }

@@ -10,7 +10,6 @@ import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { createIfb } from "../../lib/netlink/route/new-link.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
-import { readQdisc } from "../../lib/netlink/tc/qdisc.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
 
 const PREFIX = "bwp"
@@ -99,7 +98,7 @@ function isIfbOf({ alias, mac }: Link, attachment: Attachment): boolean {
 
 /** Returns true if the ifb has no alias, as the Go plugin's, and `veth` redirects to it. */
 function isUsedBy(rtnetlink: Conversation, veth: Link, { alias, index }: Link): boolean {
-  if (alias !== "" || !readQdisc(rtnetlink, veth.index, "INGRESS")) return false
+  if (alias !== "") return false
   return listFilters(rtnetlink, veth.index).some(({ action }) => action?.kind === "redirect" && action.to === index)
 }
 

@@ -13,33 +13,33 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "ingress by tbf",
     INGRESS,
     [
-      ["ADD", 4, 43],
-      ["ADD", 4, 43],
-      ["CHECK", 5, 43],
-      ["DEL", 2, 19],
-      ["DEL", 2, 19],
+      ["ADD", 4, 36],
+      ["ADD", 4, 36],
+      ["CHECK", 5, 37],
+      ["DEL", 2, 16],
+      ["DEL", 2, 16],
     ],
   ],
   [
     "egress by ifb",
     EGRESS,
     [
-      ["ADD", 10, 59],
-      ["ADD", 15, 71],
-      ["CHECK", 8, 53],
-      ["DEL", 3, 23],
-      ["DEL", 2, 19],
+      ["ADD", 10, 51],
+      ["ADD", 15, 62],
+      ["CHECK", 7, 43],
+      ["DEL", 3, 18],
+      ["DEL", 2, 16],
     ],
   ],
   [
     "both",
     { ...INGRESS, ...EGRESS },
     [
-      ["ADD", 11, 61],
-      ["ADD", 16, 73],
-      ["CHECK", 8, 53],
-      ["DEL", 3, 23],
-      ["DEL", 2, 19],
+      ["ADD", 11, 53],
+      ["ADD", 16, 64],
+      ["CHECK", 7, 43],
+      ["DEL", 3, 18],
+      ["DEL", 2, 16],
     ],
   ],
 ]
@@ -59,7 +59,7 @@ test("behind ptp or bridge of ours the pod is not entered", () => {
   const prevResult = ptp(node).connect(pod)
   const config = { cniVersion: "1.1.0", name: "net", type: "bandwidth", ...INGRESS, prevResult }
   const traced = (["ADD", "CHECK"] as const).map((command) => node.trace("bandwidth", { command, netns: pod, config }))
-  expectBudget(traced[0] as Trace, { requests: 2, systemCalls: 18 })
-  expectBudget(traced[1] as Trace, { requests: 3, systemCalls: 20 })
+  expectBudget(traced[0] as Trace, { requests: 2, systemCalls: 16 })
+  expectBudget(traced[1] as Trace, { requests: 3, systemCalls: 17 })
   expect(traced.flatMap(({ calls }) => calls).filter(({ name }) => name === "setns")).toEqual([])
 })

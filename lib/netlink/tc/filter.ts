@@ -85,7 +85,7 @@ function everything(): Uint8Array {
   return selector.raw(new Uint8Array(KEY_SIZE)).bytes
 }
 
-/** Returns the filters on what the link receives, in the order in which the kernel applies them. */
+/** Returns the filters on what the link receives, in the order in which the kernel applies them; none without an ingress qdisc. */
 export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
   const request: Request = {
     asked: `list the filters of link ${link}`,
