@@ -6,7 +6,7 @@ import { Conflict } from "../../lib/net/conflict.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { unlessThere } from "../../lib/netlink/kernel-error.ts"
-import { readLink } from "../../lib/netlink/route/link.ts"
+import { findLinkIndex } from "../../lib/netlink/route/link.ts"
 import { createRoute, deleteRoute, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import {
   createPolicyRule,
@@ -58,12 +58,11 @@ function addRule(rtnetlink: Conversation, { address: { address } }: IpConfig, ta
 function moveRoutes(context: Context, ips: readonly IpConfig[], rules: readonly PolicyRule[], result: Result): void {
   const { call, attachment, openPod, undo } = context
   const { rtnetlink } = openPod()
-  const link = readLink(rtnetlink, attachment.ifname)
-  if (!link) {
+  const index = findLinkIndex(rtnetlink, attachment.ifname)
+  if (index === undefined) {
     const advice = "sbr has to stand behind the plugin that makes the interface"
     throw new Conflict(`there is no interface ${attachment.ifname} in ${call.environment.netns}`, advice)
   }
-  const { index } = link
   const routes = listWholeRoutes(rtnetlink)
   const own = ownRoutes(routes, index, RT_TABLE_MAIN)
   const shares = shareTables(ips, rules, routes, index)

@@ -1,9 +1,9 @@
 import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { IpConfig, Result } from "../../lib/cni/result.ts"
-import { formatAddress } from "../../lib/ip/address.ts"
+import { type Family, families, formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, isDefault, networkOf, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
-import { readLink } from "../../lib/netlink/route/link.ts"
+import { findLinkIndex } from "../../lib/netlink/route/link.ts"
 import { type Route, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import { isFrom, listPolicyRules, type PolicyRule } from "../../lib/netlink/route/rule.ts"
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
@@ -15,16 +15,17 @@ export function check({ call, config, attachment, openPod }: ChainedCheckContext
   const { ifname } = attachment
   const ips = requireOwnIps(result, ifname)
   const { rtnetlink } = openPod()
-  const rules = listPolicyRules(rtnetlink)
+  const only = onlyFamily(ips)
+  const rules = listPolicyRules(rtnetlink, only)
   const tables = ips.map((ip) => ruledTable(rules, ip, config))
   if (config.table !== undefined) return // others fill it
-  const link = readLink(rtnetlink, ifname)
-  if (!link) throw changed(`interface ${ifname} is gone from ${call.environment.netns}`)
-  const routes = listWholeRoutes(rtnetlink)
-  const inMain = ownRoutes(routes, link.index, RT_TABLE_MAIN)
+  const index = findLinkIndex(rtnetlink, ifname)
+  if (index === undefined) throw changed(`interface ${ifname} is gone from ${call.environment.netns}`)
+  const routes = listWholeRoutes(rtnetlink, only)
+  const inMain = ownRoutes(routes, index, RT_TABLE_MAIN)
   for (const [at, ip] of ips.entries()) {
     const table = tables[at] ?? 0
-    const inTable = ownRoutes(routes, link.index, table)
+    const inTable = ownRoutes(routes, index, table)
     if (gatewayOf(ip, result) && !inTable.some(({ dst }) => isDefault(dst) && isOfFamily(dst, ip))) {
       throw changed(`the default route of ${ifname} is missing in table ${table}`)
     }
@@ -33,6 +34,12 @@ export function check({ call, config, attachment, openPod }: ChainedCheckContext
       throw changed(`route ${formatPrefix(network)} of ${ifname} is in the main table, not in table ${table}`)
     }
   }
+}
+
+/** Returns the family that all of the addresses have, or undefined. */
+function onlyFamily(ips: readonly IpConfig[]): Family | undefined {
+  const [one, another] = families.filter((family) => ips.some(({ address }) => address.address.family === family))
+  return another ? undefined : one
 }
 
 function ruledTable(rules: readonly PolicyRule[], ip: IpConfig, { table }: SbrConfig): number {

@@ -3,7 +3,7 @@ import { readableResult } from "../../lib/cni/config.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { isDefault } from "../../lib/ip/prefix.ts"
 import { unlessThere } from "../../lib/netlink/kernel-error.ts"
-import { readLink } from "../../lib/netlink/route/link.ts"
+import { findLinkIndex } from "../../lib/netlink/route/link.ts"
 import { type Route, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 import { listPolicyRules } from "../../lib/netlink/route/rule.ts"
 import { copyRoute, listWholeRoutes, removeRoute } from "../../lib/netlink/route/whole-route.ts"
@@ -20,8 +20,9 @@ export function takeBack(call: Call): void {
 function moveBack(call: Call): void {
   const { ifname, netns } = call.environment
   using pod = openPodIfPresent(netns)
-  const link = pod && readLink(pod.rtnetlink, ifname)
-  if (!link) return
+  if (!pod) return
+  const index = findLinkIndex(pod.rtnetlink, ifname)
+  if (index === undefined) return
   const { rtnetlink } = pod
   const result = readableResult(call.config)
   const rules = listPolicyRules(rtnetlink)
@@ -32,7 +33,7 @@ function moveBack(call: Call): void {
   for (const ip of listOwnIps(result, ifname)) {
     const table = findRule(rules, ip)?.table
     if (table === undefined) continue
-    const own = ownRoutes(routes, link.index, table)
+    const own = ownRoutes(routes, index, table)
     for (const route of own.filter(wasInMain)) unlessThere(() => copyRoute(rtnetlink, route, RT_TABLE_MAIN))
     for (const route of own.reverse()) removeRoute(rtnetlink, route, table)
   }

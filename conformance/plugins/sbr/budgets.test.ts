@@ -7,9 +7,9 @@ test("sbr keeps to its budgets", () => {
   using node = new Node()
   const netns = podOfTwo(node)
   expectBudgets(new Sbr(node, netns), { netns, ifname: "net1" }, [
-    ["ADD", 12, 52],
-    ["CHECK", 3, 31],
-    ["DEL", 5, 36],
-    ["DEL", 3, 32],
+    ["ADD", 12, 45],
+    ["CHECK", 3, 24],
+    ["DEL", 5, 29],
+    ["DEL", 3, 25],
   ])
 })

@@ -89,6 +89,19 @@ function keyOf(key: LinkKey): { index?: number; name?: string; furtherName?: str
 
 /** Returns the link, or undefined if there is none. */
 export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefined {
+  return askForLink(rtnetlink, key, decodeLink)
+}
+
+/** Returns the link's index, or undefined if there is none: what else the kernel says, which is much, is not read. */
+export function findLinkIndex(rtnetlink: Conversation, name: string): number | undefined {
+  return askForLink(rtnetlink, name, (message) => headerOf(message).getInt32(4, true))
+}
+
+function askForLink<Value>(
+  rtnetlink: Conversation,
+  key: LinkKey,
+  read: (message: Message) => Value,
+): Value | undefined {
   const { index, ...names } = keyOf(key)
   try {
     const request: Request = {
@@ -100,7 +113,7 @@ export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefine
           extendedMask: RTEXT_FILTER_SKIP_STATS,
         }),
     }
-    return rtnetlink.get(request, decodeLink)
+    return rtnetlink.get(request, read)
   } catch (error) {
     if (refusedWith(error, "ENODEV")) return undefined
     throw error

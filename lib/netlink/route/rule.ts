@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../ip/address.ts"
+import { type Address, type Family, formatAddress } from "../../ip/address.ts"
 import { hostPrefix, type Prefix, samePrefix } from "../../ip/prefix.ts"
 import { address, attributeSet, type Body, eachAttribute, printed, u8, u32, viewOf, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
@@ -101,12 +101,16 @@ function changePolicyRule(
   })
 }
 
-/** Returns the rules of both families, in the order in which packets meet those of a family. */
-export function listPolicyRules(rtnetlink: Conversation): PolicyRule[] {
+/** Returns the rules of one family or both, in the order in which packets meet those of a family. */
+export function listPolicyRules(rtnetlink: Conversation, only?: Family): PolicyRule[] {
   const request = {
     asked: "list the rules of routing policy",
     type: RTM.GETRULE,
-    write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
+    write: (writer: Writer) =>
+      void writer
+        .u32(only ? afOf(only) : AF.UNSPEC)
+        .u32(0)
+        .u32(0),
   }
   const isIp = ([family]: Uint8Array) => family === AF.INET || family === AF.INET6
   return rtnetlink.dump(request, (message) =>

@@ -1,3 +1,4 @@
+import type { Family } from "../../ip/address.ts"
 import { formatPrefix } from "../../ip/prefix.ts"
 import { eachAttribute, viewOf } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
@@ -5,7 +6,7 @@ import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE } from "../message.ts"
 import type { Writer } from "../writer.ts"
 import { decodeRoute, type Route, RT_TABLE_LOCAL, tableName } from "./route.ts"
-import { AF, RTM } from "./rtm.ts"
+import { AF, afOf, RTM } from "./rtm.ts"
 
 /** A route with all that the kernel says of it, so that it can be made again in another table. */
 export interface WholeRoute extends Route {
@@ -22,12 +23,16 @@ const RTA_TABLE = 15
 /** RTA_CACHEINFO, RTA_TABLE and RTA_NH_ID: an observation, what is said anew, and what stands for the next hops that are said, too. */
 const NOT_COPIED = [12, RTA_TABLE, 30]
 
-/** Returns the routes of both families and all tables but the kernel's own. */
-export function listWholeRoutes(rtnetlink: Conversation): WholeRoute[] {
+/** Returns the routes of one family or both, and of all tables but the kernel's own. */
+export function listWholeRoutes(rtnetlink: Conversation, only?: Family): WholeRoute[] {
   const request = {
     asked: "list routes",
     type: RTM.GETROUTE,
-    write: (writer: Writer) => void writer.u32(0).u32(0).u32(0),
+    write: (writer: Writer) =>
+      void writer
+        .u32(only ? afOf(only) : AF.UNSPEC)
+        .u32(0)
+        .u32(0),
   }
   return rtnetlink.dump(request, readWholeRoute).values
 }
