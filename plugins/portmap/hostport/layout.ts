@@ -71,7 +71,7 @@ export function layoutOf(family: Family): Layout {
 
 /** Returns true if all shared rules are there, as we write them. */
 export function isIntact(nfnetlink: Conversation, { shared }: Layout): boolean {
-  return shared.every((part) => isOurs(nfnetlink, part))
+  return shared.every((part) => areOurs(part, listRules(nfnetlink, part.chain)))
 }
 
 /**
@@ -87,18 +87,27 @@ export function areClaimsComplete(nfnetlink: Conversation, layout: Layout): bool
  * these rules at every ADD, and earlier builds did whenever they found that a container has rules already: so what is younger was made when
  * nobody else had been there.
  */
-export function lastWriting(nfnetlink: Conversation, { shared: [first] }: Layout): bigint | undefined {
-  return first && listOurs(nfnetlink, first)?.at(-1)?.handle
+export function lastWriting(
+  nfnetlink: Conversation,
+  { shared: [first] }: Layout,
+  read = sharedReader(nfnetlink),
+): bigint | undefined {
+  return first && areOurs(first, read(first)) ? read(first).at(-1)?.handle : undefined
 }
 
-function isOurs(nfnetlink: Conversation, part: SharedChain): boolean {
-  return listOurs(nfnetlink, part) !== undefined
+/** Reads the rules of shared chains, of each once. */
+export function sharedReader(nfnetlink: Conversation): (part: SharedChain) => readonly FoundRule[] {
+  const known = new Map<SharedChain, readonly FoundRule[]>()
+  return (part) => {
+    const found = known.get(part) ?? listRules(nfnetlink, part.chain)
+    known.set(part, found)
+    return found
+  }
 }
 
-/** Returns the rules of the chain if they are as many as we write, and ours. */
-function listOurs(nfnetlink: Conversation, { chain, rules }: SharedChain): FoundRule[] | undefined {
-  const found = listRules(nfnetlink, chain)
-  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE) ? found : undefined
+/** Returns true if the rules of the chain are as many as we write, and ours. */
+function areOurs({ rules }: SharedChain, found: readonly FoundRule[]): boolean {
+  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE)
 }
 
 /** Plans to make the chains and sets that the pods' rules need, and to write the shared rules anew unless they are there. */
