@@ -7,29 +7,29 @@ import { resultOf } from "../portmap/network.ts"
 import { type Config, Firewall, POLICIES } from "./network.ts"
 
 const DEL: readonly Step[] = [
-  ["DEL", 5, 32],
-  ["DEL", 4, 30],
+  ["DEL", 5, 24],
+  ["DEL", 4, 22],
 ]
 
 const BUDGETS: readonly (readonly [string, readonly string[], Config, readonly Step[]])[] = [
-  ["IPv4", ["10.1.0.2/24"], {}, [["ADD", 4, 36], ["ADD", 3, 34], ["CHECK", 2, 23], ...DEL]],
-  ["dual stack", ["10.1.0.2/24", "fd00::2/64"], {}, [["ADD", 6, 42], ["ADD", 5, 40], ["CHECK", 4, 29], ...DEL]],
+  ["IPv4", ["10.1.0.2/24"], {}, [["ADD", 4, 29], ["ADD", 3, 27], ["CHECK", 2, 17], ...DEL]],
+  ["dual stack", ["10.1.0.2/24", "fd00::2/64"], {}, [["ADD", 6, 35], ["ADD", 5, 33], ["CHECK", 4, 23], ...DEL]],
   [
     "dual stack, same-bridge",
     ["10.1.0.2/24", "fd00::2/64"],
     { ingressPolicy: "same-bridge" },
-    [["ADD", 10, 54], ["ADD", 9, 52], ["CHECK", 8, 41], ...DEL],
+    [["ADD", 10, 47], ["ADD", 9, 45], ["CHECK", 8, 35], ...DEL],
   ],
   [
     "dual stack in the table of our own",
     ["10.1.0.2/24", "fd00::2/64"],
     { backend: "nftables" },
     [
-      ["ADD", 7, 42],
-      ["ADD", 7, 42],
-      ["CHECK", 2, 24],
-      ["DEL", 6, 34],
-      ["DEL", 4, 28],
+      ["ADD", 7, 35],
+      ["ADD", 7, 35],
+      ["CHECK", 2, 18],
+      ["DEL", 6, 25],
+      ["DEL", 4, 21],
     ],
   ],
   [
@@ -37,11 +37,11 @@ const BUDGETS: readonly (readonly [string, readonly string[], Config, readonly S
     ["10.1.0.2/24", "fd00::2/64"],
     { backend: "", ingressPolicy: "same-bridge" },
     [
-      ["ADD", 8, 46],
-      ["ADD", 8, 46],
-      ["CHECK", 6, 36],
-      ["DEL", 6, 35],
-      ["DEL", 4, 29],
+      ["ADD", 8, 40],
+      ["ADD", 8, 40],
+      ["CHECK", 6, 28],
+      ["DEL", 6, 26],
+      ["DEL", 4, 22],
     ],
   ],
 ]
