@@ -66,21 +66,22 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
 }
 
 /**
- * Tells the messages of a dump that are certainly not wanted, before they are decoded: those that have not the bytes `text` anywhere. If
- * `attribute` is not 0, one of netfilter is passed over only if its attribute of that number begins with the byte `mark`.
+ * Tells the messages of a dump that are certainly not wanted, before they are decoded: those that have none of `texts`, of `width` bytes
+ * each, anywhere. If `attribute` is not 0, one of netfilter is passed over only if its attribute of that number begins with the byte `mark`.
  */
 export interface Sieve {
-  readonly text: Uint8Array
+  readonly texts: Uint8Array
+  readonly width: number
   readonly attribute: number
   readonly mark: number
 }
 
 /** As decodeMessages, without what the sieve passes over. */
-export function siftMessages(datagram: Uint8Array, { text, attribute, mark }: Sieve): Message[] {
+export function siftMessages(datagram: Uint8Array, { texts, width, attribute, mark }: Sieve): Message[] {
   const messages: Message[] = []
   const end = datagram.length
   for (let at = 0, length: number; ; at += (length + 3) & ~3) {
-    at = host.nextMessage(datagram, at, text, attribute, mark)
+    at = host.nextMessage(datagram, at, texts, width, attribute, mark)
     if (at >= end) return messages
     length = lengthAt(datagram, at, end)
     messages.push(messageAt(datagram, at, length))

@@ -135,11 +135,18 @@ export interface Host {
    */
   makeTun(fd: number, name: string, flags: number, owner: number, group: number): number
   /**
-   * Returns where, from byte `at` of a netlink datagram on, the next message begins that has the bytes `text` somewhere; the datagram's length
-   * if there is none. One of netfilter whose `attribute` does not begin with the byte `mark`, or is not there, counts too, unless `attribute` is
+   * Returns where, from byte `at` of a netlink datagram on, the next message begins that has one of `texts`, of `width` bytes each, somewhere; the
+   * datagram's length if there is none. One of netfilter whose `attribute` does not begin with the byte `mark`, or is not there, counts too, unless `attribute` is
    * 0; and always one that ends a dump, says that it was interrupted, or is no whole message.
    */
-  nextMessage(datagram: Uint8Array, at: number, text: Uint8Array, attribute: number, mark: number): number
+  nextMessage(
+    datagram: Uint8Array,
+    at: number,
+    texts: Uint8Array,
+    width: number,
+    attribute: number,
+    mark: number,
+  ): number
 }
 
 /** The end of a program. */

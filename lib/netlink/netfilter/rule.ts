@@ -128,21 +128,21 @@ export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, pr
 }
 
 /**
- * Returns the values that `read` returns for the chain's rules, in order, without undefined; only for those whose NFTA_RULE_EXPRESSIONS pass
- * `steps`, if that is given. Throws as listRules().
+ * Returns the values that `read` returns for the chain's rules, in order, without undefined; only for those that the sieve lets through and whose
+ * NFTA_RULE_EXPRESSIONS pass `steps`, if these are given. Throws as listRules().
  */
 export function readRules<Value>(
   nfnetlink: Conversation,
   { table, name }: ChainKey,
   read: (rule: FoundRule) => Value | undefined,
-  steps?: (expressions: Uint8Array) => boolean,
+  { steps, sieve }: Pick<Wanted, "steps" | "sieve"> = {},
 ): Value[] {
-  return dumpRules(nfnetlink, { table, chain: name, steps }, read)
+  return dumpRules(nfnetlink, { table, chain: name, steps, sieve }, read)
 }
 
 /** Returns the chain's rules that have no note, or one that begins with `note`, in order. Throws as listRules(). */
 export function listRulesByNote(nfnetlink: Conversation, { table, name }: ChainKey, note: string): FoundRule[] {
-  const sieve = note === "" ? undefined : { text: host.encode(note), attribute: NFTA_RULE_USERDATA, mark: NOTE }
+  const sieve = note === "" ? undefined : notedWith(host.encode(note))
   return dumpRules(nfnetlink, { table, chain: name, test: noteTest(note), sieve }, (rule) => rule)
 }
 
@@ -207,7 +207,13 @@ function withComment(prefix: string): Pick<Wanted, "test" | "sieve"> {
 }
 
 function sieveFor(text: string): Sieve {
-  return { text: host.encode(text), attribute: 0, mark: 0 }
+  const texts = host.encode(text)
+  return { texts, width: texts.length, attribute: 0, mark: 0 }
+}
+
+/** Returns the sieve that passes over rules with a note in which none of the texts is. */
+export function notedWith(texts: Uint8Array, width = texts.length): Sieve {
+  return { texts, width, attribute: NFTA_RULE_USERDATA, mark: NOTE }
 }
 
 /** Returns the request for all rules of a table, or of one of its chains. */

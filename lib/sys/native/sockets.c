@@ -219,15 +219,29 @@ static bool attribute_begins(const uint8_t *message, size_t length, int number, 
 }
 
 struct sieve {
-    const uint8_t *text;
-    size_t length;
+    const uint8_t *texts;
+    size_t length, width;
     int attribute, mark;
 };
+
+/* Says if one of the texts, which are `width` bytes each, is in the message. */
+static bool has_text(const uint8_t *message, size_t length, const struct sieve *sieve)
+{
+    for (size_t at = 0; at < sieve->length; at += sieve->width) {
+        if (sieve->width > sieve->length - at)
+            return false;
+        if (memmem(message, length, sieve->texts + at, sieve->width))
+            return true;
+    }
+    return false;
+}
 
 static size_t next_message(const uint8_t *bytes, size_t size, size_t at, const struct sieve *sieve)
 {
     struct nlmsghdr header;
-    const uint8_t *hit = at < size ? memmem(bytes + at, size - at, sieve->text, sieve->length) : NULL;
+    /* A single text is looked for in all messages at once. */
+    const bool single = sieve->width == sieve->length;
+    const uint8_t *hit = single && at < size ? memmem(bytes + at, size - at, sieve->texts, sieve->width) : NULL;
     for (; at < size; at += NLMSG_ALIGN(header.nlmsg_len)) {
         if (size - at < sizeof header)
             return at;
@@ -238,8 +252,8 @@ static size_t next_message(const uint8_t *bytes, size_t size, size_t at, const s
         if (header.nlmsg_type < NLMSG_MIN_TYPE || header.nlmsg_flags & NLM_F_DUMP_INTR)
             return at;
         if (hit && hit < bytes + at)
-            hit = memmem(bytes + at, size - at, sieve->text, sieve->length);
-        if (hit && hit + sieve->length <= bytes + at + length)
+            hit = memmem(bytes + at, size - at, sieve->texts, sieve->width);
+        if (single ? hit && hit + sieve->width <= bytes + at + length : has_text(bytes + at, length, sieve))
             return at;
         if (sieve->attribute && !attribute_begins(bytes + at, length, sieve->attribute, sieve->mark))
             return at;
@@ -251,10 +265,12 @@ static JSValue socket_next_message(CALL)
 {
     (void)self, (void)argc;
     size_t size;
-    struct sieve sieve = {.attribute = int_of(js, argv[3]), .mark = int_of(js, argv[4])};
+    struct sieve sieve = {.attribute = int_of(js, argv[4]), .mark = int_of(js, argv[5])};
+    const int width = int_of(js, argv[3]);
+    sieve.width = width > 0 ? (size_t)width : 1;
     const uint8_t *bytes = bytes_of(js, argv[0], &size);
-    sieve.text = bytes ? bytes_of(js, argv[2], &sieve.length) : NULL;
-    if (!sieve.text)
+    sieve.texts = bytes ? bytes_of(js, argv[2], &sieve.length) : NULL;
+    if (!sieve.texts)
         return JS_EXCEPTION;
     const int at = int_of(js, argv[1]);
     return answer(js, (int64_t)next_message(bytes, size, at < 0 ? size : (size_t)at, &sieve));
@@ -273,6 +289,6 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("sendDatagram", 3, socket_send_datagram),
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
     JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
-    JS_CFUNC_DEF("nextMessage", 5, socket_next_message),
+    JS_CFUNC_DEF("nextMessage", 6, socket_next_message),
 };
 const int socket_function_count = sizeof socket_functions / sizeof *socket_functions;

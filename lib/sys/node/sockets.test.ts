@@ -235,7 +235,7 @@ function messageOf(type: number, flags: number, attribute: number, payload: Uint
 function wanted(messages: readonly Uint8Array[], text: string, attribute = 0, mark = 0): number[] {
   const datagram = Uint8Array.from(messages.flatMap((message) => [...message]))
   const found: number[] = []
-  const next = (at: number) => host.nextMessage(datagram, at, host.encode(text), attribute, mark)
+  const next = (at: number) => host.nextMessage(datagram, at, host.encode(text), text.length, attribute, mark)
   for (let at = next(0); at < datagram.length; at = next(found.at(-1) === at ? at + 32 : at)) found.push(at)
   return found
 }
@@ -244,8 +244,17 @@ test("the next message is one with the text, the end or an interruption", () => 
   const rule = (text: string, type = NEWRULE, flags = 2) => messageOf(type, flags, 7, host.encode(text.padEnd(8)))
   const messages = [rule("a"), rule("wanted"), rule("b"), rule("c", NEWRULE, INTERRUPTED), rule("d"), rule("e", DONE)]
   expect(wanted(messages, "wanted")).toEqual([32, 96, 160])
-  expect(wanted(messages, "")).toEqual([0, 32, 64, 96, 128, 160])
+  expect(wanted(messages, "")).toEqual([96, 160])
   expect(wanted([rule("1234567!"), rule("b")], "! ")).toEqual([]) // the second begins with its length, a space
+})
+
+test("the next message is one with any of several texts", () => {
+  const messages = ["ab", "bc", "cd", "de"].map((text) => messageOf(NEWRULE, 2, 7, host.encode(text.padEnd(8))))
+  const datagram = Uint8Array.from(messages.flatMap((message) => [...message]))
+  const next = (at: number, texts: string) => host.nextMessage(datagram, at, host.encode(texts), 2, 0, 0)
+  expect([next(0, "xxcdab"), next(32, "xxcdab"), next(96, "xxcdab"), next(0, "xxd"), next(0, "x")]).toEqual([
+    0, 64, 128, 128, 128,
+  ])
 })
 
 test("the next message may also be one without the marked attribute", () => {
@@ -256,7 +265,7 @@ test("the next message may also be one without the marked attribute", () => {
 
 test("the next message is one that does not fit, so that its reader says so", () => {
   const message = messageOf(NEWRULE, 2, 7, new Uint8Array(8))
-  const next = (datagram: Uint8Array, at: number) => host.nextMessage(datagram, at, host.encode("text"), 7, 0)
+  const next = (datagram: Uint8Array, at: number) => host.nextMessage(datagram, at, host.encode("text"), 4, 7, 0)
   expect(next(message, 0)).toBe(32)
   expect(next(message.subarray(0, 31), 0)).toBe(0)
   expect(next(message.subarray(0, 15), 0)).toBe(0)

@@ -116,7 +116,15 @@ const NLM_F_DUMP_INTR = 0x10
 /** With a struct nfgenmsg behind it. */
 const NETFILTER_HEADER = NLMSG_HEADER + 4
 
-function nextMessage(datagram: Uint8Array, start: number, text: Uint8Array, attribute: number, mark: number): number {
+function nextMessage(
+  datagram: Uint8Array,
+  start: number,
+  texts: Uint8Array,
+  width: number,
+  attribute: number,
+  mark: number,
+): number {
+  const wanted = partsOf(texts, width)
   const size = datagram.length
   const view = new DataView(datagram.buffer, datagram.byteOffset, size)
   for (let at = start < 0 ? size : start, length: number; at < size; at += (length + 3) & ~3) {
@@ -126,10 +134,18 @@ function nextMessage(datagram: Uint8Array, start: number, text: Uint8Array, attr
     if (view.getUint16(at + 4, true) < NLMSG_MIN_TYPE || (view.getUint16(at + 6, true) & NLM_F_DUMP_INTR) !== 0)
       return at
     const message = datagram.subarray(at, at + length)
-    if (Buffer.from(message).includes(Buffer.from(text))) return at
+    if (wanted.some((text) => Buffer.from(message).includes(text))) return at
     if (attribute !== 0 && !attributeBegins(message, attribute, mark)) return at
   }
   return size
+}
+
+/** Returns the whole parts of that many bytes. */
+function partsOf(texts: Uint8Array, width: number): Buffer[] {
+  const parts: Buffer[] = []
+  const size = Math.max(1, width)
+  for (let at = 0; at + size <= texts.length; at += size) parts.push(Buffer.from(texts.subarray(at, at + size)))
+  return parts
 }
 
 function attributeBegins(message: Uint8Array, attribute: number, mark: number): boolean {

@@ -156,20 +156,23 @@ test("nextMessage finds what the host of Node.js finds", { timeout }, async () =
   const inputs = fc.record({
     datagram: fc.array(nearlyMessage, { maxLength: 5 }).map((messages) => Buffer.concat(messages)),
     at: fc.constantFrom(0, 0, 4, 24, -1, 1000),
-    text: fc.uint8Array({ max: 2, maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+    text: fc.uint8Array({ max: 2, maxLength: 8 }).map((bytes) => Buffer.from(bytes)),
+    width: fc.integer({ min: 1, max: 4 }),
     attribute: fc.constantFrom(0, 7),
     mark: fc.nat(2),
   })
   const whole = (bytes: Buffer): Value => ({ bytes: bytes.toString("hex"), from: 0, to: bytes.length })
   await check(inputs, (batch) => {
     const replies = ask(
-      batch.map(({ datagram, at, text, attribute, mark }) => ({
+      batch.map(({ datagram, at, text, width, attribute, mark }) => ({
         name: "nextMessage",
-        values: [whole(datagram), at, whole(text), attribute, mark],
+        values: [whole(datagram), at, whole(text), width, attribute, mark],
       })),
     )
     expect(replies).toEqual(
-      batch.map(({ datagram, at, text, attribute, mark }) => nodeHost.nextMessage(datagram, at, text, attribute, mark)),
+      batch.map(({ datagram, at, text, width, attribute, mark }) =>
+        nodeHost.nextMessage(datagram, at, text, width, attribute, mark),
+      ),
     )
   })
 })

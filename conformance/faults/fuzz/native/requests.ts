@@ -111,7 +111,7 @@ const parameters = {
   sendDatagram: [descriptor, bytes, bytes],
   sendTo: [path, bytes],
   makeTun: [descriptor, path, number, number, number],
-  nextMessage: [bytes, number, bytes, number, number],
+  nextMessage: [bytes, number, bytes, number, number, number],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
 
 /** A call of one of the host's functions: mostly with what it takes, at times with something else, or with less. */
