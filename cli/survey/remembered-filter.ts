@@ -226,10 +226,10 @@ class View extends Conversation {
     sieve?: Sieve,
   ): Readings<Value> {
     const { values: remembered, partial } = this.#memory.all(request, this.#containerId)
-    const text = sieve?.attribute === 0 ? host.decode(sieve.text) : ""
+    const texts = sieve?.attribute === 0 ? textsIn(sieve) : []
     const values: Value[] = []
     for (const { message } of remembered) {
-      if (text !== "" && !host.decode(message.payload).includes(text)) continue
+      if (texts.length > 0 && !hasOne(message, texts)) continue
       const value = read(message, values.length)
       if (value !== undefined) values.push(value)
     }
@@ -239,6 +239,17 @@ class View extends Conversation {
   override dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
     return this.dump(request, (message, kept) => (kept === 0 ? read(message) : undefined))
   }
+}
+
+function textsIn({ texts, width }: Sieve): string[] {
+  return Array.from({ length: texts.length / width }, (_, at) =>
+    host.decode(texts.subarray(at * width, (at + 1) * width)),
+  )
+}
+
+function hasOne({ payload }: Message, texts: readonly string[]): boolean {
+  const content = host.decode(payload)
+  return texts.some((text) => content.includes(text))
 }
 
 /** Returns a copy that outlives the receive buffer. */

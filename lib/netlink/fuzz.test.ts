@@ -24,7 +24,7 @@ import { decodeQdisc } from "./tc/qdisc.ts"
  * looks longer, from another seed each time; what it finds is kept in fixtures/fuzz.json, where every later run begins.
  */
 const runs = Number(process.env["CNITS_FUZZ_RUNS"] ?? 0)
-const timeout = Math.max(20_000, runs)
+const timeout = Math.max(60_000, runs)
 const BATCH = 5000
 
 /** A few runs, always the same; many, always others, if asked for. Between batches vitest hears from us. */
