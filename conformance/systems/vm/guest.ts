@@ -47,8 +47,9 @@ interface Machine {
 const machines: Readonly<Record<Architecture, Machine>> = {
   amd64: {
     qemu: ["qemu-system-x86_64", "-cpu", "max"],
-    // The clock that it would choose is a device: a whole exit of the emulation at every look.
-    kernel: "console=ttyS0 clocksource=tsc tsc=reliable",
+    // The clock that it would choose is a device: a whole exit of the emulation at every look. On a busy machine the timer may come too
+    // late for the kernel's check of it, which ends in a panic.
+    kernel: "console=ttyS0 clocksource=tsc tsc=reliable no_timer_check",
     port: (chardev) => ["-serial", `chardev:${chardev}`],
     ports: ["ttyS1", "ttyS2", "ttyS3"],
   },
