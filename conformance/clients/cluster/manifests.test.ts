@@ -127,7 +127,7 @@ test("an overlay for another directory, with the patch for SELinux, as the page 
   write(cluster.kubelet.place.machine, "/root/overlay/kustomization.yaml", overlay + patch.replace(/^/gm, "      "))
   const { spec } = JSON.parse(await cluster.type("kubectl apply -k overlay --dry-run=server --validate=strict -o json"))
   expect(spec.template.spec).toMatchObject({
-    securityContext: { seLinuxOptions: { type: "spc_t", level: "s0" } },
+    securityContext: { seLinuxOptions: { level: "s0" } },
     volumes: [{ hostPath: { path: "/var/snap/microk8s/current/opt/cni/bin" } }],
   })
 })
