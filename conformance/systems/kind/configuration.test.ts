@@ -59,6 +59,11 @@ test("kind reads the page's configuration of a node, and starts it", () => {
   expect(log().filter((line) => line.startsWith("run "))).toHaveLength(1)
 })
 
+test("the page's two pods are those that are typed in a cluster", () => {
+  const [, pods] = blocksOf("docs/kind.md", "A node on cni-ts, by a manifest")
+  expect(pods).toBe(blocksOf("docs/kubernetes.md", "See that it works").join(""))
+})
+
 test("kind refuses a key that it does not know, so the others are read", () => {
   const config = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
