@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { PODNET } from "../systems/containerd/cluster-node.ts"
@@ -37,6 +37,25 @@ describe("networks", () => {
 test("a node without any network is told how to get one", () => {
   rmSync(join(node.networks, "podnet.conflist"))
   expect(expectFinding("no-network", "/etc/cni/net.d")?.mend).toContain("cni-ts configure")
+})
+
+test("a pod is found by its name, container and network namespace, as each is written", () => {
+  const pod = node.attach(PODNET, { name: "shop/cart" })
+  node.attach(PODNET)
+  const [entry = ""] = readdirSync(join(node.dir, "var-lib/cni/results")).filter((file) =>
+    readFileSync(join(node.dir, "var-lib/cni/results", file), "utf8").includes('"cart"'),
+  )
+  const [, container = ""] = /^podnet-(.*)-eth0$/.exec(entry) ?? []
+  for (const name of [
+    "shop/cart",
+    "cart",
+    container,
+    container.slice(0, 14),
+    pod.path,
+    pod.path.replace("/run/", "/var/run/"),
+    pod.name,
+  ])
+    expect(node.doctor(name)).toMatchObject({ exitCode: 0, attachments: 1 })
 })
 
 describe("pods", () => {
