@@ -24,12 +24,12 @@ export class Fields {
 
   /** Returns the value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
-    // No key that anybody asks for is a name that every object has.
-    return this.#object[key] ?? this.#inAnyCase(key)
+    if ((this.#lengths & (1 << key.length)) === 0) return undefined
+    const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
+    return exact ?? this.#inAnyCase(key)
   }
 
   #inAnyCase(key: string): Json | undefined {
-    if ((this.#lengths & (1 << key.length)) === 0) return undefined
     let last: Json | undefined
     for (const name of this.#names) {
       if (name.length === key.length && name.toLowerCase() === key.toLowerCase()) last = this.#object[name] ?? last
