@@ -3,11 +3,14 @@ import { ruleComment } from "../../lib/attachment/rule-comment.ts"
 import { Conversation } from "../../lib/netlink/conversation.ts"
 import {
   appendRule,
+  decodeRule,
   findRule,
   flushChain,
+  listing,
   listRules,
   listRulesByNote,
   listRulesWith,
+  notedWith,
   readTableRules,
 } from "../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, listChains, readChain } from "../../lib/netlink/netfilter/ruleset.ts"
@@ -47,6 +50,10 @@ const ways: Readonly<Record<string, (filter: Conversation) => unknown>> = {
   "rules by comment": (filter) => listRules(filter, chain, "of the").map(comment),
   "rules by note": (filter) => listRulesByNote(filter, chain, "note 2").map(comment),
   "rules by text": (filter) => listRulesWith(filter, chain, "c1").map(comment),
+  "rules that a sieve lets through": (filter) =>
+    filter
+      .dump(listing(table, chain.name), decodeRule, notedWith(new TextEncoder().encode("note 2")))
+      .values.map(comment),
   "rules of a table": (filter) => readTableRules(filter, table, comment),
   "rules of no chain": (filter) => listRules(filter, { table, name: "none" }),
   "rules of no table": (filter) => listRules(filter, { table: { ...table, name: "none" }, name: "none" }),

@@ -1,11 +1,12 @@
 import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
-import { WireError } from "../../lib/netlink/attribute.ts"
+import { findAttribute, WireError } from "../../lib/netlink/attribute.ts"
 import { Conversation, type Readings, type Request, type RuleKey } from "../../lib/netlink/conversation.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
 import type { Message, Sieve } from "../../lib/netlink/message.ts"
 import {
   familyIn,
+  HEADER,
   type NetfilterFamily,
   SUBSYSTEM,
   typeOf,
@@ -226,10 +227,10 @@ class View extends Conversation {
     sieve?: Sieve,
   ): Readings<Value> {
     const { values: remembered, partial } = this.#memory.all(request, this.#containerId)
-    const texts = sieve?.attribute === 0 ? textsIn(sieve) : []
+    const isPassedOver = sieve && passesOver(sieve)
     const values: Value[] = []
     for (const { message } of remembered) {
-      if (texts.length > 0 && !hasOne(message, texts)) continue
+      if (isPassedOver?.(message)) continue
       const value = read(message, values.length)
       if (value !== undefined) values.push(value)
     }
@@ -241,15 +242,16 @@ class View extends Conversation {
   }
 }
 
-function textsIn({ texts, width }: Sieve): string[] {
-  return Array.from({ length: texts.length / width }, (_, at) =>
+/** Returns what the sieve of a Conversation does, for messages of its memory. */
+function passesOver({ texts, width, attribute, mark }: Sieve): (message: Message) => boolean {
+  const wanted = Array.from({ length: texts.length / width }, (_, at) =>
     host.decode(texts.subarray(at * width, (at + 1) * width)),
   )
-}
-
-function hasOne({ payload }: Message, texts: readonly string[]): boolean {
-  const content = host.decode(payload)
-  return texts.some((text) => content.includes(text))
+  return ({ payload }) => {
+    if (attribute !== 0 && findAttribute(payload, attribute, HEADER)?.[0] !== mark) return false
+    const text = host.decode(payload)
+    return !wanted.some((each) => text.includes(each))
+  }
 }
 
 /** Returns a copy that outlives the receive buffer. */
