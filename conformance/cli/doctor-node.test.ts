@@ -91,6 +91,23 @@ describe("bridges", () => {
   })
 })
 
+test("a pod that its runtime forgets while doctor is at work is no finding: a DEL has removed what it lacks", () => {
+  const cache = join(node.dir, "var-lib/cni/results")
+  const isWeb = (entry: string) => readFileSync(join(cache, entry), "utf8").includes('"web"')
+  pod.ip("link", "del", "eth0")
+  node.run(
+    "nft",
+    "add table bridge mute; add chain bridge mute drops { type filter hook input priority 0; policy drop; }",
+  )
+  const doctor = "/opt/cni/bin/cni-ts doctor -o json || true"
+  const kinds = (script: string) => [
+    ...new Set(JSON.parse(node.shell(script).stdout).findings.map((finding: { kind: string }) => finding.kind)),
+  ]
+  expect(kinds(doctor)).toEqual(["gateway-silent", "no-interface"])
+  const meanwhile = `sleep 1; rm /var/lib/cni/results/${readdirSync(cache).find(isWeb)}; wait`
+  expect(kinds(`(${doctor}) & ${meanwhile}`)).toEqual(["gateway-silent"])
+})
+
 describe("leases", () => {
   test("of a pod that nobody remembers, once they are old", () => {
     writeFileSync(inLeases("10.244.1.77"), "gone\r\neth0")
