@@ -89,8 +89,8 @@ function openSocket(stack: NetworkStack, number: number, protocol: Protocol): Ne
   return stack.inside(() => new NetlinkSocket(number, tracer(protocol, stack.namespace?.path)))
 }
 
-/** More than the kernel prints of any setting. */
-const SYSCTL_LIMIT = 4096
+/** The longest are lists of ports, as net/ipv4/ip_local_reserved_ports. */
+const SYSCTL_LIMIT = 1 << 20
 
 /** The sysctls of the namespace that the process is in at the moment; the log calls it by its path. */
 class SysctlsHere implements Sysctls {

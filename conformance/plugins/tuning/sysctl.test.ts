@@ -52,6 +52,17 @@ test.each([
   },
 )
 
+test("a setting longer than a page of memory is set and checked", () => {
+  using node = new Node()
+  const pod = node.pod()
+  const ports = Array.from({ length: 1500 }, (_, at) => 2 * at + 10_001).join(",")
+  const network = tuning(node, { sysctl: { "net.ipv4.ip_local_reserved_ports": ports } })
+  const added = network.add(pod, { config: prepare(node, pod) })
+  expect(added).toMatchObject(QUIET)
+  expect(pod.run("cat", "/proc/sys/net/ipv4/ip_local_reserved_ports").stdout.trim()).toBe(ports)
+  expect(network.ask("CHECK", pod, { config: { prevResult: added.result } })).toMatchObject(QUIET)
+})
+
 test("a key that is there twice is refused, as by the reference", () => {
   using node = new Node()
   const pod = node.pod()
