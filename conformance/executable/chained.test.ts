@@ -35,7 +35,7 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       return (command) => limited.asCall(command, LIMITS)
     },
     3500,
-    2850,
+    2805,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    2520,
-    1855,
+    2485,
+    1810,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    4760,
-    2975,
+    4750,
+    2955,
   ],
   [
     "firewall",
@@ -67,9 +67,9 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       return behind(pod, (...call) => firewall.call(...call))
     },
     4520,
-    3230,
+    3215,
   ],
-  ["portmap", "one port", mapped("nftables"), 5965, 5505],
+  ["portmap", "one port", mapped("nftables"), 5965, 5350],
   ["portmap", "one port, by iptables", mapped("iptables"), 9720, 7990],
 ]
 
