@@ -2,7 +2,7 @@ import { openRead } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
 import { checked, SystemError } from "../../lib/sys/system-error.ts"
 
-/** What the Go toolchain notes in an executable that it makes. */
+/** The notes of the Go toolchain in an executable that it makes. */
 export interface GoBuild {
   /** The package of the program: `github.com/containernetworking/plugins/plugins/meta/portmap`. */
   readonly path: string

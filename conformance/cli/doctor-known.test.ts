@@ -31,7 +31,7 @@ function expectFinding(kind: string, about: string, file: string, content: strin
   return findings[0]
 }
 
-/** What the kernel said so many seconds ago, as /dev/kmsg has it. */
+/** A line that the kernel logged so many seconds ago, as /dev/kmsg has it. */
 function logged(text: string, secondsAgo = 30, priority = 4): string {
   const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0])
   return `${priority},1234,${Math.round((uptime - secondsAgo) * 1e6)},-;${text}\n SUBSYSTEM=net\n`

@@ -51,7 +51,7 @@ function differenceIn(
   return pod.mappings.length > 0 ? differenceInNftables(reading, own) : undefined
 }
 
-/** What is wanted of one family, and the rules of shared chains. */
+/** The rules that are wanted of one family, and those of shared chains. */
 interface Reading {
   readonly layout: Layout
   readonly pod: PodMappings
