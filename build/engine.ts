@@ -51,12 +51,18 @@ async function changedObjects(name: string, target: Target, behind: readonly str
   try {
     cpSync(engineSources(), sources, { recursive: true })
     const path = join(sources, "quickjs.c")
-    const engine = readFileSync(path, "utf8")
-      .replaceAll(new RegExp(`${COUNT}\\+\\+`, "g"), "COUNT_UP($1)")
-      .replaceAll(new RegExp(`--${COUNT}|${COUNT}--`, "g"), "COUNT_DOWN($1$2)")
+    const engine = withImmortals(readFileSync(path, "utf8"))
     writeFileSync(path, [own("immortal.h"), engine, ...behind.map(own)].join(""))
     return await objectsOf({ name, sources, flags: flagsFor[target] }, target)
   } finally {
     rmSync(sources, { recursive: true })
   }
+}
+
+/** Returns the engine's source that counts as immortal.h says. Throws if it does not count as the engine that this was made for. */
+function withImmortals(engine: string): string {
+  const up = new RegExp(`${COUNT}\\+\\+`, "g")
+  const down = new RegExp(`--${COUNT}|${COUNT}--`, "g")
+  if (!up.test(engine) || !down.test(engine)) throw new Error("the engine has another name for counts of references")
+  return engine.replaceAll(up, "COUNT_UP($1)").replaceAll(down, "COUNT_DOWN($1$2)")
 }
