@@ -3,6 +3,7 @@ import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
+import { sameBytes } from "../../lib/sys/bytes.ts"
 
 interface Stacks {
   readonly host: NetworkStack
@@ -45,13 +46,11 @@ function homeOf({ namespace }: NetworkStack): { namespace: number } {
 /** Moves the device back as it was, if it left. The kernel renames it in the pod after it has moved it there. */
 function takeBack({ host, pod }: Stacks, { index, name, alias, up, mac }: Link, ifname: string): void {
   if (readLink(host.rtnetlink, index)?.name === name) return
-  const inPod = [ifname, name].map((key) => readLink(pod.rtnetlink, key)).find((link) => link && sameMac(link.mac, mac))
+  const inPod = [ifname, name]
+    .map((key) => readLink(pod.rtnetlink, key))
+    .find((link) => link && sameBytes(link.mac, mac))
   if (!inPod) return
   changeLink(pod.rtnetlink, inPod.index, inPod.name, { ...homeOf(pod), name, alias, up })
-}
-
-function sameMac(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at])
 }
 
 /**

@@ -1,6 +1,7 @@
 import { viewOf } from "../../../lib/netlink/attribute.ts"
 import * as extension from "../../../lib/netlink/netfilter/xtables/extension.ts"
 import { PROTOCOL_NAMES } from "../../../lib/netlink/netfilter/xtables/rule.ts"
+import { sameBytes } from "../../../lib/sys/bytes.ts"
 import type { Packet, Truth } from "./packet.ts"
 
 /** A match or target of xtables, as nf_tables carries it. */
@@ -15,7 +16,7 @@ export function meets({ name = "", info = new Uint8Array() }: Extension, packet:
   if (name === "comment") return true
   if (name === "conntrack") return meetsConntrack(info, packet)
   if (name === "physdev") return meetsPhysdev(info, packet)
-  if (name === "addrtype") return isEqual(info, extension.toThisHost().write(true)) ? packet.toThisHost : "maybe"
+  if (name === "addrtype") return sameBytes(info, extension.toThisHost().write(true)) ? packet.toThisHost : "maybe"
   if (name === "mark") return mark === false ? meetsUnmarked(info) : "maybe"
   const ofProtocol = packet.protocol === undefined ? undefined : PROTOCOL_NAMES[packet.protocol]
   if (name === "multiport") return meetsPorts(info, packet)
@@ -64,12 +65,8 @@ function meetsPort(info: Uint8Array, { destinationPort }: Packet): Truth {
 function meetsPorts(info: Uint8Array, { destinationPort }: Packet): Truth {
   const { read, write } = extension.destinationPorts
   const ports = read(info)
-  if (destinationPort === undefined || !ports || !isEqual(write(ports), info)) return "maybe"
+  if (destinationPort === undefined || !ports || !sameBytes(write(ports), info)) return "maybe"
   return ports.includes(destinationPort)
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at])
 }
 
 /** A target's effect on the packet (`-j NAME`): `continues` to the next rule, or ends its way through the chain. */

@@ -1,3 +1,4 @@
+import { sameBytes } from "../../sys/bytes.ts"
 import { attributeSet, be32, be64, bytes, chosen, type Kind, nested, printed, signedBe32, text } from "../attribute.ts"
 import { nameOf } from "../print.ts"
 import { Writer } from "../writer.ts"
@@ -158,9 +159,4 @@ function same(a: unknown, b: unknown): boolean {
   for (const key in one) if (!same(one[key], other[key])) return false
   for (const key in other) if (!(key in one) && other[key] !== undefined) return false
   return true
-}
-
-function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
-  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false
-  return one.length === other.length
 }

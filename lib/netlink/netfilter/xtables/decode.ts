@@ -1,5 +1,6 @@
 import { addressFromBytes, bits, type Family } from "../../../ip/address.ts"
 import type { Prefix } from "../../../ip/prefix.ts"
+import { sameBytes } from "../../../sys/bytes.ts"
 import { eachAttribute, findAttribute, text } from "../../attribute.ts"
 import { BASE, COMPARE, type Expression, META, VERDICT } from "../expression.ts"
 import type { FoundRule } from "../rule.ts"
@@ -115,7 +116,8 @@ function compares(reading: Reading, loaded: Loaded, cmp: Data<"cmp">, family: Fa
     const key = equal ? field : field === "source" ? "notSource" : "notDestination"
     return assign(reading, key, prefixIn(value, mask, family))
   }
-  if (field === "marked") return equal && sameBytes(mask, value) && assign(reading, field, numberIn(value))
+  if (field === "marked")
+    return equal && mask !== undefined && sameBytes(mask, value) && assign(reading, field, numberIn(value))
   if (mask) return false
   if (field === "fromInterface" || field === "toInterface") {
     const key = equal ? field : field === "fromInterface" ? "notFromInterface" : "notToInterface"
@@ -180,12 +182,6 @@ function valueIn<Value>(
   if (found.name !== name || found.revision !== revision || !found.info) return undefined
   const value = read(found.info)
   return value !== undefined && sameBytes(write(value), found.info) ? value : undefined
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
-  if (a?.length !== b.length) return false
-  for (let at = 0; at < b.length; at++) if (a[at] !== b[at]) return false
-  return true
 }
 
 /** Reads a number in the order of the host. */
