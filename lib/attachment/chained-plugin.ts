@@ -89,29 +89,22 @@ function readConfig<Config>(parts: ChainedPlugin<Config>, { config, environment 
   return parts.readConfig(config, environment.args)
 }
 
-/** The network stacks, each opened when it is first asked for: not every plugin works in the pod, nor on the node. */
-class LazyStacks implements Disposable {
+/** The pod's network stack, opened when it is first asked for: not every plugin works in the pod. */
+class LazyPod implements Disposable {
   readonly #netns: string
-  #host: NetworkStack | undefined
   #pod: NetworkStack | undefined
 
   constructor({ environment }: Call) {
     this.#netns = environment.netns
   }
 
-  get host(): NetworkStack {
-    this.#host ??= NetworkStack.host()
-    return this.#host
-  }
-
-  readonly openPod = (): NetworkStack => {
+  readonly open = (): NetworkStack => {
     this.#pod ??= openPod(this.#netns)
     return this.#pod
   };
 
   [Symbol.dispose](): void {
     this.#pod?.[Symbol.dispose]()
-    this.#host?.[Symbol.dispose]()
   }
 }
 
@@ -120,18 +113,10 @@ function add<Config>(parts: ChainedPlugin<Config>, call: Call): Result {
   const previous = readPrevResult(call.config)
   if (!previous) throw invalidConfig("prevResult", "must be called as chained plugin", `put it behind ${parts.behind}`)
   if (parts.isIdle(config)) return previous
-  using stacks = new LazyStacks(call)
+  using host = NetworkStack.host()
+  using pod = new LazyPod(call)
   using undo = new Undo()
-  const context = {
-    call,
-    config,
-    attachment: attachmentOf(call),
-    openPod: stacks.openPod,
-    undo,
-    get host() {
-      return stacks.host
-    },
-  }
+  const context = { call, config, attachment: attachmentOf(call), host, openPod: pod.open, undo }
   const result = parts.add(context, previous)
   undo.commit()
   return result
@@ -141,18 +126,14 @@ function check<Config>(parts: ChainedPlugin<Config>, call: Call, known?: Known):
   const config = readConfig(parts, call)
   const result = known?.result ?? requirePrevResult(call.config)
   if (parts.isIdle(config)) return
-  using own = new LazyStacks(call)
-  const stacks = known ?? own
-  const context = {
-    call,
-    config,
-    attachment: attachmentOf(call),
-    openPod: stacks.openPod,
-    get host() {
-      return stacks.host
-    },
+  const context = { call, config, attachment: attachmentOf(call) }
+  if (known) {
+    parts.check({ ...context, host: known.host, openPod: known.openPod }, result)
+    return
   }
-  parts.check(context, result)
+  using host = NetworkStack.host()
+  using pod = new LazyPod(call)
+  parts.check({ ...context, host, openPod: pod.open }, result)
 }
 
 function removing(remove: ChainedPlugin<never>["remove"]): (call: Call) => void {
