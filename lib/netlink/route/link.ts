@@ -97,7 +97,8 @@ export function findLinkIndex(rtnetlink: Conversation, name: string): number | u
   return askForLink(rtnetlink, name, (message) => headerOf(message).getInt32(4, true))
 }
 
-function askForLink<Value>(
+/** Returns the value that `read` returns for the kernel's answer about the link, or undefined if there is no such link. */
+export function askForLink<Value>(
   rtnetlink: Conversation,
   key: LinkKey,
   read: (message: Message) => Value,

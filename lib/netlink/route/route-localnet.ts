@@ -1,9 +1,8 @@
 import { findAttribute, sized } from "../attribute.ts"
-import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import type { Conversation } from "../conversation.ts"
 import type { Message } from "../message.ts"
-import { HEADER, writeHeader } from "./link-header.ts"
-import { RTM } from "./rtm.ts"
+import { askForLink } from "./link.ts"
+import { HEADER } from "./link-header.ts"
 
 const IFLA_AF_SPEC = 26
 const AF_INET = 2
@@ -17,17 +16,7 @@ const IPV4_DEVCONF_ROUTE_LOCALNET = 26
  * network namespaces, all of which have one of that path.
  */
 export function hasRouteLocalnet(rtnetlink: Conversation, index: number): boolean {
-  const request: Request = {
-    asked: `read link ${index}`,
-    type: RTM.GETLINK,
-    write: (writer) => void writeHeader(writer, { index }),
-  }
-  try {
-    return rtnetlink.get(request, isSet)
-  } catch (error) {
-    if (refusedWith(error, "ENODEV")) return false
-    throw error
-  }
+  return askForLink(rtnetlink, index, isSet) ?? false
 }
 
 function isSet({ payload }: Message): boolean {
