@@ -166,7 +166,7 @@ class Memory {
 function keyOf(kind: string, { type, flags = 0, write }: Request): string {
   const writer = new Writer()
   write(writer)
-  return `${kind} ${type} ${flags} ${String.fromCharCode(...writer.bytes)}`
+  return `${kind} ${type} ${flags} ${characters(writer.bytes)}`
 }
 
 function keyOfChain(message: Message): string {
@@ -245,13 +245,18 @@ class View extends Conversation {
 /** Returns what the sieve of a Conversation does, for messages of its memory. */
 function passesOver({ texts, width, attribute, mark }: Sieve): (message: Message) => boolean {
   const wanted = Array.from({ length: texts.length / width }, (_, at) =>
-    host.decode(texts.subarray(at * width, (at + 1) * width)),
+    characters(texts.subarray(at * width, (at + 1) * width)),
   )
   return ({ payload }) => {
     if (attribute !== 0 && findAttribute(payload, attribute, HEADER)?.[0] !== mark) return false
-    const text = host.decode(payload)
+    const text = characters(payload)
     return !wanted.some((each) => text.includes(each))
   }
+}
+
+/** Returns a character for each byte: not all bytes are text. */
+function characters(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes)
 }
 
 /** Returns a copy that outlives the receive buffer. */
