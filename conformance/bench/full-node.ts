@@ -17,7 +17,7 @@ const MOST_OF_REFERENCE = 5
 /** The first host ports of the pods that are measured, and of the others. */
 const [MEASURED_PORTS, OTHER_PORTS] = [40_000, 20_000]
 
-/** What the Go plugins do unless told otherwise. */
+/** The keys by which ours do as the Go plugins unless told otherwise. */
 const AS_GO: Readonly<Record<string, object>> = {
   bridge: { ipMasqBackend: "iptables" },
   portmap: { backend: "iptables" },

@@ -145,7 +145,7 @@ describe("pods of the Go plugins", () => {
   })
 })
 
-/** What doctor may take for each pod, however many there are. */
+/** The most that doctor may take for each pod, however many there are. */
 const PER_POD = { requests: 17, systemCalls: 110 }
 
 /** Says on stderr what a program took: seconds of CPU for itself, and in the kernel. */

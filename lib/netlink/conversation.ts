@@ -46,7 +46,7 @@ export interface RuleKey {
   readonly handle?: bigint
 }
 
-/** What was read of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */
+/** The values that were read of a dump. `partial` is true if the kernel's state changed during every attempt to read it whole. */
 export interface Readings<Value> {
   readonly values: Value[]
   readonly partial: boolean

@@ -24,7 +24,7 @@ const COLLECTIONS: Readonly<Record<string, string>> = {
 /** Go plugins that are on the node: those of the manifest's network. */
 const BEFORE = ["bandwidth", "bridge", "host-local", "loopback", "portmap"]
 
-/** What executables of ours end with, by which the installer knows them: `cni-ts build` and a digest. */
+/** The length of the end of executables of ours, by which the installer knows them: `cni-ts build` and a digest. */
 const MARK_LENGTH = 77
 
 const top = mkdtempSync(join(tmpdir(), "cnits-manifests-"))

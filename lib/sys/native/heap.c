@@ -17,7 +17,7 @@ static size_t chunks;
 /* Bytes that the kernel gave. */
 static size_t held;
 
-/* What is given out once memory was refused, so that the process can take back what it began, and say so. */
+/* Memory that is given out once memory was refused, so that the process can take back what it began, and say so. */
 static uint8_t reserve[CHUNK] __attribute__((aligned(PAGE)));
 static bool refused, reserve_used;
 

@@ -28,7 +28,7 @@
 /* The functions by which the engine allocates: in the image while it is made, in pages of the process afterwards. */
 extern const JSMallocFunctions image_allocator;
 
-/* What the bundle left for later, in the image. */
+/* The values that the bundle left for later, in the image. */
 struct roots {
     JSRuntime *runtime;
     JSContext *context;
