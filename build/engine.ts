@@ -41,23 +41,32 @@ export function profiledEngineObjects(target: Target): Promise<string[]> {
   return changedObjects("engine-profiled", target, ["image.inc", "profile.inc"])
 }
 
-/** A block's count of references, in the engine's source. */
-const COUNT = String.raw`JS_REF_COUNT\(([^()]+)\)`
-
-/** Compiles the engine with these files of ours behind its source, and with counts of references as immortal.h says. */
+/** Compiles the engine with these files of ours behind its source, and changed as immortal.h and blocks.inc say. */
 async function changedObjects(name: string, target: Target, behind: readonly string[]): Promise<string[]> {
   const own = (file: string) => readFileSync(join(fetch, "..", file), "utf8")
   const sources = mkdtempSync(`${engineSources()}-`)
   try {
     cpSync(engineSources(), sources, { recursive: true })
     const path = join(sources, "quickjs.c")
-    const engine = withImmortals(readFileSync(path, "utf8"))
+    const engine = withImmortals(withBlocks(readFileSync(path, "utf8"), own("blocks.inc")))
     writeFileSync(path, [own("immortal.h"), engine, ...behind.map(own)].join(""))
     return await objectsOf({ name, sources, flags: flagsFor[target] }, target)
   } finally {
     rmSync(sources, { recursive: true })
   }
 }
+
+/** The engine's own functions for memory, in its source: from js_calloc_rt() to js_malloc_usable_size_rt(). */
+const MEMORY = /^void \*js_calloc_rt\(.*^size_t js_malloc_usable_size_rt\(.*?^\}\n/ms
+
+/** Returns the engine's source with `blocks` in place of its functions for memory, unless an address sanitizer is to see each block. */
+function withBlocks(engine: string, blocks: string): string {
+  if (!MEMORY.test(engine)) throw new Error("the engine has other functions for memory")
+  return engine.replace(MEMORY, (own) => `#ifdef __SANITIZE_ADDRESS__\n${own}#else\n${blocks}#endif\n`)
+}
+
+/** A block's count of references, in the engine's source. */
+const COUNT = String.raw`JS_REF_COUNT\(([^()]+)\)`
 
 /** Returns the engine's source that counts as immortal.h says. Throws if it does not count as the engine that this was made for. */
 function withImmortals(engine: string): string {

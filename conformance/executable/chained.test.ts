@@ -34,8 +34,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const limited = new LimitedPod(node)
       return (command) => limited.asCall(command, LIMITS)
     },
-    3500,
-    2805,
+    3265,
+    2570,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    2485,
-    1810,
+    2270,
+    1670,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    4750,
-    2955,
+    4315,
+    2715,
   ],
   [
     "firewall",
@@ -66,11 +66,11 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       firewall.allow(node.pod(), ["10.1.0.9/24"])
       return behind(pod, (...call) => firewall.call(...call))
     },
-    4520,
-    3215,
+    4090,
+    2910,
   ],
-  ["portmap", "one port", mapped("nftables"), 5965, 5350],
-  ["portmap", "one port, by iptables", mapped("iptables"), 9720, 7990],
+  ["portmap", "one port", mapped("nftables"), 5535, 4875],
+  ["portmap", "one port, by iptables", mapped("iptables"), 8930, 7275],
 ]
 
 /** Names differ from run to run, and with them digests. */
