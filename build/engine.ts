@@ -41,14 +41,15 @@ export function profiledEngineObjects(target: Target): Promise<string[]> {
   return changedObjects("engine-profiled", target, ["image.inc", "profile.inc"])
 }
 
-/** Compiles the engine with these files of ours behind its source, and changed as immortal.h and blocks.inc say. */
+const own = (file: string) => readFileSync(join(fetch, "..", file), "utf8")
+
+/** Compiles the engine, changed for executables, with these files of ours behind its source. */
 async function changedObjects(name: string, target: Target, behind: readonly string[]): Promise<string[]> {
-  const own = (file: string) => readFileSync(join(fetch, "..", file), "utf8")
   const sources = mkdtempSync(`${engineSources()}-`)
   try {
     cpSync(engineSources(), sources, { recursive: true })
     const path = join(sources, "quickjs.c")
-    const engine = withImmortals(withBlocks(readFileSync(path, "utf8"), own("blocks.inc")))
+    const engine = changed(readFileSync(path, "utf8"))
     writeFileSync(path, [own("immortal.h"), engine, ...behind.map(own)].join(""))
     return await objectsOf({ name, sources, flags: flagsFor[target] }, target)
   } finally {
@@ -56,22 +57,35 @@ async function changedObjects(name: string, target: Target, behind: readonly str
   }
 }
 
-/** The engine's own functions for memory, in its source: from js_calloc_rt() to js_malloc_usable_size_rt(). */
-const MEMORY = /^void \*js_calloc_rt\(.*^size_t js_malloc_usable_size_rt\(.*?^\}\n/ms
-
-/** Returns the engine's source with `blocks` in place of its functions for memory, unless an address sanitizer is to see each block. */
-function withBlocks(engine: string, blocks: string): string {
-  if (!MEMORY.test(engine)) throw new Error("the engine has other functions for memory")
-  return engine.replace(MEMORY, (own) => `#ifdef __SANITIZE_ADDRESS__\n${own}#else\n${blocks}#endif\n`)
-}
-
 /** A block's count of references, in the engine's source. */
 const COUNT = String.raw`JS_REF_COUNT\(([^()]+)\)`
 
-/** Returns the engine's source that counts as immortal.h says. Throws if it does not count as the engine that this was made for. */
-function withImmortals(engine: string): string {
-  const up = new RegExp(`${COUNT}\\+\\+`, "g")
-  const down = new RegExp(`--${COUNT}|${COUNT}--`, "g")
-  if (!up.test(engine) || !down.test(engine)) throw new Error("the engine has another name for counts of references")
-  return engine.replaceAll(up, "COUNT_UP($1)").replaceAll(down, "COUNT_DOWN($1$2)")
+/** What the engine of executables does otherwise than upstream's: each time that its source has the first, it gets the second. */
+const CHANGES: readonly (readonly [from: RegExp, to: (...found: string[]) => string])[] = [
+  // References are counted as immortal.h says.
+  [new RegExp(`${COUNT}\\+\\+`, "g"), (_, block) => `COUNT_UP(${block})`],
+  [new RegExp(`--${COUNT}|${COUNT}--`, "g"), (_, before, behind) => `COUNT_DOWN(${before ?? behind})`],
+  // Memory is given by blocks.inc in place of all from js_calloc_rt() to js_malloc_usable_size_rt(), unless a sanitizer is to see each block.
+  [
+    /^void \*js_calloc_rt\(.*^size_t js_malloc_usable_size_rt\(.*?^\}\n/ms,
+    (upstream) => `#ifdef __SANITIZE_ADDRESS__\n${upstream}#else\n${own("blocks.inc")}#endif\n`,
+  ],
+  // A new property of a plain object takes the short way of define.inc.
+  [
+    /^int JS_DefinePropertyValue\(JSContext \*ctx, JSValueConst this_obj,$.*?^\{$/ms,
+    (head) => `${own("define.inc")}${head}\n    if (define_new(ctx, this_obj, prop, val, flags))\n        return true;`,
+  ],
+  // Objects have room for four properties at first, as most get more than two.
+  [/#define JS_PROP_INITIAL_SIZE 2/, () => "#define JS_PROP_INITIAL_SIZE 4"],
+  // Nobody interrupts a call, so its steps are not counted.
+  [/--ctx->interrupt_counter <= 0/, () => "0"],
+]
+
+/** Returns the engine's source, changed. Throws if it is not as the one that the changes were made for. */
+function changed(engine: string): string {
+  return CHANGES.reduce((source, [from, to]) => {
+    const result = source.replace(from, to)
+    if (result === source) throw new Error(`the engine's source has nothing like ${from}`)
+    return result
+  }, engine)
 }

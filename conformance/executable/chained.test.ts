@@ -34,8 +34,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const limited = new LimitedPod(node)
       return (command) => limited.asCall(command, LIMITS)
     },
-    3265,
-    2570,
+    3110,
+    2435,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    2270,
-    1670,
+    2160,
+    1595,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    4315,
-    2715,
+    4090,
+    2545,
   ],
   [
     "firewall",
@@ -66,11 +66,11 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       firewall.allow(node.pod(), ["10.1.0.9/24"])
       return behind(pod, (...call) => firewall.call(...call))
     },
-    4090,
-    2910,
+    3930,
+    2785,
   ],
-  ["portmap", "one port", mapped("nftables"), 5535, 4875],
-  ["portmap", "one port, by iptables", mapped("iptables"), 8930, 7275],
+  ["portmap", "one port", mapped("nftables"), 5310, 4645],
+  ["portmap", "one port, by iptables", mapped("iptables"), 8565, 6960],
 ]
 
 /** Names differ from run to run, and with them digests. */
