@@ -58,7 +58,9 @@ export function readMac(source: string, text: string | undefined): Mac | undefin
   if (!text) return undefined
   const mac = parseMac(text)
   if (!mac) throw invalidConfig(source, `${JSON.stringify(text)} is not a MAC address`)
-  return mac
+  const [first = 0] = mac
+  if (first % 2 === 0 && mac.some((byte) => byte !== 0)) return mac
+  throw invalidConfig(source, `${JSON.stringify(text)} is not the address of one interface`)
 }
 
 /** Reads `MAC` of CNI_ARGS. */

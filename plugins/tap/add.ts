@@ -4,6 +4,7 @@ import { configurePodLink, createPodLink, type NewPodLink } from "../../lib/atta
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
+import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, type Link, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { failedWith } from "../../lib/sys/system-error.ts"
 import { createTap, type NewTap } from "../../lib/sys/tap.ts"
@@ -18,7 +19,9 @@ export function add(context: AddContext<TapConfig>): Result {
   const create: NewPodLink["create"] = (_, { name }) => createOrReplace(pod, { ...config, name })
   const link = createPodLink(pod, { attachment, source: pod, create }, undo)
   const change = { ...(mac && { mac }), ...(mtu && { mtu }), ...(bridge && { master: bridge.index }) }
-  if (Object.keys(change).length > 0) changeLink(pod.rtnetlink, link.index, attachment.ifname, change)
+  const { rtnetlink } = pod
+  if (Object.keys(change).length > 0)
+    unlessPortless(bridge, () => changeLink(rtnetlink, link.index, attachment.ifname, change))
   return configurePodLink(context, { ...link, ...change }, "mtu", false)
 }
 
@@ -28,6 +31,16 @@ function findBridge({ rtnetlink }: NetworkStack, { bridge }: TapConfig): Link | 
   const link = readLink(rtnetlink, bridge)
   if (!link) throw invalidConfig("bridge", `there is no interface ${JSON.stringify(bridge)} in the pod`)
   return link
+}
+
+/** Throws code 7 if the kernel makes the tap no port of what `bridge` names. */
+function unlessPortless(bridge: Link | undefined, change: () => void): void {
+  try {
+    change()
+  } catch (error) {
+    if (!bridge || !refusedWith(error, "EOPNOTSUPP")) throw error
+    throw invalidConfig("bridge", `${JSON.stringify(bridge.name)} is no bridge: it can have no ports`)
+  }
 }
 
 /** Makes the tap in the pod. One of that name was left by a killed ADD: the name is the attachment's own. */

@@ -36,6 +36,7 @@ test("the MAC address is args', else the runtime's, else that of CNI_ARGS, else 
   const [a, b, c, d] = ["a", "b", "c", "d"].map((digit) => `02:00:00:00:00:0${digit}`)
   const all = { mac: d, runtimeConfig: { mac: b }, args: { cni: { mac: a } } }
   expect(macOf(all, `MAC=${c}`)).toBe(a)
+  expect(macOf({ ...all, args: { cni: { mac: "" } } }, `MAC=${c}`)).toBeUndefined()
   expect(macOf({ ...all, args: {} }, `MAC=${c}`)).toBe(b)
   expect(macOf({ mac: d }, `MAC=${c}`)).toBe(c)
   expect(macOf({ mac: d }, "IgnoreUnknown=1;K8S_POD_NAME=x")).toBe(d)

@@ -78,16 +78,12 @@ function readSettings(fields: Fields, asked: Fields | undefined, args: string): 
 
 function readRequestedMac(fields: Fields, asked: Fields | undefined, args: string): Mac | undefined {
   const candidates: [string, string | undefined][] = [
-    ["args.cni.mac", asked?.string("mac")],
     ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
     ["CNI_ARGS MAC", parseArgs(args, ["MAC"]).MAC],
     ["mac", fields.string("mac")],
   ]
+  const ofArgs = asked?.string("mac") // an empty one asks for none, whatever the others do
+  if (ofArgs !== undefined) return readMac("args.cni.mac", ofArgs)
   const [source = "", text] = candidates.find(([, value]) => value) ?? []
-  const mac = readMac(source, text)
-  const [first = 0] = mac ?? []
-  if (mac && (first % 2 === 1 || mac.every((byte) => byte === 0))) {
-    throw invalidConfig(source, `${JSON.stringify(text)} is not the address of one interface`)
-  }
-  return mac
+  return readMac(source, text)
 }

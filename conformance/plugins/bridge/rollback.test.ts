@@ -72,10 +72,6 @@ const FAILURES: Readonly<Record<string, Failure>> = {
     config: (node) => ({ isGateway: true, mtu: 1000, ipam: hostLocal(node, DUAL) }),
     error: { code: 7, msg: "an MTU of 1000 is too small for IPv6" },
   },
-  "the kernel refuses the MAC address": {
-    config: (node) => ({ runtimeConfig: { mac: "01:00:5e:00:00:01" }, ipam: hostLocal(node) }),
-    error: { code: 100, msg: "cannot" },
-  },
   "the masquerading chain is somebody else's": {
     config: (node) => masqueraded(node),
     before: (node) =>

@@ -129,10 +129,10 @@ describe("ADD is refused", () =>
     ["for an mtu below 0", { mtu: -1 }, 7, "mtu: -1 is not between"],
     ["for an mtu that no tap can have", { mtu: 65_535 }, 100, "mtu"],
     ["for a MAC address that is none", { mac: "x" }, 7, 'mac: "x" is not a MAC address'],
-    ["for a MAC address of a group", { mac: "01:00:00:00:00:01" }, 100, "change link eth0"],
+    ["for a MAC address of a group", { mac: "01:00:00:00:00:01" }, 7, "mac: "],
     ["for an owner that is no number", { owner: "root" }, 6, "owner: expected"],
     ["for a negative group", { group: -1 }, 7, "group: -1 is not between"],
     ["for the owner who is nobody", { owner: 4_294_967_295 }, 7, "owner: 4294967295 is not between"],
-    ["for a bridge that is none", { bridge: "lo" }, 100, "change link eth0"],
+    ["for a bridge that is none", { bridge: "lo" }, 7, 'bridge: "lo" is no bridge'],
     ["for an IPAM plugin that is not there", { ipam: { type: "dhcp9" } }, 7, "failed to find plugin"],
   ]))

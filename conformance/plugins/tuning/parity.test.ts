@@ -35,6 +35,7 @@ const NETWORKS: Readonly<Record<string, [config: Config, args?: string]>> = {
   "txQLen from args": [{ args: { cni: { txQLen: 500 } } }],
   "allmulti from args": [{ allmulti: false, args: { cni: { allmulti: true } } }],
   "mac from args": [{ mac: "02:00:00:00:00:01", args: { cni: { mac: MAC } } }],
+  "an empty mac from args, for which none is set": [{ mac: MAC, args: { cni: { mac: "" } } }, `MAC=${MAC}`],
   "mac from CNI_ARGS": [{ mac: "02:00:00:00:00:01" }, `IgnoreUnknown=true;MAC=${MAC}`],
   "mac from runtimeConfig": [{ runtimeConfig: { mac: MAC } }, "MAC=02:00:00:00:00:02"],
   "all of them": [ALL],
