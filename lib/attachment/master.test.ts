@@ -8,6 +8,7 @@ import { checkMaster, findMaster, onSharedMaster } from "./master.ts"
 
 const node = new FakeNode()
 node.links.add({ name: "eth1", mtu: 1400 }, { name: "port", master: 2 }, { name: "net1", kind: "vlan", peer: 2 })
+node.links.add({ name: "lo", index: 1 })
 const onEth1 = { master: "eth1", mtu: 0, linkInContainer: false }
 const link = (name: string) => {
   const found = readLink(node.rtnetlink, name)
@@ -23,6 +24,7 @@ test("the master is found by its name", () => {
 test.each([
   ["an MTU above the master's", { mtu: 1401 }, "mtu: invalid MTU 1401, must be [0, master MTU(1400)]"],
   ["a master that is not there", { master: "eth9" }, 'master: there is no interface "eth9" on the node'],
+  ["the loopback", { master: "lo" }, 'master: interface "lo" is the loopback'],
   ["one that is not in the pod", { master: "eth9", linkInContainer: true }, 'no interface "eth9" in the pod'],
 ])("%s is refused", (_, config, message) => {
   expect(refusalOf(() => findMaster(node, { ...onEth1, ...config }))).toEqual([7, expect.stringContaining(message)])

@@ -26,10 +26,17 @@ export function readOnMaster(fields: Fields): OnMaster {
   }
 }
 
-/** Returns the master, a link of the node, or of the pod with `linkInContainer`. Throws code 7 if there is none, or if its MTU is less than the config's. */
+/** The index of `lo` in every network namespace. */
+const LOOPBACK = 1
+
+/** Returns the master, a link of the node, or of the pod with `linkInContainer`. Throws code 7 if it cannot be one, or if its MTU is less than the config's. */
 export function findMaster(source: NetworkStack, config: OnMaster): Link {
   const { mtu } = config
   const link = readMaster(source, config)
+  if (link.index === LOOPBACK) {
+    const problem = `interface ${JSON.stringify(link.name)} is the loopback, which leads to no network`
+    throw invalidConfig("master", problem, "name another interface")
+  }
   if (mtu > link.mtu) throw invalidConfig("mtu", `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`)
   return link
 }

@@ -19,6 +19,8 @@ test.each([
   [{ vrfname: 1 }, "vrfname: expected a string"],
   [{ vrfname: "blue", table: -1 }, "table: -1 is not between"],
   [{ vrfname: "blue", table: 4294967296 }, "table: 4294967296 is not between"],
+  [{ vrfname: "blue", table: 254 }, "table: table 254 is the pod's own"],
+  [{ vrfname: "blue", table: 255 }, "table: table 255 is the pod's own"],
 ])("%j is refused", (config, msg) => {
   expect(() => read(config)).toThrow(msg)
 })

@@ -1,5 +1,6 @@
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
 
 /** The configuration of `vrf`, checked. */
 export interface VrfConfig {
@@ -12,5 +13,11 @@ export interface VrfConfig {
 export function readVrfConfig({ fields }: NetworkConfig): VrfConfig {
   const vrfName = fields.string("vrfname")
   if (!vrfName) throw invalidConfig("vrfname", "there is no name of a VRF")
-  return { vrfName, table: fields.integer("table", { min: 0, max: 0xffffffff }) ?? 0 }
+  const table = fields.integer("table", { min: 0, max: 0xffffffff }) ?? 0
+  if (table !== RT_TABLE_MAIN && table !== RT_TABLE_LOCAL) return { vrfName, table }
+  throw invalidConfig(
+    "table",
+    `table ${table} is the pod's own, which its other interfaces use`,
+    "name another, or none",
+  )
 }

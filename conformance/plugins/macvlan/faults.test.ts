@@ -73,7 +73,7 @@ describe("ADD is refused", () =>
     ["for a MAC address that is none", { mac: "x" }, 7, 'mac: "x" is not a MAC address'],
     ["for a MAC address of a group", { mac: "01:00:5e:00:00:01" }, 7, "mac: "],
     ["for a negative bcqueuelen", { bcqueuelen: -1 }, 7, "bcqueuelen: -1 is not between"],
-    ["for a master on which there can be no macvlan", { master: "lo" }, 100, "create macvlan"],
+    ["for a master on which there can be no macvlan", { master: "lo" }, 7, 'master: interface "lo" is the loopback'],
     ["for a mode that is a number", { mode: 4 }, 6, "mode: expected a string"],
     ["for an IPAM plugin that is not there", { ipam: { type: "dhcp9" } }, 7, "failed to find plugin"],
   ]))

@@ -157,7 +157,9 @@ test("ADD is refused for an interface that is not there, a name that is another 
   expect(error({}, "eth9")).toMatchObject({ code: 102, msg: `there is no interface eth9 in ${pod.path}` })
   expect(error({ vrfname: "lo" })).toMatchObject({ code: 7, msg: expect.stringContaining("that is no VRF") })
   expect(error({ vrfname: "" })).toMatchObject({ code: 7, msg: expect.stringContaining("vrfname") })
-  expect(error({ vrfname: "v".repeat(16) })?.code).toBe(100)
+  for (const vrfname of ["v".repeat(16), "v/1", "v%d"]) {
+    expect(error({ vrfname })).toMatchObject({ code: 7, msg: expect.stringContaining("vrfname: interface name") })
+  }
   expect(error({ table: -1 })).toMatchObject({ code: 7, msg: expect.stringContaining("table") })
   expect(error({ prevResult: undefined })).toMatchObject({ code: 7, msg: expect.stringContaining("prevResult") })
   expect(stateOf(pod)).toEqual(before)
