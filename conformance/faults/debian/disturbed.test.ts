@@ -43,12 +43,14 @@ test.each(SUBJECTS)(
   },
 )
 
-test.each(SUBJECTS.slice(0, 2))(
-  "$name: ADD ends in one answer and leaves nothing, whichever of those requests fails",
+test.each(SUBJECTS)(
+  "$name: ADD and DEL end in one answer, and ADD leaves nothing, whichever of those requests fails",
   { timeout },
   async (subject) => {
-    const { errors, failures } = await failEverywhere(subject, "ADD", "requests")
-    expect(failures).toEqual([])
-    expect(errors).toBeGreaterThan(0)
+    for (const verb of ["ADD", "DEL"] as const) {
+      const { errors, failures } = await failEverywhere(subject, verb, "requests")
+      expect(failures).toEqual([])
+      expect(errors, verb).toBeGreaterThan(0)
+    }
   },
 )
