@@ -123,6 +123,17 @@ test("CHECK fails if the interface is a tun", () => {
   expect(network.check(pod, result).error?.msg).toBe("interface eth0 is not a tap but a tun")
 })
 
+test.each(["ours", "reference"] as const)(
+  "without CNI_IFNAME ADD is refused, and makes no tap: %s",
+  (implementation) => {
+    using node = new Node()
+    const pod = node.pod()
+    const { error } = tap(node, {}, implementation).add(pod, { env: { CNI_IFNAME: undefined } })
+    expect(error).toMatchObject({ code: 4, msg: "required env variables [CNI_IFNAME] missing" })
+    expect(linksIn(pod)).toEqual(["lo"])
+  },
+)
+
 describe("ADD is refused", () =>
   testRefused(TAP, [
     ["for an SELinux context", { selinuxContext: "a:b:c:s0" }, 2, "unsupported field: selinuxContext: a:b:c:s0"],
