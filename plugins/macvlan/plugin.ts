@@ -1,3 +1,4 @@
+import { readConfiguredMac } from "../../lib/attachment/interface-keys.ts"
 import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
 import { findMaster } from "../../lib/attachment/master.ts"
 import { podLinks } from "../../lib/attachment/pod-link.ts"
@@ -11,7 +12,8 @@ export const macvlan = interfacePlugin({
   readConfig: readMacvlanConfig,
   add,
   check,
-  status: (host, config) => {
+  status: (host, config, call) => {
+    readConfiguredMac(call)
     if (!config.linkInContainer) findMaster(host, config)
   },
   removes: podLinks({ kind: "macvlan" }),

@@ -1,3 +1,4 @@
+import { readConfiguredMac } from "../../lib/attachment/interface-keys.ts"
 import { interfacePlugin } from "../../lib/attachment/interface-plugin.ts"
 import { podLinks } from "../../lib/attachment/pod-link.ts"
 import { openTunDevice } from "../../lib/sys/tap.ts"
@@ -11,6 +12,9 @@ export const tap = interfacePlugin({
   readConfig: readTapConfig,
   add,
   check,
-  status: () => openTunDevice()[Symbol.dispose](),
+  status: (_host, _config, call) => {
+    readConfiguredMac(call)
+    openTunDevice()[Symbol.dispose]()
+  },
   removes: podLinks({ kind: "tun" }),
 })

@@ -17,6 +17,8 @@ test.each([
   [{}, "vrfname"],
   [{ vrfname: "" }, "vrfname"],
   [{ vrfname: 1 }, "vrfname: expected a string"],
+  [{ vrfname: "v%d" }, 'vrfname: interface name contains %: "v%d"'],
+  [{ vrfname: "v".repeat(16) }, "vrfname: interface name is too long"],
   [{ vrfname: "blue", table: -1 }, "table: -1 is not between"],
   [{ vrfname: "blue", table: 4294967296 }, "table: 4294967296 is not between"],
   [{ vrfname: "blue", table: 254 }, "table: table 254 is the pod's own"],

@@ -1,3 +1,4 @@
+import { ifnameProblem } from "../../lib/cni/environment.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
@@ -13,6 +14,8 @@ export interface VrfConfig {
 export function readVrfConfig({ fields }: NetworkConfig): VrfConfig {
   const vrfName = fields.string("vrfname")
   if (!vrfName) throw invalidConfig("vrfname", "there is no name of a VRF")
+  const problem = ifnameProblem(vrfName)
+  if (problem) throw invalidConfig("vrfname", `${problem}: ${JSON.stringify(vrfName)}`)
   const table = fields.integer("table", { min: 0, max: 0xffffffff }) ?? 0
   if (table !== RT_TABLE_MAIN && table !== RT_TABLE_LOCAL) return { vrfName, table }
   throw invalidConfig(

@@ -2,6 +2,7 @@ import { attachmentAlias } from "../../lib/attachment/alias.ts"
 import { openPodIfPresent } from "../../lib/attachment/pod-stack.ts"
 import { isOfAttachment } from "../../lib/attachment/same-pod.ts"
 import { attachmentOf } from "../../lib/cni/attachment.ts"
+import { ifnameProblem } from "../../lib/cni/environment.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
@@ -12,9 +13,9 @@ import { readVrf, type Vrf } from "./vrf-link.ts"
 
 /** Takes the attachment's interface out of the VRF, and removes that if it was the last one in it. What is gone already is fine. */
 export function remove(call: Call): void {
-  const name = call.config.fields.string("vrfname")
+  const name = call.config.fields.get("vrfname")
   using pod = openPodIfPresent(call.environment.netns)
-  if (!pod || !name) return
+  if (!pod || typeof name !== "string" || ifnameProblem(name)) return
   pod.namespace?.lock()
   const vrf = readVrf(pod, name)
   if (!vrf) return

@@ -1,4 +1,3 @@
-import { ifnameProblem } from "../../lib/cni/environment.ts"
 import { invalidConfig } from "../../lib/cni/errors.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -43,8 +42,6 @@ function makeVrf(pod: NetworkStack, { vrfName, table }: VrfConfig, undo: Undo): 
     const problem = `${JSON.stringify(vrfName)} is the name of an interface of the pod that is no VRF`
     throw invalidConfig("vrfname", problem, "name another VRF")
   }
-  const problem = ifnameProblem(vrfName)
-  if (problem) throw invalidConfig("vrfname", `${problem}: ${JSON.stringify(vrfName)}`)
   const wanted = { name: vrfName, table: table || findFreeTable(pod) }
   undo.attempt(
     () => createVrf(rtnetlink, wanted),

@@ -117,7 +117,12 @@ describe("ADD is refused", () => {
     ["for an absurd mtu", { config: { mtu: 4_000_000_000 } }, 7, "mtu: 4000000000 is not between 68 and 65535"],
     ["for an mtu the kernel has no room for", { config: { mtu: 65_536 } }, 7, "mtu: 65536 is not between 68 and 65535"],
     ["for an mtu too small for IPv4", { config: { mtu: 67 } }, 7, "mtu: 67 is not between 68 and 65535"],
-    ["for a MAC address that is multicast", { config: { runtimeConfig: { mac: "01:00:5e:00:00:01" } } }, 7, "runtimeConfig.mac"],
+    [
+      "for a MAC address that is multicast",
+      { config: { runtimeConfig: { mac: "01:00:5e:00:00:01" } } },
+      7,
+      "runtimeConfig.mac",
+    ],
     ["for a MAC address of zeros", { config: { runtimeConfig: { mac: "00:00:00:00:00:00" } } }, 7, "runtimeConfig.mac"],
     ["for a MAC address of eight bytes", { config: { runtimeConfig: { mac: "02:00:00:00:00:00:00:01" } } }, 7, "mac"],
     [

@@ -199,4 +199,5 @@ test("STATUS succeeds before any ADD, and says what is missing", () => {
   expect(status({ master: undefined }).error?.code).toBe(50)
   expect(status({ master: "eth9", linkInContainer: true })).toMatchObject(QUIET)
   expect(status({ mode: "x" }).error?.code).toBe(50)
+  expect(status({ mac: "x" }).error?.code).toBe(50)
 })

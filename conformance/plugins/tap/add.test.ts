@@ -121,5 +121,6 @@ test("STATUS succeeds before any ADD, and says what is missing", () => {
   const status = (config: Config) => tap(node, config).ask("STATUS", undefined)
   expect(status({ ipam: hostLocal(node) })).toMatchObject(QUIET)
   expect(status({ owner: "root" }).error?.code).toBe(50)
+  expect(status({ mac: "x" }).error?.code).toBe(50)
   expect(status({ selinuxContext: "a:b:c:s0" }).error?.code).toBe(50)
 })

@@ -108,16 +108,17 @@ test("DEL takes no interface from another VRF or bridge (the reference does)", (
   expect(BOTH.map(attempt)).toEqual(["br0", undefined])
 })
 
-test("DEL succeeds without `vrfname` (the reference's fails), without namespace, and without an ADD before it", () => {
+test("DEL succeeds without a `vrfname` that makes sense (the reference's fails), without namespace, and without an ADD before it", () => {
   using node = new Node()
   const attempt = (implementation: Implementation) => {
     const network = vrf(node, {}, implementation)
-    const codes = [{ vrfname: undefined }, {}].map((config) => network.del(podWith(node), { config }).exitCode)
-    return [...codes, network.ask("DEL", "").exitCode]
+    const names = [undefined, 1, "v".repeat(200)]
+    const codes = names.map((vrfname) => network.del(podWith(node), { config: { vrfname } }).exitCode)
+    return [...codes, network.del(podWith(node)).exitCode, network.ask("DEL", "").exitCode]
   }
   expect(BOTH.map(attempt)).toEqual([
-    [0, 0, 0],
-    [1, 0, 0],
+    [0, 0, 0, 0, 0],
+    [1, 1, 1, 0, 0],
   ])
 })
 
