@@ -73,7 +73,9 @@ function removeVethOfOtherName(host: NetworkStack, pod: NetworkStack, call: Call
   if (inPod?.kind !== "veth") return
   const onHost = readLink(host.rtnetlink, inPod.peer)
   const alias = onHost?.alias ?? ""
-  const own = isAttachmentAlias(alias) ? alias === attachmentAlias(attachment) : isOfAttachment(call, inPod, onHost)
+  const own = isAttachmentAlias(alias)
+    ? alias === attachmentAlias(attachment)
+    : isOfAttachment(call, pod, inPod, onHost)
   if (own) removeLink(pod.rtnetlink, inPod.index)
 }
 

@@ -141,7 +141,7 @@ function removePodLink(pod: NetworkStack, call: Call, { kind, sharesMac }: PodLi
   removeLink(rtnetlink, name)
   const link = readLink(rtnetlink, attachment.ifname)
   if (link?.kind !== kind) return
-  const isProven = () => (sharesMac ? isOfAttachmentByAddress(call, pod, link) : isOfAttachment(call, link))
+  const isProven = () => (sharesMac ? isOfAttachmentByAddress(call, pod, link) : isOfAttachment(call, pod, link))
   const own = link.alias === "" ? isProven() : [name, attachmentAlias(attachment)].includes(link.alias)
   if (own) removeLink(rtnetlink, link.index)
 }

@@ -10,9 +10,16 @@ import { linkStatus, S_IFLNK } from "../sys/file-status.ts"
 
 /**
  * Says if what DEL found in the namespace under the interface's name, without a mark of ours, is the attachment's: the namespace may be another
- * pod's by now. The result of ADD knows either end by its MAC address; if it does not, the path has to be a stable one.
+ * pod's by now. The result of ADD knows it by its MAC address, or where the path is a stable one, by an address: if `tuning` is behind in the
+ * chain, its DEL has set the MAC address back already.
  */
-export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean {
+export function isOfAttachment(call: Call, pod: NetworkStack, inPod: Link, onHost?: Link): boolean {
+  if (isOfAttachmentByMac(call, inPod, onHost)) return true
+  return isStablePath(call.environment.netns) && hasAddressOfResult(call, pod, inPod)
+}
+
+/** As isOfAttachment, by the MAC address of either end. A result that tells none leaves it to the path. */
+export function isOfAttachmentByMac(call: Call, inPod: Link, onHost?: Link): boolean {
   const { ifname, netns } = call.environment
   const listed = readableResult(call.config).interfaces
   const inResult = listed.find(({ name, sandbox, mac }) => name === ifname && sandbox !== "" && mac !== "")
@@ -24,10 +31,14 @@ export function isOfAttachment(call: Call, inPod: Link, onHost?: Link): boolean 
 }
 
 /** As isOfAttachment, for a link that has the MAC address of the link it is on, as others there do: the result knows it by its addresses. */
-export function isOfAttachmentByAddress(call: Call, { rtnetlink }: NetworkStack, inPod: Link): boolean {
+export function isOfAttachmentByAddress(call: Call, pod: NetworkStack, inPod: Link): boolean {
   const { ips } = readableResult(call.config)
-  if (ips.length === 0) return isStablePath(call.environment.netns)
-  const present = listAddresses(rtnetlink, inPod.index)
+  return ips.length === 0 ? isStablePath(call.environment.netns) : hasAddressOfResult(call, pod, inPod)
+}
+
+function hasAddressOfResult({ config }: Call, { rtnetlink }: NetworkStack, { index }: Link): boolean {
+  const { ips } = readableResult(config)
+  const present = ips.length > 0 ? listAddresses(rtnetlink, index) : []
   return ips.some(({ address }) => present.some(({ prefix }) => samePrefix(prefix, address)))
 }
 

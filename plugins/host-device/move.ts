@@ -5,7 +5,8 @@ import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
 import { sameBytes } from "../../lib/sys/bytes.ts"
 
-interface Stacks {
+/** The network stacks that a device goes between. */
+export interface Stacks {
   readonly host: NetworkStack
   readonly pod: NetworkStack
 }

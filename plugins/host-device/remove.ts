@@ -6,7 +6,7 @@ import { Undo } from "../../lib/net/undo.ts"
 import { changeLink, type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
 import { type DeviceKeys, namesDevice, readableDeviceKeys } from "./config.ts"
 import { findDevice, isDeviceInPod, isDeviceName, lostName } from "./device.ts"
-import { giveBack } from "./move.ts"
+import { giveBack, type Stacks } from "./move.ts"
 
 /** Gives the attachment's device back to the node. If the pod is gone, the kernel has, and only its name may be missing. */
 export function remove(call: Call): void {
@@ -48,16 +48,16 @@ function restoreName(host: NetworkStack, { log }: Call, keys: DeviceKeys, ifname
 /** Returns the attachment's device in the pod, which may have renamed it, as a killed DEL may have; undefined if none certainly is. */
 function findInPod(host: NetworkStack, pod: NetworkStack, call: Call, keys: DeviceKeys): Link | undefined {
   const link = readLink(pod.rtnetlink, call.environment.ifname)
-  if (link && isOwn(host, link, call, keys)) return link
+  if (link && isOwn(call, { host, pod }, link, keys)) return link
   return listLinks(pod.rtnetlink).links.find((candidate) => isDeviceInPod(candidate, keys))
 }
 
 /** Says if the link of the interface's name is the attachment's, and not one that another network of the pod has, or another pod by now. */
-function isOwn(host: NetworkStack, link: Link, call: Call, { device }: DeviceKeys): boolean {
+function isOwn(call: Call, { host, pod }: Stacks, link: Link, { device }: DeviceKeys): boolean {
   if (!isDeviceName(link.alias)) return false
   if (device !== "" && link.alias === device) return true
   if (device !== "" && readLink(host.rtnetlink, device)) return false
-  return isStablePath(call.environment.netns) || isOfAttachment(call, link)
+  return isStablePath(call.environment.netns) || isOfAttachment(call, pod, link)
 }
 
 /** Returns the device's name on the node: `device`, unless that is a further name of it. Else it is the alias, which the pod may have changed. */

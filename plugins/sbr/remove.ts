@@ -22,7 +22,7 @@ export function remove(call: Call): void {
   if (!pod) return
   const { rtnetlink } = pod
   const link = readLink(rtnetlink, ifname)
-  if (link ? !isOfAttachment(call, link) : !isStablePath(netns)) return
+  if (link ? !isOfAttachment(call, pod, link) : !isStablePath(netns)) return
   const told = listOwnIps(readableResult(call.config), ifname).map(({ address }) => address.address)
   const rules = listCandidates(rtnetlink, readTable(call.config))
   removeRules(rtnetlink, rules, [...told, ...(link ? addressesOf(rtnetlink, link.index) : [])])

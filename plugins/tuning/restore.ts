@@ -1,5 +1,5 @@
 import { openPodIfPresent } from "../../lib/attachment/pod-stack.ts"
-import { isOfAttachment, isStablePath } from "../../lib/attachment/same-pod.ts"
+import { isOfAttachmentByMac, isStablePath } from "../../lib/attachment/same-pod.ts"
 import { attachmentOf } from "../../lib/cni/attachment.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import { KernelError } from "../../lib/netlink/kernel-error.ts"
@@ -44,6 +44,6 @@ function restoreInterface(call: Call, before: Settings, isOurs: Judge): void {
 
 /** Says if the namespace is not another pod's by now. A result that has the MAC address of before is older than our change of it. */
 export function isSamePod(call: Call, link: Link, { mac }: Settings): boolean {
-  if (isOfAttachment(call, link)) return true
-  return mac !== undefined && isOfAttachment(call, { ...link, mac }) && isStablePath(call.environment.netns)
+  if (isOfAttachmentByMac(call, link)) return true
+  return mac !== undefined && isOfAttachmentByMac(call, { ...link, mac }) && isStablePath(call.environment.netns)
 }

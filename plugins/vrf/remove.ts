@@ -20,13 +20,13 @@ export function remove(call: Call): void {
   const vrf = readVrf(pod, name)
   if (!vrf) return
   const link = readLink(pod.rtnetlink, call.environment.ifname)
-  if (link && link.master === vrf.index && isOurs(call, link)) release(pod, link, vrf)
+  if (link && link.master === vrf.index && isOurs(call, pod, link)) release(pod, link, vrf)
   const { links } = listLinks(pod.rtnetlink, { master: vrf.index })
   if (links.length === 0) removeLink(pod.rtnetlink, vrf.index)
 }
 
-function isOurs(call: Call, link: Link): boolean {
-  return link.alias === attachmentAlias(attachmentOf(call)) || isOfAttachment(call, link)
+function isOurs(call: Call, pod: NetworkStack, link: Link): boolean {
+  return link.alias === attachmentAlias(attachmentOf(call)) || isOfAttachment(call, pod, link)
 }
 
 /** The interface's routes come back to the main table. That the kernel refuses one keeps no pod from going. */

@@ -122,7 +122,7 @@ test("DEL succeeds without a `vrfname` that makes sense (the reference's fails),
   ])
 })
 
-test("DEL spares an interface whose MAC address says that it is another pod's", () => {
+test("DEL spares an interface whose MAC address says that it is another pod's, unless an address says that it is not", () => {
   using node = new Node()
   const pod = podWith(node)
   const prevResult = resultOf(pod)
@@ -130,6 +130,9 @@ test("DEL spares an interface whose MAC address says that it is another pod's", 
   pod.ip("link", "set", "eth0", "address", "02:00:00:00:00:55")
   expect(vrf(node, { prevResult }).del(pod)).toMatchObject(QUIET)
   expect(pod.link("eth0")?.master).toBe("blue")
+  const ips = [{ address: "10.1.0.2/24", interface: 0 }] // as after the DEL of tuning, which sets the MAC address back
+  expect(vrf(node, { prevResult: { ...prevResult, ips } }).del(pod)).toMatchObject(QUIET)
+  expect(pod.link("eth0")?.master).toBeUndefined()
 })
 
 test("CHECK finds each fault (the reference only that the interface is in no VRF)", () => {
