@@ -1,6 +1,9 @@
 import { openPodIfPresent } from "../../lib/attachment/pod-stack.ts"
 import { isOfAttachment, isStablePath } from "../../lib/attachment/same-pod.ts"
+import { readableResult } from "../../lib/cni/config.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
+import type { Interface } from "../../lib/cni/result.ts"
+import { formatMac } from "../../lib/ip/mac.ts"
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { Undo } from "../../lib/net/undo.ts"
 import { changeLink, type Link, listLinks, readLink } from "../../lib/netlink/route/link.ts"
@@ -14,7 +17,7 @@ export function remove(call: Call): void {
   using host = NetworkStack.host()
   using pod = openPodIfPresent(call.environment.netns)
   const link = pod && findInPod(host, pod, call, keys)
-  if (pod && link) takeOut(host, pod, call, { link, nameOnNode: nameOf(pod, link, keys) })
+  if (pod && link) takeOut(host, pod, call, { link, nameOnNode: nameOf({ host, pod }, link, keys) })
   else restoreName(host, call, keys, call.environment.ifname)
 }
 
@@ -55,13 +58,23 @@ function findInPod(host: NetworkStack, pod: NetworkStack, call: Call, keys: Devi
 /** Says if the link of the interface's name is the attachment's, and not one that another network of the pod has, or another pod by now. */
 function isOwn(call: Call, { host, pod }: Stacks, link: Link, { device }: DeviceKeys): boolean {
   if (!isDeviceName(link.alias)) return false
-  if (device !== "" && link.alias === device) return true
-  if (device !== "" && readLink(host.rtnetlink, device)) return false
+  if (link.alias === device) return true
+  if (device !== "" && readLink(host.rtnetlink, device)) return isTold(call, link)
   return isStablePath(call.environment.netns) || isOfAttachment(call, pod, link)
 }
 
-/** Returns the device's name on the node: `device`, unless that is a further name of it. Else it is the alias, which the pod may have changed. */
-function nameOf(pod: NetworkStack, link: Link, { device }: DeviceKeys): string {
-  if (device === "" || device === link.alias) return link.alias
+/** Says if the result of ADD tells of the link: if `device` is another, it was named since. */
+function isTold({ config, environment: { ifname } }: Call, link: Link): boolean {
+  const isIt = ({ name, sandbox, mac }: Interface) =>
+    name === ifname && sandbox !== "" && mac.toLowerCase() === formatMac(link.mac)
+  return readableResult(config).interfaces.some(isIt)
+}
+
+/**
+ * Returns the device's name on the node: `device`, unless that is a further name of it, or another device there by now. Else it is the alias,
+ * which the pod may have changed.
+ */
+function nameOf({ host, pod }: Stacks, link: Link, { device }: DeviceKeys): string {
+  if (device === "" || device === link.alias || readLink(host.rtnetlink, device)) return link.alias
   return readLink(pod.rtnetlink, device)?.index === link.index ? link.alias : device
 }

@@ -242,6 +242,20 @@ test("DEL of another network, whose own device is on the node, spares the device
   expect([isSpared("ours"), isSpared("reference")]).toEqual([true, false])
 })
 
+test.each(["ours", "reference"] as const)(
+  "a network that names another device by now gives back what it gave: %s",
+  (implementation) => {
+    using node = new Node()
+    plugInDevice(node)
+    node.ip("link", "add", "other", "type", "veth", "peer", "name", "x")
+    const pod = node.pod()
+    const network = hostDevice(node, {}, implementation)
+    const prevResult = network.connect(pod)
+    expect(network.as(implementation, { device: "other" }).del(pod, { config: { prevResult } })).toMatchObject(QUIET)
+    expect([pod.link("eth0"), isBack(node)]).toEqual([undefined, true])
+  },
+)
+
 test("DEL by a path that leads to another pod by now spares that pod's device", () => {
   using node = new Node()
   plugInDevice(node)
