@@ -7,7 +7,7 @@ import { checked } from "../lib/sys/system-error.ts"
 export function copyFile(from: string, to: string, mode: number): void {
   using source = openRead(from)
   using target = openFile(to, O_WRONLY | O_CREAT | O_EXCL, mode, "create")
-  const buffer = new Uint8Array(1 << 16) // hundreds of leases are copied, too
+  const buffer = new Uint8Array(1 << 16)
   for (;;) {
     const count = checked(`read ${from}`, host.read(source.fd, buffer))
     if (count === 0) break

@@ -1,6 +1,13 @@
-import { listDirectory, makeDirectories, readRegular, setModified, unlessMissing } from "../../lib/sys/file.ts"
-import { linkStatus, S_IFDIR, S_IFREG } from "../../lib/sys/file-status.ts"
-import { copyFile } from "../copy.ts"
+import {
+  listDirectory,
+  makeDirectories,
+  readRegular,
+  setMode,
+  setModified,
+  unlessMissing,
+  writeNew,
+} from "../../lib/sys/file.ts"
+import { linkStatus, S_IFDIR } from "../../lib/sys/file-status.ts"
 import type { Words } from "./told.ts"
 
 /** A directory in which plugins keep files, and the copy that they use in its place. */
@@ -9,15 +16,17 @@ export interface CopiedDirectory {
   readonly copy: string
 }
 
-/** Copies what is in the directory, with the times of files; nothing if it is missing. */
+/** Copies what is in the directory, with the times and permissions of files; nothing if it is missing. */
 export function copyTree(path: string, copy: string): void {
   makeDirectories(copy, 0o755)
   for (const name of namesIn(path)) {
     const [from, to] = [`${path}/${name}`, `${copy}/${name}`]
     const { type, permissions, modified } = linkStatus(from)
     if (type === S_IFDIR) copyTree(from, to)
-    if (type !== S_IFREG) continue
-    copyFile(from, to, permissions)
+    const text = type === S_IFDIR ? undefined : readRegular(from, LONGEST)
+    if (text === undefined) continue
+    writeNew(to, text, { synced: false })
+    setMode(to, permissions)
     setModified(to, modified)
   }
 }

@@ -9,6 +9,8 @@ import { POD } from "./scratch.ts"
 /** The directories in which a list's plugins keep files. */
 export interface PluginFiles {
   readonly directories: readonly CopiedDirectory[]
+  /** Returns those that this plugin of the list uses. */
+  readonly of: (plugin: PluginConfig) => readonly CopiedDirectory[]
   /** Returns a plugin's text with the names that the directories and the pod have outside of the rehearsal. */
   readonly named: (text: string) => string
 }
@@ -21,26 +23,27 @@ const TUNING = "/run/cni/tuning"
  */
 export function copyPluginFiles(list: NetworkList, pod: string): PluginFiles {
   const directories: CopiedDirectory[] = []
-  const add = (path: string): CopiedDirectory => {
+  const users = new Map<PluginConfig, CopiedDirectory[]>()
+  const add = (plugin: PluginConfig, path: string): CopiedDirectory => {
     const known = directories.find((directory) => directory.path === path)
-    if (known) return known
-    const directory = { path, copy: `${SCRATCH}/files/${directories.length}` }
-    directories.push(directory)
+    const directory = known ?? { path, copy: `${SCRATCH}/files/${directories.length}` }
+    if (!known) directories.push(directory)
+    users.set(plugin, [...(users.get(plugin) ?? []), directory])
     return directory
   }
   for (const plugin of list.plugins) {
     if (plugin.fields.fields("ipam")?.string("type") === "host-local") {
       const place = readPlace(configOf(list.name, plugin))
-      const { copy } = add(place.dataDir)
+      const { copy } = add(plugin, place.dataDir)
       const there = { ...place, dataDir: copy }
       for (const directoryOf of [leaseDirectory, indexDirectory]) copyTree(directoryOf(place), directoryOf(there))
     }
     const own = tuningDirectory(plugin)
-    if (own !== undefined) copyTree(own, add(own).copy)
+    if (own !== undefined) copyTree(own, add(plugin, own).copy)
   }
   const named = (text: string) =>
     directories.reduce((words, { path, copy }) => words.replaceAll(copy, path), text.replaceAll(POD, pod))
-  return { directories, named }
+  return { directories, of: (plugin) => users.get(plugin) ?? [], named }
 }
 
 function tuningDirectory({ type, fields }: PluginConfig): string | undefined {

@@ -11,7 +11,7 @@ import { originalName } from "../record/wrapping.ts"
 import type { NetworkList, PluginConfig } from "../survey/network-list.ts"
 import { SCRATCH } from "../unshared.ts"
 import { differenceOf } from "./difference.ts"
-import { fileCommands, readTexts } from "./files.ts"
+import { type CopiedDirectory, fileCommands, readTexts } from "./files.ts"
 import { type Maker, makerOf } from "./maker.ts"
 import { type PluginFiles, redirected } from "./plugin-files.ts"
 import type { Scratch } from "./scratch.ts"
@@ -74,7 +74,7 @@ export function rehearse(wish: Wish, scratch: Scratch, files: PluginFiles, telle
     if (refusal) return { parts, ...refusal }
     const maker = makerOf(type, findExecutable(type, wish.path) ?? "")
     const run = () => call(plugin, wish, { scratch, files, result })
-    const { ended, told } = watch(run, { scratch, files, teller, tells: maker === "cni-ts" })
+    const { ended, told } = watch(run, { scratch, files: files.of(plugin), teller, tells: maker === "cni-ts" })
     const stdout = host.decode(ended.stdout)
     const says = files.named(host.decode(ended.stderr)).split("\n").filter(Boolean)
     if (ended.exitCode !== 0) {
@@ -129,7 +129,7 @@ function call(plugin: PluginConfig, wish: Wish, { scratch, files, result }: Situ
   }
   const env = {
     ...{ PATH: environment()["PATH"], CNI_COMMAND: "ADD", CNI_CONTAINERID: wish.containerId, CNI_NETNS: scratch.pod },
-    ...{ CNI_IFNAME: wish.ifname, CNI_ARGS: wish.args, CNI_PATH: wish.path.join(":"), CNI_TS_NETLINK: "1" },
+    ...{ CNI_IFNAME: wish.ifname, CNI_ARGS: wish.args, CNI_PATH: wish.path.join(":"), CNI_TS_NETLINK: "brief" },
     ...{ XTABLES_LOCKFILE: `${SCRATCH}/xtables.lock`, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${SCRATCH}/nothing` },
   }
   const executable = findExecutable(type, wish.path) ?? ""
@@ -138,7 +138,8 @@ function call(plugin: PluginConfig, wish: Wish, { scratch, files, result }: Situ
 
 interface View {
   readonly scratch: Scratch
-  readonly files: PluginFiles
+  /** The directories that the plugin uses. */
+  readonly files: readonly CopiedDirectory[]
   readonly teller: Teller
   /** True for a plugin that logs what it does; of another one the state before and after is compared. */
   readonly tells: boolean
@@ -148,10 +149,10 @@ interface View {
 function watch(run: () => Ended, { scratch, files, teller, tells }: View) {
   removeFile(LOG)
   const states = () => (tells ? [] : [scratch.host, scratch.podStack].map(readStack))
-  const [before, texts] = [states(), files.directories.map((directory) => readTexts(directory))]
+  const [before, texts] = [states(), files.map((directory) => readTexts(directory))]
   const ended = run()
   const told = (): Pick<Part, "steps" | "difference"> => {
-    const written = files.directories.flatMap((directory, index) => fileCommands(directory, texts[index] ?? new Map()))
+    const written = files.flatMap((directory, index) => fileCommands(directory, texts[index] ?? new Map()))
     const first: Step[] = written.length > 0 ? [{ inPod: false, commands: written }] : []
     teller.host.late = namesIn(scratch.host)
     teller.pod.late = namesIn(scratch.podStack)

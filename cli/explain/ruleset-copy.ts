@@ -8,6 +8,7 @@ import { decodeRule } from "../../lib/netlink/netfilter/rule.ts"
 import { MSG } from "../../lib/netlink/netfilter/ruleset.ts"
 import { transact } from "../../lib/netlink/netfilter/transaction.ts"
 import { decodeIptablesRule } from "../../lib/netlink/netfilter/xtables/decode.ts"
+import { host } from "../../lib/sys/host.ts"
 
 /** The tables of nf_tables that plugins change, with what they look at in them: the messages that describe it. */
 export type RulesetCopy = readonly TableCopy[]
@@ -159,7 +160,12 @@ const compat = attributeSet({
 })
 const ofRule = attributeSet({ compat: [5, nested(compat), "NFTA_RULE_COMPAT"] })
 
+/** The names of xtables' extensions, as they lie in a rule's expressions. */
+const EXTENSIONS = ["match\0", "target\0"]
+
 function protocolOf(payload: Uint8Array, family: NetfilterFamily): number | undefined {
+  const words = host.decode(payload)
+  if (!EXTENSIONS.some((name) => words.includes(name))) return undefined
   const rule = decodeRule({ type: 0, flags: 0, sequence: 0, payload })
   const read = family === "ip" || family === "ip6" ? decodeIptablesRule(rule, family === "ip" ? 4 : 6) : undefined
   return read?.protocol ?? readRule(rule.expressions()).protocol

@@ -35,8 +35,9 @@ export class CallLog implements Log {
     const destination = fields.get("cniTsLog")
     if (typeof destination === "string") this.#destination = destination
     this.#network = name
-    if (["", "0"].includes(this.#variables["CNI_TS_NETLINK"] ?? "")) return
-    if (this.#destination !== "") traceNetlink((message) => this.#exchanged(message))
+    const netlink = this.#variables["CNI_TS_NETLINK"] ?? ""
+    if (["", "0"].includes(netlink)) return
+    if (this.#destination !== "") traceNetlink((message) => this.#exchanged(message), netlink === "brief")
     else this.noticed("CNI_TS_NETLINK is set, but neither CNI_TS_LOG nor cniTsLog says where to log")
   }
 

@@ -1,11 +1,14 @@
 import { afterEach, describe, expect, test } from "vitest"
-import { acknowledge, refuseAt } from "../testing/fake-kernel.ts"
+import { acknowledge, refuse, refuseAt } from "../testing/fake-kernel.ts"
 import { fromHex } from "../testing/recorded.ts"
 import { decodeMessages, encodeMessage } from "./message.ts"
+import { nfnetlink } from "./netfilter/protocol.ts"
 import { rtnetlink } from "./route/rtnetlink.ts"
 import { traceNetlink, tracer, traceSysctl } from "./trace.ts"
 
 afterEach(() => traceNetlink(undefined))
+
+const [NFT_MSG_NEWRULE, NFT_MSG_GETRULE] = [0xa06, 0xa07]
 
 /** Returns the log of a socket that sends and receives these datagrams, in turn. */
 function told(...datagrams: Uint8Array[]): object[] {
@@ -40,6 +43,23 @@ describe("a trace", () => {
     traceSysctl(undefined, "net/ipv4/ip_forward", "0")
     const about = { direction: "sent", family: "sysctl", netns: "/run/netns/pod" }
     expect(messages).toEqual([{ ...about, name: "net/ipv4/ip_forward", value: "1" }])
+  })
+
+  test("leaves out, if it is brief, what the kernel says of its packet filter, but not if it refuses", () => {
+    const messages: object[] = []
+    traceNetlink((message) => messages.push(message), true)
+    const ask = (type: number) => encodeMessage({ type, flags: 1, sequence: 4 }, (writer) => writer.u32(2))
+    const [asked = request] = decodeMessages(ask(NFT_MSG_GETRULE))
+    const socket = tracer(nfnetlink, undefined)
+    socket?.sent(ask(NFT_MSG_GETRULE))
+    socket?.received(ask(NFT_MSG_NEWRULE))
+    socket?.received(refuse(asked, 2))
+    tracer(rtnetlink, undefined)?.received(changeMtu())
+    expect(messages).toMatchObject([
+      { direction: "sent", type: "NFT_MSG_GETRULE" },
+      { direction: "received", type: "NLMSG_ERROR", error: "ENOENT" },
+      { direction: "received", type: "RTM_NEWLINK" },
+    ])
   })
 
   test("tells each message as it goes, with its socket's namespace, and the attribute of the request that is refused", () => {

@@ -1,16 +1,21 @@
 import type { NetlinkObserver } from "../sys/netlink-socket.ts"
 import { WireError } from "./attribute.ts"
-import { eachMessage } from "./message.ts"
+import { eachMessage, NLMSG_DONE } from "./message.ts"
 import { printHex } from "./print.ts"
 import { type Protocol, printMessage } from "./protocol.ts"
 
 type Listener = (message: object) => void
 
 let listener: Listener | undefined
+let isBrief = false
 
-/** Calls `listen` with every message, as an object for JSON, of the sockets that are opened from now on, and with every sysctl that is set. */
-export function traceNetlink(listen: Listener | undefined): void {
+/**
+ * Calls `listen` with every message, as an object for JSON, of the sockets that are opened from now on, and with every sysctl that is set. If
+ * `brief`, what the kernel says of its packet filter is left out: a full node has thousands of rules.
+ */
+export function traceNetlink(listen: Listener | undefined, brief = false): void {
   listener = listen
+  isBrief = brief
 }
 
 /**
@@ -49,13 +54,15 @@ class Tracer implements NetlinkObserver {
 
   #tell(direction: string, datagram: Uint8Array): void {
     const about = { direction, family: this.#protocol.name, netns: this.#netns }
-    for (const message of this.#messages(datagram)) this.#listen({ ...about, ...message })
+    for (const message of this.#messages(datagram, direction === "received")) this.#listen({ ...about, ...message })
   }
 
   /** Decodes a datagram; a part that cannot be decoded is logged in hex. */
-  *#messages(datagram: Uint8Array): Generator<object> {
+  *#messages(datagram: Uint8Array, isAnswer: boolean): Generator<object> {
+    const isLeftOut = (type: number) => isBrief && isAnswer && this.#protocol.name === "netfilter" && type > NLMSG_DONE
     try {
-      for (const message of eachMessage(datagram)) yield printMessage(this.#protocol, message, this.#sent)
+      for (const message of eachMessage(datagram))
+        if (!isLeftOut(message.type)) yield printMessage(this.#protocol, message, this.#sent)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       yield { malformed: error.message, datagram: printHex(datagram) }
