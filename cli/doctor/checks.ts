@@ -35,14 +35,18 @@ const checks: readonly Check[] = [
   checkNetworks,
 ]
 
-/** Returns all that is wrong with the node, or with the subject alone. */
-export function findingsOf(survey: Survey, subject: Subject): Finding[] {
-  const findings = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
-  return withoutForgotten(survey, findings)
+/** Returns all that is wrong with the node, or with the subject alone; `ask` finds more, and knows what is found already. */
+export function findingsOf(
+  survey: Survey,
+  subject: Subject,
+  ask = (_: readonly Finding[]): readonly Finding[] => [],
+): Finding[] {
+  const seen = checks.flatMap((check) => survey.attempt(() => [...check(survey, subject)]) ?? [])
+  return withoutForgotten(survey, [...ask(seen), ...seen])
 }
 
 /** Leaves out what is about pods that their runtime has forgotten since: what they lacked, a DEL has removed. */
-export function withoutForgotten(survey: Survey, findings: readonly Finding[]): Finding[] {
+function withoutForgotten(survey: Survey, findings: readonly Finding[]): Finding[] {
   const byName = grouped(survey.attached, ({ pod }) => pod)
   const isForgotten = ({ path }: Attached) => survey.attempt(() => unlessMissing(() => fileStatus(path)) === undefined)
   return findings.filter(({ about }) => byName.get(about)?.every(isForgotten) !== true)

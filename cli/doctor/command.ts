@@ -2,7 +2,7 @@ import { writeStdout } from "../../lib/sys/process.ts"
 import { BLIND, type Command, FINDINGS, HEALTHY, type Options } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { Survey } from "../survey/survey.ts"
-import { findingsOf, withoutForgotten } from "./checks.ts"
+import { findingsOf } from "./checks.ts"
 import { findingsInside } from "./inside/findings.ts"
 import { printDiagnosis } from "./print.ts"
 import { findSubject } from "./subject.ts"
@@ -27,8 +27,7 @@ function examine(name: string | undefined, options: Options): number {
   const format = formatFrom(options)
   using survey = new Survey()
   const subject = name === undefined ? undefined : findSubject(survey, name)
-  const seen = findingsOf(survey, subject)
-  const findings = withoutForgotten(survey, [...findingsInside(survey, subject, seen), ...seen])
+  const findings = findingsOf(survey, subject, (seen) => findingsInside(survey, subject, seen))
   const attachments = survey.attached.filter(
     ({ containerId }) => !subject || subject.containerIds.has(containerId),
   ).length
