@@ -63,11 +63,16 @@ test("an advertisement says where the address is, whatever options come before",
 test.each([
   ["a solicitation", "87 00 0000 00000000 fd000000000000000000000000000001 01 01 02aabbccdd01"],
   ["nothing", ""],
-  ["one without options", ADVERTISEMENT],
   ["an address cut short", ADVERTISEMENT.slice(0, -2)],
+])("%s is no advertisement", (_, packet) => {
+  expect(decodeAdvertisement(hex(packet))).toBeUndefined()
+})
+
+test.each([
+  ["one without options, as who is asked directly answers", ADVERTISEMENT],
   ["an option cut short", `${ADVERTISEMENT} 02 01 02aabbccdd`],
   ["an option without a length, which would never end", `${ADVERTISEMENT} 0e 00 000000000000 02 01 02aabbccdd99`],
   ["an option longer than the packet", `${ADVERTISEMENT} 0e ff 000000000000 02 01 02aabbccdd99`],
 ])("%s does not say where an address is", (_, packet) => {
-  expect(decodeAdvertisement(hex(packet))).toBeUndefined()
+  expect(decodeAdvertisement(hex(packet))).toEqual({ address: ip("fd00::1") })
 })

@@ -65,15 +65,15 @@ export function solicitedNode({ value }: Address): Address {
   return { family: 6, value: (0xff0200000000000000000001ffn << 24n) | (value & 0xffffffn) }
 }
 
-/** Returns who advertises an address; undefined if the packet is no such message, or does not say where it is. */
-export function decodeAdvertisement(packet: Uint8Array): { readonly address: Address; readonly mac: Mac } | undefined {
+/** Returns who advertises an address, and if it says so at which hardware address; undefined if the packet is no such message. */
+export function decodeAdvertisement(packet: Uint8Array): { readonly address: Address; readonly mac?: Mac } | undefined {
   const address = packet[0] === NEIGHBOUR_ADVERTISEMENT ? addressFromBytes(packet.subarray(8, 24)) : undefined
   if (!address) return undefined
   for (let at = 24; at + 8 <= packet.length; ) {
     const [type, length = 0] = packet.subarray(at) // in units of 8 bytes
     if (type === TARGET_LINK_ADDRESS) return { address, mac: packet.slice(at + 2, at + 8) }
-    if (length === 0) return undefined
+    if (length === 0) break
     at += 8 * length
   }
-  return undefined
+  return { address }
 }

@@ -17,7 +17,7 @@ import {
   solicitedNode,
 } from "./icmp.ts"
 import type { Line } from "./line.ts"
-import { random, randomId } from "./nonce.ts"
+import { random } from "./nonce.ts"
 import { everybodyOn, ipAddress } from "./socket-address.ts"
 
 const PATIENCE = 1000
@@ -28,7 +28,7 @@ const MAX_LARGE = 65_535
 
 const [SOL_SOCKET, SO_BINDTODEVICE] = [1, 25]
 const [IPPROTO_IP, IPPROTO_ICMP, IPPROTO_IPV6, IPPROTO_ICMPV6, SOL_RAW] = [0, 1, 41, 58, 255]
-const IPV6_MULTICAST_HOPS = 18
+const [IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS] = [16, 18]
 /** The hops of neighbour discovery: who forwarded it would have taken one. */
 const NEIGHBOUR_HOPS = 255
 /** ICMP_FILTER and ICMP6_FILTER. */
@@ -68,8 +68,12 @@ export interface Reach {
   readonly address: Address
   /** True if it is asked for by ARP or neighbour discovery as well, as it is on the interface's own network. */
   near: boolean
-  /** True if packets of the interface's MTU have to get there, too. */
+  /** True if packets of the interface's MTU have to get there: who answers one of these is not sent a small one. */
   readonly whole: boolean
+  /** Its hardware address, if the pod's kernel is told it: that of the node's own bridge. */
+  readonly mac: Mac | undefined
+  /** True if a small packet is sent. */
+  small: boolean
   /** Those that answer to the address. */
   readonly macs: string[]
   echoed: boolean
@@ -80,8 +84,8 @@ export interface Reach {
 }
 
 /** Returns what is to be reached, without an answer yet. */
-export function unreached(address: Address, { near, whole }: { near: boolean; whole: boolean }): Reach {
-  return { address, near, whole, macs: [], echoed: false, echoedWhole: false }
+export function unreached(address: Address, how: Pick<Reach, "near" | "whole" | "mac">): Reach {
+  return { address, ...how, small: !how.whole, macs: [], echoed: false, echoedWhole: false }
 }
 
 /** Asks all of them from the interface, in whose network namespace this process has to be. Throws SystemError if it cannot. */
@@ -123,13 +127,16 @@ function askByArp(asking: Asking, reaches: readonly Reach[], lines: Line[]): voi
   }
 }
 
-function noteNeighbour(reaches: readonly Reach[], address: Address, mac: Mac): void {
-  const text = formatMac(mac)
+/** Notes who answers; who is asked directly need not say at which hardware address. */
+function noteNeighbour(reaches: readonly Reach[], address: Address, mac: Mac | undefined): void {
   for (const reach of reaches) {
-    const isNew = sameAddress(reach.address, address) && !reach.macs.includes(text)
-    if (isNew && reach.macs.length < MAX_MACS) reach.macs.push(text)
+    const found = mac ?? reach.mac
+    if (!found || !sameAddress(reach.address, address)) continue
+    const text = formatMac(found)
+    if (!reach.macs.includes(text) && reach.macs.length < MAX_MACS) reach.macs.push(text)
   }
 }
+
 /** The effect of the pod's own rules and routes. */
 const REFUSALS = ["EPERM", "EACCES", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"] as const
 
@@ -146,15 +153,18 @@ function trySending(reach: Reach, send: () => void): void {
 /** Asks by echo requests, small and of the MTU, and in IPv6 by neighbour discovery, which is ICMPv6 as well. */
 function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[], lines: Line[]): void {
   const socket = openEcho(asking, family)
-  const [id, nonce] = [randomId(), random(8)]
-  const near = reaches.filter((reach) => family === 6 && reach.near)
+  const nonce = random(8)
+  const id = new DataView(nonce.buffer).getUint16(0)
+  const near = reaches.filter((reach) => isDiscovered(reach))
   const hear = (packet: Uint8Array) => {
     const neighbour = family === 6 ? decodeAdvertisement(packet) : undefined
     if (neighbour) return noteNeighbour(near, neighbour.address, neighbour.mac)
     const echo = decodeEchoReply(family, packet)
     const isOurs = echo?.id === id && echo.nonce.every((byte, at) => byte === nonce[at])
     const reach = isOurs ? reaches[echo.sequence >> 1] : undefined
-    if (reach) reach[(echo?.sequence ?? 0) & 1 ? "echoedWhole" : "echoed"] = true
+    if (!reach) return
+    reach.echoed = true
+    if ((echo?.sequence ?? 0) & 1) reach.echoedWhole = true
   }
   const isReached = (reach: Reach) =>
     reach.echoed && (reach.echoedWhole || !reach.whole) && (reach.macs.length > 0 || !near.includes(reach))
@@ -166,18 +176,21 @@ function askByEcho(asking: Asking, family: Family, reaches: readonly Reach[], li
   }
 }
 
-function sendEcho(
-  socket: DatagramSocket,
-  { index, mac, mtu }: Asking,
-  { address, near, whole }: Reach,
-  echo: Echo,
-): void {
+/** Says if it is asked for by neighbour discovery: by a question to everybody, or to the one that it is said to be, which then knows who asks. */
+function isDiscovered({ address, near, mac }: Reach): boolean {
+  return address.family === 6 && (near || mac !== undefined)
+}
+
+function sendEcho(socket: DatagramSocket, { index, mac, mtu }: Asking, reach: Reach, echo: Echo): void {
+  const { address, near, whole, small } = reach
   const { family } = address
   const asked = `send to ${formatAddress(address)}`
   const to = ipAddress(address, 0, index)
-  if (family === 6 && near)
-    socket.sendTo(ipAddress(solicitedNode(address), 0, index), encodeSolicitation(address, mac), asked)
-  socket.sendTo(to, encodeEcho(family, echo, SMALL), asked)
+  if (isDiscovered(reach)) {
+    const whom = near ? ipAddress(solicitedNode(address), 0, index) : to
+    socket.sendTo(whom, encodeSolicitation(address, mac), asked)
+  }
+  if (small) socket.sendTo(to, encodeEcho(family, echo, SMALL), asked)
   if (!whole) return
   const payload = Math.min(mtu, MAX_LARGE) - ECHO_OVERHEAD[family]
   try {
@@ -196,7 +209,8 @@ function openEcho({ name }: Asking, family: Family): DatagramSocket {
     socket.setOption(filter.level, FILTER, ignored)
     socket.setOption(SOL_SOCKET, SO_BINDTODEVICE, host.encode(`${name}\0`))
     socket.setOption(discover.level, discover.option, int(PMTUDISC_PROBE))
-    if (family === 6) socket.setOption(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int(NEIGHBOUR_HOPS))
+    const hops = family === 6 ? [IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS] : []
+    for (const option of hops) socket.setOption(IPPROTO_IPV6, option, int(NEIGHBOUR_HOPS))
     return socket
   } catch (error) {
     socket[Symbol.dispose]()

@@ -1,4 +1,5 @@
 import { formatAddress } from "../../../lib/ip/address.ts"
+import { introduceNeighbour } from "../../../lib/netlink/route/neighbour.ts"
 import { NetworkNamespace } from "../../../lib/sys/netns.ts"
 import { askFrom, type Reach } from "../../probes/interface.ts"
 import { glance, hearOut, type Line } from "../../probes/line.ts"
@@ -100,6 +101,7 @@ function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): { p
     const view = survey.pod(attachments[0]?.netns ?? "")
     return (view && survey.attempt(() => planPod(survey, attachments, view, wish))) ?? []
   })
+  for (const plan of plans) survey.attempt(() => introduceGateways(survey, plan))
   const eachAsks = (questionsOf: (plan: PodPlan) => Question[]) => {
     for (const plan of plans) survey.attempt(() => ask(survey, plan.pod.netns, questionsOf(plan), lines))
   }
@@ -111,6 +113,15 @@ function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): { p
   waited += hearOut(lines)
   const asked = plans.map((plan) => ({ ...plan, interfaces: plan.interfaces.filter(({ isAsked }) => isAsked) }))
   return { plans: asked, waited }
+}
+
+/** Tells the pod's kernel where its gateways are: otherwise each pod would have its bridge ask all the others. */
+function introduceGateways(survey: Survey, { pod, interfaces }: PodPlan): void {
+  const known = interfaces.flatMap(({ asking, gateways }) =>
+    gateways.flatMap(({ address, mac }) => (mac ? [{ index: asking.index, address, mac }] : [])),
+  )
+  const stack = known.length > 0 ? survey.pod(pod.netns)?.stack : undefined
+  if (stack) for (const { index, address, mac } of known) introduceNeighbour(stack.rtnetlink, index, address, mac)
 }
 
 /** Asks from the network namespace that this process is in. */
@@ -144,8 +155,8 @@ function asksNames(plan: NameserverPlan): Question {
 /** Asks for the gateways that have not answered an echo request yet; those on the node itself have, if they do at all. */
 function secondQuestions({ interfaces }: PodPlan): Question[] {
   return interfaces.flatMap(({ asking, gateways, isAsked }) => {
-    const silent = gateways.filter(({ near, echoed }) => isAsked && !near && !echoed)
-    for (const gateway of silent) gateway.near = true
+    const silent = gateways.filter((gateway) => isAsked && (!gateway.echoed || isSilent(gateway)))
+    for (const gateway of silent) Object.assign(gateway, { near: true, small: true })
     return silent.length > 0 ? [() => askFrom(asking, silent)] : []
   })
 }

@@ -7,9 +7,13 @@ import type { Survey } from "../../survey/survey.ts"
 import type { InterfacePlan } from "./plan.ts"
 import type { Symptom } from "./symptom.ts"
 
-/** Says if the address gave no sign of life. That an echo request alone is not answered may be meant: then it is none. */
-export function isSilent({ macs, echoed }: Reach): boolean {
-  return macs.length === 0 && !echoed
+/**
+ * Says if the address gave no sign of life. That an echo request alone is not answered may be meant: then it is none. An answer to one is none
+ * from a neighbour of IPv6 that was introduced: it has to answer neighbour discovery.
+ */
+export function isSilent({ address, macs, echoed, mac }: Reach): boolean {
+  const isIntroduced = mac !== undefined && address.family === 6
+  return macs.length === 0 && (isIntroduced || !echoed)
 }
 
 /** Returns what the interface's gateways did not answer as they should. */

@@ -1,4 +1,5 @@
 import { type Address, isLinkLocal, isLoopback, parseAddress, sameAddress } from "../../../lib/ip/address.ts"
+import type { Mac } from "../../../lib/ip/mac.ts"
 import { contains } from "../../../lib/ip/prefix.ts"
 import type { LinkAddress } from "../../../lib/netlink/route/address.ts"
 import type { Link } from "../../../lib/netlink/route/link.ts"
@@ -83,7 +84,9 @@ function planInterface(survey: Survey, attached: Attached, view: PodView, wish: 
     {
       attached,
       asking,
-      gateways: gateways.map((address) => unreached(address, { near: isAsker, whole })),
+      gateways: gateways.map((address) =>
+        unreached(address, { near: isAsker, whole, mac: isAsker ? undefined : macOf(survey, link, address) }),
+      ),
       peers: peers.flatMap((peer) => addressesOf(survey, peer, own, asking)),
       isAsked: false,
     },
@@ -100,6 +103,12 @@ function gatewaysIn(routes: readonly Route[], { addresses }: Asking): Address[] 
   return all.filter((address, at) => !isOwn(address) && all.findIndex((other) => sameAddress(other, address)) === at)
 }
 
+/** Returns the hardware address of the gateway if that is the bridge of the node on which the pod's interface ends. */
+function macOf(survey: Survey, { peer }: Link, gateway: Address): Mac | undefined {
+  const bridge = survey.link(survey.addresses.find((address) => isOf(address, gateway))?.index ?? 0)
+  return bridge?.kind === "bridge" && survey.link(peer)?.master === bridge.index ? bridge.mac : undefined
+}
+
 /** Returns the addresses that the other pod has and that are of a family of ours. */
 function addressesOf(survey: Survey, peer: Attached, routes: readonly Route[], { addresses }: Asking): Peer[] {
   const present = survey.pod(peer.netns)?.addresses ?? []
@@ -109,7 +118,7 @@ function addressesOf(survey: Survey, peer: Attached, routes: readonly Route[], {
     .filter(({ family }) => addresses.some((prefix) => prefix.address.family === family))
     .map((address) => ({
       attached: peer,
-      reach: unreached(address, { near: isNear(routes, address), whole: false }),
+      reach: unreached(address, { near: isNear(routes, address), whole: false, mac: undefined }),
     }))
 }
 

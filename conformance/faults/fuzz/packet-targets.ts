@@ -18,7 +18,7 @@ const packets = [
 function hear(hex: string): void {
   const packet = new Uint8Array(Buffer.from(hex, "hex"))
   for (const answer of [decodeArpReply(packet), decodeAdvertisement(packet)]) {
-    if (answer && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(formatMac(answer.mac)))
+    if (answer?.mac && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(formatMac(answer.mac)))
       throw new Error(`no MAC address: ${hex}`)
   }
   for (const family of [4, 6] as const) {

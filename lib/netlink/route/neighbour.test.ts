@@ -1,9 +1,10 @@
 import { expect, test } from "vitest"
 import { type Address, parseAddress } from "../../ip/address.ts"
+import { type Mac, parseMac } from "../../ip/mac.ts"
 import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
 import { FakeKernel, refuse, requestOf } from "../../testing/fake-kernel.ts"
 import { recorded } from "../../testing/recorded.ts"
-import { forgetNeighbour } from "./neighbour.ts"
+import { forgetNeighbour, introduceNeighbour } from "./neighbour.ts"
 
 const shape: Shape = { header: 12, nested: {} }
 const neighbour = parseAddress("10.244.1.5") as Address
@@ -34,4 +35,24 @@ test("a neighbour that nobody knew is forgotten already", () => {
 test("any other refusal is thrown", () => {
   const { conversation } = new FakeKernel((request) => [refuse(request, 19)])
   expect(() => forgetNeighbour(conversation, 2, neighbour)).toThrow("cannot forget the neighbour 10.244.1.5: ENODEV")
+})
+
+const mac = parseMac("02:00:00:00:00:01") as Mac
+
+test("a neighbour is introduced as one to ask at once, of IPv6 as one to ask once it is used", () => {
+  const introduced = (text: string) =>
+    requestTree(
+      requestOf((kernel) => introduceNeighbour(kernel, 2, parseAddress(text) as Address, mac)),
+      shape,
+    )
+  expect(introduced("10.244.1.5")).toMatchObject({ header: "020000000200000010000000", 2: "020000000001" })
+  expect(introduced("fd00::5")).toMatchObject({ header: "0a0000000200000004000000", 2: "020000000001" })
+})
+
+test.each([
+  ["a neighbour that is known stays as it is", 17],
+  ["there need not be room for one more", 105],
+])("%s", (_, errno) => {
+  const { conversation } = new FakeKernel((request) => [refuse(request, errno)])
+  expect(() => introduceNeighbour(conversation, 2, neighbour, mac)).not.toThrow()
 })

@@ -1,12 +1,18 @@
 import { type Address, formatAddress } from "../../ip/address.ts"
-import { address, attributeSet, type Body } from "../attribute.ts"
+import type { Mac } from "../../ip/mac.ts"
+import { address, attributeSet, type Body, mac } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
+import { KernelError, refusedWith } from "../kernel-error.ts"
+import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { nameOf } from "../print.ts"
+import type { Writer } from "../writer.ts"
 import { afOf, familyNames, RTM } from "./rtm.ts"
 
 /** NDA_* from linux/neighbour.h. */
-const attributes = attributeSet({ destination: [1, address, "NDA_DST"] })
+const attributes = attributeSet({ destination: [1, address, "NDA_DST"], mac: [2, mac, "NDA_LLADDR"] })
+
+/** NUD_*: an address that the kernel verifies once it is used, or at once. */
+const [STALE, PROBE] = [0x04, 0x10]
 
 /** An RTM_DELNEIGH and its like: struct ndmsg, then attributes. */
 export const neighbourBody: Body = {
@@ -17,6 +23,27 @@ export const neighbourBody: Body = {
   attributes,
 }
 
+/**
+ * Introduces a neighbour to the kernel, which then need not ask everybody on the link who has the address. One of IPv4 it asks at once, so that
+ * the neighbour comes to know the asking address as well; one of IPv6 it would ask from its link-local address. What the kernel knows stays, and
+ * if it takes no entry, as without room for more, it resolves the address as ever.
+ */
+export function introduceNeighbour(rtnetlink: Conversation, index: number, neighbour: Address, at: Mac): void {
+  try {
+    rtnetlink.execute({
+      asked: `introduce the neighbour ${formatAddress(neighbour)}`,
+      type: RTM.NEWNEIGH,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      write: (writer) => {
+        writeHeader(writer, neighbour, index, neighbour.family === 4 ? PROBE : STALE)
+        attributes.write(writer, { destination: neighbour, mac: at })
+      },
+    })
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+  }
+}
+
 /** Removes the neighbour entry of an address on a link, if there is one. */
 export function forgetNeighbour(rtnetlink: Conversation, index: number, neighbour: Address): void {
   try {
@@ -24,11 +51,16 @@ export function forgetNeighbour(rtnetlink: Conversation, index: number, neighbou
       asked: `forget the neighbour ${formatAddress(neighbour)}`,
       type: RTM.DELNEIGH,
       write(writer) {
-        writer.u8(afOf(neighbour.family)).u8(0).u16(0).u32(index).u16(0).u8(0).u8(0) // struct ndmsg
+        writeHeader(writer, neighbour, index, 0)
         attributes.write(writer, { destination: neighbour })
       },
     })
   } catch (error) {
     if (!refusedWith(error, "ENOENT")) throw error
   }
+}
+
+/** Writes a struct ndmsg. */
+function writeHeader(writer: Writer, { family }: Address, index: number, state: number): void {
+  writer.u8(afOf(family)).u8(0).u16(0).u32(index).u16(state).u8(0).u8(0)
 }
