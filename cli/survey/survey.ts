@@ -9,6 +9,7 @@ import type { FoundRule } from "../../lib/netlink/netfilter/rule.ts"
 import { decodeIptablesRule } from "../../lib/netlink/netfilter/xtables/decode.ts"
 import { type LinkAddress, listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, listLinks } from "../../lib/netlink/route/link.ts"
+import { listNeighbours } from "../../lib/netlink/route/neighbour.ts"
 import { type FoundRoute, lookupRoute, type Route } from "../../lib/netlink/route/route.ts"
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText, unlessMissing } from "../../lib/sys/file.ts"
@@ -117,6 +118,13 @@ export class Survey implements Disposable {
 
   get addresses(): readonly LinkAddress[] {
     return this.#read("addresses", [], () => listAddresses(this.host.rtnetlink))
+  }
+
+  /** Says if the node knows where that neighbour of its own is. */
+  isNeighbour({ family, value }: Address): boolean {
+    return this.#read("neighbours", new Set<string>(), () => {
+      return new Set(listNeighbours(this.host.rtnetlink).map((known) => `${known.family} ${known.value}`))
+    }).has(`${family} ${value}`)
   }
 
   /** Returns the addresses of the node's own link of that index. */

@@ -33,7 +33,7 @@ afterEach(() => {
 afterAll(() => node[Symbol.dispose]())
 
 function forget(): void {
-  for (const pod of node.pods) output(pod.inside(["ip", "neigh", "flush", "dev", "eth0"]))
+  for (const namespace of [node, ...node.pods]) output(namespace.inside(["ip", "neigh", "flush", "all"]))
 }
 
 function neighbours(pod: Pod) {

@@ -1,4 +1,4 @@
-import { formatAddress } from "../../../lib/ip/address.ts"
+import { type Address, formatAddress, isLinkLocal } from "../../../lib/ip/address.ts"
 import { introduceNeighbour } from "../../../lib/netlink/route/neighbour.ts"
 import { NetworkNamespace } from "../../../lib/sys/netns.ts"
 import { askFrom, type Reach } from "../../probes/interface.ts"
@@ -115,13 +115,18 @@ function askAtOnce(survey: Survey, pods: readonly Attached[][], wish: Wish): { p
   return { plans: asked, waited }
 }
 
-/** Tells the pod's kernel where its gateways are: otherwise each pod would have its bridge ask all the others. */
+/**
+ * Tells the pod's kernel where its gateways are: otherwise each pod would have its bridge ask all the others. Of a pod that the node knows it is
+ * known already; a link-local address, from which a pod looks for routers, does not count.
+ */
 function introduceGateways(survey: Survey, { pod, interfaces }: PodPlan): void {
-  const known = interfaces.flatMap(({ asking, gateways }) =>
-    gateways.flatMap(({ address, mac }) => (mac ? [{ index: asking.index, address, mac }] : [])),
-  )
-  const stack = known.length > 0 ? survey.pod(pod.netns)?.stack : undefined
-  if (stack) for (const { index, address, mac } of known) introduceNeighbour(stack.rtnetlink, index, address, mac)
+  const unknown = interfaces.flatMap(({ asking: { index, addresses }, gateways }) => {
+    const known = addresses.filter(({ address }) => !isLinkLocal(address) && survey.isNeighbour(address))
+    const isKnown = (gateway: Address) => known.some(({ address }) => address.family === gateway.family)
+    return gateways.flatMap(({ address, mac }) => (mac && !isKnown(address) ? [{ index, address, mac }] : []))
+  })
+  const stack = unknown.length > 0 ? survey.pod(pod.netns)?.stack : undefined
+  if (stack) for (const { index, address, mac } of unknown) introduceNeighbour(stack.rtnetlink, index, address, mac)
 }
 
 /** Asks from the network namespace that this process is in. */

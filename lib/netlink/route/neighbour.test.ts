@@ -1,10 +1,10 @@
 import { expect, test } from "vitest"
-import { type Address, parseAddress } from "../../ip/address.ts"
+import { type Address, formatAddress, parseAddress } from "../../ip/address.ts"
 import { type Mac, parseMac } from "../../ip/mac.ts"
 import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
-import { FakeKernel, refuse, requestOf } from "../../testing/fake-kernel.ts"
-import { recorded } from "../../testing/recorded.ts"
-import { forgetNeighbour, introduceNeighbour } from "./neighbour.ts"
+import { done, FakeKernel, part, refuse, requestOf } from "../../testing/fake-kernel.ts"
+import { fromHex, recorded } from "../../testing/recorded.ts"
+import { forgetNeighbour, introduceNeighbour, listNeighbours } from "./neighbour.ts"
 
 const shape: Shape = { header: 12, nested: {} }
 const neighbour = parseAddress("10.244.1.5") as Address
@@ -55,4 +55,21 @@ test.each([
 ])("%s", (_, errno) => {
   const { conversation } = new FakeKernel((request) => [refuse(request, errno)])
   expect(() => introduceNeighbour(conversation, 2, neighbour, mac)).not.toThrow()
+})
+
+test("neighbours are those of which the kernel knows where they are", () => {
+  const entry = (family: string, state: string, address: string) =>
+    fromHex(`${family}00000002000000${state}0000${address}`)
+  const entries = [
+    entry("02", "0200", "080001000af40105"), // reachable
+    entry("02", "2000", "080001000af40106"), // failed
+    entry("0a", "0400", `14000100fd00${"00".repeat(13)}05`), // stale
+    entry("0a", "0100", `14000100fd00${"00".repeat(13)}06`), // incomplete
+  ]
+  const kernel = new FakeKernel((asked) => [part(asked, 28, entries), done(asked)])
+  expect(listNeighbours(kernel.conversation).map(formatAddress)).toEqual(["10.244.1.5", "fd00::5"])
+  expect(requestTree(kernel.requests[0] ?? new Uint8Array(), shape)).toEqual({
+    message: "type 30 flags 301",
+    header: "00".repeat(12),
+  })
 })
