@@ -11,9 +11,10 @@ export const doctorCommand: Command = {
   usage: "doctor [POD | CONTAINER | NETNS] [-o json]",
   purpose: "says what is wrong with the node's pod networks, or with one pod's",
   help: `Looks at networks, plugins, leases, what runtimes remember of their pods, and the kernel, and asks from inside the
-pods: their gateway, another pod, their nameservers, and if packets of their MTU get through. Changes nothing and starts
-no program; who is silent is asked twice and waited for each time, 1 s, or 2 s for a nameserver. Each finding says
-what is wrong, what was seen, the probable cause, and what mends it.
+pods: their gateway, another pod, their nameservers, and if packets of their MTU get through. Changes nothing (the
+questions leave what a ping does: neighbours and connections that the kernel forgets), and starts no program. Who is
+silent is asked twice and waited for each time, 1 s, or 2 s for a nameserver. Each finding says what is wrong, what was
+seen, the probable cause, and what mends it.
 Exit status: 0 healthy, 1 findings, 2 something, or everything, could not be looked at and the rest is healthy.
 `,
   minArguments: 0,
