@@ -147,6 +147,11 @@ export interface Host {
     attribute: number,
     mark: number,
   ): number
+  /**
+   * Returns number, beginning and end of the payload of each netlink attribute from byte `start` up to `end` whose number's byte in
+   * `wanted` is not 0, one behind the other. If one does not fit, wanted or not: the byte at which that begins.
+   */
+  findAttributes(bytes: Uint8Array, start: number, end: number, wanted: Uint8Array): number[] | number
 }
 
 /** The end of a program. */

@@ -152,6 +152,10 @@ const nearlyMessage = fc
     return message
   })
 
+function whole(bytes: Buffer): Value {
+  return { bytes: bytes.toString("hex"), from: 0, to: bytes.length }
+}
+
 test("nextMessage finds what the host of Node.js finds", { timeout }, async () => {
   const inputs = fc.record({
     datagram: fc.array(nearlyMessage, { maxLength: 5 }).map((messages) => Buffer.concat(messages)),
@@ -161,7 +165,6 @@ test("nextMessage finds what the host of Node.js finds", { timeout }, async () =
     attribute: fc.constantFrom(0, 7),
     mark: fc.nat(2),
   })
-  const whole = (bytes: Buffer): Value => ({ bytes: bytes.toString("hex"), from: 0, to: bytes.length })
   await check(inputs, (batch) => {
     const replies = ask(
       batch.map(({ datagram, at, text, width, attribute, mark }) => ({
@@ -173,6 +176,24 @@ test("nextMessage finds what the host of Node.js finds", { timeout }, async () =
       batch.map(({ datagram, at, text, width, attribute, mark }) =>
         nodeHost.nextMessage(datagram, at, text, width, attribute, mark),
       ),
+    )
+  })
+})
+
+test("findAttributes finds what the host of Node.js finds", { timeout }, async () => {
+  const inputs = fc.record({
+    bytes: nearlyMessage,
+    start: fc.constantFrom(0, 20, 20, 20, 24, -1, 1000),
+    end: fc.nat(80),
+    wanted: fc.uint8Array({ max: 1, maxLength: 9 }).map((bytes) => Buffer.from(bytes)),
+  })
+  await check(inputs, (batch) => {
+    const calls = batch.map(({ bytes, start, end, wanted }) => ({
+      name: "findAttributes" as const,
+      values: [whole(bytes), start, end, whole(wanted)],
+    }))
+    expect(ask(calls)).toEqual(
+      batch.map(({ bytes, start, end, wanted }) => nodeHost.findAttributes(bytes, start, end, wanted)),
     )
   })
 })

@@ -25,6 +25,7 @@ export type Reply =
   | null
   | boolean
   | number
+  | readonly number[]
   | { readonly text: string }
   | { readonly bytes: string }
   | { readonly error: string }
@@ -84,6 +85,7 @@ function printed(reply: unknown): Reply {
   if (typeof reply === "number" || typeof reply === "boolean") return reply
   if (typeof reply === "string")
     return { text: Array.from({ length: reply.length }, (_, at) => unit(reply, at)).join("") }
+  if (Array.isArray(reply) && reply.every((item) => typeof item === "number")) return reply
   if (reply instanceof Uint8Array) return { bytes: Array.from(reply, hex).join("") }
   return null
 }

@@ -112,6 +112,7 @@ const parameters = {
   sendTo: [path, bytes],
   makeTun: [descriptor, path, number, number, number],
   nextMessage: [bytes, number, bytes, number, number, number],
+  findAttributes: [bytes, number, number, bytes],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
 
 /** A call of one of the host's functions: mostly with what it takes, at times with something else, or with less. */
