@@ -197,13 +197,9 @@ function writeAttributes(writer: Writer, row: Row, value: unknown): void {
 }
 
 function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
-  const at = writer.length
-  writer.u32((kind.nested ? type | NESTED : type) << 16)
+  const at = writer.begin()
   kind.write(writer, value as never)
-  const length = writer.length - at
-  if (length > 0xffff) throw new RangeError(`attribute ${type} of ${length} bytes: its length does not fit 16 bits`)
-  writer.patch16(at, length)
-  if ((length & 3) !== 0) writer.align()
+  writer.end(at, kind.nested ? type | NESTED : type)
 }
 
 /** Returns a view of the bytes, for reading numbers. */

@@ -23,10 +23,22 @@ test("align writes zeros up to a multiple of four and nothing at one", () => {
 })
 
 test("patching changes only the number at that place", () => {
-  const writer = new Writer().u32(0).u16(0).u16(0xffff)
+  const writer = new Writer().u32(0).u32(0xffffffff)
   writer.patch32(0, 0x01020304)
-  writer.patch16(4, 0x0506)
-  expect([...writer.bytes]).toEqual([4, 3, 2, 1, 6, 5, 0xff, 0xff])
+  expect([...writer.bytes]).toEqual([4, 3, 2, 1, 0xff, 0xff, 0xff, 0xff])
+})
+
+test("an attribute has its header in front and zeros behind it", () => {
+  const writer = new Writer()
+  const at = writer.begin()
+  writer.u8(7).end(at, 0x8001)
+  expect([...writer.bytes]).toEqual([5, 0, 1, 0x80, 7, 0, 0, 0])
+})
+
+test("an attribute of more than 16 bits' length is refused", () => {
+  const writer = new Writer()
+  const at = writer.begin()
+  expect(() => writer.raw(new Uint8Array(0xfffc)).end(at, 3)).toThrow("attribute 3 of 65536 bytes")
 })
 
 test("the buffer grows without losing what was written, whatever the sizes", () => {

@@ -1,11 +1,13 @@
 const LARGE = 2 << 20
 
 /**
- * A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. Small numbers are
- * written byte by byte, which costs less than a call of DataView.
+ * A growing buffer that numbers are written to. Host order is little-endian on every machine these plugins run on. Numbers are written
+ * as elements of an array, which costs less than a call of DataView.
  */
 export class Writer {
   #bytes = new Uint8Array(512)
+  /** The same memory, for numbers at multiples of four. */
+  #words = new Int32Array(this.#bytes.buffer)
   #size = 512
   #length = 0
 
@@ -43,22 +45,19 @@ export class Writer {
 
   u32(value: number): this {
     const at = this.#length
+    if ((at & 3) !== 0) return this.u16(value).u16(value >> 16)
     if (at + 4 > this.#size) this.#grow(at + 4)
-    const bytes = this.#bytes
-    bytes[at] = value
-    bytes[at + 1] = value >> 8
-    bytes[at + 2] = value >> 16
-    bytes[at + 3] = value >> 24
+    this.#words[at >> 2] = value
     this.#length = at + 4
     return this
   }
 
   be16(value: number): this {
-    return this.u8(value >> 8).u8(value)
+    return this.u16(((value >> 8) & 0xff) | (value << 8))
   }
 
   be32(value: number): this {
-    return this.be16(value >> 16).be16(value)
+    return this.u32((value >>> 24) | ((value >> 8) & 0xff00) | ((value & 0xff00) << 8) | (value << 24))
   }
 
   u64(value: bigint): this {
@@ -84,21 +83,32 @@ export class Writer {
     return this
   }
 
-  /** Overwrites a 16-bit number written earlier, such as a length now known. */
-  patch16(at: number, value: number): void {
-    this.#bytes[at] = value
-    this.#bytes[at + 1] = value >> 8
+  /** Leaves room for the header of an attribute, at a multiple of four; returns where that is. */
+  begin(): number {
+    const at = this.#length
+    if (at + 4 > this.#size) this.#grow(at + 4)
+    this.#length = at + 4
+    return at
   }
 
+  /** Ends the attribute that has begun there: writes its header (struct nlattr), and zeros up to the next multiple of four. */
+  end(at: number, type: number): void {
+    const length = this.#length - at
+    if (length > 0xffff) throw new RangeError(`attribute ${type} of ${length} bytes: its length does not fit 16 bits`)
+    this.#words[at >> 2] = (type << 16) | length
+    if ((length & 3) !== 0) this.align()
+  }
+
+  /** Overwrites a 32-bit number written earlier at a multiple of four, such as a length now known. */
   patch32(at: number, value: number): void {
-    this.patch16(at, value)
-    this.patch16(at + 2, value >> 16)
+    this.#words[at >> 2] = value
   }
 
   /** Grows the buffer to twice the size, a large one by less, but at least to `least`: a process may use 64 MB. */
   #grow(least: number): void {
-    this.#size = Math.max(least, this.#size + Math.min(this.#size, LARGE))
+    this.#size = (Math.max(least, this.#size + Math.min(this.#size, LARGE)) + 3) & ~3
     this.#bytes = resized(this.#bytes, this.#size)
+    this.#words = new Int32Array(this.#bytes.buffer)
   }
 }
 
