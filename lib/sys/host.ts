@@ -171,12 +171,13 @@ export type Relayed = Omit<Ended, "timedOut">
 
 /** The answer of statx(2) on a file. */
 export interface Status {
-  /** The device it is on. */
-  readonly major: number
-  readonly minor: number
+  /** The device it is on, as the kernel counts them: major << 20 | minor. */
+  readonly device: number
   readonly inode: bigint
-  /** Type and permissions, as in S_IF* (inode(7)). */
-  readonly mode: number
+  /** The S_IF* part of the mode (inode(7)). */
+  readonly type: number
+  /** The rest of the mode, as chmod(1) writes it in octal. */
+  readonly permissions: number
   readonly size: number
   /** Time of the last modification: seconds since the epoch, and nanoseconds. */
   readonly modified: bigint

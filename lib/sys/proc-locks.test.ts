@@ -10,12 +10,12 @@ const LOCKS = `1: POSIX  ADVISORY  WRITE 11 fe:00:5 0 EOF
 `
 
 test.each([
-  ["254:0", 9989088n, 12345],
-  ["0:26", 9989088n, 22],
-  ["254:0", 5n, undefined],
-  ["254:0", 6n, undefined],
-  ["254:0", 7n, undefined],
-  ["254:0", 998908n, undefined],
-])("the holder of the lock on %s inode %s is %s", (device, inode, holder) => {
+  [0xfe00000, 9989088n, 12345],
+  [0x1a, 9989088n, 22],
+  [0xfe00000, 5n, undefined],
+  [0xfe00000, 6n, undefined],
+  [0xfe00000, 7n, undefined],
+  [0xfe00000, 998908n, undefined],
+])("the holder of the lock on device %s, inode %s is %s", (device, inode, holder) => {
   expect(lockHolder(LOCKS, { device, inode })).toBe(holder)
 })

@@ -1,6 +1,6 @@
-/** A lock file as /proc/locks identifies it: `device` is `major:minor`, decimal. */
+/** A lock file as /proc/locks identifies it: `device` is major << 20 | minor. */
 export interface LockedFile {
-  readonly device: string
+  readonly device: number
   readonly inode: bigint
 }
 
@@ -9,9 +9,8 @@ export interface LockedFile {
  * `3: FLOCK  ADVISORY  WRITE 12345 fe:00:9989088 0 EOF`. Undefined if none is listed, or if it is in another PID namespace.
  */
 export function lockHolder(locks: string, { device, inode }: LockedFile): number | undefined {
-  const [major = 0, minor = 0] = device.split(":").map(Number)
   const hex = (number: number) => number.toString(16).padStart(2, "0")
-  const file = `${hex(major)}:${hex(minor)}:${inode}`
+  const file = `${hex(device >>> 20)}:${hex(device & 0xfffff)}:${inode}`
   for (const line of locks.split("\n")) {
     // A process that waits has an arrow in the second place.
     const [, kind, , , pid, place] = line.trim().split(/\s+/)

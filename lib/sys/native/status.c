@@ -17,12 +17,12 @@ static int examine(const char *path, int flags, struct statx *status)
 
 static JSValue status_object(JSContext *js, const struct statx *status)
 {
-    static const char *names[] = {"major", "minor", "inode", "mode", "size", "modified", "nanoseconds", "isMount"};
+    static const char *names[] = {"device", "inode", "type", "permissions", "size", "modified", "nanoseconds", "isMount"};
     const JSValue values[] = {
-        JS_NewInt64(js, status->stx_dev_major),
-        JS_NewInt64(js, status->stx_dev_minor),
+        JS_NewInt64(js, (int64_t)status->stx_dev_major << 20 | status->stx_dev_minor),
         JS_NewBigUint64(js, status->stx_ino),
-        JS_NewInt32(js, status->stx_mode),
+        JS_NewInt32(js, status->stx_mode & S_IFMT),
+        JS_NewInt32(js, status->stx_mode & ~S_IFMT),
         JS_NewInt64(js, (int64_t)status->stx_size),
         JS_NewBigInt64(js, status->stx_mtime.tv_sec),
         JS_NewInt64(js, status->stx_mtime.tv_nsec),

@@ -1,4 +1,4 @@
-import { type Dir, opendirSync, readlinkSync } from "node:fs"
+import { type Dir, constants as files, opendirSync, readlinkSync } from "node:fs"
 import { constants } from "node:os"
 import type { FileSystem, Host, Status } from "../host.ts"
 import { errnoOf } from "./errno.ts"
@@ -67,11 +67,12 @@ function stat(path: string, follow: boolean): Status | number {
   const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW
   const answer = answerOn(path, (name) => libc.statx(AT_FDCWD, name, flags, STATX_BASIC_STATS, view.buffer))
   if (answer < 0) return answer
+  const mode = view.getUint16(28, true)
   return {
-    major: view.getUint32(136, true),
-    minor: view.getUint32(140, true),
+    device: view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true),
     inode: view.getBigUint64(32, true),
-    mode: view.getUint16(28, true),
+    type: mode & files.S_IFMT,
+    permissions: mode & ~files.S_IFMT,
     size: Number(view.getBigUint64(40, true)),
     modified: view.getBigInt64(112, true),
     nanoseconds: view.getUint32(120, true),
