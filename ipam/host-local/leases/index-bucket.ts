@@ -13,10 +13,20 @@ const IN = " in "
 /** A bucket without holders, which needs no file. */
 export const emptyBucket = HEADER
 
-/** Returns the holder's bucket, one of 256 by an FNV-1a hash of the container id: all holders of a container share a bucket. */
+/** The container whose bucket was asked for last: most calls are about one. */
+let last = { container: "", bucket: "" }
+
+/** Returns the holder's bucket, one of 256: all holders of a container share a bucket. */
 export function bucketOf(holder: LeaseHolder): string {
   const end = holder.indexOf("\r\n")
-  const id = host.encode(end < 0 ? holder : holder.slice(0, end))
+  const container = end < 0 ? holder : holder.slice(0, end)
+  if (container !== last.container || last.bucket === "") last = { container, bucket: hashOf(container) }
+  return last.bucket
+}
+
+/** Returns two hex digits of the text's FNV-1a hash. */
+function hashOf(text: string): string {
+  const id = host.encode(text)
   const { length } = id // runs for each of up to 65,000 holders
   let hash = 0x811c9dc5
   for (let at = 0; at < length; at++) hash = Math.imul(hash ^ (id[at] ?? 0), 0x01000193)
@@ -31,8 +41,7 @@ export function isWhole(text: string): boolean {
 /** Reads the names of the holder's leases from a whole bucket; undefined if its line makes no sense. */
 export function readLine(text: string, holder: LeaseHolder): LeaseName[] | undefined {
   const found = findLine(text, holder)
-  if (!found) return []
-  return readNames(text.slice(found.start + startOf(holder).length, found.end))
+  return found ? readNames(text.slice(found.names, found.end)) : []
 }
 
 /** Reads the names, which follow the holder in its line. */
@@ -125,7 +134,15 @@ function startOf(holder: LeaseHolder): string {
   return `${JSON.stringify(holder)} `
 }
 
-function findLine(text: string, holder: LeaseHolder): { start: number; end: number } | undefined {
-  const before = text.indexOf(`\n${startOf(holder)}`)
-  return before < 0 ? undefined : { start: before + 1, end: text.indexOf("\n", before + 1) }
+interface Line {
+  readonly start: number
+  /** The place behind the holder. */
+  readonly names: number
+  readonly end: number
+}
+
+function findLine(text: string, holder: LeaseHolder): Line | undefined {
+  const before = `\n${startOf(holder)}`
+  const at = text.indexOf(before)
+  return at < 0 ? undefined : { start: at + 1, names: at + before.length, end: text.indexOf("\n", at + 1) }
 }
