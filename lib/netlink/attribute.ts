@@ -153,29 +153,26 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
       const places = host.findAttributes(bytes, start, end, wanted)
       if (typeof places === "number") throw misfit(bytes, places, numberAt(bytes, places))
       const values: Record<string, unknown> = {}
-      for (let at = 0; at < places.length; at += 3) {
-        const entry = byType[places[at] as number] as Entry
-        readInto(values, entry, bytes, places[at + 1] as number, places[at + 2] as number)
+      let entry: Entry | undefined
+      try {
+        for (let at = 0; at < places.length; at += 3) {
+          entry = byType[places[at] as number] as Entry
+          const value = entry.kind.read(bytes, places[at + 1] as number, places[at + 2] as number)
+          if (entry.kind.repeated) append(values, entry.name, value)
+          else values[entry.name] = value
+        }
+      } catch (error) {
+        throw error instanceof WireError && entry ? error.within(entry.row[2]) : error
       }
       return values as Values<T>
     },
   }
 }
 
-function readInto(values: Record<string, unknown>, entry: Entry, bytes: Uint8Array, start: number, end: number): void {
-  const { name, kind } = entry
-  try {
-    const value = kind.read(bytes, start, end)
-    if (!kind.repeated) {
-      values[name] = value
-      return
-    }
-    const list = values[name]
-    if (Array.isArray(list)) list.push(value)
-    else values[name] = [value]
-  } catch (error) {
-    throw error instanceof WireError ? error.within(entry.row[2]) : error
-  }
+function append(values: Record<string, unknown>, name: string, value: unknown): void {
+  const list = values[name]
+  if (Array.isArray(list)) list.push(value)
+  else values[name] = [value]
 }
 
 /** Returns the entries by number, without holes, which would make each look-up slow. */

@@ -49,7 +49,7 @@ export function writeMessage(
   write: (writer: Writer) => void,
 ): void {
   const at = writer.align().length
-  writer.u32(0).u32(type | (flags << 16)).u32(sequence).u32(0)
+  writer.u32x4(0, type | (flags << 16), sequence, 0)
   write(writer)
   writer.patch32(at, writer.length - at)
 }

@@ -52,6 +52,20 @@ export class Writer {
     return this
   }
 
+  /** Appends four 32-bit numbers at a multiple of four: a header, such as each message begins with. */
+  u32x4(first: number, second: number, third: number, fourth: number): this {
+    const at = this.#length
+    if (at + 16 > this.#size) this.#grow(at + 16)
+    const words = this.#words
+    const word = at >> 2
+    words[word] = first
+    words[word + 1] = second
+    words[word + 2] = third
+    words[word + 3] = fourth
+    this.#length = at + 16
+    return this
+  }
+
   be16(value: number): this {
     return this.u16(((value >> 8) & 0xff) | (value << 8))
   }

@@ -21,7 +21,7 @@ export function writeHeader(
   writer: Writer,
   { family = AF.UNSPEC, index = 0, flags = 0, change = 0 }: LinkHeader,
 ): Writer {
-  return writer.u32(family).u32(index).u32(flags).u32(change)
+  return writer.u32x4(family, index, flags, change)
 }
 
 /** The length of struct ifinfomsg. */
