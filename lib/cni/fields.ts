@@ -30,9 +30,12 @@ export class Fields {
   }
 
   #inAnyCase(key: string): Json | undefined {
+    const names = this.#names
+    const wanted = key.toLowerCase()
     let last: Json | undefined
-    for (const name of this.#names) {
-      if (name.length === key.length && name.toLowerCase() === key.toLowerCase()) last = this.#object[name] ?? last
+    for (let at = 0; at < names.length; at++) {
+      const name = names[at] as string
+      if (name.length === key.length && name.toLowerCase() === wanted) last = this.#object[name] ?? last
     }
     return last
   }
