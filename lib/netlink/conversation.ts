@@ -162,9 +162,9 @@ export class Conversation implements Disposable {
     )
   }
 
-  #write(writer: Writer, { type, flags = 0, write }: Request, more = 0): number {
+  #write(writer: Writer, request: Request, more = 0): number {
     const sequence = ++this.#sequence
-    writeMessage(writer, { type, flags: flags | more | NLM_F_REQUEST, sequence }, write)
+    writeMessage(writer, request, (request.flags ?? 0) | more | NLM_F_REQUEST, sequence)
     return sequence
   }
 

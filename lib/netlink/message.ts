@@ -36,21 +36,23 @@ export interface Outgoing {
 }
 
 /** Returns a message with the body that `write` appends. The kernel sets the port. */
-export function encodeMessage(message: Outgoing, write: (writer: Writer) => void): Uint8Array {
+export function encodeMessage({ type, flags, sequence }: Outgoing, write: Unsent["write"]): Uint8Array {
   const writer = new Writer()
-  writeMessage(writer, message, write)
+  writeMessage(writer, { type, write }, flags, sequence)
   return writer.bytes
 }
 
+/** A message to send; `write` appends its body. */
+interface Unsent {
+  readonly type: number
+  readonly write: (writer: Writer) => void
+}
+
 /** Appends one more message to a datagram. */
-export function writeMessage(
-  writer: Writer,
-  { type, flags, sequence }: Outgoing,
-  write: (writer: Writer) => void,
-): void {
+export function writeMessage(writer: Writer, message: Unsent, flags: number, sequence: number): void {
   const at = writer.align().length
-  writer.u32x4(0, type | (flags << 16), sequence, 0)
-  write(writer)
+  writer.u32x4(0, message.type | (flags << 16), sequence, 0)
+  message.write(writer)
   writer.patch32(at, writer.length - at)
 }
 
