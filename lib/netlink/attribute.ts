@@ -146,7 +146,10 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
       for (let at = 0; at < names.length; at++) {
         const name = names[at] as string
         const value: unknown = values[name]
-        if (value !== undefined) writeAttributes(writer, table[name] as Row, value)
+        if (value === undefined) continue
+        const row = table[name] as Row
+        if (row[1].repeated) for (const item of value as unknown[]) writeAttribute(writer, row, item)
+        else writeAttribute(writer, row, value)
       }
     },
     read(bytes, start = 0, end = bytes.length) {
@@ -187,13 +190,9 @@ function indexByType(table: Table): readonly (Entry | undefined)[] {
   return entries
 }
 
-function writeAttributes(writer: Writer, row: Row, value: unknown): void {
+function writeAttribute(writer: Writer, row: Row, value: unknown): void {
+  const type = row[0]
   const kind = row[1]
-  if (kind.repeated) for (const item of value as unknown[]) writeAttribute(writer, row[0], kind, item)
-  else writeAttribute(writer, row[0], kind, value)
-}
-
-function writeAttribute(writer: Writer, type: number, kind: AnyKind, value: unknown): void {
   const at = writer.begin()
   kind.write(writer, value as never)
   writer.end(at, kind.nested ? type | NESTED : type)
