@@ -34,8 +34,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const limited = new LimitedPod(node)
       return (command) => limited.asCall(command, LIMITS)
     },
-    3110,
-    2435,
+    2604,
+    2087,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    2160,
-    1595,
+    2024,
+    1501,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    4090,
-    2545,
+    3778,
+    2394,
   ],
   [
     "firewall",
@@ -66,11 +66,11 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       firewall.allow(node.pod(), ["10.1.0.9/24"])
       return behind(pod, (...call) => firewall.call(...call))
     },
-    3930,
-    2785,
+    3376,
+    2664,
   ],
-  ["portmap", "one port", mapped("nftables"), 5310, 4645],
-  ["portmap", "one port, by iptables", mapped("iptables"), 8565, 6960],
+  ["portmap", "one port", mapped("nftables"), 4221, 4290],
+  ["portmap", "one port, by iptables", mapped("iptables"), 7198, 6559],
 ]
 
 /** Names differ from run to run, and with them digests. */
