@@ -138,8 +138,7 @@ function newRule(_: Fields, family: string, { message }: Context): Words {
 /** Returns the command of iptables-nft: `nft` itself has no words for extensions of xtables. */
 function iptablesCommand(rule: Fields, family: string, [table, way, chain]: readonly [string, string, string]): Words {
   const steps = stepsIn(rule)
-  const found = { handle: 0n, chain, comment: undefined, note: undefined, expressions: () => steps }
-  const read = decodeIptablesRule(found, family === "ip6" ? 6 : 4)
+  const read = decodeIptablesRule({ comment: undefined, expressions: () => steps }, family === "ip6" ? 6 : 4)
   if (!read) throw new Untold("a rule of iptables")
   const program = family === "ip6" ? "ip6tables-nft" : "iptables-nft"
   return [program, "-t", table, way, chain, ...wordsOf(formatIptablesRule(read))]

@@ -59,13 +59,13 @@ export function stepsIn(rule: Fields): FoundExpression[] {
   return steps.map((step) => ({ name: step.string("NFTA_EXPR_NAME") ?? "", data: dataOf(step) }))
 }
 
-/** NFTA_BITWISE_OP and NFT_BITWISE_MASK_XOR, which newer kernels also say. */
-const [BITWISE_OP, MASK_AND_XOR] = ["#6", "00000000"]
+/** What newer kernels also say: NFT_BITWISE_MASK_XOR, and NF_NAT_RANGE_MAP_IPS with NF_NAT_RANGE_PROTO_SPECIFIED. */
+const IMPLIED: Readonly<Record<string, number>> = { NFTA_BITWISE_OP: 0, NFTA_NAT_FLAGS: 3 }
 
 function dataOf(step: Fields): object | undefined {
   const data: Record<string, unknown> = {}
   for (const [name, value] of step.record("NFTA_EXPR_DATA", (each) => each) ?? []) {
-    if (name === BITWISE_OP && value === MASK_AND_XOR) continue
+    if (IMPLIED[name] === value) continue
     const reading = ATTRIBUTES[name]
     if (!reading) return undefined
     data[reading[0]] = reading[1](value)

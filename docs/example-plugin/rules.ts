@@ -3,7 +3,7 @@ import type { Attachment } from "../../lib/cni/attachment.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { hostPrefix } from "../../lib/ip/prefix.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
-import type { Expression } from "../../lib/netlink/netfilter/expression.ts"
+import type { Step } from "../../lib/netlink/netfilter/expression.ts"
 import { destination, ofFamily, source, verdict } from "../../lib/netlink/netfilter/phrase.ts"
 import { type FoundRule, listRules } from "../../lib/netlink/netfilter/rule.ts"
 import type { Chain, Table } from "../../lib/netlink/netfilter/ruleset.ts"
@@ -19,7 +19,7 @@ export const chain: Chain = {
 }
 
 /** Returns the rules for the pod's addresses: one for each network of the same family. */
-export function rulesFor({ ips }: Result, { to }: DenyConfig): Expression[][] {
+export function rulesFor({ ips }: Result, { to }: DenyConfig): Step[][] {
   return ips.flatMap(({ address: { address } }) =>
     to
       .filter((network) => network.address.family === address.family)

@@ -9,7 +9,7 @@ import type { Undo } from "../net/undo.ts"
 import type { Conversation, Request } from "../netlink/conversation.ts"
 import { refusedWith } from "../netlink/kernel-error.ts"
 import { ANCHOR, anchoredRules, listAnchors, mayBeAnchored, readAnchor } from "../netlink/netfilter/anchor.ts"
-import { type Expression, sameExpressions } from "../netlink/netfilter/expression.ts"
+import { isAmong, isMadeOf, type Step } from "../netlink/netfilter/expression.ts"
 import { destination, masquerade, ofFamily, source, transfer, verdict } from "../netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
 import {
@@ -62,19 +62,16 @@ const postrouting: Chain = {
   base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" },
 }
 
-/** Returns the rules that lead all packets but multicast to `checks`. */
-function postroutingRules(): Expression[][] {
-  const multicast = ["224.0.0.0/4", "ff00::/8"]
-    .map((text) => parsePrefix(text))
-    .filter((prefix) => prefix !== undefined)
-  return [
-    ...multicast.map((prefix) => [...ofFamily(prefix.address.family), ...destination(prefix), verdict("return")]),
-    [transfer("goto", checks.name)],
-  ]
-}
+const multicast = ["224.0.0.0/4", "ff00::/8"].map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined)
+
+/** Lead all packets but multicast to `checks`. */
+const postroutingRules: readonly (readonly Step[])[] = [
+  ...multicast.map((prefix) => [...ofFamily(prefix.address.family), ...destination(prefix), verdict("return")]),
+  [transfer("goto", checks.name)],
+]
 
 /** Returns the rule that masquerades packets from the pod's address to addresses outside its network. */
-function ruleFor(pod: Prefix): Expression[] {
+function ruleFor(pod: Prefix): Step[] {
   const { address } = pod
   return [
     ...ofFamily(address.family),
@@ -147,16 +144,15 @@ function anchorOf(attachment: Attachment): Chain {
 /** Plans table and chains, unless the rules that hold them together are there. */
 function planLayout(nfnetlink: Conversation): Request[] {
   if (isLaidOut(nfnetlink)) return []
-  const rules = postroutingRules().map((expressions) => appendRule(postrouting, { expressions }))
+  const rules = postroutingRules.map((expressions) => appendRule(postrouting, { expressions }))
   return [ensureTable(table), ensureChain(checks), ensureChain(postrouting), flushChain(postrouting), ...rules]
 }
 
 function isLaidOut(nfnetlink: Conversation): boolean {
-  const wanted = postroutingRules()
   const found = listRules(nfnetlink, postrouting)
   return (
-    found.length === wanted.length &&
-    wanted.every((expressions, index) => sameExpressions(found[index]?.expressions() ?? [], expressions))
+    found.length === postroutingRules.length &&
+    found.every((rule, index) => isMadeOf(rule, postroutingRules[index] ?? []))
   )
 }
 
@@ -200,10 +196,9 @@ export function masqueradeProblem(
   { attachment, backend, addresses }: Pick<Masquerade, "attachment" | "backend" | "addresses">,
 ): string | undefined {
   return retried(() => {
-    const rules = rulesOf(nfnetlink, attachment).rules.map((rule) => rule.expressions())
+    const { rules } = rulesOf(nfnetlink, attachment)
     for (const pod of masqueradable(addresses)) {
-      const wanted = ruleFor(pod)
-      if (rules.some((found) => sameExpressions(found, wanted))) continue
+      if (isAmong(rules, ruleFor(pod))) continue
       const byIptables = iptablesMasqueradeProblem(nfnetlink, attachment, pod)
       if (byIptables === undefined) continue
       if (backend === "iptables") return byIptables

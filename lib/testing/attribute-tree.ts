@@ -1,7 +1,7 @@
 import { toHex } from "./recorded.ts"
 
-/** The form of an attribute's payload: text, or attributes, which may follow a header of some bytes. */
-export type Shape = "text" | { readonly header?: number; readonly nested: Readonly<Record<number, Shape>> }
+/** The form of an attribute's payload: text, or attributes, which may follow a header of some bytes; or a step of a rule. */
+export type Shape = "text" | "step" | { readonly header?: number; readonly nested: Readonly<Record<number, Shape>> }
 
 /** Payloads in hex by attribute number; several of one number are a list. */
 export type Tree = { [type: string]: Branch | Branch[] }
@@ -20,6 +20,7 @@ export function requestTree(request: Uint8Array, shape: Shape): Tree {
 function branch(payload: Uint8Array, shape: Shape | undefined): Branch {
   if (shape === undefined) return toHex(payload)
   if (shape === "text") return Buffer.from(payload).toString().replace(/\0$/, "")
+  if (shape === "step") return step(payload)
   const { header = 0, nested } = shape
   const tree: Tree = header > 0 ? { header: toHex(payload.subarray(0, header)) } : {}
   for (let rest = payload.subarray(header); rest.length > 0; ) {
@@ -32,5 +33,14 @@ function branch(payload: Uint8Array, shape: Shape | undefined): Branch {
     else tree[type] = before === undefined ? value : [before, value]
     rest = rest.subarray(4 * Math.ceil(length / 4))
   }
+  return tree
+}
+
+/** An NFTA_LIST_ELEM: only an immediate's attribute 2 consists of attributes, and a bitwise step may say that it does what it does by default. */
+function step(payload: Uint8Array): Branch {
+  const { 1: name } = branch(payload, { nested: { 1: "text" } }) as Tree
+  const data: Shape = { nested: name === "immediate" ? { 2: { nested: {} } } : {} }
+  const tree = branch(payload, { nested: { 1: "text", 2: data } }) as { 2: Tree }
+  if (name === "bitwise" && tree[2][6] === "00000000") delete tree[2][6]
   return tree
 }

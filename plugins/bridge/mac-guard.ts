@@ -9,7 +9,7 @@ import { explainingForeignChains } from "../../lib/net/base-chain.ts"
 import { type Removal, removeWithChains, together } from "../../lib/net/foreign-jumps.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
-import { sameExpressions, targetIn } from "../../lib/netlink/netfilter/expression.ts"
+import { isMadeOf, targetIn } from "../../lib/netlink/netfilter/expression.ts"
 import { etherSource, fromInterface, interfaceIn, transfer, verdict } from "../../lib/netlink/netfilter/phrase.ts"
 import {
   appendRule,
@@ -148,9 +148,9 @@ export function macGuardProblem(
   const wanted = rulesFor(attachment, veth, mac)
   const changed = [prerouting, ...chainsOf(attachment)].find((chain) => {
     const list = () => (chain === prerouting ? jumpsOf(nfnetlink, attachment) : listRules(nfnetlink, chain))
-    const found = retried(list).map((rule) => rule.expressions())
+    const found = retried(list)
     const rules = wanted.filter((one) => one.chain.name === chain.name).map(({ rule }) => rule.expressions)
-    return found.length !== rules.length || rules.some((rule, at) => !sameExpressions(found[at] ?? [], rule))
+    return found.length !== rules.length || found.some((rule, at) => !isMadeOf(rule, rules[at] ?? []))
   })
   return changed && `the rules of ${formatChain(changed)} are not those that guard ${veth}`
 }

@@ -1,5 +1,5 @@
 import type { Prefix } from "../../lib/ip/prefix.ts"
-import type { Expression } from "../../lib/netlink/netfilter/expression.ts"
+import type { Step } from "../../lib/netlink/netfilter/expression.ts"
 import { destination, fromInterface, source, withMark } from "../../lib/netlink/netfilter/phrase.ts"
 
 /** A condition on packets; `not` negates it. */
@@ -10,13 +10,13 @@ export type Match = { readonly not: boolean } & (
 )
 
 /** Returns the expressions of a rule that let only packets pass that meet all conditions. */
-export function expressionsOf(matches: readonly Match[]): Expression[] {
-  const expressions: Expression[] = []
+export function expressionsOf(matches: readonly Match[]): Step[] {
+  const expressions: Step[] = []
   for (const match of matches) expressions.push(...expressionsOfOne(match))
   return expressions
 }
 
-function expressionsOfOne(match: Match): Expression[] {
+function expressionsOfOne(match: Match): Step[] {
   switch (match.field) {
     case "saddr":
       return source(match.prefix, match)

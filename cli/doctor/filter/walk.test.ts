@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import "../../../lib/sys/node/register.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
-import type { Expression } from "../../../lib/netlink/netfilter/expression.ts"
+import { decodeSteps, encodeStep, type Step } from "../../../lib/netlink/netfilter/expression.ts"
 import {
   destinationPort,
   fromInterface,
@@ -29,7 +29,7 @@ const others = parsePrefix("10.245.0.0/16")
 if (!pod || !podnet || !others) throw new Error("no prefix")
 const packet: Packet = { ...UNKNOWN, fromInterface: "cni0", source: pod.address }
 
-type Chains = Readonly<Record<string, readonly (readonly Expression[])[]>>
+type Chains = Readonly<Record<string, readonly (readonly Step[])[]>>
 
 /** Returns the verdicts that a packet may come to in `forward`. */
 function ends(chains: Chains, sent = packet): string[] {
@@ -39,7 +39,7 @@ function ends(chains: Chains, sent = packet): string[] {
       chain: name,
       comment: undefined,
       note: undefined,
-      expressions: () => steps,
+      expressions: () => steps.flatMap(decodeSteps),
     }))
   const ruleset = { rulesOf, rulesFor: rulesOf, chainsAt: () => [forward] } as unknown as Ruleset
   return walk(ruleset, forward, sent, { containerId: "x" }).map(({ verdict }) => verdict)
@@ -87,13 +87,13 @@ describe("a packet", () => {
   })
 
   test("that a rule may have marked may bear any mark", () => {
-    const mark = { name: "meta", data: { key: 3, source: 1 } } as Expression
+    const mark = encodeStep({ name: "meta", data: { key: 3, source: 1 } })
     expect(ends({ forward: [[mark], [...withMark(1, 1), accept]] })).toEqual(["accept", "drop"])
   })
 
   test("of which an unknown step decides may come to anything", () => {
-    const unknown = { name: "numgen", data: undefined } as unknown as Expression
-    const compared = ofProtocol(6)[1] as Expression
+    const unknown = encodeStep({ name: "numgen", data: undefined } as never)
+    const compared = ofProtocol(6)[1] as Step
     expect(ends({ forward: [[unknown, compared, accept]] })).toEqual(["accept", "drop"])
   })
 })

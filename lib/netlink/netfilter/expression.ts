@@ -1,5 +1,17 @@
 import { sameBytes } from "../../sys/bytes.ts"
-import { attributeSet, be32, be64, bytes, chosen, type Kind, nested, printed, signedBe32, text } from "../attribute.ts"
+import {
+  attributeSet,
+  be32,
+  be64,
+  bytes,
+  chosen,
+  encode,
+  type Kind,
+  nested,
+  printed,
+  signedBe32,
+  text,
+} from "../attribute.ts"
 import { nameOf } from "../print.ts"
 import { Writer } from "../writer.ts"
 
@@ -15,6 +27,11 @@ function named(kind: Kind<number>, names: Readonly<Record<string, number>>): Kin
   return printed(kind, (value) => nameOf(names, value))
 }
 
+/** Returns the kind without NLA_F_NESTED, which the kernel leaves out where it lists rules. */
+function unmarked<Value>({ nested: _, ...kind }: Kind<Value>): Kind<Value> {
+  return kind
+}
+
 /** NFTA_VERDICT_* */
 const verdict = attributeSet({
   code: [1, named(signedBe32, VERDICT), "NFTA_VERDICT_CODE"],
@@ -24,14 +41,19 @@ const verdict = attributeSet({
 /** NFTA_DATA_*: a value, or a verdict on the packet. */
 export const data = attributeSet({
   value: [1, bytes, "NFTA_DATA_VALUE"],
-  verdict: [2, nested(verdict), "NFTA_DATA_VERDICT"],
+  verdict: [2, unmarked(nested(verdict)), "NFTA_DATA_VERDICT"],
 })
 
-/** NFTA_PAYLOAD_*, NFTA_CMP_* ... of linux/netfilter/nf_tables.h: the expressions that rules here are made of, by the kernel's name. */
+const inner = unmarked(nested(data))
+
+/**
+ * NFTA_PAYLOAD_*, NFTA_CMP_* ... of linux/netfilter/nf_tables.h: the expressions that rules here are made of, by the kernel's name. Attributes
+ * stand in the order in which the kernel lists them.
+ */
 const expressions = {
   meta: attributeSet({
-    target: [1, be32, "NFTA_META_DREG"],
     key: [2, named(be32, META), "NFTA_META_KEY"],
+    target: [1, be32, "NFTA_META_DREG"],
     source: [3, be32, "NFTA_META_SREG"],
   }),
   payload: attributeSet({
@@ -43,16 +65,17 @@ const expressions = {
   cmp: attributeSet({
     source: [1, be32, "NFTA_CMP_SREG"],
     operation: [2, named(be32, COMPARE), "NFTA_CMP_OP"],
-    data: [3, nested(data), "NFTA_CMP_DATA"],
+    data: [3, inner, "NFTA_CMP_DATA"],
   }),
   bitwise: attributeSet({
     source: [1, be32, "NFTA_BITWISE_SREG"],
     target: [2, be32, "NFTA_BITWISE_DREG"],
     length: [3, be32, "NFTA_BITWISE_LEN"],
-    mask: [4, nested(data), "NFTA_BITWISE_MASK"],
-    xor: [5, nested(data), "NFTA_BITWISE_XOR"],
+    operation: [6, be32, "NFTA_BITWISE_OP"],
+    mask: [4, inner, "NFTA_BITWISE_MASK"],
+    xor: [5, inner, "NFTA_BITWISE_XOR"],
   }),
-  immediate: attributeSet({ target: [1, be32, "NFTA_IMMEDIATE_DREG"], data: [2, nested(data), "NFTA_IMMEDIATE_DATA"] }),
+  immediate: attributeSet({ target: [1, be32, "NFTA_IMMEDIATE_DREG"], data: [2, inner, "NFTA_IMMEDIATE_DATA"] }),
   fib: attributeSet({
     target: [1, be32, "NFTA_FIB_DREG"],
     result: [2, be32, "NFTA_FIB_RESULT"],
@@ -66,6 +89,7 @@ const expressions = {
     addressMax: [4, be32, "NFTA_NAT_REG_ADDR_MAX"],
     portMin: [5, be32, "NFTA_NAT_REG_PROTO_MIN"],
     portMax: [6, be32, "NFTA_NAT_REG_PROTO_MAX"],
+    flags: [7, be32, "NFTA_NAT_FLAGS"],
   }),
   masq: attributeSet({}),
   lookup: attributeSet({
@@ -101,6 +125,9 @@ export interface FoundExpression {
   readonly data: object | undefined
 }
 
+/** A step as it is written: an NFTA_LIST_ELEM, byte for byte as the kernel lists it. */
+export type Step = Uint8Array
+
 interface AnySet {
   readonly write: (writer: Writer, values: never) => void
   readonly read: (bytes: Uint8Array) => object
@@ -111,12 +138,11 @@ const sets: Readonly<Record<string, AnySet | undefined>> = expressions
 /** NFTA_EXPR_* */
 const element = attributeSet({
   name: [1, text, "NFTA_EXPR_NAME"],
-  data: [2, { ...chosen("NFTA_EXPR_NAME", expressions), nested: true }, "NFTA_EXPR_DATA"],
+  data: [2, chosen("NFTA_EXPR_NAME", expressions), "NFTA_EXPR_DATA"],
 })
 
 /** One NFTA_LIST_ELEM among a rule's expressions. */
-const expression: Kind<Expression | FoundExpression> & { nested: true; repeated: true } = {
-  nested: true,
+const expression: Kind<Expression | FoundExpression> & { repeated: true } = {
   repeated: true,
   inside: () => ({ attributes: element }),
   write(writer, { name, data: values }) {
@@ -133,11 +159,47 @@ const expression: Kind<Expression | FoundExpression> & { nested: true; repeated:
 /** NFTA_RULE_EXPRESSIONS: the steps of a rule in their order. */
 export const expressionList = attributeSet({ steps: [1, expression, "NFTA_LIST_ELEM"] })
 
-/** Returns true if the expressions are the wanted ones, attribute by attribute. */
-export function sameExpressions(found: readonly FoundExpression[], wanted: readonly Expression[]): boolean {
+/** Returns the step, encoded. What no packet or pod decides is encoded once, when the heap image is made. */
+export function encodeStep(step: Expression): Step {
+  return encode(expressionList, { steps: [step] }).slice()
+}
+
+/** Decodes steps that lie one behind the other: NFTA_RULE_EXPRESSIONS. */
+export function decodeSteps(steps: Uint8Array): readonly FoundExpression[] {
+  return expressionList.read(steps).steps ?? []
+}
+
+/** A rule that is there, as far as it is compared: its NFTA_RULE_EXPRESSIONS. */
+interface Comparable {
+  readonly steps: Uint8Array
+}
+
+/** Returns true if the rule has these steps and no others, byte for byte: false is not certain, since another kernel may list them with more attributes. */
+export function isWritten({ steps }: Comparable, wanted: readonly Step[]): boolean {
+  let at = 0
+  for (const step of wanted) {
+    const end = at + step.length
+    if (!sameBytes(steps.subarray(at, end), step)) return false
+    at = end
+  }
+  return at === steps.length
+}
+
+/** Returns true if one of the rules has these steps and no others. */
+export function isAmong(rules: readonly Comparable[], wanted: readonly Step[]): boolean {
+  return rules.some((rule) => isWritten(rule, wanted)) || rules.some((rule) => isMadeOf(rule, wanted))
+}
+
+/** Returns true if the rule has these steps and no others, attribute by attribute. */
+export function isMadeOf(rule: Comparable, wanted: readonly Step[]): boolean {
+  if (isWritten(rule, wanted)) return true
+  const found = decodeSteps(rule.steps)
   return (
     found.length === wanted.length &&
-    wanted.every((step, index) => found[index]?.name === step.name && same(found[index].data, step.data))
+    wanted.every((step, index) => {
+      const [decoded] = decodeSteps(step)
+      return found[index]?.name === decoded?.name && same(found[index]?.data, decoded?.data)
+    })
   )
 }
 
@@ -151,12 +213,15 @@ export function targetIn(steps: readonly FoundExpression[]): string | undefined 
   return undefined
 }
 
-/** Values of attributes: numbers, texts, bytes, and objects of them. Undefined is absent. */
+/** What kernels before 5.8 do not list: of a bitwise step what it does, of a nat step what follows from its registers. */
+const LATER = ["operation", "flags"]
+
+/** Compares values of attributes: numbers, texts, bytes, and objects of them. Undefined is absent. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b
   if (a instanceof Uint8Array && b instanceof Uint8Array) return sameBytes(a, b)
   const [one, other] = [a as Record<string, unknown>, b as Record<string, unknown>]
   for (const key in one) if (!same(one[key], other[key])) return false
-  for (const key in other) if (!(key in one) && other[key] !== undefined) return false
+  for (const key in other) if (!(key in one) && other[key] !== undefined && !LATER.includes(key)) return false
   return true
 }

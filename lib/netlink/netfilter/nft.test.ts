@@ -5,7 +5,7 @@ import { requestTree, type Shape } from "../../testing/attribute-tree.ts"
 import { recorded, toHex } from "../../testing/recorded.ts"
 import type { Request } from "../conversation.ts"
 import { decodeMessages, encodeMessage } from "../message.ts"
-import { type Expression, sameExpressions, targetIn } from "./expression.ts"
+import { decodeSteps, encodeStep, isAmong, isMadeOf, isWritten, type Step, targetIn } from "./expression.ts"
 import * as phrase from "./phrase.ts"
 import { appendRule, decodeRule, flushChain } from "./rule.ts"
 import { type Chain, decodeChain, ensureChain, ensureTable, type Table } from "./ruleset.ts"
@@ -42,73 +42,72 @@ const guard: Chain = {
 }
 
 /** By the command, the chain and what the rule says in phrases. */
-const RULES: readonly [command: string, chain: Pick<Chain, "table" | "name">, steps: Expression[], comment?: string][] =
+const RULES: readonly [command: string, chain: Pick<Chain, "table" | "name">, steps: Step[], comment?: string][] = [
   [
+    `nft add rule inet cni_plugins_masquerade masq_checks ip saddr 10.244.1.2 ip daddr != 10.244.1.0/24 masquerade comment '"one"'`,
+    checks,
     [
-      `nft add rule inet cni_plugins_masquerade masq_checks ip saddr 10.244.1.2 ip daddr != 10.244.1.0/24 masquerade comment '"one"'`,
-      checks,
-      [
-        ...phrase.ofFamily(4),
-        ...phrase.source(prefix("10.244.1.2/32")),
-        ...phrase.destination(prefix("10.244.1.0/24"), { not: true }),
-        phrase.masquerade,
-      ],
-      "one",
+      ...phrase.ofFamily(4),
+      ...phrase.source(prefix("10.244.1.2/32")),
+      ...phrase.destination(prefix("10.244.1.0/24"), { not: true }),
+      phrase.masquerade,
     ],
+    "one",
+  ],
+  [
+    `nft add rule inet cni_plugins_masquerade masq_checks ip6 saddr fd00::2 ip6 daddr != fd00::/61 masquerade comment '"two"'`,
+    checks,
     [
-      `nft add rule inet cni_plugins_masquerade masq_checks ip6 saddr fd00::2 ip6 daddr != fd00::/61 masquerade comment '"two"'`,
-      checks,
-      [
-        ...phrase.ofFamily(6),
-        ...phrase.source(prefix("fd00::2/128")),
-        ...phrase.destination(prefix("fd00::/61"), { not: true }),
-        phrase.masquerade,
-      ],
-      "two",
+      ...phrase.ofFamily(6),
+      ...phrase.source(prefix("fd00::2/128")),
+      ...phrase.destination(prefix("fd00::/61"), { not: true }),
+      phrase.masquerade,
     ],
+    "two",
+  ],
+  [
+    "nft add rule inet cni_plugins_masquerade postrouting goto masq_checks",
+    postrouting,
+    [phrase.transfer("goto", "masq_checks")],
+  ],
+  [
+    "nft add rule inet test base tcp dport 8080 fib daddr type local dnat ip to 10.244.1.2:80",
+    base,
     [
-      "nft add rule inet cni_plugins_masquerade postrouting goto masq_checks",
-      postrouting,
-      [phrase.transfer("goto", "masq_checks")],
+      ...phrase.ofProtocol(6),
+      ...phrase.destinationPort(8080),
+      ...phrase.toThisHost(),
+      ...phrase.dnat(bytesOf("10.244.1.2"), 80),
     ],
+  ],
+  [
+    "nft add rule inet test base meta l4proto 17 ip6 daddr fd00::1 dnat ip6 to [fd00::2]:53",
+    base,
     [
-      "nft add rule inet test base tcp dport 8080 fib daddr type local dnat ip to 10.244.1.2:80",
-      base,
-      [
-        ...phrase.ofProtocol(6),
-        ...phrase.destinationPort(8080),
-        ...phrase.toThisHost(),
-        ...phrase.dnat(bytesOf("10.244.1.2"), 80),
-      ],
+      ...phrase.ofProtocol(17),
+      ...phrase.ofFamily(6),
+      ...phrase.destination(prefix("fd00::1/128")),
+      ...phrase.dnat(bytesOf("fd00::2"), 53),
     ],
-    [
-      "nft add rule inet test base meta l4proto 17 ip6 daddr fd00::1 dnat ip6 to [fd00::2]:53",
-      base,
-      [
-        ...phrase.ofProtocol(17),
-        ...phrase.ofFamily(6),
-        ...phrase.destination(prefix("fd00::1/128")),
-        ...phrase.dnat(bytesOf("fd00::2"), 53),
-      ],
-    ],
-    [
-      "nft add rule inet test base iifname eth0 jump other",
-      base,
-      [...phrase.fromInterface("eth0"), phrase.transfer("jump", "other")],
-    ],
-    [
-      "nft add rule inet test base meta mark and 0x2000 == 0x2000 accept",
-      base,
-      [...phrase.withMark(0x2000, 0x2000), phrase.verdict("accept")],
-    ],
-    [
-      "nft add rule bridge nat PREROUTING ether saddr 02:00:00:00:00:02 drop",
-      guard,
-      [...phrase.etherSource(Uint8Array.of(2, 0, 0, 0, 0, 2)), phrase.verdict("drop")],
-    ],
-  ]
+  ],
+  [
+    "nft add rule inet test base iifname eth0 jump other",
+    base,
+    [...phrase.fromInterface("eth0"), phrase.transfer("jump", "other")],
+  ],
+  [
+    "nft add rule inet test base meta mark and 0x2000 == 0x2000 accept",
+    base,
+    [...phrase.withMark(0x2000, 0x2000), phrase.verdict("accept")],
+  ],
+  [
+    "nft add rule bridge nat PREROUTING ether saddr 02:00:00:00:00:02 drop",
+    guard,
+    [...phrase.etherSource(Uint8Array.of(2, 0, 0, 0, 0, 2)), phrase.verdict("drop")],
+  ],
+]
 
-const ruleShape: Shape = { header: 4, nested: { 4: { nested: { 1: { nested: { 1: "text", 2: { nested: {} } } } } } } }
+const ruleShape: Shape = { header: 4, nested: { 4: { nested: { 1: "step" } } } }
 const chainShape: Shape = { header: 4, nested: { 4: { nested: {} } } }
 
 describe("requests say what nft says", () => {
@@ -149,14 +148,39 @@ describe("what the kernel made of nft's rules", () => {
   const found = messages.filter(({ type }) => type === 0xa06).map(decodeRule)
 
   test.each(RULES)("is what ours would be: %s", (_, __, expressions, comment) => {
-    const same = found.filter((rule) => sameExpressions(rule.expressions(), expressions))
+    const same = found.filter((rule) => isMadeOf(rule, expressions))
+    expect(same.map((rule) => rule.comment)).toEqual([comment])
+    expect(isAmong(found, expressions)).toBe(true)
+  })
+
+  // These two `nft` says in other words.
+  test.each(RULES.filter(([command]) => !/dnat/.test(command)))("byte for byte: %s", (_, __, expressions, comment) => {
+    const same = found.filter((rule) => isWritten(rule, expressions))
     expect(same.map((rule) => rule.comment)).toEqual([comment])
   })
 
-  test("an expression that these rules do not use equals nothing", () => {
-    const steps = found[0]?.expressions() ?? []
-    expect(sameExpressions([...steps, { name: "limit", data: undefined }], [...steps] as Expression[])).toBe(false)
-    expect(steps.length).toBeGreaterThan(0)
+  const limit = encodeStep({ name: "limit", data: undefined } as never)
+  const listed = (...steps: Step[]) => ({ steps: Buffer.concat(steps) })
+
+  test("a step more or less is another rule", () => {
+    const steps = phrase.ofProtocol(6)
+    expect(isMadeOf(listed(...steps), steps)).toBe(true)
+    for (const rule of [listed(...steps, limit), listed(...steps.slice(1)), listed()]) {
+      expect(isMadeOf(rule, steps)).toBe(false)
+      expect(isMadeOf(listed(...steps), [...steps, limit])).toBe(false)
+    }
+  })
+
+  test.each([
+    ["masks bits", phrase.withMark(1, 1)[1] as Step, "operation"],
+    ["gives a destination", phrase.dnat(bytesOf("10.244.1.2"), 80)[2] as Step, "flags"],
+  ])("a step that %s is the same without what earlier kernels do not list, and no other", (_, step, later) => {
+    const [{ name, data } = { name: "", data: {} }] = decodeSteps(step)
+    const as = (values: object) => listed(encodeStep({ name, data: values } as never))
+    const { [later as never]: omitted, ...earlier } = data ?? {}
+    expect(omitted).toBeDefined()
+    expect(isMadeOf(as(earlier), [step])).toBe(true)
+    expect(isMadeOf(as({ ...earlier, [later]: 9 }), [step])).toBe(false)
   })
 
   test("chains are read back as they were asked for", () => {

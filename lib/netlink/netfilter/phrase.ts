@@ -3,12 +3,12 @@ import type { Mac } from "../../ip/mac.ts"
 import type { Prefix } from "../../ip/prefix.ts"
 import { host } from "../../sys/host.ts"
 import { text } from "../attribute.ts"
-import { BASE, COMPARE, type Expression, type FoundExpression, META, NAT, VERDICT } from "./expression.ts"
+import { BASE, COMPARE, encodeStep, type FoundExpression, META, NAT, type Step, VERDICT } from "./expression.ts"
 
 /**
  * The phrases of the `nft` language that rules here are made of, each as the expressions that `nft` turns it into, so that its own
  * listing reads them back: `[...ofFamily(4), ...source(4, prefix), masquerade]`. In a table of family ip, ip6 or bridge ofFamily() is left
- * out.
+ * out. They are encoded: what always is the same lies in the heap image, the rest is put into copies of that.
  */
 
 /** NFPROTO_* */
@@ -19,34 +19,85 @@ const NAME_BYTES = 16 // IFNAMSIZ
 const REGISTER = 1
 const SECOND_REGISTER = 2
 
+/** A step that ends with a value, which it has yet to be given. */
+interface OpenStep {
+  readonly step: Step
+  /** Tells where it has the lengths of the attributes that the value is in, the outermost first. */
+  readonly lengths: readonly number[]
+}
+
+function openStep(step: Step): OpenStep {
+  const lengths: number[] = []
+  for (let at = 0; at < step.length; ) {
+    const length = step[at] as number // they are short
+    const isLast = at + length === step.length
+    if (isLast) lengths.push(at)
+    at += isLast ? 4 : (length + 3) & ~3
+  }
+  return { step, lengths }
+}
+
+/** Returns the step with the value, of less than 200 bytes. */
+function withValue({ step, lengths }: OpenStep, value: Uint8Array): Step {
+  const padded = (value.length + 3) & ~3
+  const whole = new Uint8Array(step.length + padded)
+  whole.set(step)
+  whole.set(value, step.length)
+  for (const at of lengths) whole[at] = (step[at] as number) + padded
+  whole[step.length - 4] = 4 + value.length
+  return whole
+}
+
+const NOTHING = { value: new Uint8Array() }
+const EQUAL = openCompare(COMPARE.equal)
+const DIFFERS = openCompare(COMPARE.differs)
+const [FIRST, SECOND] = [openImmediate(REGISTER), openImmediate(SECOND_REGISTER)]
+const MARK = loadMeta("mark")
+const L4PROTO = loadMeta("l4proto")
+const IIFNAME = loadMeta("iifname")
+const OIFNAME = loadMeta("oifname")
+
+function openCompare(operation: number): OpenStep {
+  return openStep(encodeStep({ name: "cmp", data: { source: REGISTER, operation, data: NOTHING } }))
+}
+
+function openImmediate(target: number): OpenStep {
+  return openStep(encodeStep({ name: "immediate", data: { target, data: NOTHING } }))
+}
+
+const OF_FAMILY = {
+  4: [loadMeta("nfproto"), compare(Uint8Array.of(NFPROTO[4]))],
+  6: [loadMeta("nfproto"), compare(Uint8Array.of(NFPROTO[6]))],
+} as const
+
 /** `nfproto ipv4`: in a table of family inet, the packet is of this family. */
-export function ofFamily(family: Family): Expression[] {
-  return [loadMeta("nfproto"), compare(Uint8Array.of(NFPROTO[family]))]
+export function ofFamily(family: Family): readonly Step[] {
+  return OF_FAMILY[family]
 }
 
 /** `ip saddr PREFIX`, `ip6 saddr != PREFIX` */
-export function source(prefix: Prefix, { not = false } = {}): Expression[] {
+export function source(prefix: Prefix, { not = false } = {}): Step[] {
   return addressWithin(prefix.address.family === 4 ? 12 : 8, prefix, not)
 }
 
 /** `ip daddr PREFIX`, `ip6 daddr != PREFIX` */
-export function destination(prefix: Prefix, { not = false } = {}): Expression[] {
+export function destination(prefix: Prefix, { not = false } = {}): Step[] {
   return addressWithin(prefix.address.family === 4 ? 16 : 24, prefix, not)
 }
 
+const LOAD_ADDRESS = load("network", 0, 0)
+
 /** Compares whole bytes as they are, other lengths through a mask of the whole address, as `nft` does. */
-function addressWithin(offset: number, { address, length }: Prefix, not: boolean): Expression[] {
+function addressWithin(offset: number, { address, length }: Prefix, not: boolean): Step[] {
   const whole = addressBytes(address)
-  const steps: Expression[] = []
   const size = length % 8 === 0 ? length / 8 : whole.length
-  steps.push(load("network", offset, size))
-  if (length % 8 !== 0) {
-    const mask = maskOf(length, size)
-    steps.push(bitsOf(mask))
-    for (const [index, bits] of mask.entries()) whole[index] = (whole[index] ?? 0) & bits
-  }
-  steps.push(compare(whole.subarray(0, size), not))
-  return steps
+  const loaded = LOAD_ADDRESS.slice() // it ends with the attributes of offset and length, a number of four bytes each
+  loaded[loaded.length - 9] = offset
+  loaded[loaded.length - 1] = size
+  if (length % 8 === 0) return [loaded, compare(whole.subarray(0, size), not)]
+  const mask = maskOf(length, size)
+  for (const [index, bits] of mask.entries()) whole[index] = (whole[index] ?? 0) & bits
+  return [loaded, bitsOf(mask), compare(whole, not)]
 }
 
 function maskOf(length: number, size: number): Uint8Array {
@@ -56,13 +107,13 @@ function maskOf(length: number, size: number): Uint8Array {
 }
 
 /** `iifname NAME`, `iifname != NAME` */
-export function fromInterface(name: string, { not = false } = {}): Expression[] {
-  return [loadMeta("iifname"), compare(nameBytes(name), not)]
+export function fromInterface(name: string, { not = false } = {}): Step[] {
+  return [IIFNAME, compare(nameBytes(name), not)]
 }
 
 /** `oifname NAME`, `oifname != NAME` */
-export function toInterface(name: string, { not = false } = {}): Expression[] {
-  return [loadMeta("oifname"), compare(nameBytes(name), not)]
+export function toInterface(name: string, { not = false } = {}): Step[] {
+  return [OIFNAME, compare(nameBytes(name), not)]
 }
 
 function nameBytes(name: string): Uint8Array {
@@ -79,116 +130,117 @@ export function interfaceIn([load, compared]: readonly FoundExpression[]): strin
 }
 
 /** `ether saddr MAC` */
-export function etherSource(mac: Mac): Expression[] {
+export function etherSource(mac: Mac): Step[] {
   return [load("link", 6, 6), compare(mac)]
 }
 
 /** `meta l4proto N`: 6 is TCP, 17 UDP, 132 SCTP. */
-export function ofProtocol(protocol: number): Expression[] {
-  return [loadMeta("l4proto"), compare(Uint8Array.of(protocol))]
+export function ofProtocol(protocol: number): Step[] {
+  return [L4PROTO, compare(Uint8Array.of(protocol))]
 }
+
+const LOAD_PORT = load("transport", 2, 2)
 
 /** `tcp dport PORT` after ofProtocol(6), and so on. */
-export function destinationPort(port: number): Expression[] {
-  return [load("transport", 2, 2), compare(portBytes(port))]
+export function destinationPort(port: number): Step[] {
+  return [LOAD_PORT, compare(portBytes(port))]
 }
 
+const TO_THIS_HOST = [
+  // FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR is RTN_LOCAL
+  encodeStep({ name: "fib", data: { target: REGISTER, result: 3, flags: 2 } }),
+  compare(hostOrder(2)),
+]
+
 /** `fib daddr type local`: the destination is an address of this host. */
-export function toThisHost(): Expression[] {
-  const FIB_RESULT_ADDRTYPE = 3
-  const DADDR = 2
-  const RTN_LOCAL = 2
-  return [
-    { name: "fib", data: { target: REGISTER, result: FIB_RESULT_ADDRTYPE, flags: DADDR } },
-    compare(hostOrder(RTN_LOCAL)),
-  ]
+export function toThisHost(): readonly Step[] {
+  return TO_THIS_HOST
 }
 
 /** `meta mark NUMBER`, `meta mark & MASK != NUMBER` */
-export function withMark(mark: number, mask: number, { not = false } = {}): Expression[] {
+export function withMark(mark: number, mask: number, { not = false } = {}): Step[] {
   const masked = mask === 0xffffffff ? [] : [bitsOf(hostOrder(mask))]
-  return [loadMeta("mark"), ...masked, compare(hostOrder(mark), not)]
+  return [MARK, ...masked, compare(hostOrder(mark), not)]
 }
+
+const ESTABLISHED_OR_RELATED = 2 | 4
+const OF_CONNECTION = withBits(0, ESTABLISHED_OR_RELATED) // NFT_CT_STATE
 
 /** `ct state established,related`: the packet is of a connection that was let through before. */
-export function ofConnection(): Expression[] {
-  const NFT_CT_STATE = 0
-  const ESTABLISHED_OR_RELATED = 2 | 4
+export function ofConnection(): readonly Step[] {
+  return OF_CONNECTION
+}
+
+const IPS_DST_NAT = 1 << 5
+const REDIRECTED = withBits(2, IPS_DST_NAT) // NFT_CT_STATUS
+
+/** `ct status dnat`: the connection's destination was changed. */
+export function redirected(): readonly Step[] {
+  return REDIRECTED
+}
+
+/** Returns the steps that let pass what has one of these bits in that number of its connection. */
+function withBits(key: number, bits: number): Step[] {
   return [
-    { name: "ct", data: { target: REGISTER, key: NFT_CT_STATE } },
-    bitsOf(hostOrder(ESTABLISHED_OR_RELATED)),
+    encodeStep({ name: "ct", data: { target: REGISTER, key } }),
+    bitsOf(hostOrder(bits)),
     compare(hostOrder(0), true),
   ]
 }
 
-/** `ct status dnat`: the connection's destination was changed. */
-export function redirected(): Expression[] {
-  const NFT_CT_STATUS = 2
-  const IPS_DST_NAT = 1 << 5
-  return [
-    { name: "ct", data: { target: REGISTER, key: NFT_CT_STATUS } },
-    bitsOf(hostOrder(IPS_DST_NAT)),
-    compare(hostOrder(0), true),
-  ]
+const DNAT = { 4: dnatOf(NFPROTO[4]), 6: dnatOf(NFPROTO[6]) }
+
+function dnatOf(family: number): Step {
+  const [address, port] = [REGISTER, SECOND_REGISTER]
+  return encodeStep({
+    name: "nat",
+    data: {
+      ...{ type: NAT.destination, family },
+      ...{ addressMin: address, addressMax: address, portMin: port, portMax: port },
+      flags: 1 | 2, // NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED, as the kernel itself adds
+    },
+  })
 }
 
 /** `dnat to ADDRESS:PORT`, in a table of family inet `dnat ip to ...`. */
-export function dnat(address: Uint8Array, port: number): Expression[] {
-  return [
-    immediate(REGISTER, address),
-    immediate(SECOND_REGISTER, portBytes(port)),
-    {
-      name: "nat",
-      data: {
-        type: NAT.destination,
-        family: address.length === 4 ? NFPROTO[4] : NFPROTO[6],
-        addressMin: REGISTER,
-        addressMax: REGISTER,
-        portMin: SECOND_REGISTER,
-        portMax: SECOND_REGISTER,
-      },
-    },
-  ]
+export function dnat(address: Uint8Array, port: number): Step[] {
+  return [withValue(FIRST, address), withValue(SECOND, portBytes(port)), DNAT[address.length === 4 ? 4 : 6]]
 }
 
 /** `masquerade` */
-export const masquerade: Expression = { name: "masq", data: {} }
+export const masquerade = encodeStep({ name: "masq", data: {} })
 
 /** `accept`, `drop`, `return` */
-export function verdict(name: "accept" | "drop" | "return"): Expression {
-  return { name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name] } } } }
+export function verdict(name: "accept" | "drop" | "return"): Step {
+  return encodeStep({ name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name] } } } })
 }
 
 /** `jump CHAIN`, `goto CHAIN`, within the table. */
-export function transfer(name: "jump" | "goto", chain: string): Expression {
-  return { name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name], chain } } } }
+export function transfer(name: "jump" | "goto", chain: string): Step {
+  return encodeStep({ name: "immediate", data: { target: 0, data: { verdict: { code: VERDICT[name], chain } } } })
 }
 
-export function loadMeta(key: keyof typeof META): Expression {
-  return { name: "meta", data: { target: REGISTER, key: META[key] } }
+export function loadMeta(key: keyof typeof META): Step {
+  return encodeStep({ name: "meta", data: { key: META[key], target: REGISTER } })
 }
 
-function load(base: keyof typeof BASE, offset: number, length: number): Expression {
-  return { name: "payload", data: { target: REGISTER, base: BASE[base], offset, length } }
+function load(base: keyof typeof BASE, offset: number, length: number): Step {
+  return encodeStep({ name: "payload", data: { target: REGISTER, base: BASE[base], offset, length } })
 }
 
-export function compare(value: Uint8Array, not = false): Expression {
-  return {
-    name: "cmp",
-    data: { source: REGISTER, operation: not ? COMPARE.differs : COMPARE.equal, data: { value } },
-  }
+export function compare(value: Uint8Array, not = false): Step {
+  return withValue(not ? DIFFERS : EQUAL, value)
 }
 
-function bitsOf(mask: Uint8Array): Expression {
-  const xor = { value: new Uint8Array(mask.length) }
-  return {
+function bitsOf(mask: Uint8Array): Step {
+  const [value, none] = [{ value: mask }, { value: new Uint8Array(mask.length) }]
+  return encodeStep({
     name: "bitwise",
-    data: { source: REGISTER, target: REGISTER, length: mask.length, mask: { value: mask }, xor },
-  }
-}
-
-function immediate(target: number, value: Uint8Array): Expression {
-  return { name: "immediate", data: { target, data: { value } } }
+    data: {
+      ...{ source: REGISTER, target: REGISTER, length: mask.length, operation: 0 }, // NFT_BITWISE_MASK_XOR
+      ...{ mask: value, xor: none },
+    },
+  })
 }
 
 function portBytes(port: number): Uint8Array {

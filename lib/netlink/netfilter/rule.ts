@@ -1,10 +1,10 @@
 import { host } from "../../sys/host.ts"
-import { attributeSet, type Body, be32, be64, bytes, findAttribute, nested, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError, refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, type Sieve } from "../message.ts"
 import { commentData, commentIn, commentTest, NOTE, noteIn, noteTest, userData } from "./comment.ts"
-import { type Expression, expressionList, type FoundExpression } from "./expression.ts"
+import { decodeSteps, expressionList, type FoundExpression, type Step } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
 
@@ -14,12 +14,22 @@ const compat = attributeSet({
   flags: [2, be32, "NFTA_RULE_COMPAT_FLAGS"],
 })
 
+/** Steps that are encoded already. */
+const steps: Kind<readonly Step[]> = {
+  nested: true,
+  inside: () => ({ attributes: expressionList }),
+  write(writer, list) {
+    for (const step of list) writer.raw(step)
+  },
+  read: (bytes, start, end) => [bytes.subarray(start, end)],
+}
+
 /** NFTA_RULE_* */
 const written = attributeSet({
   table: [1, text, "NFTA_RULE_TABLE"],
   chain: [2, text, "NFTA_RULE_CHAIN"],
   handle: [3, be64, "NFTA_RULE_HANDLE"],
-  expressions: [4, nested(expressionList), "NFTA_RULE_EXPRESSIONS"],
+  expressions: [4, steps, "NFTA_RULE_EXPRESSIONS"],
   compat: [5, nested(compat), "NFTA_RULE_COMPAT"],
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
@@ -37,7 +47,7 @@ export const ruleBody: Body = { header: nfnetlinkHeader, attributes: written }
 
 /** A rule: its expressions in order, and the comment that tells whose it is. */
 export interface Rule {
-  readonly expressions: readonly Expression[]
+  readonly expressions: readonly Step[]
   readonly comment?: string | undefined
   /** A text beside the comment that only these plugins read. */
   readonly note?: string | undefined
@@ -53,6 +63,8 @@ export interface FoundRule {
   readonly chain: string
   readonly comment: string | undefined
   readonly note: string | undefined
+  /** NFTA_RULE_EXPRESSIONS */
+  readonly steps: Uint8Array
   /** Decodes the rule's steps. */
   readonly expressions: () => readonly FoundExpression[]
 }
@@ -78,7 +90,7 @@ function addRule({ table, name }: ChainKey, { expressions, comment, note, compat
       written.write(writeHeader(writer, table.family), {
         table: table.name,
         chain: name,
-        expressions: { steps: expressions },
+        expressions,
         compat,
         userData: comment === undefined && note === undefined ? undefined : commentData(comment, note),
       }),
@@ -241,12 +253,13 @@ export function keepRule(message: Message): KeptMessage {
 /** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
 export function decodeRule(message: KeptMessage): FoundRule {
   if (message.rule) return message.rule
-  const { handle = 0n, chain = "", expressions, userData } = skimmed.read(message.payload, HEADER)
+  const { handle = 0n, chain = "", expressions = NOTHING, userData } = skimmed.read(message.payload, HEADER)
   return {
     handle,
     chain,
     comment: userData && commentIn(userData),
     note: userData && noteIn(userData),
-    expressions: () => (expressions && expressionList.read(expressions).steps) ?? [],
+    steps: expressions,
+    expressions: () => decodeSteps(expressions),
   }
 }

@@ -2,7 +2,7 @@ import { ruleKey } from "../../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { Address } from "../../../lib/ip/address.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
-import { sameExpressions } from "../../../lib/netlink/netfilter/expression.ts"
+import { isMadeOf } from "../../../lib/netlink/netfilter/expression.ts"
 import { appendRule, deleteRule, type FoundRule, insertRule, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { type Chain, ensureChain, ensureTable, formatChain } from "../../../lib/netlink/netfilter/ruleset.ts"
 import type { BridgePolicy } from "../demand.ts"
@@ -81,7 +81,7 @@ function planGroups(nfnetlink: Conversation, groups: readonly Group[]): Request[
 }
 
 function says(found: FoundRule | undefined, expressions: NftRule["expressions"]): boolean {
-  return found !== undefined && sameExpressions(found.expressions(), expressions)
+  return found !== undefined && isMadeOf(found, expressions)
 }
 
 /** Plans table and chains, and the jumps that FORWARD begins with, unless they are there in their order. Rules of others there stay behind. */

@@ -2,7 +2,7 @@ import { networkRuleKey, plain, ruleComment } from "../../../lib/attachment/rule
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { type Address, addressFromBytes } from "../../../lib/ip/address.ts"
 import { hostPrefix } from "../../../lib/ip/prefix.ts"
-import type { Expression, FoundExpression } from "../../../lib/netlink/netfilter/expression.ts"
+import type { FoundExpression, Step } from "../../../lib/netlink/netfilter/expression.ts"
 import {
   destination,
   fromInterface,
@@ -40,14 +40,14 @@ export function admin(name: string): Chain {
 }
 
 /** Returns the jumps that FORWARD begins with, in order. */
-export function ways(adminChain: string): Expression[][] {
+export function ways(adminChain: string): Step[][] {
   return [CHAIN.fromBridge, adminChain, CHAIN.pods].map((chain) => [transfer("jump", chain)])
 }
 
 /** A chain, and what a rule in it says. */
 export interface NftRule {
   readonly chain: Chain
-  readonly expressions: readonly Expression[]
+  readonly expressions: readonly Step[]
 }
 
 /** Lets answers in to the addresses, and out what comes from them. */

@@ -4,6 +4,7 @@ import { readLiveAddresses } from "../../../lib/attachment/live-addresses.ts"
 import { hostVethName } from "../../../lib/attachment/names.ts"
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
+import { decodeSteps } from "../../../lib/netlink/netfilter/expression.ts"
 import { transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, deleteRule, flushChain, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import { ensureChain, ensureTable, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
@@ -95,7 +96,7 @@ describe("ADD", () => {
     ensureHostports(node, neighbour, [podMappings(OTHER, [tcp(81)])])
     const steps = listRules(node.nfnetlink, layout.hostports).map((rule) => rule.expressions())
     expect(steps[0]).toHaveLength((steps[1]?.length ?? 0) + 2)
-    expect(steps[1]).toEqual(mappingRule(podMappings(OTHER, []), tcp(81)))
+    expect(steps[1]).toEqual(mappingRule(podMappings(OTHER, []), tcp(81)).flatMap(decodeSteps))
     for (const { chain } of layout.shared) {
       const shared = listRules(node.nfnetlink, chain).flatMap((rule) => rule.expressions())
       expect(shared.map(({ name }) => name)).not.toContain("payload")
@@ -108,7 +109,7 @@ describe("ADD", () => {
     const found = listRules(node.nfnetlink, layout.hostports)
     const ofGo = found.find(({ comment }) => comment === "go")?.expressions() ?? []
     expect(ofGo.slice(0, 2).map(({ name }) => name)).toEqual(["payload", "cmp"])
-    expect(ofGo.slice(2)).toEqual(mappingRule(podMappings(OTHER, []), tcp(81)))
+    expect(ofGo.slice(2)).toEqual(mappingRule(podMappings(OTHER, []), tcp(81)).flatMap(decodeSteps))
     expect(led()).toHaveLength(2)
   })
 

@@ -2,6 +2,7 @@ import type { Family } from "../../../lib/ip/address.ts"
 import { describeBase } from "../../../lib/net/base-chain.ts"
 import { Conflict } from "../../../lib/net/conflict.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
+import type { Step } from "../../../lib/netlink/netfilter/expression.ts"
 import { toThisHost, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
 import { appendRule, type FoundRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
 import {
@@ -36,6 +37,8 @@ export interface Layout {
 /** A chain whose rules do not depend on the pods. */
 interface SharedChain {
   readonly chain: Chain
+  /** The names of the chains that its rules lead to, one each. */
+  readonly targets: readonly string[]
   readonly rules: readonly Rule[]
 }
 
@@ -45,14 +48,24 @@ const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
   priority,
   policy: "accept",
 })
-const jump = (to: Chain): Rule => ({ expressions: [transfer("jump", to.name)], note: SHARED_NOTE })
+
+function sharedChain(chain: Chain, targets: readonly Chain[], conditions: readonly Step[] = []): SharedChain {
+  const names = targets.map(({ name }) => name)
+  const rules = names.map((name) => ({ expressions: [...conditions, transfer("jump", name)], note: SHARED_NOTE }))
+  return { chain, targets: names, rules }
+}
+
+const layouts = { 4: makeLayout(4), 6: makeLayout(6) }
 
 export function layoutOf(family: Family): Layout {
+  return layouts[family]
+}
+
+function makeLayout(family: Family): Layout {
   const table: Table = { family: family === 4 ? "ip" : "ip6", name: "cni_hostport", comment: "CNI portmap plugin" }
   const hostports = { table, name: "hostports" }
   const hostIpHostports = { table, name: "hostip_hostports" }
   const all = { table, name: "hostports_all" }
-  const toAll: Rule = { expressions: [...toThisHost(), transfer("jump", all.name)], note: SHARED_NOTE }
   return {
     family,
     table,
@@ -62,9 +75,9 @@ export function layoutOf(family: Family): Layout {
     claims: { table, name: "claims", type: "inet_proto . inet_service" },
     containers: { table, name: "containers", type: "ifname" },
     shared: [
-      { chain: all, rules: [jump(hostIpHostports), jump(hostports)] },
-      { chain: { table, name: "prerouting", base: nat("prerouting", -100) }, rules: [toAll] },
-      { chain: { table, name: "output", base: nat("output", -100) }, rules: [toAll] },
+      sharedChain(all, [hostIpHostports, hostports]),
+      sharedChain({ table, name: "prerouting", base: nat("prerouting", -100) }, [all], toThisHost()),
+      sharedChain({ table, name: "output", base: nat("output", -100) }, [all], toThisHost()),
     ],
   }
 }

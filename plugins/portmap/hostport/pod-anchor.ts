@@ -45,30 +45,24 @@ export function* planPodRules(
   wanted: PodMappings,
   isOnlyOne: boolean,
 ): Generator<Request> {
-  const { hostports, masquerading } = layout
-  const toMasquerade: PlacedRule[] = hostportMasqueradeRules(wanted).map((expressions) => ({
-    chain: masquerading,
-    rule: { expressions, ...tag },
-  }))
-  if (isOnlyOne && mayBeAnchored(wanted.mappings.length + toMasquerade.length)) {
-    const toPod = wanted.mappings.map((mapping) => placedIn(hostports, tag, wanted, mapping))
-    yield* anchoredRules(anchorOf(layout, tag), [...toPod, ...toMasquerade])
-    return
-  }
-  for (const mapping of wanted.mappings) {
-    const { chain, rule } = placedIn(hostports, tag, wanted, mapping)
-    yield appendRule(chain, rule)
-  }
-  for (const { chain, rule } of toMasquerade) yield appendRule(chain, rule)
+  const rules = podRules(layout, tag, wanted)
+  const few = isOnlyOne && mayBeAnchored(wanted.mappings.length) ? [...rules] : undefined
+  if (few && mayBeAnchored(few.length)) yield* anchoredRules(anchorOf(layout, tag), few)
+  else for (const { chain, rule } of few ?? rules) yield appendRule(chain, rule)
 }
 
-function placedIn(
-  chain: Chain,
+/** Yields the attachment's rules, in the order in which they are made. */
+export function* podRules(
+  { hostports, masquerading }: Layout,
   tag: RuleTag,
   wanted: PodMappings,
-  mapping: PodMappings["mappings"][number],
-): PlacedRule {
-  return { chain, rule: { expressions: mappingRule(wanted, mapping), ...tag } }
+): Generator<PlacedRule> {
+  for (const mapping of wanted.mappings) {
+    yield { chain: hostports, rule: { expressions: mappingRule(wanted, mapping), ...tag } }
+  }
+  for (const expressions of hostportMasqueradeRules(wanted)) {
+    yield { chain: masquerading, rule: { expressions, ...tag } }
+  }
 }
 
 /** Returns the anchor of the attachment with that tag, with its rules if they are whole. */

@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { type Address, bits, parseAddress } from "../../../lib/ip/address.ts"
 import { type Prefix, parsePrefix } from "../../../lib/ip/prefix.ts"
+import { decodeSteps } from "../../../lib/netlink/netfilter/expression.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import type { Match } from "../packet-match.ts"
 import type { PodMappings } from "../pod-mappings.ts"
@@ -47,7 +48,7 @@ test("a rule for a port is read back as what it was made from", () => {
   fc.assert(
     fc.property(fc.oneof(podOf(4), podOf(6)), ({ address, ...mapping }) => {
       const steps = mappingRule({ ...pod, family: address.family, address }, mapping)
-      expect(readRule(steps)).toEqual({
+      expect(readRule(steps.flatMap(decodeSteps))).toEqual({
         protocol: protocols[mapping.protocol],
         destinationPort: mapping.hostPort,
         to: address,
@@ -65,7 +66,7 @@ test("conditions come first and are not taken for the address that the mapping i
     { field: "daddr", prefix, not: false },
     { field: "saddr", prefix, not: true },
   ]
-  const steps = mappingRule({ ...pod, conditions }, mapping)
+  const steps = mappingRule({ ...pod, conditions }, mapping).flatMap(decodeSteps)
   expect(steps.slice(0, 4).map(({ name }) => name)).toEqual(["payload", "cmp", "payload", "cmp"])
   expect(readRule(steps)).not.toHaveProperty("destination")
 })
@@ -86,6 +87,6 @@ describe("masquerading", () => {
     const { address } = own
     const rules = hostportMasqueradeRules({ ...pod, family: address.family, address, network: own, masquerade })
     expect(rules).toHaveLength(count)
-    for (const steps of rules) expect(readRule(steps)).toEqual({ destination: address })
+    for (const steps of rules) expect(readRule(steps.flatMap(decodeSteps))).toEqual({ destination: address })
   })
 })

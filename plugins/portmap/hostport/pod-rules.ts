@@ -1,6 +1,6 @@
 import { addressBytes } from "../../../lib/ip/address.ts"
 import { hostPrefix, networkOf, type Prefix } from "../../../lib/ip/prefix.ts"
-import type { Expression } from "../../../lib/netlink/netfilter/expression.ts"
+import type { Step } from "../../../lib/netlink/netfilter/expression.ts"
 import {
   destination,
   destinationPort,
@@ -15,7 +15,7 @@ import type { PodMappings } from "../pod-mappings.ts"
 import { onlyAddress, type PortMapping, protocols } from "../port-mapping.ts"
 
 /** Returns the rule `CONDITIONS [ip daddr HOSTIP] tcp dport HOSTPORT dnat to ADDRESS:PORT`. */
-export function mappingRule({ address, conditions }: PodMappings, mapping: PortMapping): Expression[] {
+export function mappingRule({ address, conditions }: PodMappings, mapping: PortMapping): Step[] {
   const only = onlyAddress(mapping)
   return [
     ...expressionsOf(conditions),
@@ -33,7 +33,7 @@ const LOCALHOST: Prefix = { address: { family: 4, value: 0x7f000001n }, length: 
  * the pod itself and its neighbours, whom it would otherwise answer directly, from an address that they did not ask.
  * `ip saddr 127.0.0.1 ip daddr ADDRESS masquerade` is for the node's programs. `all` adds the first rule without NETWORK.
  */
-export function hostportMasqueradeRules({ family, address, network, masquerade: wanted }: PodMappings): Expression[][] {
+export function hostportMasqueradeRules({ family, address, network, masquerade: wanted }: PodMappings): Step[][] {
   if (wanted === "none") return []
   const toPod = destination(hostPrefix(address))
   const everybody = [...toPod, ...redirected(), masquerade]

@@ -1,5 +1,10 @@
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
-import { type Expression, type FoundExpression, targetIn } from "../../../lib/netlink/netfilter/expression.ts"
+import {
+  type Expression,
+  encodeStep,
+  type FoundExpression,
+  targetIn,
+} from "../../../lib/netlink/netfilter/expression.ts"
 import { readRule } from "../../../lib/netlink/netfilter/read-rule.ts"
 import { appendRule, deleteRule, type FoundRule, listRules } from "../../../lib/netlink/netfilter/rule.ts"
 import type { Layout } from "./layout.ts"
@@ -25,7 +30,7 @@ function copyConditions({ table }: Layout, rule: FoundRule, conditions: readonly
   const own = rule.expressions()
   if (!readRule(own).to || !areKnown(own)) return undefined
   const chain = { table, name: rule.chain }
-  const expressions = [...conditions, ...own]
+  const expressions = [...conditions, ...own].map(encodeStep)
   return [deleteRule(chain, rule.handle), appendRule(chain, { expressions, comment: rule.comment })]
 }
 

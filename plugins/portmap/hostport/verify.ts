@@ -1,13 +1,8 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { NetworkStack } from "../../../lib/net/stack.ts"
 import type { Conversation } from "../../../lib/netlink/conversation.ts"
-import {
-  type Expression,
-  type FoundExpression,
-  sameExpressions,
-  targetIn,
-} from "../../../lib/netlink/netfilter/expression.ts"
-import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
+import { isMadeOf, isWritten, type Step, targetIn } from "../../../lib/netlink/netfilter/expression.ts"
+import type { FoundRule, Rule } from "../../../lib/netlink/netfilter/rule.ts"
 import { formatChain, formatTable } from "../../../lib/netlink/netfilter/ruleset.ts"
 import { retried } from "../../../lib/netlink/netfilter/transaction.ts"
 import type { PortmapConfig } from "../config.ts"
@@ -15,10 +10,10 @@ import { findIptablesDifference, hasIptablesChain, isMappedByIptables } from "..
 import type { PodMappings } from "../pod-mappings.ts"
 import { formatHostPort, groupByPort, type PortMapping, portKey, protocols } from "../port-mapping.ts"
 import { type Layout, lastWriting, layoutOf, sharedReader } from "./layout.ts"
-import { anchoredAfter, readPodAnchor } from "./pod-anchor.ts"
+import { anchoredAfter, podRules, readPodAnchor } from "./pod-anchor.ts"
 import { hostportMasqueradeRules, mappingRule } from "./pod-rules.ts"
 import { belongsTo, type PodRule, readPodRules, toPodRule } from "./rule-list.ts"
-import { tagOf } from "./rule-tag.ts"
+import { type RuleTag, tagOf } from "./rule-tag.ts"
 
 /**
  * Returns the first difference from what ADD makes, or undefined. Rules of the Go plugin are accepted, and those of the other backend: the
@@ -40,8 +35,13 @@ function differenceIn(
   pod: PodMappings,
 ): string | undefined {
   const layout = layoutOf(pod.family)
-  const reading: Reading = { layout, pod, masquerading: hostportMasqueradeRules(pod), shared: sharedReader(nfnetlink) }
-  const own = listOwnRules(nfnetlink, attachment, reading)
+  const shared = sharedReader(nfnetlink)
+  const tag = tagOf(attachment)
+  const anchor = readPodAnchor(nfnetlink, layout, tag)
+  const anchored = anchor && anchoredAfter(lastWriting(nfnetlink, layout, shared), anchor)
+  if (anchored && areAsMade(anchored, layout, tag, pod)) return differenceInShared({ layout, shared })
+  const reading: Reading = { layout, pod, masquerading: hostportMasqueradeRules(pod), shared }
+  const own = listOwnRules(nfnetlink, attachment, reading, anchored)
   const { backend } = config
   if (own.length === 0 && backend !== "nftables" && (backend || hasIptablesChain(nfnetlink, attachment, pod))) {
     return findIptablesDifference(nfnetlink, attachment, config, pod)
@@ -51,11 +51,24 @@ function differenceIn(
   return pod.mappings.length > 0 ? differenceInNftables(reading, own) : undefined
 }
 
+/** Returns true if these are the rules of ADD, one after the other, byte for byte: nearly always. */
+function areAsMade(found: readonly FoundRule[], layout: Layout, tag: RuleTag, pod: PodMappings): boolean {
+  const { length } = pod.mappings
+  if (length === 0 || found.length < length) return false
+  const wanted = [...podRules(layout, tag, pod)]
+  const rules = wanted.map(({ rule }) => rule)
+  return areWritten(found, rules) && wanted.every(({ chain }, at) => chain.name === found[at]?.chain)
+}
+
+function areWritten(found: readonly FoundRule[], wanted: readonly Rule[]): boolean {
+  return found.length === wanted.length && found.every((rule, at) => isWritten(rule, wanted[at]?.expressions ?? []))
+}
+
 /** The rules that are wanted of one family, and those of shared chains. */
 interface Reading {
   readonly layout: Layout
   readonly pod: PodMappings
-  readonly masquerading: readonly Expression[][]
+  readonly masquerading: readonly Step[][]
   readonly shared: ReturnType<typeof sharedReader>
 }
 
@@ -72,15 +85,16 @@ interface OwnRule extends PodRule {
 }
 
 /** Compares each rule while it is read, so that thousands need not be kept with their expressions. */
-function listOwnRules(nfnetlink: Conversation, attachment: Attachment, reading: Reading): OwnRule[] {
-  const { layout, shared } = reading
-  const tag = tagOf(attachment)
-  const anchor = readPodAnchor(nfnetlink, layout, tag)
-  const anchored = anchor && anchoredAfter(lastWriting(nfnetlink, layout, shared), anchor)
+function listOwnRules(
+  nfnetlink: Conversation,
+  attachment: Attachment,
+  reading: Reading,
+  anchored: readonly FoundRule[] | undefined,
+): OwnRule[] {
   const read = ownRuleReader(attachment, reading)
   return anchored
     ? anchored.map(read).filter((rule) => rule !== undefined)
-    : readPodRules(nfnetlink, layout, read, tag.comment)
+    : readPodRules(nfnetlink, reading.layout, read, tagOf(attachment).comment)
 }
 
 function ownRuleReader(
@@ -90,33 +104,27 @@ function ownRuleReader(
   const isOwn = belongsTo(attachment, [pod.address])
   const mappings = groupByPort(pod.mappings, ({ protocol, hostPort }) => portKey(protocols[protocol], hostPort))
   return (rule) => {
-    const expressions = rule.expressions()
-    const podRule = toPodRule({ ...rule, expressions: () => expressions })
+    const podRule = toPodRule(rule)
     if (!isOwn(podRule)) return undefined
     if (rule.chain === layout.masquerading.name) {
-      const masqueradeIndex = masquerading.findIndex((wanted) => sameExpressions(expressions, wanted))
+      const masqueradeIndex = masquerading.findIndex((wanted) => isMadeOf(rule, wanted))
       return { ...podRule, serves: [], masqueradeIndex }
     }
     const { protocol = 0, destinationPort = 0 } = podRule.reading
     return {
       ...podRule,
       serves: (mappings.get(portKey(protocol, destinationPort)) ?? []).filter((mapping) =>
-        isMapping(rule, expressions, pod, mapping),
+        isMapping(rule, pod, mapping),
       ),
       masqueradeIndex: -1,
     }
   }
 }
 
-function isMapping(
-  { note }: FoundRule,
-  expressions: readonly FoundExpression[],
-  pod: PodMappings,
-  mapping: PortMapping,
-): boolean {
-  if (sameExpressions(expressions, mappingRule(pod, mapping))) return true
+function isMapping(rule: FoundRule, pod: PodMappings, mapping: PortMapping): boolean {
+  if (isMadeOf(rule, mappingRule(pod, mapping))) return true
   // The Go plugin has the conditions in its shared rules.
-  return note === undefined && sameExpressions(expressions, mappingRule({ ...pod, conditions: [] }, mapping))
+  return rule.note === undefined && isMadeOf(rule, mappingRule({ ...pod, conditions: [] }, mapping))
 }
 
 function differenceInMappings({ layout, pod }: Reading, own: readonly OwnRule[]): string | undefined {
@@ -144,12 +152,13 @@ function differenceInMasquerade({ layout, masquerading }: Reading, own: readonly
   return found.length > present.size ? `there is a rule too many in ${formatChain(chain)}` : undefined
 }
 
-function differenceInShared({ layout, shared }: Reading): string | undefined {
+function differenceInShared({ layout, shared }: Pick<Reading, "layout" | "shared">): string | undefined {
   for (const part of layout.shared) {
-    const { chain, rules } = part
-    const found = shared(part).map((rule) => targetIn(rule.expressions()))
-    for (const wanted of rules.map(({ expressions }) => targetIn(expressions))) {
-      if (!found.includes(wanted)) return `the jump to ${wanted} is missing in ${formatChain(chain)}`
+    const found = shared(part)
+    if (areWritten(found, part.rules)) continue
+    const targets = found.map((rule) => targetIn(rule.expressions()))
+    for (const wanted of part.targets) {
+      if (!targets.includes(wanted)) return `the jump to ${wanted} is missing in ${formatChain(part.chain)}`
     }
   }
   return undefined

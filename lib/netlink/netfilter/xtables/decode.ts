@@ -20,7 +20,10 @@ interface Loaded {
 }
 
 /** Reads a rule of any iptables 1.8; returns undefined if the rule says anything that an IptablesRule cannot say. */
-export function decodeIptablesRule(found: FoundRule, family: Family): IptablesRule | undefined {
+export function decodeIptablesRule(
+  found: Pick<FoundRule, "comment" | "expressions">,
+  family: Family,
+): IptablesRule | undefined {
   const reading: Reading = found.comment === undefined ? {} : { comment: found.comment } // where the first versions keep it
   let loaded: Loaded | undefined
   for (const step of found.expressions() as readonly Expression[]) {

@@ -1,11 +1,13 @@
 import type { Family } from "../../../ip/address.ts"
 import { isDefault } from "../../../ip/prefix.ts"
 import { host } from "../../../sys/host.ts"
-import type { Expression } from "../expression.ts"
+import { encodeStep, type Step } from "../expression.ts"
 import * as phrase from "../phrase.ts"
 import type { Rule } from "../rule.ts"
 import * as extension from "./extension.ts"
 import type { Action, IptablesRule } from "./rule.ts"
+
+const COUNTER = encodeStep({ name: "counter", data: { bytes: 0n, packets: 0n } })
 
 /**
  * Makes the rule as iptables 1.8.7 does. Later versions compare ports and marks with nf_tables' own expressions, which earlier ones ignore:
@@ -13,17 +15,12 @@ import type { Action, IptablesRule } from "./rule.ts"
  */
 export function encodeIptablesRule(rule: IptablesRule, family: Family): Rule {
   return {
-    expressions: [
-      ...packetTests(rule),
-      ...extensionTests(rule),
-      { name: "counter", data: { bytes: 0n, packets: 0n } },
-      actionStep(rule.action, family),
-    ],
+    expressions: [...packetTests(rule), ...extensionTests(rule), COUNTER, actionStep(rule.action, family)],
     compat: { protocol: rule.protocol ?? 0, flags: 0 },
   }
 }
 
-function packetTests(rule: IptablesRule): Expression[] {
+function packetTests(rule: IptablesRule): Step[] {
   const {
     fromInterface,
     notFromInterface,
@@ -50,13 +47,13 @@ function packetTests(rule: IptablesRule): Expression[] {
 }
 
 /** Compares the name with its NUL, without the zeros after it that `nft` compares too. */
-function onInterface(key: "iifname" | "oifname", name: string, { not = false } = {}): Expression[] {
+function onInterface(key: "iifname" | "oifname", name: string, { not = false } = {}): Step[] {
   return [phrase.loadMeta(key), phrase.compare(host.encode(`${name}\0`), not)]
 }
 
-function extensionTests(rule: IptablesRule): Expression[] {
+function extensionTests(rule: IptablesRule): Step[] {
   const { comment, established, protocol, destinationPort, destinationPorts, toThisHost, marked } = rule
-  const steps: Expression[] = []
+  const steps: Step[] = []
   if (comment !== undefined) steps.push(step("match", extension.comment, comment))
   if (established) steps.push(step("match", extension.established(), true))
   if (destinationPort !== undefined) steps.push(step("match", extension.destinationPort(protocol), destinationPort))
@@ -66,7 +63,7 @@ function extensionTests(rule: IptablesRule): Expression[] {
   return steps
 }
 
-function actionStep(action: Action, family: Family): Expression {
+function actionStep(action: Action, family: Family): Step {
   if ("verdict" in action) return phrase.verdict(action.verdict)
   if ("jump" in action) return phrase.transfer("jump", action.jump)
   if ("mark" in action) return step("target", extension.setMark, action.mark)
@@ -75,5 +72,5 @@ function actionStep(action: Action, family: Family): Expression {
 }
 
 function step<Value>(kind: "match" | "target", { name, revision, write }: extension.Extension<Value>, value: Value) {
-  return { name: kind, data: { name, revision, info: write(value) } } as const
+  return encodeStep({ name: kind, data: { name, revision, info: write(value) } })
 }

@@ -6,23 +6,16 @@ import { requestTree, type Shape } from "../../../testing/attribute-tree.ts"
 import { recordingsIn } from "../../../testing/recorded.ts"
 import type { Request } from "../../conversation.ts"
 import { decodeMessages, encodeMessage, type Message } from "../../message.ts"
-import { Writer } from "../../writer.ts"
-import { type Expression, expressionList } from "../expression.ts"
+import { decodeSteps, encodeStep, type Step } from "../expression.ts"
 import * as phrase from "../phrase.ts"
-import { appendRule, decodeRule, type FoundRule, insertRule } from "../rule.ts"
+import { appendRule, decodeRule, insertRule } from "../rule.ts"
 import { type Chain, ensureChain } from "../ruleset.ts"
 import { decodeIptablesRule, destinationPortsIn } from "./decode.ts"
 import { encodeIptablesRule } from "./encode.ts"
 import { type Action, formatIptablesRule, type IptablesRule } from "./rule.ts"
 import { iptablesChain } from "./tables.ts"
 
-const found = (expressions: readonly Expression[], comment?: string): FoundRule => ({
-  handle: 1n,
-  chain: "D",
-  comment,
-  note: undefined,
-  expressions: () => expressions,
-})
+const found = (steps: readonly Step[], comment?: string) => ({ comment, expressions: () => steps.flatMap(decodeSteps) })
 
 const [NLM_F_REQUEST, NEWCHAIN, NEWRULE] = [1, 0xa03, 0xa06]
 const prefix = (text: string) => parsePrefix(text) as Prefix
@@ -153,7 +146,7 @@ const ruleShape: Shape = {
   nested: {
     1: "text",
     2: "text",
-    4: { nested: { 1: { nested: { 1: "text", 2: { nested: {} } } } } },
+    4: { nested: { 1: "step" } },
     5: { nested: {} },
   },
 }
@@ -207,19 +200,17 @@ describe("reads what iptables says", () => {
 describe("takes for none of its own", () => {
   const jump = phrase.transfer("jump", "M")
   const tcp = phrase.ofProtocol(6)
-  const match = (name: string, info: Uint8Array, revision = 0): Expression => ({
-    name: "match",
-    data: { name, revision, info },
-  })
+  const match = (name: string, info: Uint8Array, revision = 0) =>
+    encodeStep({ name: "match", data: { name, revision, info } })
 
-  test.each<[string, Expression[]]>([
+  test.each<[string, Step[]]>([
     ["a rule that does nothing", [...tcp]],
     [
       "one that asks for two sources",
       [...phrase.source(prefix("10.0.0.0/8")), ...phrase.source(prefix("10.1.0.0/16")), jump],
     ],
     ["one that asks for what is not known", [...phrase.redirected(), jump]],
-    ["an unknown expression", [{ name: "limit", data: undefined } as never, jump]],
+    ["an unknown expression", [encodeStep({ name: "limit", data: undefined } as never), jump]],
     ["an unknown extension", [match("statistic", new Uint8Array(32)), jump]],
     ["another revision", [match("comment", new Uint8Array(256), 1), jump]],
     ["a structure cut short", [...tcp, match("tcp", new Uint8Array(3)), jump]],
@@ -297,11 +288,7 @@ test("what iptables does not take is refused", () => {
 })
 
 test("the ports of -m multiport are found without the rest of the rule", () => {
-  const steps = (rule: IptablesRule) => {
-    const writer = new Writer()
-    expressionList.write(writer, { steps: encodeIptablesRule(rule, 4).expressions })
-    return writer.bytes
-  }
+  const steps = (rule: IptablesRule) => Buffer.concat(encodeIptablesRule(rule, 4).expressions)
   const action = { jump: "S" }
   const ports = [1, 65535]
   expect(destinationPortsIn(steps({ comment: "x", protocol: 6, destinationPorts: ports, action }))).toEqual(ports)
