@@ -45,6 +45,8 @@ export interface Host {
   encode(text: string): Uint8Array<ArrayBuffer>
   /** Decodes UTF-8; other bytes become U+FFFD, as in the Encoding Standard. A byte order mark stays. */
   decode(bytes: Uint8Array): string
+  /** Returns true if `part` is what stands in `bytes` from byte `at` on. */
+  hasBytes(bytes: Uint8Array, at: number, part: Uint8Array): boolean
   /** Returns true if a JSON text has, outside its strings, a number with a fraction, with an exponent or of more than fifteen digits. */
   hasOddNumber(json: string): boolean
   /** Returns the SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */

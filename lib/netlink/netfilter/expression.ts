@@ -1,4 +1,5 @@
 import { sameBytes } from "../../sys/bytes.ts"
+import { host } from "../../sys/host.ts"
 import {
   attributeSet,
   be32,
@@ -178,9 +179,8 @@ interface Comparable {
 export function isWritten({ steps }: Comparable, wanted: readonly Step[]): boolean {
   let at = 0
   for (const step of wanted) {
-    const end = at + step.length
-    if (!sameBytes(steps.subarray(at, end), step)) return false
-    at = end
+    if (!host.hasBytes(steps, at, step)) return false
+    at += step.length
   }
   return at === steps.length
 }

@@ -164,6 +164,19 @@ static JSValue text_encode(CALL)
     return bytes;
 }
 
+static JSValue text_has_bytes(CALL)
+{
+    (void)self, (void)argc;
+    size_t size, length;
+    const int at = int_of(js, argv[1]);
+    const uint8_t *bytes = bytes_of(js, argv[0], &size);
+    const uint8_t *part = bytes ? bytes_of(js, argv[2], &length) : NULL;
+    if (!part)
+        return JS_EXCEPTION;
+    const size_t start = at < 0 ? SIZE_MAX : (size_t)at;
+    return JS_NewBool(js, start <= size && length <= size - start && !memcmp(bytes + start, part, length));
+}
+
 static JSValue text_sha512(CALL)
 {
     (void)self, (void)argc;
@@ -186,6 +199,7 @@ static JSValue text_sha512(CALL)
 const JSCFunctionListEntry text_functions[] = {
     JS_CFUNC_DEF("decode", 1, text_decode),
     JS_CFUNC_DEF("encode", 1, text_encode),
+    JS_CFUNC_DEF("hasBytes", 3, text_has_bytes),
     JS_CFUNC_DEF("hasOddNumber", 1, text_has_odd_number),
     JS_CFUNC_DEF("sha512", 1, text_sha512),
 };

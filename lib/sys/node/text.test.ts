@@ -28,6 +28,17 @@ test("decode reads the part that it is given", () => {
 })
 
 test.each([
+  ["bcd", 1, true],
+  ["bcd", 0, false],
+  ["bcdef", 1, false],
+  ["", 4, true],
+  ["", 5, false],
+  ["", -1, false],
+])("hasBytes looks for %j at byte %d of the part that it is given", (part, at, there) => {
+  expect(host.hasBytes(host.encode("-abcd-").subarray(1, 5), at, host.encode(part))).toBe(there)
+})
+
+test.each([
   ['{"a": 1500, "b": [-1, 123456789012345]}', false],
   ['{"a": "1.5", "1e3": "1234567890123456"}', false],
   ['{"a": "\\\\", "b": "\\"1.5"}', false],

@@ -8,6 +8,8 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 export const text = {
   encode: (text) => encoder.encode(text) as Uint8Array<ArrayBuffer>,
   decode: (bytes) => decoder.decode(bytes),
+  hasBytes: (bytes, at, part) =>
+    at >= 0 && at + part.length <= bytes.length && part.every((byte, index) => bytes[at + index] === byte),
   hasOddNumber: (json) => /\d[.eE]|\d{16}/.test(withoutStrings(json)),
   sha512: (text) => createHash("sha512").update(encoder.encode(text)).digest("hex"),
   random(buffer) {

@@ -109,6 +109,17 @@ const units16 = fc
   })
   .map((codes) => String.fromCharCode(...codes))
 
+test("hasBytes finds what the host of Node.js finds", { timeout }, async () => {
+  const few = fc.uint8Array({ max: 1, maxLength: 4 }).map((bytes) => Buffer.from(bytes))
+  const whole = (bytes: Buffer): Value => ({ bytes: bytes.toString("hex"), from: 0, to: bytes.length })
+  await check(fc.tuple(few, fc.integer({ min: -1, max: 5 }), few), (batch) => {
+    const replies = ask(
+      batch.map(([bytes, at, part]) => ({ name: "hasBytes", values: [whole(bytes), at, whole(part)] })),
+    )
+    expect(replies).toEqual(batch.map(([bytes, at, part]) => nodeHost.hasBytes(bytes, at, part)))
+  })
+})
+
 test("encode and sha512 take a text as TextEncoder does", { timeout }, async () => {
   const encoder = new TextEncoder()
   await check(units16, (batch) => {
