@@ -2,7 +2,7 @@ import { ruleKey } from "../../lib/attachment/rule-comment.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { findAttribute, WireError } from "../../lib/netlink/attribute.ts"
 import { Conversation, type Readings, type Request, type RuleKey } from "../../lib/netlink/conversation.ts"
-import { KernelError } from "../../lib/netlink/kernel-error.ts"
+import { KernelError, refusedWith } from "../../lib/netlink/kernel-error.ts"
 import type { Message, Sieve } from "../../lib/netlink/message.ts"
 import {
   familyIn,
@@ -214,6 +214,15 @@ class View extends Conversation {
     const [answer] = this.#memory.one(request)
     if (!answer) throw new WireError("acknowledgement without an answer", 0)
     return read(answer.message)
+  }
+
+  override find<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
+    try {
+      return this.tryGet(request, read)
+    } catch (error) {
+      if (refusedWith(error, "ENOENT", "ENODEV")) return undefined
+      throw error
+    }
   }
 
   override tryGet<Value>(request: Request, read: (message: Message) => Value): Value | undefined {

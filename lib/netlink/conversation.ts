@@ -3,6 +3,7 @@ import { WireError } from "./attribute.ts"
 import type { KernelError } from "./kernel-error.ts"
 import {
   decodeMessages,
+  isAbsence,
   isAcknowledgement,
   type Message,
   NLM_F_ACK,
@@ -54,6 +55,15 @@ export interface Readings<Value> {
 
 const DUMP_ATTEMPTS = 5
 
+/** The answers that are expected, beside what every request may get. */
+interface Expectations {
+  readonly sieve?: Sieve | undefined
+  /** Set if the first value is all that is wanted. */
+  readonly oneIsEnough?: boolean
+  /** Set if it is no error that what was asked for is not there. */
+  readonly mayBeMissing?: boolean
+}
+
 /** Requests and their answers, one at a time, over one socket. */
 export class Conversation implements Disposable {
   readonly #transport: Transport
@@ -83,6 +93,11 @@ export class Conversation implements Disposable {
     return values[0] as Value
   }
 
+  /** Returns the answer as get() does, or undefined if there is no such object (ENOENT, ENODEV). */
+  find<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
+    return this.#exchange(request, 0, read, { mayBeMissing: true }).values[0]
+  }
+
   /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
   tryGet<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
     return this.#exchange(request, NLM_F_ACK, read).values[0]
@@ -99,7 +114,7 @@ export class Conversation implements Disposable {
     sieve?: Sieve,
   ): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
-      const readings = this.#exchange(request, NLM_F_DUMP, read, sieve)
+      const readings = this.#exchange(request, NLM_F_DUMP, read, { sieve })
       if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings
     }
   }
@@ -107,7 +122,7 @@ export class Conversation implements Disposable {
   /** Dumps as dump() does until `read` has returned a value: the rest, which may be thousands, the kernel is spared if it can be. */
   dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
     const readOnce = (message: Message, kept: number) => (kept === 0 ? read(message) : undefined)
-    return this.#exchange(request, NLM_F_DUMP, readOnce, undefined, true)
+    return this.#exchange(request, NLM_F_DUMP, readOnce, { oneIsEnough: true })
   }
 
   /**
@@ -172,8 +187,7 @@ export class Conversation implements Disposable {
     request: Request,
     flags: number,
     read: (message: Message, kept: number) => Value | undefined,
-    sieve?: Sieve,
-    oneIsEnough = false,
+    { sieve, oneIsEnough, mayBeMissing }: Expectations = {},
   ): Readings<Value> {
     const writer = this.#writer
     writer.clear()
@@ -187,7 +201,8 @@ export class Conversation implements Disposable {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const refusal = isAcknowledgement(message) ? undefined : this.#refusal(message, request.asked, writer)
+          const isAnswer = isAcknowledgement(message) || (mayBeMissing && isAbsence(message))
+          const refusal = isAnswer ? undefined : this.#refusal(message, request.asked, writer)
           if (refusal) throw refusal
           return { values, partial }
         }

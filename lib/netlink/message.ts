@@ -141,6 +141,15 @@ export function isAcknowledgement({ payload }: Message): boolean {
   return payload === DONE
 }
 
+/** As they come: negative, in 32 bits. */
+const [ENOENT, ENODEV] = [2 ** 32 - 2, 2 ** 32 - 19]
+
+/** Returns true for an NLMSG_ERROR by which the kernel says that there is no such object: the usual answer to some requests. */
+export function isAbsence({ payload }: Message): boolean {
+  const number = payload.length >= 4 ? u32.read(payload, 0, 4) : 0
+  return number === ENOENT || number === ENODEV
+}
+
 /** Reads an NLMSG_ERROR or NLMSG_DONE. Throws WireError. */
 export function acknowledgementIn({ type, flags, payload }: Message): Acknowledgement {
   if (payload.length < 4) {

@@ -1,7 +1,7 @@
 import { host } from "../../sys/host.ts"
 import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { KernelError, refusedWith } from "../kernel-error.ts"
+import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, type Sieve } from "../message.ts"
 import { commentData, commentIn, commentTest, NOTE, noteIn, noteTest, userData } from "./comment.ts"
 import { decodeSteps, expressionList, type FoundExpression, type Step } from "./expression.ts"
@@ -117,18 +117,13 @@ export function flushChain({ table, name }: ChainKey): Request {
 
 /** Returns the chain's rule of that handle; undefined if there is none, or no such chain. */
 export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, handle: bigint): FoundRule | undefined {
-  try {
-    const request: Request = {
-      asked: `read rule ${handle} of ${formatChain({ table, name })}`,
-      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-      about: { family: table.family, table: table.name, chain: name, handle },
-      write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
-    }
-    return nfnetlink.get(request, decodeRule)
-  } catch (error) {
-    if (refusedWith(error, "ENOENT")) return undefined
-    throw error
+  const request: Request = {
+    asked: `read rule ${handle} of ${formatChain({ table, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
+    about: { family: table.family, table: table.name, chain: name, handle },
+    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
   }
+  return nfnetlink.find(request, decodeRule)
 }
 
 /**

@@ -1,6 +1,6 @@
 import { attributeSet, type Body, be32, be64, nested, printed, signedBe32, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { KernelError, refusedWith } from "../kernel-error.ts"
+import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
 import { commentData, commentIn, noteIn, userData } from "./comment.ts"
 import { familyIn, HEADER, type NetfilterFamily, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
@@ -150,18 +150,13 @@ export function readChain(
   nfnetlink: Conversation,
   { table: { family, name: inTable }, name }: Pick<Chain, "table" | "name">,
 ): FoundChain | undefined {
-  try {
-    const request: Request = {
-      asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
-      type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
-      about: { family, table: inTable, chain: name },
-      write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
-    }
-    return nfnetlink.get(request, (message) => decodeChain(message, family))
-  } catch (error) {
-    if (refusedWith(error, "ENOENT")) return undefined
-    throw error
+  const request: Request = {
+    asked: `read ${formatChain({ table: { family, name: inTable }, name })}`,
+    type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETCHAIN),
+    about: { family, table: inTable, chain: name },
+    write: (writer) => chain.write(writeHeader(writer, family), { table: inTable, name }),
   }
+  return nfnetlink.find(request, (message) => decodeChain(message, family))
 }
 
 /**

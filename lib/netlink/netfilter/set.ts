@@ -1,6 +1,5 @@
 import { attributeSet, type Body, be32, bytes, nested, repeated, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { refusedWith } from "../kernel-error.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { data } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
@@ -111,13 +110,8 @@ export function flushSet(target: NamedSet): Request {
 
 /** Returns true if the set has the element; false if set or table is missing. */
 export function hasElement(nfnetlink: Conversation, target: NamedSet, wanted: Uint8Array): boolean {
-  try {
-    const asked = `read ${formatSet(target)}`
-    return nfnetlink.get(elementRequest(target, [wanted], { asked, message: MSG.GETSETELEM }), () => true)
-  } catch (error) {
-    if (refusedWith(error, "ENOENT")) return false
-    throw error
-  }
+  const asked = `read ${formatSet(target)}`
+  return nfnetlink.find(elementRequest(target, [wanted], { asked, message: MSG.GETSETELEM }), () => true) ?? false
 }
 
 /** An element of somebody's set or map. */

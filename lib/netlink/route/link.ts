@@ -104,21 +104,16 @@ export function askForLink<Value>(
   read: (message: Message) => Value,
 ): Value | undefined {
   const { index, ...names } = keyOf(key)
-  try {
-    const request: Request = {
-      asked: `read link ${key}`,
-      type: RTM.GETLINK,
-      write: (writer) =>
-        linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), {
-          ...names,
-          extendedMask: RTEXT_FILTER_SKIP_STATS,
-        }),
-    }
-    return rtnetlink.get(request, read)
-  } catch (error) {
-    if (refusedWith(error, "ENODEV")) return undefined
-    throw error
+  const request: Request = {
+    asked: `read link ${key}`,
+    type: RTM.GETLINK,
+    write: (writer) =>
+      linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), {
+        ...names,
+        extendedMask: RTEXT_FILTER_SKIP_STATS,
+      }),
   }
+  return rtnetlink.find(request, read)
 }
 
 /** Returns all links, or the ports of one bridge. `partial`: the list may lack some, as links came and went all the time. */
