@@ -37,19 +37,22 @@ export function planRouteLocalnet(
   address: Address,
   refused: (link: string) => void,
 ): (() => void) | undefined {
-  const [link] = linksTo(host, [address])
-  if (!link) return undefined
-  const setting = settingOf(link)
-  if (!isOpen(host, link)) {
+  const { rtnetlink } = host
+  const index = lookupRoute(rtnetlink, address)?.index
+  if (index === undefined) return undefined
+  if (!hasRouteLocalnet(rtnetlink, index)) {
+    const link = readLink(rtnetlink, index)
+    if (!link) return undefined
     if (!leadsToPods(host, link, pod)) {
       refused(link.name)
       return undefined
     }
-    host.writeSysctl(setting, "") // opens it for writing, no more
+    host.writeSysctl(settingOf(link), "") // opens it for writing, no more
   }
   // The rules exist by now. A DEL that did not see them may have cleared the setting since the plan.
   return () => {
-    if (!isOpen(host, link) && leadsToPods(host, link, pod)) host.writeSysctl(setting, "1")
+    const link = hasRouteLocalnet(rtnetlink, index) ? undefined : readLink(rtnetlink, index)
+    if (link && leadsToPods(host, link, pod)) host.writeSysctl(settingOf(link), "1")
   }
 }
 
@@ -75,7 +78,7 @@ export function collectRouteLocalnet(host: NetworkStack, network: string): void 
 
 function closeUnneeded(host: NetworkStack, links: readonly Link[], pod?: MappedPod): void {
   for (const link of links) {
-    if (!isOpen(host, link) || isNeeded(host, link) || !ledToPods(host, link, pod)) continue
+    if (!hasRouteLocalnet(host.rtnetlink, link.index) || isNeeded(host, link) || !ledToPods(host, link, pod)) continue
     host.trySysctl(settingOf(link), host.readSysctl("net/ipv4/conf/default/route_localnet") ?? "0")
     if (isNeeded(host, link)) host.trySysctl(settingOf(link), "1") // an ADD meanwhile found it set
   }
@@ -113,10 +116,6 @@ function linksTo({ rtnetlink }: NetworkStack, addresses: readonly Address[]): Li
 
 function settingOf({ name }: Link): string {
   return `net/ipv4/conf/${name}/route_localnet`
-}
-
-function isOpen(host: NetworkStack, link: Link): boolean {
-  return hasRouteLocalnet(host.rtnetlink, link.index)
 }
 
 /**
