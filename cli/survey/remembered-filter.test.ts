@@ -51,9 +51,7 @@ const ways: Readonly<Record<string, (filter: Conversation) => unknown>> = {
   "rules by note": (filter) => listRulesByNote(filter, chain, "note 2").map(comment),
   "rules by text": (filter) => listRulesWith(filter, chain, "c1").map(comment),
   "rules that a sieve lets through": (filter) =>
-    filter
-      .dump(listing(table, chain.name), decodeRule, notedWith(new TextEncoder().encode("note 2")))
-      .values.map(comment),
+    filter.dump(listing(table, chain), decodeRule, notedWith(new TextEncoder().encode("note 2"))).values.map(comment),
   "rules of a table": (filter) => readTableRules(filter, table, comment),
   "rules of no chain": (filter) => listRules(filter, { table, name: "none" }),
   "rules of no table": (filter) => listRules(filter, { table: { ...table, name: "none" }, name: "none" }),

@@ -103,7 +103,7 @@ class Memory {
     const key = `${family} ${name}`
     const known = this.#tables.get(key)
     if (known) return known
-    const all = listing({ family: family as NetfilterFamily, name }, undefined)
+    const all = listing({ family: family as NetfilterFamily, name })
     const { values, partial } = this.#recall("dump", all, () => this.kernel.dump(all, copied))
     if (partial) return undefined
     const byChain = [...grouped(values, ({ chain }) => chain ?? "")].map(

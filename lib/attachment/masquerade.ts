@@ -11,7 +11,7 @@ import { refusedWith } from "../netlink/kernel-error.ts"
 import { ANCHOR, anchoredRules, listAnchors, mayBeAnchored, readAnchor } from "../netlink/netfilter/anchor.ts"
 import { isAmong, isMadeOf, type Step } from "../netlink/netfilter/expression.ts"
 import { destination, masquerade, ofFamily, source, transfer, verdict } from "../netlink/netfilter/phrase.ts"
-import { appendRule, deleteRule, type FoundRule, flushChain, listRules } from "../netlink/netfilter/rule.ts"
+import { appendRule, deleteRule, type FoundRule, flushChain, listRules, placed } from "../netlink/netfilter/rule.ts"
 import {
   type Chain,
   ensureChain,
@@ -50,17 +50,17 @@ const table: Table = {
 }
 
 /** Has one rule per address of a pod. */
-const checks: Chain = {
+const checks: Chain = placed({
   table,
   name: "masq_checks",
   comment: "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet",
-}
+})
 
-const postrouting: Chain = {
+const postrouting: Chain = placed({
   table,
   name: "postrouting",
   base: { type: "nat", hook: "postrouting", priority: 100, policy: "accept" },
-}
+})
 
 const multicast = ["224.0.0.0/4", "ff00::/8"].map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined)
 

@@ -114,7 +114,8 @@ function messageAt(datagram: Uint8Array, at: number, length: number): Message {
   const end = at + length
   const type = u16.read(datagram, at + 4, end)
   const start = at + NLMSG_HEADER
-  const isDone = type === NLMSG_ERROR && length >= NLMSG_HEADER + 4 && u32.read(datagram, start, end) === 0
+  const isLast = type === NLMSG_ERROR || type === NLMSG_DONE
+  const isDone = isLast && length >= NLMSG_HEADER + 4 && u32.read(datagram, start, end) === 0
   return {
     type,
     flags: u16.read(datagram, at + 6, end),
@@ -136,7 +137,7 @@ export interface Acknowledgement {
   readonly offset?: number | undefined
 }
 
-/** Returns true for an NLMSG_ERROR that reports no error, if it was decoded here. */
+/** Returns true for an NLMSG_ERROR or NLMSG_DONE that reports no error, if it was decoded here. */
 export function isAcknowledgement({ payload }: Message): boolean {
   return payload === DONE
 }

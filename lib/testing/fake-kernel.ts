@@ -119,8 +119,9 @@ export function done(request: Message, { interrupted = false, errno = 0 } = {}):
 export function replay(request: Message, datagrams: readonly Uint8Array[]): Uint8Array[] {
   return datagrams.map((datagram) => {
     const copy = datagram.slice()
-    for (const { payload } of decodeMessages(copy)) {
-      new DataView(copy.buffer).setUint32(payload.byteOffset - 8, request.sequence, true)
+    const view = new DataView(copy.buffer)
+    for (let at = 0; at < copy.length; at += (view.getUint32(at, true) + 3) & ~3) {
+      view.setUint32(at + 8, request.sequence, true)
     }
     return copy
   })

@@ -3,6 +3,7 @@ import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, n
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, type Sieve } from "../message.ts"
+import { Writer } from "../writer.ts"
 import { commentData, commentIn, commentTest, NOTE, noteIn, noteTest, userData } from "./comment.ts"
 import { decodeSteps, expressionList, type FoundExpression, type Step } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
@@ -69,7 +70,21 @@ export interface FoundRule {
   readonly expressions: () => readonly FoundExpression[]
 }
 
-type ChainKey = Pick<Chain, "table" | "name">
+type ChainKey = Pick<Chain, "table" | "name" | "place">
+
+/** Returns the chain with its place, which is encoded but once, when the heap image is made. */
+export function placed<Described extends Chain>(chain: Described): Described {
+  const writer = new Writer()
+  writePlace(writer, chain)
+  return { ...chain, place: writer.bytes.slice() }
+}
+
+/** Begins a message about rules of the chain. */
+function writePlace(writer: Writer, { table, name, place }: ChainKey): Writer {
+  if (place) return writer.raw(place)
+  written.write(writeHeader(writer, table.family), { table: table.name, chain: name })
+  return writer
+}
 
 /** Returns the change that adds the rule at the chain's end, for transact(). */
 export function appendRule(chain: ChainKey, rule: Rule): Request {
@@ -81,15 +96,13 @@ export function insertRule(chain: ChainKey, rule: Rule): Request {
   return addRule(chain, rule, 0)
 }
 
-function addRule({ table, name }: ChainKey, { expressions, comment, note, compat }: Rule, where: number): Request {
+function addRule(chain: ChainKey, { expressions, comment, note, compat }: Rule, where: number): Request {
   return {
-    asked: `add a rule to ${formatChain({ table, name })}`,
+    asked: `add a rule to ${formatChain(chain)}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE),
     flags: NLM_F_CREATE | where,
     write: (writer) =>
-      written.write(writeHeader(writer, table.family), {
-        table: table.name,
-        chain: name,
+      written.write(writePlace(writer, chain), {
         expressions,
         compat,
         userData: comment === undefined && note === undefined ? undefined : commentData(comment, note),
@@ -116,12 +129,13 @@ export function flushChain({ table, name }: ChainKey): Request {
 }
 
 /** Returns the chain's rule of that handle; undefined if there is none, or no such chain. */
-export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, handle: bigint): FoundRule | undefined {
+export function findRule(nfnetlink: Conversation, chain: ChainKey, handle: bigint): FoundRule | undefined {
+  const { table, name } = chain
   const request: Request = {
-    asked: `read rule ${handle} of ${formatChain({ table, name })}`,
+    asked: `read rule ${handle} of ${formatChain(chain)}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
     about: { family: table.family, table: table.name, chain: name, handle },
-    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain: name, handle }),
+    write: (writer) => written.write(writePlace(writer, chain), { handle }),
   }
   return nfnetlink.find(request, decodeRule)
 }
@@ -130,8 +144,8 @@ export function findRule(nfnetlink: Conversation, { table, name }: ChainKey, han
  * Returns the chain's rules in order, only those whose comment begins with `prefix`; none if chain or table is missing. Throws KernelError
  * ERESTART if they change too often to be read whole; transact() and retried() try again then.
  */
-export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, prefix = ""): FoundRule[] {
-  return dumpRules(nfnetlink, { table, chain: name, ...withComment(prefix) }, (rule) => rule)
+export function listRules(nfnetlink: Conversation, chain: ChainKey, prefix = ""): FoundRule[] {
+  return dumpRules(nfnetlink, { table: chain.table, chain, ...withComment(prefix) }, (rule) => rule)
 }
 
 /**
@@ -140,22 +154,22 @@ export function listRules(nfnetlink: Conversation, { table, name }: ChainKey, pr
  */
 export function readRules<Value>(
   nfnetlink: Conversation,
-  { table, name }: ChainKey,
+  chain: ChainKey,
   read: (rule: FoundRule) => Value | undefined,
   { steps, sieve }: Pick<Wanted, "steps" | "sieve"> = {},
 ): Value[] {
-  return dumpRules(nfnetlink, { table, chain: name, steps, sieve }, read)
+  return dumpRules(nfnetlink, { table: chain.table, chain, steps, sieve }, read)
 }
 
 /** Returns the chain's rules that have no note, or one that begins with `note`, in order. Throws as listRules(). */
-export function listRulesByNote(nfnetlink: Conversation, { table, name }: ChainKey, note: string): FoundRule[] {
+export function listRulesByNote(nfnetlink: Conversation, chain: ChainKey, note: string): FoundRule[] {
   const sieve = note === "" ? undefined : notedWith(host.encode(note))
-  return dumpRules(nfnetlink, { table, chain: name, test: noteTest(note), sieve }, (rule) => rule)
+  return dumpRules(nfnetlink, { table: chain.table, chain, test: noteTest(note), sieve }, (rule) => rule)
 }
 
 /** Returns the chain's rules in whose bytes `text` occurs, as in a comment or as the name of a chain, in order. Throws as listRules(). */
-export function listRulesWith(nfnetlink: Conversation, { table, name }: ChainKey, text: string): FoundRule[] {
-  return dumpRules(nfnetlink, { table, chain: name, sieve: sieveFor(text) }, (rule) => rule)
+export function listRulesWith(nfnetlink: Conversation, chain: ChainKey, text: string): FoundRule[] {
+  return dumpRules(nfnetlink, { table: chain.table, chain, sieve: sieveFor(text) }, (rule) => rule)
 }
 
 /** Returns the values that `read` returns for the rules of all chains of the table, without undefined. Throws as listRules(). */
@@ -170,7 +184,7 @@ export function readTableRules<Value>(
 
 /** Returns true if `test` is true of a rule in the chain; rules after the first such one are not decoded, nor read if they are many. Throws as listRules(). */
 export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: FoundRule) => boolean): boolean {
-  const request = listing(chain.table, chain.name)
+  const request = listing(chain.table, chain)
   const found = nfnetlink.dumpFirst(request, (message) => test(decodeRule(message)) || undefined)
   if (found.partial && found.values.length === 0) throw new KernelError("ERESTART", request.asked)
   return found.values.length > 0
@@ -178,7 +192,7 @@ export function hasRule(nfnetlink: Conversation, chain: ChainKey, test: (rule: F
 
 interface Wanted {
   readonly table: Table
-  readonly chain?: string
+  readonly chain?: ChainKey
   /** A test of the user data; left out if all rules are wanted. */
   readonly test?: ((data: Uint8Array) => boolean) | undefined
   /** A test of the steps before they are decoded. */
@@ -224,12 +238,15 @@ export function notedWith(texts: Uint8Array, width = texts.length): Sieve {
 }
 
 /** Returns the request for all rules of a table, or of one of its chains. */
-export function listing(table: Table, chain: string | undefined): Request {
+export function listing(table: Table, chain?: ChainKey): Request {
   return {
-    asked: `list the rules of ${chain === undefined ? formatTable(table) : formatChain({ table, name: chain })}`,
+    asked: `list the rules of ${chain ? formatChain(chain) : formatTable(table)}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.GETRULE),
-    about: { family: table.family, table: table.name, chain },
-    write: (writer) => written.write(writeHeader(writer, table.family), { table: table.name, chain }),
+    about: { family: table.family, table: table.name, chain: chain?.name },
+    write(writer) {
+      if (chain) writePlace(writer, chain)
+      else written.write(writeHeader(writer, table.family), { table: table.name })
+    },
   }
 }
 

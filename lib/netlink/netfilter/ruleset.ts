@@ -76,6 +76,8 @@ export interface Chain {
   readonly comment?: string
   /** A text beside the comment that only these plugins read. Kernels before 5.10 drop it. */
   readonly note?: string
+  /** The bytes that name it in messages about its rules, of a chain that is the same in all calls: see placed(). */
+  readonly place?: Uint8Array
   /** The hook at which the kernel calls a base chain; absent: the chain is reached by jump and goto. */
   readonly base?: BaseChain | undefined
 }

@@ -4,7 +4,14 @@ import { Conflict } from "../../../lib/net/conflict.ts"
 import type { Conversation, Request } from "../../../lib/netlink/conversation.ts"
 import type { Step } from "../../../lib/netlink/netfilter/expression.ts"
 import { toThisHost, transfer } from "../../../lib/netlink/netfilter/phrase.ts"
-import { appendRule, type FoundRule, flushChain, listRules, type Rule } from "../../../lib/netlink/netfilter/rule.ts"
+import {
+  appendRule,
+  type FoundRule,
+  flushChain,
+  listRules,
+  placed,
+  type Rule,
+} from "../../../lib/netlink/netfilter/rule.ts"
 import {
   type BaseChain,
   type Chain,
@@ -52,7 +59,7 @@ const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
 function sharedChain(chain: Chain, targets: readonly Chain[], conditions: readonly Step[] = []): SharedChain {
   const names = targets.map(({ name }) => name)
   const rules = names.map((name) => ({ expressions: [...conditions, transfer("jump", name)], note: SHARED_NOTE }))
-  return { chain, targets: names, rules }
+  return { chain: placed(chain), targets: names, rules }
 }
 
 const layouts = { 4: makeLayout(4), 6: makeLayout(6) }
@@ -63,7 +70,7 @@ export function layoutOf(family: Family): Layout {
 
 function makeLayout(family: Family): Layout {
   const table: Table = { family: family === 4 ? "ip" : "ip6", name: "cni_hostport", comment: "CNI portmap plugin" }
-  const hostports = { table, name: "hostports" }
+  const hostports = placed({ table, name: "hostports" })
   const hostIpHostports = { table, name: "hostip_hostports" }
   const all = { table, name: "hostports_all" }
   return {
@@ -71,7 +78,7 @@ function makeLayout(family: Family): Layout {
     table,
     hostports,
     hostIpHostports,
-    masquerading: { table, name: "masquerading", base: nat("postrouting", 100) },
+    masquerading: placed({ table, name: "masquerading", base: nat("postrouting", 100) }),
     claims: { table, name: "claims", type: "inet_proto . inet_service" },
     containers: { table, name: "containers", type: "ifname" },
     shared: [
