@@ -34,7 +34,17 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
     "mkdir",
     "truncate",
   ],
-  "locks, times, namespaces": ["lock", "setTimes", "list", "fileSystem", "enterNetwork", "random", "awaitInput"],
+  "locks, times, namespaces": [
+    "lock",
+    "setTimes",
+    "list",
+    "fileSystem",
+    "openOwnNetwork",
+    "isOwnNetwork",
+    "enterNetwork",
+    "random",
+    "awaitInput",
+  ],
 }
 const TYPESCRIPT = "TypeScript"
 

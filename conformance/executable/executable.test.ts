@@ -120,7 +120,7 @@ describe("on a node that has nothing but /proc", () => {
       expect(bare(command, "", { config }).error, command).toEqual({
         cniVersion: "1.1.0",
         code: 101,
-        msg: "cannot open /proc/self/ns/net: there is no /proc",
+        msg: "cannot read /proc/self: there is no /proc",
         details: "mount proc on /proc: the plugins find namespaces there, and the kernel's settings",
       })
     }

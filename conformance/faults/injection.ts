@@ -22,7 +22,7 @@ const RUNTIME = /^(execve|arch_prctl|set_tid_address|munmap|rt_sig\w+|fcntl|getp
 
 /** Calls that may change something outside the process, as strace prints them: not those that only ask or read. */
 const CHANGES =
-  /^(send\w+\((?!.*nlmsg_type=(RTM_GET|0x\w*[26ae]\b))|write|link|symlink|unlink|rename|mkdir|utimens|ftruncate|bind|connect|ioctl|exit_group|openat?\(.*O_CREAT)/
+  /^(send\w+\((?!.*nlmsg_type=(RTM_GET|0x\w*[26ae]\b))|write|link|symlink|unlink|rename|mkdir|utimens|ftruncate|bind|connect|ioctl\((?!\d+, SIOCG)|exit_group|openat?\(.*O_CREAT)/
 
 export interface Noted extends Point {
   /** If it may change something, so that the node had its state just before it at no time earlier. */

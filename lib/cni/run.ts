@@ -1,5 +1,4 @@
-import type { FileStatus } from "../sys/file-status.ts"
-import { isOwnNamespace, ownNamespace } from "../sys/netns.ts"
+import { isOwnNamespace, requireProc } from "../sys/netns.ts"
 import { environment, exit, writeStderr, writeStdout } from "../sys/process.ts"
 import { readStdin } from "../sys/stdin.ts"
 import { SystemError } from "../sys/system-error.ts"
@@ -75,8 +74,8 @@ function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig,
   if (command === "GC" || command === "STATUS") requireVersion(plugin, unmatched.cniVersion, command, "1.1.0")
   const verb = verbOf(command)
   const call: Call = { ...context, environment: asked, config: matchConfig(unmatched, plugin.versions) }
-  const own = ownNamespace()
-  if (verb === "add" || verb === "del") refuseOwnNamespace(asked, own)
+  requireProc()
+  if (verb === "add" || verb === "del") refuseOwnNamespace(asked)
   if (verb === "add") deliver(plugin, call)
   else plugin[verb](call)
 }
@@ -120,8 +119,8 @@ function requireVersion(plugin: Plugin, config: string, command: string, least: 
 }
 
 /** Refuses the plugin's own namespace before anything is done; the Go library notices only after its ADD has changed the node and printed a result. */
-function refuseOwnNamespace({ netns, netnsOverride }: Environment, own: FileStatus): void {
-  if (netns === "" || netnsOverride || !isOwnNamespace(netns, own)) return
+function refuseOwnNamespace({ netns, netnsOverride }: Environment): void {
+  if (netns === "" || netnsOverride || !isOwnNamespace(netns)) return
   throw new CniError(
     code.invalidNetns,
     "plugin's netns and netns from CNI_NETNS should not be the same",

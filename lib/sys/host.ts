@@ -103,6 +103,10 @@ export interface Host {
 
   // Namespaces and sockets
 
+  /** Opens the network namespace that this process is in. */
+  openOwnNetwork(): number
+  /** Returns 1 if the file at `path` is the network namespace that this process is in, otherwise 0. */
+  isOwnNetwork(path: string): number
   /** Enters the network namespace that the descriptor is open on (setns(2)). */
   enterNetwork(fd: number): number
   /** Moves this process to new namespaces of those kinds, CLONE_NEW* (unshare(2)); programs that it starts are there, too. */

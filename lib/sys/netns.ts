@@ -1,11 +1,8 @@
-import { Descriptor, openRead } from "./file.ts"
-import { type FileStatus, fileStatus, sameFile } from "./file-status.ts"
+import { Descriptor, openRead, readLink } from "./file.ts"
 import { host } from "./host.ts"
 import { lock } from "./lock.ts"
 import { NETLINK_ROUTE } from "./netlink-socket.ts"
 import { checked, failedWith, SystemError } from "./system-error.ts"
-
-const OWN = "/proc/self/ns/net"
 
 const SOL_SOCKET = 1
 const SO_NETNS_COOKIE = 71
@@ -20,7 +17,7 @@ export class NetworkNamespace implements Disposable {
   constructor(path: string) {
     this.path = path
     this.#file = openRead(path)
-    this.#home = openRead(OWN)
+    this.#home = new Descriptor(checked("open the host's network namespace", host.openOwnNetwork()))
   }
 
   get fd(): number {
@@ -89,14 +86,13 @@ function openedOrNone(path: string): NetworkNamespace | undefined {
   }
 }
 
-/** Returns the network namespace of this process. Throws NoProc if /proc is not mounted. */
-export function ownNamespace(): FileStatus {
+/** Throws NoProc if /proc is not mounted. */
+export function requireProc(): void {
   try {
-    return fileStatus(OWN)
+    readLink("/proc/self")
   } catch (error) {
-    if (failedWith(error, "ENOENT", "ENOTDIR"))
-      throw new NoProc(`cannot open ${OWN}: there is no /proc`, { cause: error })
-    throw error
+    if (!failedWith(error, "ENOENT", "ENOTDIR")) throw error
+    throw new NoProc("cannot read /proc/self: there is no /proc", { cause: error })
   }
 }
 
@@ -109,9 +105,9 @@ export class NoProc extends Error {
 const NOT_OWN = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL", "EACCES"] as const
 
 /** Returns true if `path` is the network namespace of this process. */
-export function isOwnNamespace(path: string, own = ownNamespace()): boolean {
+export function isOwnNamespace(path: string): boolean {
   try {
-    return sameFile(fileStatus(path), own)
+    return checked(`examine ${path}`, host.isOwnNetwork(path)) === 1
   } catch (error) {
     if (failedWith(error, ...NOT_OWN)) return false
     throw error

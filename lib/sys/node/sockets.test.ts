@@ -197,6 +197,15 @@ test("makeTun says why it cannot", () => {
   expect([make(fd, "x".repeat(15)), make(fd, "x".repeat(16))]).toEqual([-ENOTTY, -EINVAL])
 })
 
+test("the network namespace that this process is in is known by any path, and opened", () => {
+  const fd = host.openOwnNetwork()
+  onTestFinished(() => void host.close(fd))
+  for (const path of ["/proc/self/ns/net", `/proc/self/fd/${fd}`]) expect(host.isOwnNetwork(path)).toBe(1)
+  for (const path of ["/proc/self/ns/mnt", "/etc/hostname"]) expect(host.isOwnNetwork(path)).toBe(0)
+  expect(host.isOwnNetwork("/no/such/netns")).toBe(-ENOENT)
+  expect(host.isOwnNetwork("\0")).toBe(-EINVAL)
+})
+
 test("enterNetwork moves the thread that JavaScript runs on, and back", () => {
   const { answers, places, other } = namespaced("entering.ts") as { answers: number[]; places: string[]; other: string }
   const [own, ...rest] = places

@@ -1,9 +1,12 @@
 import { constants } from "node:os"
 import type { Host } from "../host.ts"
+import { descriptors } from "./descriptors.ts"
 import { answerOf, cString, libc } from "./libc.ts"
+import { names } from "./names.ts"
 
 const { EINVAL, EMSGSIZE, ENAMETOOLONG } = constants.errno
 
+const OWN_NETWORK = "/proc/self/ns/net"
 const CLONE_NEWNET = 0x40000000
 const AF_UNIX = 1
 const AF_NETLINK = 16
@@ -22,6 +25,8 @@ const IFNAMSIZ = 16
 
 /** Functions of network namespaces and sockets. */
 export const sockets = {
+  openOwnNetwork: () => descriptors.open(OWN_NETWORK, 0, 0),
+  isOwnNetwork,
   /** Moves only the thread that JavaScript runs on. */
   enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
   /** Moves only the thread that JavaScript runs on. */
@@ -40,6 +45,13 @@ export const sockets = {
   nextMessage,
   findAttributes,
 } satisfies Partial<Host>
+
+function isOwnNetwork(path: string): number {
+  const [named, own] = [names.stat(path, true), names.stat(OWN_NETWORK, true)]
+  if (typeof named === "number") return named
+  if (typeof own === "number") return own
+  return Number(named.inode === own.inode && named.major === own.major && named.minor === own.minor)
+}
 
 function getOption(fd: number, level: number, option: number, value: Uint8Array): number {
   const size = new Uint32Array([value.length])

@@ -96,6 +96,8 @@ const parameters = {
   stat: [path, flag],
   fileSystem: [path],
   setTimes: [path, number],
+  openOwnNetwork: [],
+  isOwnNetwork: [path],
   enterNetwork: [descriptor],
   unshare: [fc.oneof(fc.constantFrom(0, 0x20000, 0x40000000), number)],
   netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
