@@ -18,35 +18,55 @@ export interface Sysctls {
 }
 
 /** The network stack of one network namespace: links, addresses and routes, packet filter, and sysctls. */
-export class NetworkStack implements Disposable, Sysctls {
+export interface NetworkStack extends Disposable, Sysctls {
   /** Undefined for the namespace that this process runs in. */
   readonly namespace: NetworkNamespace | undefined
   readonly rtnetlink: Conversation
   readonly nfnetlink: Conversation
+  /** Has `body` read and set several of the stack's sysctls: a pod's namespace is entered and left once for all. It must not wait. */
+  withSysctls<Value>(body: (own: Sysctls) => Value): Value
+  /** Runs `body` in the stack's network namespace. It must not wait. */
+  inside<Value>(body: () => Value): Value
+  /** Opens a socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
+  listen(group: number): NetlinkSocket
+}
 
-  private constructor(namespace: NetworkNamespace | undefined) {
-    this.namespace = namespace
-    const lazy = (number: number, protocol: Protocol) => new LazySocket(() => openSocket(this, number, protocol))
-    // A pod's is opened at once: to enter the namespace shows that the path leads to one.
-    const route = namespace ? openSocket(this, NETLINK_ROUTE, rtnetlink) : lazy(NETLINK_ROUTE, rtnetlink)
-    this.rtnetlink = new Conversation(route, rtnetlink)
-    this.nfnetlink = new Conversation(lazy(NETLINK_NETFILTER, nfnetlink), nfnetlink)
-  }
-
+export const NetworkStack = {
   /** Opens the node's own stack. */
-  static host(): NetworkStack {
-    return new NetworkStack(undefined)
-  }
+  host: (): NetworkStack => new KernelStack(undefined),
 
   /** Opens a pod's stack. Throws SystemError if `path` is missing or no network namespace. */
-  static pod(path: string): NetworkStack {
+  pod(path: string): NetworkStack {
     const namespace = new NetworkNamespace(path)
     try {
-      return new NetworkStack(namespace)
+      return new KernelStack(namespace)
     } catch (error) {
       namespace[Symbol.dispose]()
       throw error
     }
+  },
+}
+
+/** The kernel's. Few calls need all of it: what is not asked for is not made. */
+class KernelStack implements NetworkStack {
+  readonly namespace: NetworkNamespace | undefined
+  #rtnetlink: Conversation | undefined
+  #nfnetlink: Conversation | undefined
+
+  constructor(namespace: NetworkNamespace | undefined) {
+    this.namespace = namespace
+    // A pod's socket is opened at once: to enter the namespace shows that the path leads to one.
+    if (namespace) this.#rtnetlink = new Conversation(openSocket(this, NETLINK_ROUTE, rtnetlink), rtnetlink)
+  }
+
+  get rtnetlink(): Conversation {
+    this.#rtnetlink ??= converse(this, NETLINK_ROUTE, rtnetlink)
+    return this.#rtnetlink
+  }
+
+  get nfnetlink(): Conversation {
+    this.#nfnetlink ??= converse(this, NETLINK_NETFILTER, nfnetlink)
+    return this.#nfnetlink
   }
 
   readSysctl(name: string): string | undefined {
@@ -61,17 +81,14 @@ export class NetworkStack implements Disposable, Sysctls {
     this.withSysctls((own) => own.trySysctl(name, value))
   }
 
-  /** Has `body` read and set several of the stack's sysctls: a pod's namespace is entered and left once for all. It must not wait. */
   withSysctls<Value>(body: (own: Sysctls) => Value): Value {
     return this.inside(() => body(new SysctlsHere(this.namespace?.path)))
   }
 
-  /** Runs `body` in the stack's network namespace. It must not wait. */
   inside<Value>(body: () => Value): Value {
     return this.namespace ? this.namespace.inside(body) : body()
   }
 
-  /** Opens a socket that hears the kernel's announcements (RTNLGRP_*) from now on. */
   listen(group: number): NetlinkSocket {
     const socket = openSocket(this, NETLINK_ROUTE, rtnetlink)
     socket.join(group)
@@ -79,10 +96,14 @@ export class NetworkStack implements Disposable, Sysctls {
   }
 
   [Symbol.dispose](): void {
-    this.rtnetlink[Symbol.dispose]()
-    this.nfnetlink[Symbol.dispose]()
+    this.#rtnetlink?.[Symbol.dispose]()
+    this.#nfnetlink?.[Symbol.dispose]()
     this.namespace?.[Symbol.dispose]()
   }
+}
+
+function converse(stack: NetworkStack, number: number, protocol: Protocol): Conversation {
+  return new Conversation(new LazySocket(() => openSocket(stack, number, protocol)), protocol)
 }
 
 function openSocket(stack: NetworkStack, number: number, protocol: Protocol): NetlinkSocket {
