@@ -17,7 +17,7 @@ import {
 } from "../../lib/netlink/route/rule.ts"
 import { copyRoute, listWholeRoutes, removeRoute, type WholeRoute } from "../../lib/netlink/route/whole-route.ts"
 import { requireOwnIps, type SbrConfig } from "./config.ts"
-import { gatewayOf, isFor, ownRoutes, type Share, shareTables } from "./tables.ts"
+import { directFirst, gatewayOf, isFor, ownRoutes, type Share, shareTables } from "./tables.ts"
 
 type Context = ChainedAddContext<SbrConfig>
 
@@ -64,7 +64,7 @@ function moveRoutes(context: Context, ips: readonly IpConfig[], rules: readonly 
     throw new Conflict(`there is no interface ${attachment.ifname} in ${call.environment.netns}`, advice)
   }
   const routes = listWholeRoutes(rtnetlink)
-  const own = ownRoutes(routes, index, RT_TABLE_MAIN)
+  const own = directFirst(ownRoutes(routes, index, RT_TABLE_MAIN))
   const shares = shareTables(ips, rules, routes, index)
   for (const share of shares) {
     const chosen = own.filter((route) => isFor(route, share.ip, ips))

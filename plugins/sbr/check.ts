@@ -1,7 +1,7 @@
 import type { ChainedCheckContext } from "../../lib/attachment/chained-plugin.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { IpConfig, Result } from "../../lib/cni/result.ts"
-import { type Family, families, formatAddress } from "../../lib/ip/address.ts"
+import { type Family, formatAddress } from "../../lib/ip/address.ts"
 import { formatPrefix, isDefault, networkOf, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { findLinkIndex } from "../../lib/netlink/route/link.ts"
 import { type Route, RT_TABLE_MAIN } from "../../lib/netlink/route/route.ts"
@@ -38,8 +38,8 @@ export function check({ call, config, attachment, openPod }: ChainedCheckContext
 
 /** Returns the family that all of the addresses have, or undefined. */
 function onlyFamily(ips: readonly IpConfig[]): Family | undefined {
-  const [one, another] = families.filter((family) => ips.some(({ address }) => address.address.family === family))
-  return another ? undefined : one
+  const [first] = ips
+  return ips.some((ip) => first && !isOfFamily(ip.address, first)) ? undefined : first?.address.address.family
 }
 
 function ruledTable(rules: readonly PolicyRule[], ip: IpConfig, { table }: SbrConfig): number {

@@ -5,7 +5,7 @@ import { type Address, formatAddress, parseAddress } from "../../lib/ip/address.
 import { formatPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
 import type { Route } from "../../lib/netlink/route/route.ts"
 import type { PolicyRule } from "../../lib/netlink/route/rule.ts"
-import { findRule, gatewayOf, isFor, ownRoutes, shareTables } from "./tables.ts"
+import { directFirst, findRule, gatewayOf, isFor, ownRoutes, shareTables } from "./tables.ts"
 
 const INDEX = 3
 const prefix = (text: string) => parsePrefix(text) as Prefix
@@ -79,7 +79,7 @@ test("the interface's routes are those that leave by it alone, those without gat
     refusing,
     split,
   ]
-  const own = ownRoutes(routes, INDEX, 254).map(({ dst }) => formatPrefix(dst))
+  const own = directFirst(ownRoutes(routes, INDEX, 254)).map(({ dst }) => formatPrefix(dst))
   expect(own).toEqual(["10.1.2.0/24", "0.0.0.0/0"])
 })
 

@@ -48,11 +48,15 @@ export function shareTables(
   })
 }
 
-/** Returns the interface's routes in a table, those without gateway first: the others need them. */
+/** Returns the interface's routes in a table. */
 export function ownRoutes<R extends Route>(routes: readonly R[], index: number, table: number): R[] {
-  const own = routes.filter((route) => route.table === table && leavesBy(route, index))
+  return routes.filter((route) => route.table === table && leavesBy(route, index))
+}
+
+/** Returns the routes without gateway first: the others need them. */
+export function directFirst<R extends Route>(routes: readonly R[]): R[] {
   const isDirect = ({ hops }: Route) => hops.every(({ gateway }) => !gateway)
-  return [...own.filter(isDirect), ...own.filter((route) => !isDirect(route))]
+  return [...routes.filter(isDirect), ...routes.filter((route) => !isDirect(route))]
 }
 
 function leavesBy({ hops }: Route, index: number): boolean {

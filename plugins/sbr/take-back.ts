@@ -9,7 +9,7 @@ import { listPolicyRules } from "../../lib/netlink/route/rule.ts"
 import { copyRoute, listWholeRoutes, removeRoute } from "../../lib/netlink/route/whole-route.ts"
 import { listOwnIps, readTable } from "./config.ts"
 import { remove } from "./remove.ts"
-import { findRule, ownRoutes } from "./tables.ts"
+import { directFirst, findRule, ownRoutes } from "./tables.ts"
 
 /** Undoes an ADD of this process whose result could not be handed over: the interface's routes are in the main table again. */
 export function takeBack(call: Call): void {
@@ -33,7 +33,7 @@ function moveBack(call: Call): void {
   for (const ip of listOwnIps(result, ifname)) {
     const table = findRule(rules, ip)?.table
     if (table === undefined) continue
-    const own = ownRoutes(routes, index, table)
+    const own = directFirst(ownRoutes(routes, index, table))
     for (const route of own.filter(wasInMain)) unlessThere(() => copyRoute(rtnetlink, route, RT_TABLE_MAIN))
     for (const route of own.reverse()) removeRoute(rtnetlink, route, table)
   }

@@ -1,6 +1,6 @@
 import { type Address, type Family, formatAddress } from "../../ip/address.ts"
 import { hostPrefix, type Prefix, samePrefix } from "../../ip/prefix.ts"
-import { address, attributeSet, type Body, eachAttribute, printed, u8, u32, viewOf, WireError } from "../attribute.ts"
+import { address, attributeSet, type Body, eachAttribute, printed, u8, u32, WireError } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
@@ -112,33 +112,35 @@ export function listPolicyRules(rtnetlink: Conversation, only?: Family): PolicyR
         .u32(0)
         .u32(0),
   }
-  const isIp = ([family]: Uint8Array) => family === AF.INET || family === AF.INET6
-  return rtnetlink.dump(request, (message) =>
-    message.type === RTM.NEWRULE && isIp(message.payload) ? decodePolicyRule(message) : undefined,
-  ).values
+  return rtnetlink.dump(request, (message) => {
+    const family = message.payload[0]
+    const isRule = message.type === RTM.NEWRULE && (family === AF.INET || family === AF.INET6)
+    return isRule ? decodePolicyRule(message) : undefined
+  }).values
 }
 
 /** Returns the rule that an RTM_NEWRULE describes. Throws WireError. */
 export function decodePolicyRule({ payload }: Message): PolicyRule {
   if (payload.length < HEADER) throw new WireError("rule message cut short", payload.byteOffset)
-  const view = viewOf(payload)
-  const rest = payload.subarray(HEADER)
-  const values = attributes.read(rest)
-  const isOther =
-    values.source === undefined ||
-    view.getUint8(1) !== 0 || // length of a destination
-    view.getUint8(3) !== 0 || // type of service
-    view.getUint8(7) !== FR_ACT_TO_TBL ||
-    (view.getUint32(8, true) & FIB_RULE_INVERT) !== 0 ||
-    (values.suppressed ?? NONE_SUPPRESSED) !== NONE_SUPPRESSED ||
-    hasOthers(rest)
-  const length = view.getUint8(2)
+  const { source, table, priority, suppressed } = attributes.read(payload, HEADER)
   return {
-    source: values.source && { address: values.source, length },
-    table: values.table ?? view.getUint8(4),
-    priority: values.priority ?? 0,
-    plain: !isOther,
+    source: source && { address: source, length: payload[2] as number },
+    table: table ?? (payload[4] as number),
+    priority: priority ?? 0,
+    plain: source !== undefined && isPlain(payload, suppressed),
   }
+}
+
+/** Says if a rule that names a source says no more than to which table that leads. */
+function isPlain(payload: Uint8Array, suppressed = NONE_SUPPRESSED): boolean {
+  return (
+    payload[1] === 0 && // length of a destination
+    payload[3] === 0 && // type of service
+    payload[7] === FR_ACT_TO_TBL &&
+    ((payload[8] as number) & FIB_RULE_INVERT) === 0 &&
+    suppressed === NONE_SUPPRESSED &&
+    !hasOthers(payload.subarray(HEADER))
+  )
 }
 
 /** Says if there are attributes that are not in the table above: each chooses packets, or says what to do with them. */

@@ -39,8 +39,9 @@ export function listWholeRoutes(rtnetlink: Conversation, only?: Family): WholeRo
 
 function readWholeRoute(message: Message): WholeRoute | undefined {
   const { type, payload } = message
-  const [family, , , , table] = payload
-  if (type !== RTM.NEWROUTE || (family !== AF.INET && family !== AF.INET6) || table === RT_TABLE_LOCAL) return undefined
+  const family = payload[0]
+  const isRoute = type === RTM.NEWROUTE && (family === AF.INET || family === AF.INET6)
+  if (!isRoute || payload[4] === RT_TABLE_LOCAL) return undefined
   const route = decodeRoute(message)
   return flagsOf(payload) & RTM_F_CLONED ? undefined : { ...route, payload: payload.slice() }
 }
