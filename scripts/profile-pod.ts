@@ -18,7 +18,7 @@ type Command = (typeof COMMANDS)[number]
 
 /** The parts of a call, with the host's functions (lib/sys/host.ts) that they are. What is in none of them is TypeScript. */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
-  netlink: ["send", "receive", "netlink", "setOption", "getOption"],
+  netlink: ["send", "receive", "netlink", "linkIndex", "setOption", "getOption"],
   "the disk": ["sync"],
   "files, sysctls": [
     "open",

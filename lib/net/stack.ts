@@ -156,6 +156,11 @@ class LazySocket implements Transport {
     return this.#socket.receive()
   }
 
+  indexOf(name: string): number | undefined {
+    this.#socket ??= this.#open()
+    return this.#socket.indexOf(name)
+  }
+
   /** The next request goes through a socket of its own. */
   abandon(): void {
     this[Symbol.dispose]()

@@ -25,6 +25,8 @@ export interface Transport extends Disposable {
   send(message: Uint8Array): void
   /** Waits for the next datagram from the kernel. */
   receive(): Uint8Array
+  /** Returns the index of the link of that name if it can be had without a request. Left out if it never can. */
+  indexOf?(name: string): number | undefined
   /** Gives up all that has not been received yet. Left out if that cannot be. */
   abandon?(): void
 }
@@ -76,6 +78,11 @@ export class Conversation implements Disposable {
   constructor(transport: Transport, protocol?: Protocol) {
     this.#transport = transport
     this.#protocol = protocol
+  }
+
+  /** Returns the index of the link of that name if it can be had without a request. */
+  indexOf(name: string): number | undefined {
+    return this.#transport.indexOf?.(name)
   }
 
   /** Executes a request and returns once it is done. Throws KernelError. */

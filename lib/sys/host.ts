@@ -113,6 +113,8 @@ export interface Host {
   unshare(kinds: number): number
   /** Opens a raw netlink socket of that protocol (netlink(7)). */
   netlink(protocol: number): number
+  /** Returns the index of the link of that name in the socket's network namespace (SIOCGIFINDEX); of netlink sockets not every kernel takes the question. */
+  linkIndex(fd: number, name: string): number
   /** Opens a socket of that family (AF_*), type (SOCK_*) and protocol (socket(2)). */
   socket(family: number, type: number, protocol: number): number
   /** setsockopt(2). */

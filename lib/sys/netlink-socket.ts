@@ -98,6 +98,12 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
+  /** Returns the index of the link of that name; undefined if there is none, or the kernel does not tell it without a request. */
+  indexOf(name: string): number | undefined {
+    const index = host.linkIndex(this.#file.fd, name)
+    return index > 0 ? index : undefined
+  }
+
   /** Waits for a multicast message, or for one that was lost; returns false if none comes in time. */
   waitForEvent(seconds: number): boolean {
     if (seconds <= 0) return false

@@ -5,6 +5,7 @@ import { formatMac } from "../../lib/ip/mac.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
 import type { BandwidthConfig } from "./config.ts"
 import { findHostVeth } from "./host-veth.ts"
+import type { NewIfb } from "./ifb.ts"
 import { limitIngress, policeEgress, readTicks, redirectEgress } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf } from "./token-bucket.ts"
 
@@ -25,7 +26,7 @@ interface Egress {
 }
 
 /** Limits what the pod sends. Returns the ifb if one was needed. */
-function limitEgress(context: ChainedAddContext<BandwidthConfig>, { veth, limit, ticks }: Egress): Link | undefined {
+function limitEgress(context: ChainedAddContext<BandwidthConfig>, { veth, limit, ticks }: Egress): NewIfb | undefined {
   const { config, attachment, host, undo } = context
   const mode = config.egressMode
   if (mode !== "ifb" && policeEgress(host, veth, tokenBucketOf(policed(limit), ticks), undo)) return undefined
@@ -36,6 +37,6 @@ function limitEgress(context: ChainedAddContext<BandwidthConfig>, { veth, limit,
   return redirectEgress(host, veth, { bucket: tokenBucketOf(limit, ticks), attachment, undo })
 }
 
-function withInterface(result: Result, { name, mac }: Link): Result {
+function withInterface(result: Result, { name, mac }: NewIfb): Result {
   return { ...result, interfaces: [...result.interfaces, { name, mac: formatMac(mac), sandbox: "" }] }
 }

@@ -1,13 +1,13 @@
 import { attachmentAlias, isOursOrUnfinished, isOursOrUnfinishedIn, isUnfinished } from "../../lib/attachment/alias.ts"
 import { readLivingAttachments } from "../../lib/attachment/living.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
-import { formatMac } from "../../lib/ip/mac.ts"
+import { formatMac, type Mac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
 import { refusedWith } from "../../lib/netlink/kernel-error.ts"
-import { changeLink, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
+import { changeLink, findLinkIndex, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { createIfb } from "../../lib/netlink/route/new-link.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
@@ -46,22 +46,26 @@ function bytesOf(text: string, count: number): number[] {
   return bytes
 }
 
+/** An ifb that has just been made. */
+export type NewIfb = Pick<Link, "index" | "name" | "mac">
+
 /**
  * Makes the attachment's ifb, up and without alias, for what `veth` receives. Replaces one that an earlier ADD left. It receives nothing itself
  * and has no IPv6: what the kernel does for one more address of a node with hundreds grows with them.
  */
-export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): Link {
+export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): NewIfb {
   undo.add(() => removeIfbs(host, attachment))
-  const name = createOrReplace(host.rtnetlink, attachment, veth)
-  const link = readLink(host.rtnetlink, name)
-  if (!link) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
+  const mac = ifbMac(attachment)
+  const name = createOrReplace(host.rtnetlink, attachment, veth, mac)
+  const index = findLinkIndex(host.rtnetlink, name)
+  if (index === undefined) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
   host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
-  changeLink(host.rtnetlink, link.index, name, { up: true })
-  return link
+  changeLink(host.rtnetlink, index, name, { up: true })
+  return { index, name, mac }
 }
 
-function createOrReplace(rtnetlink: Conversation, attachment: Attachment, veth: Link): string {
-  const [mac, { mtu }] = [ifbMac(attachment), veth]
+function createOrReplace(rtnetlink: Conversation, attachment: Attachment, veth: Link, mac: Mac): string {
+  const { mtu } = veth
   for (const name of ifbNames(attachment)) {
     if (created(rtnetlink, { name, mac, mtu })) return name
     const present = readLink(rtnetlink, name)

@@ -17,7 +17,7 @@ import {
   type TokenBucket,
 } from "../../lib/netlink/tc/qdisc.ts"
 import { readNamed } from "../../lib/sys/file.ts"
-import { createOwnIfb } from "./ifb.ts"
+import { createOwnIfb, type NewIfb } from "./ifb.ts"
 import { ticksPerMicrosecond } from "./token-bucket.ts"
 
 /** Returns the ticks of this node's packet scheduler per microsecond. */
@@ -57,7 +57,7 @@ export function policeEgress({ rtnetlink }: NetworkStack, veth: Link, bucket: To
 }
 
 /** Limits what the pod sends: it is redirected to an ifb, which delays packets that come too fast. Returns the ifb. */
-export function redirectEgress(host: NetworkStack, veth: Link, { bucket, attachment, undo }: Redirection): Link {
+export function redirectEgress(host: NetworkStack, veth: Link, { bucket, attachment, undo }: Redirection): NewIfb {
   const { rtnetlink } = host
   const ifb = createOwnIfb(host, attachment, veth, undo)
   ensureTokenBucket(rtnetlink, ifb.index, bucket)

@@ -24,8 +24,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "egress by ifb",
     EGRESS,
     [
-      ["ADD", 10, 51],
-      ["ADD", 15, 62],
+      ["ADD", 9, 51],
+      ["ADD", 14, 62],
       ["CHECK", 7, 43],
       ["DEL", 3, 18],
       ["DEL", 2, 16],
@@ -35,8 +35,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "both",
     { ...INGRESS, ...EGRESS },
     [
-      ["ADD", 11, 53],
-      ["ADD", 16, 64],
+      ["ADD", 10, 53],
+      ["ADD", 15, 64],
       ["CHECK", 7, 43],
       ["DEL", 3, 18],
       ["DEL", 2, 16],

@@ -7,8 +7,8 @@ test("sbr keeps to its budgets", () => {
   using node = new Node()
   const netns = podOfTwo(node)
   expectBudgets(new Sbr(node, netns), { netns, ifname: "net1" }, [
-    ["ADD", 12, 45],
-    ["CHECK", 3, 24],
+    ["ADD", 11, 45],
+    ["CHECK", 2, 24],
     ["DEL", 5, 29],
     ["DEL", 3, 25],
   ])

@@ -92,9 +92,9 @@ export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefine
   return askForLink(rtnetlink, key, decodeLink)
 }
 
-/** Returns the link's index, or undefined if there is none: what else the kernel says, which is much, is not read. */
+/** Returns the link's index, or undefined if there is none. A request would wait for all who change links, and be answered at length. */
 export function findLinkIndex(rtnetlink: Conversation, name: string): number | undefined {
-  return askForLink(rtnetlink, name, (message) => headerOf(message).getInt32(4, true))
+  return rtnetlink.indexOf(name) ?? askForLink(rtnetlink, name, (message) => headerOf(message).getInt32(4, true))
 }
 
 /** Returns the value that `read` returns for the kernel's answer about the link, or undefined if there is no such link. */

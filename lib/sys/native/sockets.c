@@ -85,6 +85,23 @@ static JSValue socket_netlink(CALL)
     return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, int_of(js, argv[0])));
 }
 
+static JSValue socket_link_index(CALL)
+{
+    (void)self, (void)argc;
+    struct ifreq request = {0};
+    const char *name = path_of(js, argv[1]);
+    if (!name)
+        return no_path(js);
+    int result = -1;
+    errno = ENODEV;
+    if (strlen(name) < sizeof request.ifr_name) {
+        strcpy(request.ifr_name, name);
+        result = ioctl(int_of(js, argv[0]), SIOCGIFINDEX, &request);
+    }
+    JS_FreeCString(js, name);
+    return answer(js, result == -1 ? result : request.ifr_ifindex);
+}
+
 static JSValue socket_socket(CALL)
 {
     (void)self, (void)argc;
@@ -393,6 +410,7 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
     JS_CFUNC_DEF("unshare", 1, socket_unshare),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
+    JS_CFUNC_DEF("linkIndex", 2, socket_link_index),
     JS_CFUNC_DEF("socket", 3, socket_socket),
     JS_CFUNC_DEF("setOption", 4, socket_set_option),
     JS_CFUNC_DEF("getOption", 4, socket_get_option),

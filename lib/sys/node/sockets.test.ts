@@ -10,6 +10,7 @@ import { libc } from "./libc.ts"
 
 const {
   ENAMETOOLONG,
+  ENODEV,
   ENOENT,
   ENOTDIR,
   EBADF,
@@ -195,6 +196,15 @@ test("makeTun says why it cannot", () => {
   expect(make(-1, "x")).toBe(-EBADF)
   expect(make(fd, "x\0")).toBe(-EINVAL)
   expect([make(fd, "x".repeat(15)), make(fd, "x".repeat(16))]).toEqual([-ENOTTY, -EINVAL])
+})
+
+test("the index of a link is told of its name", () => {
+  const fd = socketOf(NETLINK_ROUTE)
+  expect(host.linkIndex(fd, "lo")).toBe(1)
+  expect(host.linkIndex(fd, "none")).toBe(-ENODEV)
+  expect(host.linkIndex(fd, "a-name-of-sixteen")).toBe(-ENODEV)
+  expect(host.linkIndex(fd, "lo\0")).toBe(-EINVAL)
+  expect(host.linkIndex(-1, "lo")).toBe(-EBADF)
 })
 
 test("the network namespace that this process is in is known by any path, and opened", () => {

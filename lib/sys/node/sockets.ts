@@ -4,7 +4,7 @@ import { descriptors } from "./descriptors.ts"
 import { answerOf, cString, libc } from "./libc.ts"
 import { names } from "./names.ts"
 
-const { EINVAL, EMSGSIZE, ENAMETOOLONG } = constants.errno
+const { EINVAL, EMSGSIZE, ENAMETOOLONG, ENODEV } = constants.errno
 
 const OWN_NETWORK = "/proc/self/ns/net"
 const CLONE_NEWNET = 0x40000000
@@ -17,6 +17,7 @@ const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
 const MSG_NOSIGNAL = 0x4000
+const SIOCGIFINDEX = 0x8933
 const TUNSETIFF = 0x400454ca
 const TUNSETPERSIST = 0x400454cb
 const TUNSETOWNER = 0x400454cc
@@ -32,6 +33,7 @@ export const sockets = {
   /** Moves only the thread that JavaScript runs on. */
   unshare: (kinds) => answerOf(() => libc.unshare(kinds)),
   netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+  linkIndex,
   socket: (family, type, protocol) => answerOf(() => libc.socket(family, type | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
   getOption,
@@ -101,6 +103,16 @@ function sendTo(path: string, bytes: Uint8Array): number {
   } finally {
     libc.close(fd)
   }
+}
+
+function linkIndex(fd: number, text: string): number {
+  const name = cString(text)
+  if (!name) return -EINVAL
+  if (name.length > IFNAMSIZ) return -ENODEV
+  const request = new Uint8Array(40) // struct ifreq
+  request.set(name)
+  const answer = answerOf(() => libc.ioctl(fd, SIOCGIFINDEX, request))
+  return answer < 0 ? answer : new DataView(request.buffer).getInt32(IFNAMSIZ, true)
 }
 
 function makeTun(fd: number, text: string, flags: number, owner: number, group: number): number {

@@ -101,6 +101,7 @@ const parameters = {
   enterNetwork: [descriptor],
   unshare: [fc.oneof(fc.constantFrom(0, 0x20000, 0x40000000), number)],
   netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
+  linkIndex: [descriptor, path],
   socket: [
     fc.oneof(fc.constantFrom(1, 2, 10, 16, 17), number),
     fc.oneof(fc.constantFrom(2, 3, 0o4002), number),
