@@ -1,83 +1,16 @@
-/* Network namespaces, sockets and taps. */
+/* Sockets and taps. */
 #include "host.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/* The network namespace that this process is in, if it has been opened for nobody yet; -1 otherwise. */
-static int own_network = -1;
-
-/* Opens it by a socket, if this process has CAP_NET_ADMIN: for /proc/self the kernel would make all that there is on this process first. */
-static int open_own_network(void)
-{
-    if (own_network != -1)
-        return own_network;
-    int any = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    int fd = any == -1 ? -1 : ioctl(any, SIOCGSKNS);
-    if (any != -1)
-        close(any);
-    return own_network = fd == -1 ? open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) : fd;
-}
-
-static void leave_own_network(void)
-{
-    if (own_network != -1)
-        close(own_network);
-    own_network = -1;
-}
-
-static JSValue socket_open_own_network(CALL)
-{
-    (void)self, (void)argc, (void)argv;
-    int fd = open_own_network();
-    own_network = -1; /* it is the caller's */
-    return answer(js, fd);
-}
-
-/* 1 if the path leads to the network namespace that this process is in, 0 if not, or -1. */
-static int is_own_network(const char *path)
-{
-    struct stat named, own;
-    if (stat(path, &named) == -1 || open_own_network() == -1 || fstat(own_network, &own) == -1)
-        return -1;
-    return named.st_dev == own.st_dev && named.st_ino == own.st_ino;
-}
-
-static JSValue socket_is_own_network(CALL)
-{
-    (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    JSValue result = answer(js, is_own_network(path));
-    JS_FreeCString(js, path);
-    return result;
-}
-
-static JSValue socket_enter_network(CALL)
-{
-    (void)self, (void)argc;
-    leave_own_network();
-    return answer(js, setns(int_of(js, argv[0]), CLONE_NEWNET));
-}
-
-static JSValue socket_unshare(CALL)
-{
-    (void)self, (void)argc;
-    leave_own_network();
-    return answer(js, unshare(int_of(js, argv[0])));
-}
 
 static JSValue socket_netlink(CALL)
 {
@@ -405,10 +338,6 @@ static JSValue socket_find_attributes(CALL)
 }
 
 const JSCFunctionListEntry socket_functions[] = {
-    JS_CFUNC_DEF("openOwnNetwork", 0, socket_open_own_network),
-    JS_CFUNC_DEF("isOwnNetwork", 1, socket_is_own_network),
-    JS_CFUNC_DEF("enterNetwork", 1, socket_enter_network),
-    JS_CFUNC_DEF("unshare", 1, socket_unshare),
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
     JS_CFUNC_DEF("linkIndex", 2, socket_link_index),
     JS_CFUNC_DEF("socket", 3, socket_socket),

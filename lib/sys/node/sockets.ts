@@ -1,8 +1,9 @@
+import { statSync } from "node:fs"
 import { constants } from "node:os"
 import type { Host } from "../host.ts"
 import { descriptors } from "./descriptors.ts"
+import { errnoOf } from "./errno.ts"
 import { answerOf, cString, libc } from "./libc.ts"
-import { names } from "./names.ts"
 
 const { EINVAL, EMSGSIZE, ENAMETOOLONG, ENODEV } = constants.errno
 
@@ -49,10 +50,13 @@ export const sockets = {
 } satisfies Partial<Host>
 
 function isOwnNetwork(path: string): number {
-  const [named, own] = [names.stat(path, true), names.stat(OWN_NETWORK, true)]
-  if (typeof named === "number") return named
-  if (typeof own === "number") return own
-  return Number(named.inode === own.inode && named.major === own.major && named.minor === own.minor)
+  if (path.includes("\0")) return -EINVAL
+  try {
+    const [named, own] = [path, OWN_NETWORK].map((file) => statSync(file, { bigint: true }))
+    return Number(named?.dev === own?.dev && named?.ino === own?.ino)
+  } catch (error) {
+    return errnoOf(error)
+  }
 }
 
 function getOption(fd: number, level: number, option: number, value: Uint8Array): number {
