@@ -6,12 +6,23 @@ export type Mac = Uint8Array
  * (`aa:bb:cc:dd:ee:ff`, `aa-bb-cc-dd-ee-ff`, `aabb.ccdd.eeff`), or undefined.
  */
 export function parseMac(text: string): Mac | undefined {
-  const pairs = /^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)
-  const quads = /^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$/i.test(text)
-  if (!pairs && !quads) return undefined
-  const digits = text.replace(/[:.-]/g, "")
-  return Uint8Array.from({ length: 6 }, (_, index) => Number.parseInt(digits.slice(2 * index, 2 * index + 2), 16))
+  const [size, count, separators] = text.length === 17 ? [2, 6, ":-"] : [4, 3, "."]
+  const separator = text.charAt(size)
+  const groups = text.toLowerCase().split(separator)
+  if (!separators.includes(separator) || groups.length !== count || groups.some((group) => group.length !== size)) {
+    return undefined
+  }
+  const digits = groups.join("")
+  const mac = new Uint8Array(6)
+  for (let at = 0; at < digits.length; at++) {
+    const value = DIGITS.indexOf(digits.charAt(at))
+    if (value < 0) return undefined
+    mac[at >> 1] = 16 * (mac[at >> 1] as number) + value
+  }
+  return mac
 }
+
+const DIGITS = "0123456789abcdef"
 
 /** Lower-case pairs with colons. */
 export function formatMac(mac: Mac): string {

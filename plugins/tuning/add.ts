@@ -35,7 +35,7 @@ function setInterface({ call, config, attachment, openPod, undo }: ChainedAddCon
   }
   const backup = new Backup(dataDir, attachment)
   const kept = backup.read()
-  const before = settingsBefore(link, settings, parseBackup(kept ?? ""))
+  const before = settingsBefore(link, settings, kept === undefined ? {} : parseBackup(kept))
   const text = printBackup(before)
   if (kept === undefined) undo.add(() => backup.remove())
   if (text !== kept) backup.write(text)

@@ -3,6 +3,7 @@ import { isObject, JsonError, type JsonObject, parseJson } from "../../lib/cni/j
 import { formatMac, parseMac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import type { Link } from "../../lib/netlink/route/link.ts"
+import { sameBytes } from "../../lib/sys/bytes.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
 import { linkFile, listDirectory, makeDirectories, readRegular, removeFile, writeNew } from "../../lib/sys/file.ts"
 import { linkStatus, sameFile } from "../../lib/sys/file-status.ts"
@@ -16,7 +17,7 @@ const LONGEST = 4096
 export function settingsBefore(link: Link, wanted: Settings, kept: Settings): Settings {
   const { mac, mtu, promiscuous, allMulticast, transmitQueueLength } = link
   const isTuned = {
-    mac: wanted.mac && formatMac(wanted.mac) === formatMac(mac),
+    mac: wanted.mac && sameBytes(wanted.mac, mac),
     mtu: wanted.mtu === mtu,
     promiscuous,
     allMulticast: wanted.allMulticast === allMulticast,
@@ -89,14 +90,25 @@ export class Backup {
 
   /** Replaces the file. Whoever is killed in between leaves one that GC finds. */
   write(text: string): void {
-    makeDirectories(this.#directory, 0o700)
-    writeNew(this.#second, text, { synced: false })
+    this.#writeSecond(text)
+    if (linkFile(this.#second, this.#file)) return
     removeFile(this.#file)
     if (linkFile(this.#second, this.#file)) return
     throw new Conflict(
       `another ADD of this attachment has just made ${this.#file}`,
       "let the runtime make one at a time",
     )
+  }
+
+  /** A node's first pod of the network makes the directory. */
+  #writeSecond(text: string): void {
+    try {
+      writeNew(this.#second, text, { synced: false })
+    } catch (error) {
+      if (!failedWith(error, "ENOENT")) throw error
+      makeDirectories(this.#directory, 0o700)
+      writeNew(this.#second, text, { synced: false })
+    }
   }
 
   /** Removes the file; none is fine. */

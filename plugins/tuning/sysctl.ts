@@ -19,7 +19,8 @@ export interface Sysctl {
  */
 export function isSysctlKey(key: string): boolean {
   const parts = key.split(key.includes("/") ? "/" : ".")
-  return parts.length > 1 && parts[0] === "net" && !parts.some((part) => part === "" || /[.\0]/.test(part))
+  const isName = (part: string) => part !== "" && !part.includes(".") && !part.includes("\0")
+  return parts.length > 1 && parts[0] === "net" && parts.every(isName)
 }
 
 /** Returns where the setting is below /proc/sys. The first IFNAME is the interface, whose name may have dots. */
