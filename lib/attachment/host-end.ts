@@ -3,7 +3,7 @@ import type { NetworkStack } from "../net/stack.ts"
 import type { Link } from "../netlink/route/link.ts"
 import { NOT_ASSIGNED, readNamespaceId } from "../netlink/route/namespace-id.ts"
 import { attachmentAlias, isAttachmentAlias } from "./alias.ts"
-import { hostVethName } from "./names.ts"
+import { isHostVethOf } from "./names.ts"
 
 /**
  * Says if a link of the host is the host end of the attachment's veth pair, by what the pod cannot choose: a veth of ours is known by its alias or
@@ -13,7 +13,7 @@ import { hostVethName } from "./names.ts"
 export function isHostEnd(host: NetworkStack, link: Link, attachment: Attachment, fd: number | undefined): boolean {
   if (link.kind !== "veth") return false
   if (isAttachmentAlias(link.alias)) return link.alias === attachmentAlias(attachment)
-  if (link.name === hostVethName(attachment)) return true
+  if (isHostVethOf(link.name, attachment)) return true
   if (fd === undefined || link.peerNamespace === undefined) return false
   return link.peerNamespace === readNamespaceId(host.rtnetlink, fd)
 }

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest"
 import type { Attachment } from "../cni/attachment.ts"
 import { ifnameProblem } from "../cni/environment.ts"
-import { gatewayPortName, hostVethName, isHostVethName, isHostVethNameIn, temporaryName } from "./names.ts"
+import {
+  gatewayPortName,
+  hostVethName,
+  isHostVethName,
+  isHostVethNameIn,
+  isHostVethOf,
+  temporaryName,
+} from "./names.ts"
 
 const attachment: Attachment = { network: "podnet", containerId: "0123456789abcdef", ifname: "eth0" }
 
@@ -36,6 +43,12 @@ describe("the host end's name", () => {
   test("begins alike within a network", () => {
     expect(attachments(100, "podnet").every((any) => isHostVethNameIn(hostVethName(any), "podnet"))).toBe(true)
     expect(isHostVethNameIn(hostVethName({ ...attachment, network: "other" }), "podnet")).toBe(false)
+  })
+
+  test("is known as the attachment's, and as no other's", () => {
+    expect(isHostVethOf(hostVethName(attachment), attachment)).toBe(true)
+    expect(isHostVethOf(hostVethName({ ...attachment, ifname: "eth1" }), attachment)).toBe(false)
+    expect(isHostVethOf("vethhkhe0a1b", attachment)).toBe(false)
   })
 
   test("is not one that the Go plugins or Docker give, which may begin alike", () => {

@@ -24,6 +24,11 @@ export function isHostVethName(name: string): boolean {
   return name.startsWith(VETH_PREFIX) && name.length === VETH_PREFIX.length + NETWORK_DIGITS + ATTACHMENT_DIGITS
 }
 
+/** Says if the name is that of the attachment's host end. Few names can be: others cost no digest. */
+export function isHostVethOf(name: string, attachment: Attachment): boolean {
+  return isHostVethName(name) && name === hostVethName(attachment)
+}
+
 /** As isHostVethName, for an attachment of the network. */
 export function isHostVethNameIn(name: string, network: string): boolean {
   return isHostVethName(name) && name.startsWith(networkVethPrefix(network))

@@ -1,5 +1,5 @@
 import { isHostEnd } from "../../lib/attachment/host-end.ts"
-import { hostVethName } from "../../lib/attachment/names.ts"
+import { isHostVethOf } from "../../lib/attachment/names.ts"
 import { openPod } from "../../lib/attachment/pod-stack.ts"
 import { attachmentOf } from "../../lib/cni/attachment.ts"
 import { CniError, code, invalidConfig } from "../../lib/cni/errors.ts"
@@ -16,8 +16,8 @@ export function findHostVeth(host: NetworkStack, call: Call, { interfaces }: Res
   if (interfaces.length === 0) throw invalidConfig("prevResult", "no interfaces provided")
   const attachment = attachmentOf(call)
   const isListed = (link: string) => interfaces.some(({ name, sandbox }) => name === link && sandbox === "")
-  const computed = hostVethName(attachment)
-  const own = isListed(computed) ? readLink(host.rtnetlink, computed) : undefined
+  const computed = interfaces.find(({ name, sandbox }) => sandbox === "" && isHostVethOf(name, attachment))
+  const own = computed && readLink(host.rtnetlink, computed.name)
   if (own && isHostEnd(host, own, attachment, undefined)) return own
   using pod = openPod(call.environment.netns)
   const veth = readPeer(host, pod, call)
