@@ -18,7 +18,7 @@ export interface Fault extends Point {
 }
 
 /** The calls of the process for itself: none reaches anything outside it, or fails on any kernel. Its birth is one of them. */
-const RUNTIME = /^(execve|arch_prctl|set_tid_address|munmap|rt_sig\w+|fcntl|getpid)$/
+const RUNTIME = /^(execve|arch_prctl|set_tid_address|munmap|rt_sig\w+|fcntl|getpid|clock_gettime)$/
 
 /** Calls that may change something outside the process, as strace prints them: not those that only ask or read. */
 const CHANGES =
