@@ -41,7 +41,8 @@ test("a remembered packet filter knows every way in which the kernel is asked", 
   const unused = { send: () => undefined, receive: () => new Uint8Array(), [Symbol.dispose]: () => undefined }
   const filter = rememberedFilter(new Conversation(unused), []).as()
   const known = Object.getOwnPropertyNames(Object.getPrototypeOf(filter))
-  expect(known).toEqual(expect.arrayContaining(Object.getOwnPropertyNames(Conversation.prototype)))
+  const ways = Object.getOwnPropertyNames(Conversation.prototype).filter((name) => name !== "indexOf") // of links: a filter has none
+  expect(known).toEqual(expect.arrayContaining(ways))
 })
 
 /** Every way in which rules and chains are asked for; with what is there and what is not. */
