@@ -1,8 +1,5 @@
-import { CniError } from "../lib/cni/errors.ts"
-import { KernelError } from "../lib/netlink/kernel-error.ts"
+import { isLackOfMemory, toCniError } from "../lib/cni/error-document.ts"
 import { exit, programArguments, writeStderr, writeStdout } from "../lib/sys/process.ts"
-import { SystemError } from "../lib/sys/system-error.ts"
-import { TimedOut } from "../lib/sys/timed-out.ts"
 import { type Command, DONE, FAILED, MISUSED, readCommandLine, Unusable } from "./command.ts"
 import { configureCommand } from "./configure.ts"
 import { doctorCommand } from "./doctor/command.ts"
@@ -70,9 +67,9 @@ function run(name: string, command: Command, args: readonly string[]): number {
   try {
     return command.run(line.args, line.options)
   } catch (error) {
-    const known = [Unusable, SystemError, TimedOut, KernelError, CniError].some((kind) => error instanceof kind)
-    if (!known || !(error instanceof Error)) throw error
-    writeStderr(`cni-ts ${name}: ${error.message}\n`)
+    if (isLackOfMemory(error)) throw error
+    const { message } = error instanceof Unusable ? error : toCniError(error)
+    writeStderr(`cni-ts ${name}: ${message}\n`)
     return command.unable ?? FAILED
   }
 }

@@ -203,7 +203,11 @@ export class Survey implements Disposable {
 
   /** Returns the node's stack as it concerns that container: rules of other containers are left out. */
   hostFor(containerId: string): NetworkStack {
-    return Object.create(this.host, { nfnetlink: { value: this.#filter.as(containerId) } })
+    const { host } = this
+    return Object.create(host, {
+      rtnetlink: { value: host.rtnetlink },
+      nfnetlink: { value: this.#filter.as(containerId) },
+    })
   }
 
   get #filter(): RememberedFilter {

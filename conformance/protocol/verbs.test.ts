@@ -200,10 +200,10 @@ describe.each(plugins)("%s", (plugin) => {
 
   test("refuses to work on a network namespace that may be its own, for it cannot be examined", () => {
     using node = new Node()
-    const argv = ["strace", "-qq", "-o", "/dev/null", "-P", node.path, "-e", "trace=statx"]
+    const argv = ["strace", "-qq", "-o", "/dev/null", "-P", node.path, "-e", "trace=%stat"]
     for (const command of ["ADD", "DEL"]) {
       const call = { command, netns: node.path, config }
-      const program = [...argv, "-e", "inject=statx:error=ENOMEM", join(binDirectory(), plugin)]
+      const program = [...argv, "-e", "inject=%stat:error=ENOMEM", join(binDirectory(), plugin)]
       const finished = run(node.inside(program), { env: environment(call), stdin: stdin(call) })
       expect(refusal(outcome(finished))).toMatchObject({ code: 101, msg: expect.stringContaining(node.path) })
     }

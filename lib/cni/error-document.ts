@@ -30,8 +30,8 @@ export const outOfMemory = new CniError(
   "what the process may have of memory or stack is too little: see its ulimit -v, -d and -s, and its cgroup's memory.max",
 )
 
-/** Says if the engine lacked memory: it throws an error of a kind of its own, or null if that was too much already; of the stack it says so. */
-function isLackOfMemory(error: unknown): boolean {
+/** Returns true if the engine lacked memory: it throws an error of a kind of its own, or null if that was too much already; of the stack it says so. */
+export function isLackOfMemory(error: unknown): boolean {
   if (error instanceof RangeError) return error.message.includes("call stack")
   return error === null || (error instanceof Error && error.name === "InternalError")
 }
