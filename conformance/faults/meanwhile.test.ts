@@ -30,9 +30,9 @@ function shell(node: Node, script: string): void {
   node.run("sh", "-c", `${VETH}; ${script}`)
 }
 
-/** Removes a directory in which host-local, which is not stopped, may just make a file. */
+/** Removes a directory, if it is there, in which host-local, which is not stopped, may just make a file. */
 function removeBusy(directory: string): void {
-  rmSync(directory, { recursive: true, maxRetries: 10, retryDelay: 10 })
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 10 })
 }
 
 const cases = Object.keys(HARM).flatMap((harm) => [[harm, "ADD"] as const, [harm, "DEL"] as const])
