@@ -147,7 +147,7 @@ describe("pods of the Go plugins", () => {
 })
 
 /** The most that doctor may take for each pod, however many there are. */
-const PER_POD = { requests: 16, systemCalls: 110 }
+const PER_POD = { requests: 16, systemCalls: 120 }
 
 /** The most questions of who has an address that may be brought to everybody on the bridge, however many pods there are. */
 const BROADCASTS = 60
