@@ -13,6 +13,7 @@ import { casesForGuest, measureInGuest } from "./in-guest.ts"
 import { measureCollection, measureFull, measureInput, measureLeases } from "./leases.ts"
 import { measureOnLink } from "./linked.ts"
 import { coursePicture, picture, SHOWN_CASES } from "./picture.ts"
+import { removePods } from "./pod.ts"
 import {
   measureMasquerade,
   measureMasqueradeByIptables,
@@ -161,6 +162,7 @@ async function main(): Promise<void> {
   const busyness = new Busyness()
   const emulated = wanted.filter((name) => inGuest.includes(name))
   for (const name of wanted) {
+    removePods()
     busyness.sample()
     if (!emulated.includes(name)) cases[name]?.()
   }

@@ -139,7 +139,7 @@ export function measureParallel(rows: Rows, options: Options): void {
           row("CPU ms a pod")[name].push(members.reduce((sum, { cpu }) => sum + cpu, 0) / size)
         }
       }
-      for (const pod of [...pods.reference, ...pods.ours]) pod.namespace[Symbol.dispose]()
+      for (const pod of [...pods.reference, ...pods.ours]) pod[Symbol.dispose]()
     }
     repeat(rows, Math.min(most, Math.ceil(options.runs / 4)), measure, 1)
   }
@@ -153,7 +153,7 @@ function measureRtnl(rows: Rows, side: Implementation, contender: Contender, siz
     const row = `${command} IPv4, ${size} at once, % of the time in which somebody waits for the RTNL lock`
     if (share !== undefined) rowOf(rows, row)[side].push(share)
   }
-  for (const pod of pods) pod.namespace[Symbol.dispose]()
+  for (const pod of pods) pod[Symbol.dispose]()
 }
 
 export function measureMemory(rows: Rows, options: Options): void {
