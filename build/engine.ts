@@ -60,7 +60,7 @@ async function changedObjects(name: string, target: Target, behind: readonly str
 /** A block's count of references, in the engine's source. */
 const COUNT = String.raw`JS_REF_COUNT\(([^()]+)\)`
 
-/** What the engine of executables does otherwise than upstream's: each time that its source has the first, it gets the second. */
+/** The differences of executables' engine from upstream's: each time that its source has the first, it gets the second. */
 const CHANGES: readonly (readonly [from: RegExp, to: (...found: string[]) => string])[] = [
   // References are counted as immortal.h says.
   [new RegExp(`${COUNT}\\+\\+`, "g"), (_, block) => `COUNT_UP(${block})`],

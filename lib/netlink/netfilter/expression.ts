@@ -213,7 +213,7 @@ export function targetIn(steps: readonly FoundExpression[]): string | undefined 
   return undefined
 }
 
-/** What kernels before 5.8 do not list: of a bitwise step what it does, of a nat step what follows from its registers. */
+/** The attributes that kernels before 5.8 do not list: of a bitwise step what it does, of a nat step what follows from its registers. */
 const LATER = ["operation", "flags"]
 
 /** Compares values of attributes: numbers, texts, bytes, and objects of them. Undefined is absent. */
