@@ -59,7 +59,10 @@ export function stepsIn(rule: Fields): FoundExpression[] {
   return steps.map((step) => ({ name: step.string("NFTA_EXPR_NAME") ?? "", data: dataOf(step) }))
 }
 
-/** What newer kernels also say: NFT_BITWISE_MASK_XOR, and NF_NAT_RANGE_MAP_IPS with NF_NAT_RANGE_PROTO_SPECIFIED. */
+/**
+ * Attributes that newer kernels add, with the values that all rules here imply: NFT_BITWISE_MASK_XOR, and NF_NAT_RANGE_MAP_IPS with
+ * NF_NAT_RANGE_PROTO_SPECIFIED.
+ */
 const IMPLIED: Readonly<Record<string, number>> = { NFTA_BITWISE_OP: 0, NFTA_NAT_FLAGS: 3 }
 
 function dataOf(step: Fields): object | undefined {

@@ -258,17 +258,6 @@ static JSValue file_rename(CALL)
     return of_two_paths(js, argv, rename);
 }
 
-/* Answers a function that takes a path alone. */
-static JSValue of_path_alone(JSContext *js, JSValueConst *argv, int (*act)(const char *))
-{
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    JSValue result = answer(js, act(path));
-    JS_FreeCString(js, path);
-    return result;
-}
-
 static JSValue file_unlink(CALL)
 {
     (void)self, (void)argc;

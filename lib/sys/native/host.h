@@ -77,6 +77,9 @@ uint8_t *bytes_of(JSContext *js, JSValueConst value, size_t *length);
 const char *path_of(JSContext *js, JSValueConst value);
 JSValue no_path(JSContext *js);
 
+/* Answers a function that takes a path alone, the first argument. */
+JSValue of_path_alone(JSContext *js, JSValueConst *argv, int (*act)(const char *));
+
 /* text.c: UTF-8. */
 
 /* The text of a string in UTF-8, to be released by JS_FreeCString. NULL, and an exception, if there is no memory. */

@@ -52,12 +52,7 @@ static int is_own_network(const char *path)
 static JSValue namespace_is_own_network(CALL)
 {
     (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    JSValue result = answer(js, is_own_network(path));
-    JS_FreeCString(js, path);
-    return result;
+    return of_path_alone(js, argv, is_own_network);
 }
 
 static JSValue namespace_enter_network(CALL)

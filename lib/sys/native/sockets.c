@@ -145,12 +145,7 @@ static int connect_to(const char *path)
 static JSValue socket_connect(CALL)
 {
     (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    JSValue result = answer(js, connect_to(path));
-    JS_FreeCString(js, path);
-    return result;
+    return of_path_alone(js, argv, connect_to);
 }
 
 static int send_to(const char *path, const uint8_t *bytes, size_t length)

@@ -83,3 +83,13 @@ JSValue no_path(JSContext *js)
 {
     return JS_HasException(js) ? JS_EXCEPTION : JS_NewInt32(js, -EINVAL);
 }
+
+JSValue of_path_alone(JSContext *js, JSValueConst *argv, int (*act)(const char *))
+{
+    const char *path = path_of(js, argv[0]);
+    if (!path)
+        return no_path(js);
+    JSValue result = answer(js, act(path));
+    JS_FreeCString(js, path);
+    return result;
+}
