@@ -20,19 +20,23 @@ test("a pod's calls take as long as printed here, with our plugins and with the 
 
 const AT_ONCE = 30
 
-/** As above; the time until a pod's call returns, of pods that are asked for at once. */
+/**
+ * As above; the time until a pod's call returns, of pods that are asked for at once. The node has had a pod before: the
+ * Go plugins make their iptables chains with a node's first pod, and of several first pods that make them all but one fail.
+ */
 test(`${AT_ONCE} pods at once all come, as fast as printed here, with our plugins and with the Go plugins`, {
   timeout: 240_000,
 }, async () => {
   for (const implementation of ["ours", "reference"] as const) {
     await using node = await ClusterNode.start(PODNET, () => binDirectory(implementation))
+    await comeAndGo(node)
     const pods = await Promise.all(
       Array.from({ length: AT_ONCE }, (_, pod) =>
         node.containerd.runPod({ port_mappings: [{ container_port: 8080, host_port: 18_000 + pod }] }),
       ),
     )
     expect(new Set(pods.flatMap((pod) => pod.addresses())).size).toBe(2 * AT_ONCE)
-    const taken = durations(node.containerd.log()).get("RunPodSandbox") ?? []
+    const taken = (durations(node.containerd.log()).get("RunPodSandbox") ?? []).slice(1)
     expect(taken).toHaveLength(AT_ONCE)
     console.log(
       `RunPodSandbox, ${AT_ONCE} at once, ${implementation}: ${median(taken)} ms, the slowest ${Math.round(Math.max(...taken))} ms`,
