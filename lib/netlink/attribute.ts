@@ -1,6 +1,6 @@
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../ip/address.ts"
 import { formatMac, type Mac } from "../ip/mac.ts"
-import { host } from "../sys/host.ts"
+import { ATTRIBUTE, ENCODING, host, type Layout } from "../sys/host.ts"
 import { Writer } from "./writer.ts"
 
 /** Reports malformed bytes from the kernel, at byte `offset` of the buffer that they came in. */
@@ -68,6 +68,9 @@ export interface Kind<Value> {
   readonly write: (writer: Writer, value: Value) => void
   /** Reads the bytes from `start` up to `end`. Throws WireError. */
   readonly read: (bytes: Uint8Array, start: number, end: number) => Value
+  /** As the host calls it, which then writes and reads it, faster. */
+  readonly encoding?: number
+  readonly layout?: Layout | undefined
   readonly nested?: true
   /** The attribute may come any number of times; its value is the list. */
   readonly repeated?: true
@@ -81,6 +84,8 @@ export interface Kind<Value> {
 export interface AnyKind {
   readonly write: (writer: Writer, value: never) => void
   readonly read: (bytes: Uint8Array, start: number, end: number) => unknown
+  readonly encoding?: number
+  readonly layout?: Layout | undefined
   readonly nested?: true
   readonly repeated?: true
   readonly print?: (value: never) => unknown
@@ -129,6 +134,8 @@ export type Values<T extends Table> = {
 }
 
 export interface AttributeSet<T extends Table> extends Entries {
+  /** Undefined if the host does not know all kinds in it. */
+  readonly layout: Layout | undefined
   /** Appends the attributes in the order of the table. */
   readonly write: (writer: Writer, values: Values<T>) => void
   /** Reads the attributes in the table, from `start` (0) up to `end` (the last byte), and skips others. Throws WireError. */
@@ -139,13 +146,14 @@ export interface AttributeSet<T extends Table> extends Entries {
 export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
   const names = Object.keys(table)
   const byType = indexByType(table)
-  const wanted = Uint8Array.from(byType, (entry) => (entry ? 1 : 0))
+  const layout = layoutOf(table)
   return {
+    layout,
     entryOf: (type) => byType[type],
     write(writer, values) {
-      for (let at = 0; at < names.length; at++) {
-        const name = names[at] as string
-        const value: unknown = values[name]
+      if (layout && writer.attributes(layout, values)) return
+      for (const name of names) {
+        const value: unknown = values[name as keyof T]
         if (value === undefined) continue
         const row = table[name] as Row
         if (row[1].repeated) for (const item of value as unknown[]) writeAttribute(writer, row, item)
@@ -153,22 +161,42 @@ export function attributeSet<const T extends Table>(table: T): AttributeSet<T> {
       }
     },
     read(bytes, start = 0, end = bytes.length) {
-      const places = host.findAttributes(bytes, start, end, wanted)
-      if (typeof places === "number") throw misfit(bytes, places, numberAt(bytes, places))
-      const values: Record<string, unknown> = {}
-      let entry: Entry | undefined
-      try {
-        for (let at = 0; at < places.length; at += 3) {
-          entry = byType[places[at] as number] as Entry
-          const value = entry.kind.read(bytes, places[at + 1] as number, places[at + 2] as number)
-          if (entry.kind.repeated) append(values, entry.name, value)
-          else values[entry.name] = value
-        }
-      } catch (error) {
-        throw error instanceof WireError && entry ? error.within(entry.row[2]) : error
-      }
-      return values as Values<T>
+      const values = layout && host.readAttributes(bytes, start, end, layout)
+      return (values ?? readEach(byType, bytes.subarray(start, end))) as Values<T>
     },
+  }
+}
+
+/** Returns the set as the host knows it, which has to know each kind in it. */
+function layoutOf(table: Table): Layout | undefined {
+  const bytes: number[] = []
+  const inner: (Layout | undefined)[] = []
+  for (const name in table) {
+    const [type, { encoding, layout, repeated, nested }] = table[name] as Row
+    if (encoding === undefined || (encoding === ENCODING.NESTED && !layout)) return undefined
+    bytes.push(type, encoding | (nested ? ATTRIBUTE.MARKED : 0) | (repeated ? ATTRIBUTE.REPEATED : 0))
+    inner.push(layout)
+  }
+  return [Uint8Array.from(bytes), Object.keys(table), inner]
+}
+
+function readEach(byType: readonly (Entry | undefined)[], bytes: Uint8Array): Record<string, unknown> {
+  const values: Record<string, unknown> = {}
+  eachAttribute(bytes, (type, start, end) => {
+    const entry = type < byType.length ? byType[type] : undefined
+    if (!entry) return
+    const value = readEntry(entry, bytes, start, end)
+    if (entry.kind.repeated) append(values, entry.name, value)
+    else values[entry.name] = value
+  })
+  return values
+}
+
+function readEntry({ kind, row }: Entry, bytes: Uint8Array, start: number, end: number): unknown {
+  try {
+    return kind.read(bytes, start, end)
+  } catch (error) {
+    throw error instanceof WireError ? error.within(row[2]) : error
   }
 }
 
@@ -214,6 +242,7 @@ function tooShort(bytes: Uint8Array, start: number, end: number, size: number): 
 }
 
 export const u8: Kind<number> = {
+  encoding: ENCODING.U8,
   write: (writer, value) => void writer.u8(value),
   read(bytes, start, end) {
     if (end - start < 1) throw tooShort(bytes, start, end, 1)
@@ -222,6 +251,7 @@ export const u8: Kind<number> = {
 }
 
 export const u16: Kind<number> = {
+  encoding: ENCODING.U16,
   write: (writer, value) => void writer.u16(value),
   read(bytes, start, end) {
     if (end - start < 2) throw tooShort(bytes, start, end, 2)
@@ -230,6 +260,7 @@ export const u16: Kind<number> = {
 }
 
 export const u32: Kind<number> = {
+  encoding: ENCODING.U32,
   write: (writer, value) => void writer.u32(value),
   read(bytes, start, end) {
     if (end - start < 4) throw tooShort(bytes, start, end, 4)
@@ -239,12 +270,14 @@ export const u32: Kind<number> = {
 }
 
 export const u64: Kind<bigint> = {
+  encoding: ENCODING.U64,
   write: (writer, value) => void writer.u64(value),
   read: (bytes, start, end) => sized(bytes.subarray(start, end), 8).getBigUint64(0, true),
 }
 
 /** `be` is big-endian, the order in which netfilter's numbers travel. */
 export const be16: Kind<number> = {
+  encoding: ENCODING.BE16,
   write: (writer, value) => void writer.be16(value),
   read(bytes, start, end) {
     if (end - start < 2) throw tooShort(bytes, start, end, 2)
@@ -253,11 +286,13 @@ export const be16: Kind<number> = {
 }
 
 export const be32: Kind<number> = {
+  encoding: ENCODING.BE32,
   write: (writer, value) => void writer.be32(value),
   read: (bytes, start, end) => signedBe32.read(bytes, start, end) >>> 0,
 }
 
 export const signedBe32: Kind<number> = {
+  encoding: ENCODING.SIGNED_BE32,
   write: (writer, value) => void writer.be32(value),
   read(bytes, start, end) {
     const high = be16.read(bytes, start, end)
@@ -266,12 +301,14 @@ export const signedBe32: Kind<number> = {
 }
 
 export const be64: Kind<bigint> = {
+  encoding: ENCODING.BE64,
   write: (writer, value) => void writer.be64(value),
   read: (bytes, start, end) => sized(bytes.subarray(start, end), 8).getBigUint64(0),
 }
 
 /** Reads and writes text that ends at its first NUL. */
 export const text: Kind<string> = {
+  encoding: ENCODING.TEXT,
   write: (writer, value) => void writer.raw(host.encode(value)).u8(0),
   read(bytes, start, end) {
     const nul = bytes.indexOf(0, start)
@@ -281,11 +318,13 @@ export const text: Kind<string> = {
 
 /** Bytes as they are; reading returns a copy that outlives the message. */
 export const bytes: Kind<Uint8Array> = {
+  encoding: ENCODING.BYTES,
   write: (writer, value) => void writer.raw(value),
   read: (bytes, start, end) => bytes.slice(start, end),
 }
 
 export const address: Kind<Address> = {
+  encoding: ENCODING.ADDRESS,
   write(writer, value) {
     if (value.family === 4) writer.be32(Number(value.value))
     else writer.raw(addressBytes(value))
@@ -303,7 +342,8 @@ export const mac: Kind<Mac> = { ...bytes, print: formatMac }
 
 /** Returns the kind of an attribute that consists of attributes. */
 export function nested<T extends Table>(set: AttributeSet<T>): Kind<Values<T>> & { nested: true } {
-  return { write: set.write, read: set.read, nested: true, inside: () => ({ attributes: set }) }
+  const { write, read, layout } = set
+  return { write, read, layout, encoding: ENCODING.NESTED, nested: true, inside: () => ({ attributes: set }) }
 }
 
 /**

@@ -1,3 +1,5 @@
+import { host, type Layout } from "../sys/host.ts"
+
 const LARGE = 2 << 20
 
 /**
@@ -89,6 +91,14 @@ export class Writer {
     this.#bytes.set(bytes, at)
     this.#length = end
     return this
+  }
+
+  /** Appends attributes, if the host does; returns false if it does not. */
+  attributes(layout: Layout, values: object): boolean {
+    const end = host.writeAttributes(this.#bytes, this.#length, layout, values)
+    if (end < 0) return false
+    this.#length = end
+    return true
   }
 
   /** Appends zeros up to the next multiple of four, netlink's alignment. */

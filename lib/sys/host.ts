@@ -156,11 +156,44 @@ export interface Host {
     mark: number,
   ): number
   /**
-   * Returns number, beginning and end of the payload of each netlink attribute from byte `start` up to `end` whose number's byte in
-   * `wanted` is not 0, one behind the other. If one does not fit, wanted or not: the byte at which that begins.
+   * Writes the values of an object as netlink attributes, in the order of the layout, from byte `at` of `buffer` on, a multiple of four. Undefined is
+   * left out. Returns where they end; -1 if it leaves that to the caller, as without room for them or with a value of another type.
    */
-  findAttributes(bytes: Uint8Array, start: number, end: number, wanted: Uint8Array): number[] | number
+  writeAttributes(buffer: Uint8Array, at: number, layout: Layout, values: object): number
+  /**
+   * Returns the values of the netlink attributes from byte `start` up to `end` that are in the layout. Undefined if it leaves that to the caller, as of
+   * attributes that do not fit.
+   */
+  readAttributes(bytes: Uint8Array, start: number, end: number, layout: Layout): object | undefined
 }
+
+/**
+ * The netlink attributes of a kind of object: of each two bytes, its number and its ENCODING with ATTRIBUTE's marks, the name of its value, and
+ * the layout of the attributes in it.
+ */
+export type Layout = readonly [rows: Uint8Array, names: readonly string[], inner: readonly (Layout | undefined)[]]
+
+/** The payload of an attribute: a number (BE: big-endian; U64, BE64: bigint), text and a NUL, bytes, a list of bytes one behind the other, ... */
+export const ENCODING = {
+  U8: 0,
+  U16: 1,
+  U32: 2,
+  U64: 3,
+  BE16: 4,
+  BE32: 5,
+  SIGNED_BE32: 6,
+  BE64: 7,
+  TEXT: 8,
+  BYTES: 9,
+  PIECES: 10,
+  /** An object of `family`, 4 or 6, and `value`, a bigint. */
+  ADDRESS: 11,
+  /** An object of attributes. */
+  NESTED: 12,
+} as const
+
+/** The marks of an attribute that is written with NLA_F_NESTED, and of one that may come several times, whose value is a list. */
+export const ATTRIBUTE = { MARKED: 0x40, REPEATED: 0x80 } as const
 
 /** The end of a program. */
 export interface Ended {

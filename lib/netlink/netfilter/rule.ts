@@ -1,4 +1,4 @@
-import { host } from "../../sys/host.ts"
+import { ENCODING, host } from "../../sys/host.ts"
 import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
@@ -17,6 +17,7 @@ const compat = attributeSet({
 
 /** Steps that are encoded already. */
 const steps: Kind<readonly Step[]> = {
+  encoding: ENCODING.PIECES,
   nested: true,
   inside: () => ({ attributes: expressionList }),
   write(writer, list) {

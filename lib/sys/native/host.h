@@ -91,9 +91,9 @@ JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length);
 /* Lists of functions that the bundle gets. */
 
 extern const JSCFunctionListEntry text_functions[], file_functions[], status_functions[], socket_functions[], process_functions[],
-    spawn_functions[], relay_functions[], namespace_functions[];
+    spawn_functions[], relay_functions[], namespace_functions[], attribute_functions[];
 extern const int text_function_count, file_function_count, status_function_count, socket_function_count, process_function_count,
-    spawn_function_count, relay_function_count, namespace_function_count;
+    spawn_function_count, relay_function_count, namespace_function_count, attribute_function_count;
 
 /* sha512.c */
 

@@ -277,61 +277,6 @@ static JSValue socket_next_message(CALL)
     return answer(js, (int64_t)next_message(bytes, size, at < 0 ? size : (size_t)at, &sieve));
 }
 
-/* Attributes to look for among those from byte `at` up to `end`: whose number's byte in `wanted` is not 0. */
-struct search {
-    const uint8_t *bytes, *wanted;
-    size_t at, end, numbers;
-};
-
-/*
- * Counts the attributes, and if `places` is not NULL puts number, beginning and end of the payload of each there. Returns how many
- * there are, or -1 if that at `failed` does not fit.
- */
-static int64_t find_attributes(const struct search *search, JSValue *places, size_t *failed)
-{
-    struct nlattr attribute;
-    int64_t count = 0;
-    for (size_t at = search->at; at + sizeof attribute <= search->end; at += (size_t)NLA_ALIGN(attribute.nla_len)) {
-        memcpy(&attribute, search->bytes + at, sizeof attribute);
-        if (attribute.nla_len < sizeof attribute || attribute.nla_len > search->end - at)
-            return *failed = at, -1;
-        const int number = attribute.nla_type & NLA_TYPE_MASK;
-        if ((size_t)number >= search->numbers || !search->wanted[number])
-            continue;
-        if (places) {
-            *places++ = JS_NewInt32(NULL, number);
-            *places++ = JS_NewInt32(NULL, (int)(at + sizeof attribute));
-            *places++ = JS_NewInt32(NULL, (int)(at + attribute.nla_len));
-        }
-        count++;
-    }
-    return count;
-}
-
-static JSValue socket_find_attributes(CALL)
-{
-    (void)self, (void)argc;
-    size_t size, failed;
-    struct search search;
-    const int64_t start = integer_of(js, argv[1]), end = integer_of(js, argv[2]);
-    search.bytes = bytes_of(js, argv[0], &size);
-    search.wanted = search.bytes ? bytes_of(js, argv[3], &search.numbers) : NULL;
-    if (!search.wanted)
-        return JS_EXCEPTION;
-    search.end = end < 0 || (uint64_t)end > size || size > INT_MAX ? 0 : (size_t)end;
-    search.at = start < 0 || (uint64_t)start > search.end ? search.end : (size_t)start;
-    const int64_t count = find_attributes(&search, NULL, &failed);
-    if (count < 0)
-        return JS_NewInt64(js, (int64_t)failed);
-    JSValue *places = js_malloc(js, (size_t)count * 3 * sizeof *places + 1);
-    if (!places)
-        return JS_EXCEPTION;
-    find_attributes(&search, places, &failed);
-    JSValue found = JS_NewArrayFrom(js, (int)count * 3, places);
-    js_free(js, places);
-    return found;
-}
-
 const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("netlink", 1, socket_netlink),
     JS_CFUNC_DEF("linkIndex", 2, socket_link_index),
@@ -345,6 +290,5 @@ const JSCFunctionListEntry socket_functions[] = {
     JS_CFUNC_DEF("sendTo", 2, socket_send_to),
     JS_CFUNC_DEF("makeTun", 5, socket_make_tun),
     JS_CFUNC_DEF("nextMessage", 6, socket_next_message),
-    JS_CFUNC_DEF("findAttributes", 4, socket_find_attributes),
 };
 const int socket_function_count = sizeof socket_functions / sizeof *socket_functions;

@@ -294,26 +294,3 @@ test("the next message is one that does not fit, so that its reader says so", ()
   new DataView(message.buffer).setUint32(0, 15, true)
   expect(next(message, 0)).toBe(0)
 })
-
-/** An attribute of that number, of 5 bytes of payload, as it is written: 12 bytes. */
-const attributeOf = (number: number, length = 9) => [length, 0, number & 0xff, number >> 8, 1, 2, 3, 4, 5, 0, 0, 0]
-
-test("the wanted attributes are found by number, whatever its flags", () => {
-  const bytes = Uint8Array.from([7, ...[1, 2, 3, 0x8002, 300].flatMap((number) => attributeOf(number))])
-  const wanted = Uint8Array.of(0, 0, 1, 1)
-  expect(host.findAttributes(bytes, 1, bytes.length, wanted)).toEqual([2, 17, 22, 3, 29, 34, 2, 41, 46])
-  expect(host.findAttributes(bytes, 25, 37, wanted)).toEqual([3, 29, 34])
-  expect(host.findAttributes(bytes, 1, bytes.length, new Uint8Array())).toEqual([])
-})
-
-test("where an attribute begins that does not fit is told instead, wanted or not", () => {
-  const bytes = Uint8Array.from([...attributeOf(1), ...attributeOf(2, 13)])
-  const find = (start: number, end: number) => host.findAttributes(bytes, start, end, Uint8Array.of(0, 1))
-  expect([find(0, 24), find(12, 24), find(0, 16), find(0, 8)]).toEqual([12, 12, 12, 0])
-  expect([find(0, 15), find(24, 24), find(99, 24), find(-1, 24), find(0, 25), find(0, -1)]).toEqual([
-    [1, 4, 9],
-    ...[[], [], [], [], []],
-  ])
-  bytes[0] = 3
-  expect(find(0, 24)).toBe(0)
-})

@@ -46,7 +46,6 @@ export const sockets = {
   sendTo,
   makeTun,
   nextMessage,
-  findAttributes,
 } satisfies Partial<Host>
 
 function isOwnNetwork(path: string): number {
@@ -185,17 +184,4 @@ function attributeBegins(message: Uint8Array, attribute: number, mark: number): 
     if ((view.getUint16(at + 2, true) & 0x3fff) === attribute) return length > 4 && message[at + 4] === mark
   }
   return false
-}
-
-function findAttributes(bytes: Uint8Array, start: number, end: number, wanted: Uint8Array): number[] | number {
-  const limit = end < 0 || end > bytes.length ? 0 : end
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const found: number[] = []
-  for (let at = start < 0 ? limit : start, length: number; at + 4 <= limit; at += (length + 3) & ~3) {
-    length = view.getUint16(at, true)
-    if (length < 4 || length > limit - at) return at
-    const number = view.getUint16(at + 2, true) & 0x3fff
-    if (wanted[number]) found.push(number, at + 4, at + length)
-  }
-  return found
 }

@@ -1,13 +1,32 @@
+import "../../../../lib/sys/node/register.ts"
 import { createHash } from "node:crypto"
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { makeExecutable } from "../../../../build/executable.ts"
+import {
+  address,
+  attributeSet,
+  be16,
+  be32,
+  be64,
+  bytes,
+  encode,
+  nested,
+  repeated,
+  signedBe32,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+  WireError,
+} from "../../../../lib/netlink/attribute.ts"
 import { nodeHost } from "../../../../lib/sys/node/host.ts"
 import { Node } from "../../../lab/node.ts"
 import { run } from "../../../lab/run.ts"
-import type { Reply, Request, Value } from "./program.ts"
+import { printed, type Reply, type Request, type Value } from "./program.ts"
 import { calls } from "./requests.ts"
 
 /** As in fuzz.test.ts: a budget, and as long as anybody wants by hand. */
@@ -191,23 +210,98 @@ test("nextMessage finds what the host of Node.js finds", { timeout }, async () =
   })
 })
 
-test("findAttributes finds what the host of Node.js finds", { timeout }, async () => {
-  const inputs = fc.record({
-    bytes: nearlyMessage,
-    start: fc.constantFrom(0, 20, 20, 20, 24, -1, 1000),
-    end: fc.nat(80),
-    wanted: fc.uint8Array({ max: 1, maxLength: 9 }).map((bytes) => Buffer.from(bytes)),
-  })
-  await check(inputs, (batch) => {
-    const calls = batch.map(({ bytes, start, end, wanted }) => ({
-      name: "findAttributes" as const,
-      values: [whole(bytes), start, end, whole(wanted)],
-    }))
-    expect(ask(calls)).toEqual(
-      batch.map(({ bytes, start, end, wanted }) => nodeHost.findAttributes(bytes, start, end, wanted)),
+const inner = attributeSet({ tiny: [1, u8, "TINY"], ports: [2, repeated(be16), "PORTS"] })
+const all = attributeSet({
+  small: [1, u8, "SMALL"],
+  middle: [2, u16, "MIDDLE"],
+  large: [9, u32, "LARGE"],
+  huge: [4, u64, "HUGE"],
+  register: [3, be32, "REGISTER"],
+  code: [5, signedBe32, "CODE"],
+  handle: [6, be64, "HANDLE"],
+  name: [7, text, "NAME"],
+  raw: [8, bytes, "RAW"],
+  ip: [10, address, "IP"],
+  inside: [11, nested(inner), "INSIDE"],
+  several: [12, repeated(nested(inner)), "SEVERAL"],
+})
+const layout = sayable(all.layout)
+
+const someInner = fc.record(
+  { tiny: fc.nat(255), ports: fc.array(fc.nat(65535), { minLength: 1, maxLength: 3 }) },
+  { requiredKeys: [] },
+)
+const someValues = fc.record(
+  {
+    small: fc.nat(255),
+    middle: fc.nat(65535),
+    large: fc.nat(2 ** 32 - 1),
+    huge: fc.bigInt(0n, 2n ** 64n - 1n),
+    register: fc.nat(2 ** 32 - 1),
+    code: fc.integer(),
+    handle: fc.bigInt(0n, 2n ** 64n - 1n),
+    name: fc.stringMatching(/^[ -~]{0,20}$/),
+    raw: fc.uint8Array({ maxLength: 9 }),
+    ip: fc.oneof(
+      fc.record({ family: fc.constant(4 as const), value: fc.bigInt(0n, 2n ** 32n - 1n) }),
+      fc.record({ family: fc.constant(6 as const), value: fc.bigInt(0n, 2n ** 128n - 1n) }),
+    ),
+    inside: someInner,
+    several: fc.array(someInner, { minLength: 1, maxLength: 3 }),
+  },
+  { requiredKeys: [] },
+)
+
+test("writeAttributes writes what TypeScript writes, save addresses of IPv6 and what has no room", {
+  timeout,
+}, async () => {
+  await check(fc.record({ values: someValues, size: fc.nat(300) }), (batch) => {
+    const replies = ask(
+      batch.map(({ values, size }) => ({
+        name: "writeAttributes",
+        values: [whole(Buffer.alloc(size)), 0, layout, sayable(values)],
+      })),
     )
+    const expected = batch.map(({ values, size }) => {
+      const written = encode(all, values)
+      return values.ip?.family === 6 || written.length > size ? -1 : { bytes: Buffer.from(written).toString("hex") }
+    })
+    expect(replies).toEqual(expected)
   })
 })
+
+test("readAttributes reads what TypeScript reads, and leaves to it what does not fit", { timeout }, async () => {
+  const flipped = fc.record({ values: someValues, at: fc.nat(100), to: fc.nat(255), flips: fc.boolean() })
+  await check(flipped, (batch) => {
+    const payloads = batch.map(({ values, at, to, flips }) => {
+      const payload = Buffer.from(encode(all, values))
+      if (flips && at < payload.length) payload[at] = to
+      return payload
+    })
+    const replies = ask(
+      payloads.map((payload) => ({ name: "readAttributes", values: [whole(payload), 0, payload.length, layout] })),
+    )
+    expect(replies).toEqual(payloads.map((payload) => printed(readOrNothing(payload))))
+  })
+})
+
+function readOrNothing(payload: Uint8Array): object | undefined {
+  try {
+    return all.read(payload)
+  } catch (error) {
+    if (error instanceof WireError) return undefined
+    throw error
+  }
+}
+
+/** Returns values of attributes as requests say them. */
+function sayable(value: unknown): Value {
+  if (typeof value === "bigint") return { integer: value.toString() }
+  if (value instanceof Uint8Array) return whole(Buffer.from(value))
+  if (Array.isArray(value)) return value.map(sayable)
+  if (typeof value !== "object" || value === null) return value as Value
+  return { members: Object.fromEntries(Object.entries(value).map(([name, member]) => [name, sayable(member)])) }
+}
 
 test("whatever is asked of them, no function touches memory that is not its own", { timeout }, async () => {
   await check(calls, (batch) => {

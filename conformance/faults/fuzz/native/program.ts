@@ -13,6 +13,7 @@ export type Value =
   /** The hex of a buffer, and the part of it that is meant. */
   | { readonly bytes: string; readonly from: number; readonly to: number }
   | { readonly integer: string }
+  | { readonly members: { readonly [name: string]: Value } }
   | { readonly odd: "undefined" | "NaN" | "symbol" | "throws" | "function" | "detached" | "shrunk" }
 
 export interface Request {
@@ -25,8 +26,10 @@ export type Reply =
   | null
   | boolean
   | number
-  | readonly number[]
+  | readonly Reply[]
   | { readonly text: string }
+  | { readonly integer: string }
+  | { readonly members: { readonly [name: string]: Reply } }
   | { readonly bytes: string }
   | { readonly error: string }
 
@@ -42,12 +45,20 @@ export function main(): void {
 function perform({ name, values }: Request): Reply {
   const call = host[name] as (...values: unknown[]) => unknown
   try {
-    const reply = call(...values.map(meant))
+    const given = values.map(meant)
+    const reply = call(...given)
+    if (name === "writeAttributes")
+      return printed(writtenTo(given[0] as Uint8Array, given[1] as number, reply as number))
     if ((name === "netlink" || name === "socket") && typeof reply === "number" && reply >= 0) doNotWait(reply)
     return printed(reply)
   } catch (error) {
     return { error: String(error) }
   }
+}
+
+/** Returns what was written to the buffer, or the answer that nothing was. */
+function writtenTo(buffer: Uint8Array, start: number, end: number): Uint8Array | number {
+  return end < 0 ? end : buffer.slice(start, end)
 }
 
 /** SO_RCVTIMEO: two 64-bit numbers, seconds and microseconds. */
@@ -62,7 +73,12 @@ function meant(value: Value): unknown {
   if (Array.isArray(value)) return value.map(meant)
   if ("bytes" in value) return bytesOf(value.bytes).subarray(value.from, value.to)
   if ("integer" in value) return BigInt(value.integer)
+  if ("members" in value) return mapped(value.members, meant)
   return "odd" in value ? odd(value.odd) : undefined
+}
+
+function mapped<From, To>(members: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, change(value)]))
 }
 
 function odd(kind: string): unknown {
@@ -81,13 +97,17 @@ function refuse(): never {
   throw new TypeError("no")
 }
 
-function printed(reply: unknown): Reply {
+/** Returns the reply as JSON can say it. */
+export function printed(reply: unknown): Reply {
   if (typeof reply === "number" || typeof reply === "boolean") return reply
   if (typeof reply === "string")
     return { text: Array.from({ length: reply.length }, (_, at) => unit(reply, at)).join("") }
-  if (Array.isArray(reply) && reply.every((item) => typeof item === "number")) return reply
+  if (typeof reply === "bigint") return { integer: reply.toString() }
+  if (Array.isArray(reply)) return reply.map(printed)
   if (reply instanceof Uint8Array) return { bytes: Array.from(reply, hex).join("") }
-  return null
+  return typeof reply === "object" && reply !== null
+    ? { members: mapped(reply as Record<string, unknown>, printed) }
+    : null
 }
 
 function unit(text: string, at: number): string {

@@ -61,6 +61,21 @@ const timeoutMilliseconds: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1
 const text: fc.Arbitrary<Value> = fc.oneof(path, fc.string({ unit: "binary", maxLength: 300 }))
 const flag: fc.Arbitrary<Value> = fc.boolean()
 
+const name: fc.Arbitrary<Value> = fc.constantFrom("a", "b", "1")
+const rows: fc.Arbitrary<Value> = fc
+  .array(fc.tuple(fc.nat(9), fc.nat(13), fc.constantFrom(0, 0, 0, 0x40, 0x80)), { maxLength: 6 })
+  .map((all) => Uint8Array.from(all.flatMap(([number, encoding, marks]) => [number, encoding | marks])))
+  .map((all) => ({ bytes: Buffer.from(all).toString("hex"), from: 0, to: all.length }))
+const { layout } = fc.letrec<{ layout: Value }>((tie) => ({
+  layout: fc.tuple(rows, fc.array(name), fc.array(fc.oneof({ maxDepth: 3 }, odd, tie("layout")))),
+}))
+const { values } = fc.letrec<{ value: Value; values: Value }>((tie) => ({
+  value: fc.oneof({ maxDepth: 3 }, odd, number, text, bytes, tie("values"), fc.array(tie("value"), { maxLength: 3 })),
+  values: fc
+    .dictionary(fc.constantFrom("a", "b", "1", "family", "value"), tie("value"))
+    .map((members) => ({ members })),
+}))
+
 /** The parameters of each function, save `exit`. */
 const parameters = {
   arguments: [],
@@ -116,7 +131,8 @@ const parameters = {
   sendTo: [path, bytes],
   makeTun: [descriptor, path, number, number, number],
   nextMessage: [bytes, number, bytes, number, number, number],
-  findAttributes: [bytes, number, number, bytes],
+  writeAttributes: [bytes, fc.nat(600), layout, values],
+  readAttributes: [bytes, fc.nat(300), fc.nat(600), layout],
 } satisfies Partial<Record<Request["name"], fc.Arbitrary<Value>[]>>
 
 /** A call of one of the host's functions: mostly with what it takes, at times with something else, or with less. */
