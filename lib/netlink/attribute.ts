@@ -59,6 +59,12 @@ function numberAt(bytes: Uint8Array, at: number): number {
   return (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
 }
 
+/** Returns the 32-bit number at byte `at`, which has to be there. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+  return (low | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24)) >>> 0
+}
+
 function misfit(bytes: Uint8Array, at: number, length: number): WireError {
   return new WireError(`attribute of length ${length}`, bytes.byteOffset + at)
 }
@@ -221,7 +227,7 @@ function indexByType(table: Table): readonly (Entry | undefined)[] {
 function writeAttribute(writer: Writer, row: Row, value: unknown): void {
   const type = row[0]
   const kind = row[1]
-  const at = writer.begin()
+  const at = writer.begin(HEADER)
   kind.write(writer, value as never)
   writer.end(at, kind.nested ? type | NESTED : type)
 }
@@ -264,8 +270,7 @@ export const u32: Kind<number> = {
   write: (writer, value) => void writer.u32(value),
   read(bytes, start, end) {
     if (end - start < 4) throw tooShort(bytes, start, end, 4)
-    const low = (bytes[start] as number) | ((bytes[start + 1] as number) << 8)
-    return (low | ((bytes[start + 2] as number) << 16) | ((bytes[start + 3] as number) << 24)) >>> 0
+    return wordAt(bytes, start)
   },
 }
 

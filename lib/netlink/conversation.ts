@@ -2,9 +2,9 @@ import { failedWith } from "../sys/system-error.ts"
 import { WireError } from "./attribute.ts"
 import type { KernelError } from "./kernel-error.ts"
 import {
+  acknowledges,
   decodeMessages,
   isAbsence,
-  isAcknowledgement,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -57,13 +57,11 @@ export interface Readings<Value> {
 
 const DUMP_ATTEMPTS = 5
 
-/** The answers that are expected, beside what every request may get. */
+/** The part of a dump that is wanted. */
 interface Expectations {
   readonly sieve?: Sieve | undefined
   /** Set if the first value is all that is wanted. */
   readonly oneIsEnough?: boolean
-  /** Set if it is no error that what was asked for is not there. */
-  readonly mayBeMissing?: boolean
 }
 
 /** Requests and their answers, one at a time, over one socket. */
@@ -87,7 +85,7 @@ export class Conversation implements Disposable {
 
   /** Executes a request and returns once it is done. Throws KernelError. */
   execute(request: Request): void {
-    this.#exchange(request, NLM_F_ACK, nothing)
+    this.#ask(request, NLM_F_ACK, nothing)
   }
 
   /**
@@ -95,19 +93,19 @@ export class Conversation implements Disposable {
    * KernelError, ENODEV or ENOENT if there is none.
    */
   get<Value>(request: Request, read: (message: Message) => Value): Value {
-    const { values } = this.#exchange(request, 0, read)
-    if (values.length === 0) throw new WireError("acknowledgement without an answer", 0)
-    return values[0] as Value
+    const value = this.#ask(request, 0, read)
+    if (value === undefined) throw new WireError("acknowledgement without an answer", 0)
+    return value
   }
 
   /** Returns the answer as get() does, or undefined if there is no such object (ENOENT, ENODEV). */
   find<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
-    return this.#exchange(request, 0, read, { mayBeMissing: true }).values[0]
+    return this.#ask(request, 0, read, true)
   }
 
   /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
   tryGet<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
-    return this.#exchange(request, NLM_F_ACK, read).values[0]
+    return this.#ask(request, NLM_F_ACK, read)
   }
 
   /**
@@ -121,7 +119,7 @@ export class Conversation implements Disposable {
     sieve?: Sieve,
   ): Readings<Value> {
     for (let attempt = 1; ; attempt++) {
-      const readings = this.#exchange(request, NLM_F_DUMP, read, { sieve })
+      const readings = this.#dump(request, read, { sieve })
       if (!readings.partial || attempt === DUMP_ATTEMPTS) return readings
     }
   }
@@ -129,7 +127,7 @@ export class Conversation implements Disposable {
   /** Dumps as dump() does until `read` has returned a value: the rest, which may be thousands, the kernel is spared if it can be. */
   dumpFirst<Value>(request: Request, read: (message: Message) => Value | undefined): Readings<Value> {
     const readOnce = (message: Message, kept: number) => (kept === 0 ? read(message) : undefined)
-    return this.#exchange(request, NLM_F_DUMP, readOnce, { oneIsEnough: true })
+    return this.#dump(request, readOnce, { oneIsEnough: true })
   }
 
   /**
@@ -190,32 +188,60 @@ export class Conversation implements Disposable {
     return sequence
   }
 
-  #exchange<Value>(
-    request: Request,
-    flags: number,
-    read: (message: Message, kept: number) => Value | undefined,
-    { sieve, oneIsEnough, mayBeMissing }: Expectations = {},
-  ): Readings<Value> {
+  #send(request: Request, more: number): number {
     const writer = this.#writer
     writer.clear()
-    const sequence = this.#write(writer, request, flags)
+    const sequence = this.#write(writer, request, more)
     this.#transport.send(writer.bytes)
+    return sequence
+  }
+
+  /** Returns the first value that `read` returns for the messages before the acknowledgement; without NLM_F_ACK there is but one. */
+  #ask<Value>(
+    request: Request,
+    flags: number,
+    read: (message: Message) => Value | undefined,
+    mayBeMissing = false,
+  ): Value | undefined {
+    const sequence = this.#send(request, flags)
+    let value: Value | undefined
+    for (;;) {
+      const datagram = this.#transport.receive()
+      if (acknowledges(datagram, sequence)) return value
+      for (const message of decodeMessages(datagram)) {
+        if (message.sequence !== sequence) continue // an answer to a request given up on
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          const refusal =
+            mayBeMissing && isAbsence(message) ? undefined : this.#refusal(message, request.asked, this.#writer)
+          if (refusal) throw refusal
+          return value
+        }
+        value ??= read(message)
+        if (flags === 0) return value
+      }
+    }
+  }
+
+  #dump<Value>(
+    request: Request,
+    read: (message: Message, kept: number) => Value | undefined,
+    { sieve, oneIsEnough }: Expectations,
+  ): Readings<Value> {
+    const sequence = this.#send(request, NLM_F_DUMP)
     const values: Value[] = []
     let partial = false
     for (let datagrams = 1; ; datagrams++) {
       const datagram = this.#transport.receive()
       for (const message of sieve ? siftMessages(datagram, sieve) : decodeMessages(datagram)) {
-        if (message.sequence !== sequence) continue // an answer to a request given up on
+        if (message.sequence !== sequence) continue
         partial ||= (message.flags & NLM_F_DUMP_INTR) !== 0
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const isAnswer = isAcknowledgement(message) || (mayBeMissing && isAbsence(message))
-          const refusal = isAnswer ? undefined : this.#refusal(message, request.asked, writer)
+          const refusal = this.#refusal(message, request.asked, this.#writer)
           if (refusal) throw refusal
           return { values, partial }
         }
         const value = read(message, values.length)
         if (value !== undefined) values.push(value)
-        if (flags === 0) return { values, partial } // nobody asked for an acknowledgement behind it
       }
       // The end of a short dump comes with the second datagram, for less than another socket costs.
       if (!oneIsEnough || values.length === 0 || datagrams < 2 || !this.#transport.abandon) continue

@@ -1,6 +1,6 @@
 import { type Errno, errnoName } from "../sys/errno.ts"
 import { host } from "../sys/host.ts"
-import { attributeSet, text, u16, u32, viewOf, WireError } from "./attribute.ts"
+import { attributeSet, text, u32, viewOf, WireError, wordAt } from "./attribute.ts"
 import { KernelError } from "./kernel-error.ts"
 import { Writer } from "./writer.ts"
 
@@ -50,10 +50,9 @@ interface Unsent {
 
 /** Appends one more message to a datagram. */
 export function writeMessage(writer: Writer, message: Unsent, flags: number, sequence: number): void {
-  const at = writer.align().length
-  writer.u32x4(0, message.type | (flags << 16), sequence, 0)
+  const at = writer.align().begin(NLMSG_HEADER)
   message.write(writer)
-  writer.patch32(at, writer.length - at)
+  writer.endMessage(at, message.type | (flags << 16), sequence)
 }
 
 /** Returns the messages of one datagram. Throws WireError if a length does not fit. */
@@ -102,26 +101,25 @@ export function* eachMessage(datagram: Uint8Array): Generator<Message> {
 /** Returns the length of the message at byte `at`. Messages start at multiples of four. */
 function lengthAt(datagram: Uint8Array, at: number, end: number): number {
   if (at + NLMSG_HEADER > end) throw new WireError("message header cut short", datagram.byteOffset + at)
-  const length = u32.read(datagram, at, end)
+  const length = wordAt(datagram, at)
   if (length >= NLMSG_HEADER && at + length <= end) return length
   throw new WireError(`message of length ${length}`, datagram.byteOffset + at)
 }
 
-/** The payload of an acknowledgement as far as anybody reads it: the number 0. Half of all messages are this one. */
-const DONE = new Uint8Array(4)
-
 function messageAt(datagram: Uint8Array, at: number, length: number): Message {
-  const end = at + length
-  const type = u16.read(datagram, at + 4, end)
-  const start = at + NLMSG_HEADER
-  const isLast = type === NLMSG_ERROR || type === NLMSG_DONE
-  const isDone = isLast && length >= NLMSG_HEADER + 4 && u32.read(datagram, start, end) === 0
+  const kind = wordAt(datagram, at + 4)
   return {
-    type,
-    flags: u16.read(datagram, at + 6, end),
-    sequence: u32.read(datagram, at + 8, end),
-    payload: isDone ? DONE : datagram.subarray(start, end),
+    type: kind & 0xffff,
+    flags: kind >>> 16,
+    sequence: wordAt(datagram, at + 8),
+    payload: datagram.subarray(at + NLMSG_HEADER, at + length),
   }
+}
+
+/** Returns true if the kernel says with this datagram that it has done what the request of that number asks, which half of all datagrams say. */
+export function acknowledges(datagram: Uint8Array, sequence: number): boolean {
+  const isError = datagram.length >= NLMSG_HEADER + 4 && datagram[4] === NLMSG_ERROR && datagram[5] === 0
+  return isError && wordAt(datagram, NLMSG_HEADER) === 0 && wordAt(datagram, 8) === sequence
 }
 
 /** NLMSGERR_ATTR_*: the attributes of an error with extended acknowledgements. */
@@ -137,17 +135,12 @@ export interface Acknowledgement {
   readonly offset?: number | undefined
 }
 
-/** Returns true for an NLMSG_ERROR or NLMSG_DONE that reports no error, if it was decoded here. */
-export function isAcknowledgement({ payload }: Message): boolean {
-  return payload === DONE
-}
-
 /** As they come: negative, in 32 bits. */
 const [ENOENT, ENODEV] = [2 ** 32 - 2, 2 ** 32 - 19]
 
 /** Returns true for an NLMSG_ERROR by which the kernel says that there is no such object: the usual answer to some requests. */
 export function isAbsence({ payload }: Message): boolean {
-  const number = payload.length >= 4 ? u32.read(payload, 0, 4) : 0
+  const number = payload.length >= 4 ? wordAt(payload, 0) : 0
   return number === ENOENT || number === ENODEV
 }
 

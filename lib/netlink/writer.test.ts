@@ -22,22 +22,24 @@ test("align writes zeros up to a multiple of four and nothing at one", () => {
   }
 })
 
-test("patching changes only the number at that place", () => {
-  const writer = new Writer().u32(0).u32(0xffffffff)
-  writer.patch32(0, 0x01020304)
-  expect([...writer.bytes]).toEqual([4, 3, 2, 1, 0xff, 0xff, 0xff, 0xff])
+test("a message has its header in front, wherever it begins", () => {
+  const writer = new Writer().u32(0xffffffff)
+  const at = writer.begin(16)
+  writer.u32(7).endMessage(at, 0x03050012, 9)
+  const header = [20, 0, 0, 0, 0x12, 0, 5, 3, 9, 0, 0, 0, 0, 0, 0, 0]
+  expect([...writer.bytes]).toEqual([0xff, 0xff, 0xff, 0xff, ...header, 7, 0, 0, 0])
 })
 
 test("an attribute has its header in front and zeros behind it", () => {
   const writer = new Writer()
-  const at = writer.begin()
+  const at = writer.begin(4)
   writer.u8(7).end(at, 0x8001)
   expect([...writer.bytes]).toEqual([5, 0, 1, 0x80, 7, 0, 0, 0])
 })
 
 test("an attribute of more than 16 bits' length is refused", () => {
   const writer = new Writer()
-  const at = writer.begin()
+  const at = writer.begin(4)
   expect(() => writer.raw(new Uint8Array(0xfffc)).end(at, 3)).toThrow("attribute 3 of 65536 bytes")
 })
 
@@ -60,8 +62,9 @@ test("a number that meets the end of the buffer makes it grow", () => {
   }
 })
 
-test("a patch after the buffer has grown reaches the bytes that count", () => {
-  const writer = new Writer().u32(0).raw(new Uint8Array(5000))
-  writer.patch32(0, 7)
-  expect(writer.bytes[0]).toBe(7)
+test("a header reaches the bytes that count after the buffer has grown", () => {
+  const writer = new Writer()
+  const at = writer.begin(16)
+  writer.raw(new Uint8Array(5000)).endMessage(at, 0, 7)
+  expect(writer.bytes[8]).toBe(7)
 })

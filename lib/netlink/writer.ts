@@ -107,11 +107,11 @@ export class Writer {
     return this
   }
 
-  /** Leaves room for the header of an attribute, at a multiple of four; returns where that is. */
-  begin(): number {
+  /** Leaves room for the header of a message or an attribute, at a multiple of four; returns where that is. */
+  begin(size: number): number {
     const at = this.#length
-    if (at + 4 > this.#size) this.#grow(at + 4)
-    this.#length = at + 4
+    if (at + size > this.#size) this.#grow(at + size)
+    this.#length = at + size
     return at
   }
 
@@ -123,9 +123,14 @@ export class Writer {
     if ((length & 3) !== 0) this.align()
   }
 
-  /** Overwrites a 32-bit number written earlier at a multiple of four, such as a length now known. */
-  patch32(at: number, value: number): void {
-    this.#words[at >> 2] = value
+  /** Ends the message that has begun there: writes its header (struct nlmsghdr). The kernel sets the port. */
+  endMessage(at: number, typeAndFlags: number, sequence: number): void {
+    const words = this.#words
+    const word = at >> 2
+    words[word] = this.#length - at
+    words[word + 1] = typeAndFlags
+    words[word + 2] = sequence
+    words[word + 3] = 0
   }
 
   /** Grows the buffer to twice the size, a large one by less, but at least to `least`: a process may use 64 MB. */

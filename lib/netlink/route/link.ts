@@ -3,6 +3,7 @@ import { encode } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import type { Message } from "../message.ts"
+import type { Writer } from "../writer.ts"
 import {
   bridgeData,
   type IpvlanMode,
@@ -211,33 +212,23 @@ export interface LinkChange {
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
 export function changeLink(rtnetlink: Conversation, index: number, name: string, change: LinkChange): void {
-  const { mtu, mac, alias, group, master, transmitQueueLength, namespace, name: newName } = change
   rtnetlink.execute({
-    asked: `${namespace === undefined ? "change" : "move"} link ${name} (${describeChange(change)})`,
+    asked: `${change.namespace === undefined ? "change" : "move"} link ${name} (${describeChange(change)})`,
     type: RTM.NEWLINK,
-    write: (writer) =>
-      linkAttributes.write(writeHeader(writer, { index, ...flagsOf(change) }), {
-        name: newName,
-        mtu,
-        mac,
-        alias,
-        group,
-        master,
-        transmitQueueLength,
-        namespace,
-        info: infoOf(change),
-      }),
+    write(writer) {
+      const info = infoOf(change)
+      linkAttributes.write(writeFlags(writer, index, change), info ? { ...change, info } : change)
+    },
   })
 }
 
-function flagsOf({ up, promiscuous, allMulticast }: LinkChange): { flags: number; change: number } {
-  const bit = (flag: number, on: boolean | undefined) => (on ? flag : 0)
-  const isGiven = (on: boolean | undefined) => on !== undefined
-  return {
-    flags: bit(IFF_UP, up) | bit(IFF_PROMISC, promiscuous) | bit(IFF_ALLMULTI, allMulticast),
-    change:
-      bit(IFF_UP, isGiven(up)) | bit(IFF_PROMISC, isGiven(promiscuous)) | bit(IFF_ALLMULTI, isGiven(allMulticast)),
-  }
+function writeFlags(writer: Writer, index: number, { up, promiscuous, allMulticast }: LinkChange): Writer {
+  const flags = (up ? IFF_UP : 0) | (promiscuous ? IFF_PROMISC : 0) | (allMulticast ? IFF_ALLMULTI : 0)
+  let change = 0
+  if (up !== undefined) change |= IFF_UP
+  if (promiscuous !== undefined) change |= IFF_PROMISC
+  if (allMulticast !== undefined) change |= IFF_ALLMULTI
+  return writeHeader(writer, { index, flags, change })
 }
 
 function infoOf({ vlanFiltering, hairpin, isolated }: LinkChange): LinkValues["info"] {
