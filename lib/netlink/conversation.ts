@@ -4,7 +4,7 @@ import type { KernelError } from "./kernel-error.ts"
 import {
   acknowledges,
   decodeMessages,
-  isAbsence,
+  isOneOf,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -12,6 +12,8 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  NO_DEVICE,
+  NO_ENTRY,
   refusalIn,
   type Sieve,
   siftMessages,
@@ -57,6 +59,10 @@ export interface Readings<Value> {
 
 const DUMP_ATTEMPTS = 5
 
+/** The numbers by which the kernel says that all is done, or that there is no such object. */
+const SUCCESS = [0]
+const NOT_THERE = [NO_ENTRY, NO_DEVICE]
+
 /** The part of a dump that is wanted. */
 interface Expectations {
   readonly sieve?: Sieve | undefined
@@ -88,6 +94,11 @@ export class Conversation implements Disposable {
     this.#ask(request, NLM_F_ACK, nothing)
   }
 
+  /** Executes a request to remove something. It is no error if that is not there (ENOENT). */
+  remove(request: Request): void {
+    this.#ask(request, NLM_F_ACK, nothing, [NO_ENTRY])
+  }
+
   /**
    * Returns what `read` makes of the message that answers a request for one object; the message is valid only within `read`. Throws
    * KernelError, ENODEV or ENOENT if there is none.
@@ -100,7 +111,7 @@ export class Conversation implements Disposable {
 
   /** Returns the answer as get() does, or undefined if there is no such object (ENOENT, ENODEV). */
   find<Value>(request: Request, read: (message: Message) => Value): Value | undefined {
-    return this.#ask(request, 0, read, true)
+    return this.#ask(request, 0, read, NOT_THERE)
   }
 
   /** Returns the answer as get() does, or undefined: some requests the kernel may only acknowledge. */
@@ -175,6 +186,7 @@ export class Conversation implements Disposable {
   }
 
   #refusal(message: Message, asked: string, sent: Writer): KernelError | undefined {
+    if (isOneOf(SUCCESS, message)) return undefined
     return refusalIn(
       message,
       asked,
@@ -196,12 +208,15 @@ export class Conversation implements Disposable {
     return sequence
   }
 
-  /** Returns the first value that `read` returns for the messages before the acknowledgement; without NLM_F_ACK there is but one. */
+  /**
+   * Returns the first value that `read` returns for the messages before the acknowledgement; without NLM_F_ACK there is but one. Returns undefined
+   * if the kernel refuses with one of the `usual` errors.
+   */
   #ask<Value>(
     request: Request,
     flags: number,
     read: (message: Message) => Value | undefined,
-    mayBeMissing = false,
+    usual: readonly number[] = [],
   ): Value | undefined {
     const sequence = this.#send(request, flags)
     let value: Value | undefined
@@ -211,8 +226,7 @@ export class Conversation implements Disposable {
       for (const message of decodeMessages(datagram)) {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const refusal =
-            mayBeMissing && isAbsence(message) ? undefined : this.#refusal(message, request.asked, this.#writer)
+          const refusal = isOneOf(usual, message) ? undefined : this.#refusal(message, request.asked, this.#writer)
           if (refusal) throw refusal
           return value
         }

@@ -135,13 +135,13 @@ export interface Acknowledgement {
   readonly offset?: number | undefined
 }
 
-/** As they come: negative, in 32 bits. */
-const [ENOENT, ENODEV] = [2 ** 32 - 2, 2 ** 32 - 19]
+/** ENOENT and ENODEV as they come: negative, in 32 bits. */
+export const NO_ENTRY = 2 ** 32 - 2
+export const NO_DEVICE = 2 ** 32 - 19
 
-/** Returns true for an NLMSG_ERROR by which the kernel says that there is no such object: the usual answer to some requests. */
-export function isAbsence({ payload }: Message): boolean {
-  const number = payload.length >= 4 ? wordAt(payload, 0) : 0
-  return number === ENOENT || number === ENODEV
+/** Returns true for an NLMSG_ERROR of one of these numbers: that there is no such object is the usual answer to some requests. */
+export function isOneOf(numbers: readonly number[], { payload }: Message): boolean {
+  return payload.length >= 4 && numbers.includes(wordAt(payload, 0))
 }
 
 /** Reads an NLMSG_ERROR or NLMSG_DONE. Throws WireError. */

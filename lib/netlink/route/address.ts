@@ -1,9 +1,10 @@
 import type { Address } from "../../ip/address.ts"
 import { lastOf, type Prefix } from "../../ip/prefix.ts"
-import { address, attributeSet, type Body, printed, u32, WireError } from "../attribute.ts"
+import { address, attributeSet, type Body, printed, u32, WireError, wordAt } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { flagNames, nameOf } from "../print.ts"
+import type { Writer } from "../writer.ts"
 import { prefixIn } from "./prefix.ts"
 import { afOf, familyNames, RTM, scopeNames } from "./rtm.ts"
 
@@ -79,7 +80,7 @@ export function addAddress(rtnetlink: Conversation, wanted: NewAddress): void {
     type: RTM.NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     write(writer) {
-      writer.u8(afOf(prefix.address.family)).u8(prefix.length).u8(0).u8(0).u32(index)
+      writeHeader(writer, prefix, index)
       attributes.write(writer, {
         local: prefix.address,
         address: prefix.address,
@@ -88,6 +89,10 @@ export function addAddress(rtnetlink: Conversation, wanted: NewAddress): void {
       })
     },
   })
+}
+
+function writeHeader(writer: Writer, { address: { family }, length }: Prefix, index: number): void {
+  writer.u32(afOf(family) | (length << 8)).u32(index)
 }
 
 function flagsOf({ skipDetection = false, withoutRoute = false }: NewAddress): number {
@@ -105,7 +110,7 @@ export function removeAddress(rtnetlink: Conversation, index: number, link: stri
     asked: `remove an address from ${link}`,
     type: RTM.DELADDR,
     write(writer) {
-      writer.u8(afOf(prefix.address.family)).u8(prefix.length).u8(0).u8(0).u32(index)
+      writeHeader(writer, prefix, index)
       attributes.write(writer, { local: prefix.address, address: prefix.address })
     },
   })
@@ -127,14 +132,13 @@ export function listAddresses(rtnetlink: Conversation, index = 0): LinkAddress[]
 /** Returns the address that an RTM_NEWADDR describes. Throws WireError. */
 export function decodeAddress({ payload }: Message): LinkAddress {
   if (payload.length < HEADER) throw new WireError("address message cut short", payload.byteOffset)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   const values = attributes.read(payload, HEADER)
   const own = values.local ?? values.address // IPv6 has no IFA_LOCAL; with IPv4 IFA_ADDRESS may be a peer's
   if (!own) throw new WireError("address message without an address", payload.byteOffset + HEADER)
-  const flags = values.flags ?? view.getUint8(2)
+  const flags = values.flags ?? payload[2] ?? 0
   return {
     prefix: prefixIn(payload, own),
-    index: view.getUint32(4, true),
+    index: wordAt(payload, 4),
     tentative: (flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_DADFAILED) === 0,
     duplicate: (flags & IFA_F_DADFAILED) !== 0,
   }

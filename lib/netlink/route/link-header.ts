@@ -1,4 +1,4 @@
-import { type Header, WireError } from "../attribute.ts"
+import { type Header, WireError, wordAt } from "../attribute.ts"
 import type { Message } from "../message.ts"
 import { flagNames, nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
@@ -27,10 +27,10 @@ export function writeHeader(
 /** The length of struct ifinfomsg. */
 export const HEADER = 16
 
-/** Returns the struct ifinfomsg of a message. Throws WireError. */
-export function headerOf({ payload }: Message): DataView {
+/** Reads the struct ifinfomsg of a message. Throws WireError. */
+export function headerOf({ payload }: Message): { readonly index: number; readonly flags: number } {
   if (payload.length < HEADER) throw new WireError("link message cut short", payload.byteOffset)
-  return new DataView(payload.buffer, payload.byteOffset, HEADER)
+  return { index: wordAt(payload, 4), flags: wordAt(payload, 8) }
 }
 
 /** IFF_* as `ip` calls them. */

@@ -22,7 +22,7 @@ import {
   vrfData,
 } from "./link-attributes.ts"
 import { HEADER, headerOf, IFF_ALLMULTI, IFF_LOWER_UP, IFF_PROMISC, IFF_UP, writeHeader } from "./link-header.ts"
-import { RTM } from "./rtm.ts"
+import { AF, RTM } from "./rtm.ts"
 
 const IFF_TAP = 2
 const RTEXT_FILTER_SKIP_STATS = 8
@@ -83,9 +83,9 @@ export type LinkKey = number | string
 /** IFNAMSIZ less the NUL. */
 const NAME_BYTES = 15
 
-function keyOf(key: LinkKey): { index?: number; name?: string; furtherName?: string } {
+function keyOf(key: LinkKey): { index: number; name?: string; furtherName?: string } {
   if (typeof key === "number") return { index: key }
-  return host.encode(key).length > NAME_BYTES ? { furtherName: key } : { name: key }
+  return host.encode(key).length > NAME_BYTES ? { index: 0, furtherName: key } : { index: 0, name: key }
 }
 
 /** Returns the link, or undefined if there is none. */
@@ -95,7 +95,7 @@ export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefine
 
 /** Returns the link's index, or undefined if there is none. A request would wait for all who change links, and be answered at length. */
 export function findLinkIndex(rtnetlink: Conversation, name: string): number | undefined {
-  return rtnetlink.indexOf(name) ?? askForLink(rtnetlink, name, (message) => headerOf(message).getInt32(4, true))
+  return rtnetlink.indexOf(name) ?? askForLink(rtnetlink, name, (message) => headerOf(message).index)
 }
 
 /** Returns the value that `read` returns for the kernel's answer about the link, or undefined if there is no such link. */
@@ -104,15 +104,14 @@ export function askForLink<Value>(
   key: LinkKey,
   read: (message: Message) => Value,
 ): Value | undefined {
-  const { index, ...names } = keyOf(key)
+  const { index, name, furtherName } = keyOf(key)
   const request: Request = {
     asked: `read link ${key}`,
     type: RTM.GETLINK,
-    write: (writer) =>
-      linkAttributes.write(writeHeader(writer, index === undefined ? {} : { index }), {
-        ...names,
-        extendedMask: RTEXT_FILTER_SKIP_STATS,
-      }),
+    write(writer) {
+      const values = { name, extendedMask: RTEXT_FILTER_SKIP_STATS, furtherName }
+      linkAttributes.write(writer.u32x4(AF.UNSPEC, index, 0, 0), values)
+    },
   }
   return rtnetlink.find(request, read)
 }
@@ -137,13 +136,12 @@ export function listLinks(
 
 /** Returns the link that an RTM_NEWLINK describes. Throws WireError. */
 export function decodeLink(message: Message): Link {
-  const header = headerOf(message)
-  const flags = header.getUint32(8, true)
+  const { index, flags } = headerOf(message)
   const values = linkAttributes.read(message.payload, HEADER)
   const { kind = "", data, portKind, portData: port } = values.info ?? {}
   const bridge = kind === "bridge" && data ? bridgeData.read(data) : undefined
   return {
-    index: header.getInt32(4, true),
+    index,
     name: values.name ?? "",
     mac: values.mac ?? new Uint8Array(),
     mtu: values.mtu ?? 0,
@@ -228,7 +226,7 @@ function writeFlags(writer: Writer, index: number, { up, promiscuous, allMultica
   if (up !== undefined) change |= IFF_UP
   if (promiscuous !== undefined) change |= IFF_PROMISC
   if (allMulticast !== undefined) change |= IFF_ALLMULTI
-  return writeHeader(writer, { index, flags, change })
+  return writer.u32x4(AF.UNSPEC, index, flags, change)
 }
 
 function infoOf({ vlanFiltering, hairpin, isolated }: LinkChange): LinkValues["info"] {
@@ -250,8 +248,8 @@ function describeChange(change: LinkChange): string {
 
 /** Deletes a link, and with a veth its peer. Returns false if there was none. */
 export function removeLink(rtnetlink: Conversation, key: LinkKey): boolean {
-  const { index, ...names } = keyOf(key)
-  return remove(rtnetlink, `delete link ${key}`, index === undefined ? {} : { index }, names)
+  const named = keyOf(key)
+  return remove(rtnetlink, `delete link ${key}`, named, named)
 }
 
 /** Deletes all links of the group, and with veths their peers, in one go. Returns false if there were none. */

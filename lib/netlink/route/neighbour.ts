@@ -2,7 +2,7 @@ import { type Address, formatAddress } from "../../ip/address.ts"
 import type { Mac } from "../../ip/mac.ts"
 import { address, attributeSet, type Body, mac, sized } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
-import { KernelError, refusedWith } from "../kernel-error.ts"
+import { KernelError } from "../kernel-error.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
@@ -65,21 +65,17 @@ export function introduceNeighbour(rtnetlink: Conversation, index: number, neigh
 
 /** Removes the neighbour entry of an address on a link, if there is one. */
 export function forgetNeighbour(rtnetlink: Conversation, index: number, neighbour: Address): void {
-  try {
-    rtnetlink.execute({
-      asked: `forget the neighbour ${formatAddress(neighbour)}`,
-      type: RTM.DELNEIGH,
-      write(writer) {
-        writeHeader(writer, afOf(neighbour.family), index, 0)
-        attributes.write(writer, { destination: neighbour })
-      },
-    })
-  } catch (error) {
-    if (!refusedWith(error, "ENOENT")) throw error
-  }
+  rtnetlink.remove({
+    asked: `forget the neighbour ${formatAddress(neighbour)}`,
+    type: RTM.DELNEIGH,
+    write(writer) {
+      writeHeader(writer, afOf(neighbour.family), index, 0)
+      attributes.write(writer, { destination: neighbour })
+    },
+  })
 }
 
 /** Writes a struct ndmsg. */
 function writeHeader(writer: Writer, family: number, index: number, state: number): void {
-  writer.u8(family).u8(0).u16(0).u32(index).u16(state).u8(0).u8(0)
+  writer.u32(family).u32(index).u32(state)
 }

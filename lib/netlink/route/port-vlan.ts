@@ -62,7 +62,7 @@ export function readPortVlans(rtnetlink: Conversation, port: number): PortVlan[]
     type: RTM.GETLINK,
     write: (writer) => bridgeLink.write(writeHeader(writer, { family: AF.BRIDGE }), { mask: RTEXT_FILTER_BRVLAN }),
   }
-  const isOurs = (message: Message) => message.type === RTM.NEWLINK && headerOf(message).getInt32(4, true) === port
+  const isOurs = (message: Message) => message.type === RTM.NEWLINK && headerOf(message).index === port
   const { values } = rtnetlink.dump(request, (message) => (isOurs(message) ? decodePortVlans(message) : undefined))
   return values[0] ?? []
 }

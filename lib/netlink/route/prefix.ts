@@ -8,7 +8,8 @@ import { afOf } from "./rtm.ts"
  * disagree.
  */
 export function prefixIn(payload: Uint8Array, address: Address): Prefix {
-  const [family, length] = [payload[0] ?? 0, payload[1] ?? 0]
+  const family = payload[0] ?? 0
+  const length = payload[1] ?? 0
   if (family !== afOf(address.family))
     throw new WireError(`family ${family} of an IPv${address.family} address`, payload.byteOffset)
   if (length > bits(address.family)) throw new WireError(`prefix length ${length}`, payload.byteOffset + 1)

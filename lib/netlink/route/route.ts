@@ -144,12 +144,10 @@ function changeRoute(rtnetlink: Conversation, index: number, route: LinkRoute, c
     flags,
     write(writer) {
       const small = table < 256 // one byte of the header has room for it
-      writer.u8(afOf(dst.address.family)).u8(dst.length).u8(0).u8(0)
+      const kind = (small ? table : 0) | (RTPROT_BOOT << 8) | (scope << 16) | (RTN_UNICAST << 24)
       writer
-        .u8(small ? table : 0)
-        .u8(RTPROT_BOOT)
-        .u8(scope)
-        .u8(RTN_UNICAST)
+        .u32(afOf(dst.address.family) | (dst.length << 8))
+        .u32(kind)
         .u32(0)
       attributes.write(writer, {
         dst: dst.address,
@@ -186,7 +184,7 @@ function dumpRoutes(rtnetlink: Conversation, family: Family, table: number | und
       asked: `list IPv${family} routes`,
       type: RTM.GETROUTE,
       write(writer) {
-        writer.u8(afOf(family)).u8(0).u8(0).u8(0).u32(0).u32(0)
+        writer.u32(afOf(family)).u32(0).u32(0)
         attributes.write(writer, { oif: index, table })
       },
     }
@@ -214,11 +212,9 @@ export function lookupRoute(rtnetlink: Conversation, destination: Address, sourc
       type: RTM.GETROUTE,
       write(writer) {
         const { family } = destination
+        const lengths = bits(family) | ((source ? bits(family) : 0) << 8)
         writer
-          .u8(afOf(family))
-          .u8(bits(family))
-          .u8(source ? bits(family) : 0)
-          .u8(0)
+          .u32(afOf(family) | (lengths << 8))
           .u32(0)
           .u32(0)
         attributes.write(writer, { dst: destination, from: source })
