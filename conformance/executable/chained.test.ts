@@ -34,8 +34,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const limited = new LimitedPod(node)
       return (command) => limited.asCall(command, LIMITS)
     },
-    2390,
-    2000,
+    1960,
+    1700,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    1905,
-    1445,
+    1770,
+    1365,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    3535,
-    2060,
+    3155,
+    1755,
   ],
   [
     "firewall",
@@ -66,11 +66,11 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       firewall.allow(node.pod(), ["10.1.0.9/24"])
       return behind(pod, (...call) => firewall.call(...call))
     },
-    3075,
-    2495,
+    2480,
+    2025,
   ],
-  ["portmap", "one port", mapped("nftables"), 2765, 2090],
-  ["portmap", "one port, by iptables", mapped("iptables"), 6235, 6195],
+  ["portmap", "one port", mapped("nftables"), 2360, 1815],
+  ["portmap", "one port, by iptables", mapped("iptables"), 4930, 4790],
 ]
 
 /** Names differ from run to run, and with them digests. */

@@ -19,7 +19,7 @@ export class Writer {
 
   /** Returns a view of the written bytes, valid until the next write. */
   get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length)
+    return new Uint8Array(this.#bytes.buffer, 0, this.#length)
   }
 
   /** Begins anew; views of what was written before are no longer valid. */

@@ -111,8 +111,11 @@ export interface Host {
   enterNetwork(fd: number): number
   /** Moves this process to new namespaces of those kinds, CLONE_NEW* (unshare(2)); programs that it starts are there, too. */
   unshare(kinds: number): number
-  /** Opens a raw netlink socket of that protocol (netlink(7)). */
-  netlink(protocol: number): number
+  /**
+   * Opens a raw netlink socket of that protocol (netlink(7)). If `seconds` is not 0, extended acknowledgements and strict checking are on if the
+   * kernel knows them, and `receive` waits no longer than that.
+   */
+  netlink(protocol: number, seconds: number): number
   /** Returns the index of the link of that name in the socket's network namespace (SIOCGIFINDEX); of netlink sockets not every kernel takes the question. */
   linkIndex(fd: number, name: string): number
   /** Opens a socket of that family (AF_*), type (SOCK_*) and protocol (socket(2)). */

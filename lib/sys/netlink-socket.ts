@@ -7,9 +7,6 @@ const SO_RCVTIMEO = 20
 const SO_SNDBUFFORCE = 32
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
-const NETLINK_CAP_ACK = 10
-const NETLINK_EXT_ACK = 11
-const NETLINK_GET_STRICT_CHK = 12
 
 export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
@@ -17,10 +14,8 @@ export const NETLINK_NETFILTER = 12
 /** struct nlmsghdr of type NLMSG_NOOP, which the kernel does not answer. */
 const NOTHING = new Uint8Array(new Uint32Array([16, 1, 0, 0]).buffer)
 
-const ON = optionOf(1)
-
-/** The kernel answers during the send; a wait this long is a fault. */
-const ANSWER_TIMEOUT = timevalOf(30)
+/** The kernel answers during the send; a wait of so many seconds is a fault. */
+const ANSWER_TIMEOUT = 30
 
 /** Returns an int as setsockopt(2) takes it. */
 function optionOf(value: number): Uint8Array {
@@ -56,31 +51,23 @@ export class NetlinkSocket implements Disposable {
 
   constructor(protocol: number, observer?: NetlinkObserver) {
     this.#observer = observer
-    this.#file = new Descriptor(checked("open a netlink socket", host.netlink(protocol)))
-    this.#tryOption(SOL_NETLINK, NETLINK_EXT_ACK, ON)
-    this.#tryOption(SOL_NETLINK, NETLINK_CAP_ACK, ON)
-    this.#tryOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, ON)
-    this.#limitWait(ANSWER_TIMEOUT)
+    this.#file = new Descriptor(checked("open a netlink socket", host.netlink(protocol, ANSWER_TIMEOUT)))
   }
 
   /** Subscribes to messages of a multicast group (RTNLGRP_*). */
   join(group: number): void {
     this.send(NOTHING) // binds the socket to a port: without one it receives no multicast
-    checked("listen for kernel events", this.#tryOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, optionOf(group)))
+    checked("listen for kernel events", this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, optionOf(group)))
   }
 
   /** Limits the wait of later calls of `receive`. */
   limitWait(seconds: number): void {
-    this.#limitWait(timevalOf(seconds))
-  }
-
-  #limitWait(time: Uint8Array): void {
-    checked("bound the wait for the kernel", this.#tryOption(SOL_SOCKET, SO_RCVTIMEO, time))
+    checked("bound the wait for the kernel", this.#setOption(SOL_SOCKET, SO_RCVTIMEO, timevalOf(seconds)))
   }
 
   /** Sends a datagram of any size: the kernel takes it whole or not at all. */
   send(message: Uint8Array): void {
-    if (message.length > ORDINARY) this.#tryOption(SOL_SOCKET, SO_SNDBUFFORCE, optionOf(2 * message.length))
+    if (message.length > ORDINARY) this.#setOption(SOL_SOCKET, SO_SNDBUFFORCE, optionOf(2 * message.length))
     checked("send to the kernel", host.send(this.#file.fd, message))
     this.#observer?.sent(message)
   }
@@ -89,7 +76,7 @@ export class NetlinkSocket implements Disposable {
   receive(): Uint8Array {
     try {
       const length = checked("receive from the kernel", host.receive(this.#file.fd, this.#buffer))
-      const datagram = this.#buffer.subarray(0, length)
+      const datagram = new Uint8Array(this.#buffer.buffer, 0, length)
       this.#observer?.received(datagram)
       return datagram
     } catch (error) {
@@ -118,8 +105,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Sets an option and returns the host's answer: older kernels lack some. */
-  #tryOption(level: number, option: number, value: Uint8Array): number {
+  #setOption(level: number, option: number, value: Uint8Array): number {
     return host.setOption(this.#file.fd, level, option, value)
   }
 

@@ -56,7 +56,7 @@ export class NetworkNamespace implements Disposable {
    */
   cookie(): bigint | undefined {
     if (host.enterNetwork(this.#file.fd) < 0) return undefined
-    const socket = host.netlink(NETLINK_ROUTE)
+    const socket = host.netlink(NETLINK_ROUTE, 0)
     checked("return to the host's network namespace", host.enterNetwork(this.#home.fd))
     if (socket < 0) return undefined
     using file = new Descriptor(socket)

@@ -9,13 +9,35 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+static int close_failed(int fd)
+{
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Options that not every kernel knows are left out where they are not known. */
+static int netlink_socket(int protocol, int seconds)
+{
+    const int options[] = {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK}, on = 1;
+    const struct timeval wait = {.tv_sec = seconds};
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (fd == -1 || seconds <= 0)
+        return fd;
+    for (size_t at = 0; at < sizeof options / sizeof *options; at++)
+        setsockopt(fd, SOL_NETLINK, options[at], &on, sizeof on);
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == -1 ? close_failed(fd) : fd;
+}
 
 static JSValue socket_netlink(CALL)
 {
     (void)self, (void)argc;
-    return answer(js, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, int_of(js, argv[0])));
+    return answer(js, netlink_socket(int_of(js, argv[0]), int_of(js, argv[1])));
 }
 
 static JSValue socket_link_index(CALL)
@@ -121,14 +143,6 @@ static int unix_socket(const char *path, int type, struct sockaddr_un *address)
     }
     memcpy(address->sun_path, path, strlen(path));
     return socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
-static int close_failed(int fd)
-{
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
 }
 
 static int connect_to(const char *path)
@@ -278,7 +292,7 @@ static JSValue socket_next_message(CALL)
 }
 
 const JSCFunctionListEntry socket_functions[] = {
-    JS_CFUNC_DEF("netlink", 1, socket_netlink),
+    JS_CFUNC_DEF("netlink", 2, socket_netlink),
     JS_CFUNC_DEF("linkIndex", 2, socket_link_index),
     JS_CFUNC_DEF("socket", 3, socket_socket),
     JS_CFUNC_DEF("setOption", 4, socket_set_option),

@@ -31,7 +31,7 @@ const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
 
 function socketOf(protocol: number, milliseconds = 30_000): number {
-  const fd = host.netlink(protocol)
+  const fd = host.netlink(protocol, 0)
   expect(fd).toBeGreaterThanOrEqual(0)
   onTestFinished(() => void host.close(fd))
   const time = new BigInt64Array([BigInt(Math.trunc(milliseconds / 1000)), BigInt((milliseconds % 1000) * 1000)])
@@ -102,7 +102,7 @@ test("what no socket can do says why", () => {
   writeFileSync(path, "")
   const file = host.open(path, 0, 0)
   onTestFinished(() => void host.close(file))
-  expect(host.netlink(999)).toBe(-EPROTONOSUPPORT)
+  expect(host.netlink(999, 0)).toBe(-EPROTONOSUPPORT)
   expect(host.setOption(socketOf(NETLINK_ROUTE), SOL_SOCKET, 9999, new Uint8Array(4))).toBe(-ENOPROTOOPT)
   expect(host.getOption(socketOf(NETLINK_ROUTE), SOL_SOCKET, 9999, new Uint8Array(4))).toBe(-ENOPROTOOPT)
   expect(host.getOption(-1, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(16))).toBe(-EBADF)

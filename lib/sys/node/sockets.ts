@@ -18,6 +18,11 @@ const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const MSG_TRUNC = 0x20
 const MSG_NOSIGNAL = 0x4000
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+const SOL_NETLINK = 270
+/** NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK */
+const NETLINK_OPTIONS = [10, 11, 12]
 const SIOCGIFINDEX = 0x8933
 const TUNSETIFF = 0x400454ca
 const TUNSETPERSIST = 0x400454cb
@@ -33,7 +38,7 @@ export const sockets = {
   enterNetwork: (fd) => answerOf(() => libc.setns(fd, CLONE_NEWNET)),
   /** Moves only the thread that JavaScript runs on. */
   unshare: (kinds) => answerOf(() => libc.unshare(kinds)),
-  netlink: (protocol) => answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)),
+  netlink,
   linkIndex,
   socket: (family, type, protocol) => answerOf(() => libc.socket(family, type | SOCK_CLOEXEC, protocol)),
   setOption: (fd, level, option, value) => answerOf(() => libc.setsockopt(fd, level, option, value, value.length)),
@@ -56,6 +61,18 @@ function isOwnNetwork(path: string): number {
   } catch (error) {
     return errnoOf(error)
   }
+}
+
+function netlink(protocol: number, seconds: number): number {
+  const fd = answerOf(() => libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol))
+  if (fd < 0 || seconds <= 0) return fd
+  const [on, wait] = [
+    new Uint8Array(Int32Array.of(1).buffer),
+    new Uint8Array(BigInt64Array.of(BigInt(seconds), 0n).buffer),
+  ]
+  for (const option of NETLINK_OPTIONS) libc.setsockopt(fd, SOL_NETLINK, option, on, on.length)
+  libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, wait, wait.length)
+  return fd
 }
 
 function getOption(fd: number, level: number, option: number, value: Uint8Array): number {

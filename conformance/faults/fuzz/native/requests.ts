@@ -115,7 +115,7 @@ const parameters = {
   isOwnNetwork: [path],
   enterNetwork: [descriptor],
   unshare: [fc.oneof(fc.constantFrom(0, 0x20000, 0x40000000), number)],
-  netlink: [fc.oneof(fc.constantFrom(0, 12), number)],
+  netlink: [fc.oneof(fc.constantFrom(0, 12), number), fc.constantFrom(0, 1)],
   linkIndex: [descriptor, path],
   socket: [
     fc.oneof(fc.constantFrom(1, 2, 10, 16, 17), number),
