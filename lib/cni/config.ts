@@ -54,10 +54,17 @@ export function matchConfig(config: UnmatchedConfig, supported: readonly Version
   return { ...config, cniVersion: matchVersion(config.cniVersion, supported) }
 }
 
+/** The result that was read last: an IPAM plugin that is called in this process is given the same one. */
+let known: { readonly value: Json; readonly version: Version; readonly result: Result } | undefined
+
 /** Returns the result of the plugins before this one in the chain, or undefined for the first. */
-export function readPrevResult(config: NetworkConfig): Result | undefined {
-  const value = config.fields.get("prevResult")
-  return value === undefined ? undefined : readResult(value, "prevResult", config.cniVersion)
+export function readPrevResult({ fields, cniVersion: version }: NetworkConfig): Result | undefined {
+  const value = fields.get("prevResult")
+  if (value === undefined) return undefined
+  if (known?.value !== value || known.version !== version) {
+    known = { value, version, result: readResult(value, "prevResult", version) }
+  }
+  return known.result
 }
 
 /** As readPrevResult, for CHECK, which the specification lets no runtime call without. Throws code 7 if there is none. */
