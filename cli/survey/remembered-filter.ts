@@ -205,6 +205,15 @@ class View extends Conversation {
     this.#memory.kernel.execute(request)
   }
 
+  override remove(request: Request): void {
+    this.#memory.forget()
+    this.#memory.kernel.remove(request)
+  }
+
+  override together(body: () => void): void {
+    body() // one by one
+  }
+
   override batch(begin: Request, requests: Iterable<Request>, end: Request): void {
     this.#memory.forget()
     this.#memory.kernel.batch(begin, requests, end)

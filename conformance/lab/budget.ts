@@ -5,7 +5,7 @@ import type { SystemCall, Trace } from "./strace.ts"
 
 /** The cost of one call. A change that costs less lowers the number in the test; one that costs more has to say why. */
 export interface Budget {
-  /** Requests to the kernel over netlink, each of which waits for its answer: exactly that many. */
+  /** Datagrams with requests to the kernel over netlink, each of which waits for its answer: exactly that many. */
   readonly requests: number
   /** System calls on the main thread once the runtime has started, without memory and locks: at most SLACK more. */
   readonly systemCalls: number

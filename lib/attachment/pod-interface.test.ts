@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest"
 import { type Address, formatAddress, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { decodeRoute } from "../netlink/route/route.ts"
-import { EEXIST, EPERM, FakeStack, refused } from "../testing/fake-stack.ts"
+import { agreed, EEXIST, EPERM, FakeStack, refused } from "../testing/fake-stack.ts"
 import { configurePodInterface, type PodInterface } from "./pod-interface.ts"
 
 const address = (text: string) => parseAddress(text) as Address
@@ -67,12 +67,13 @@ describe("configuring the pod's interface", () => {
     )
   })
 
-  test("stops at the first address the pod has already, before the link is up", () => {
-    stack = new LoggingStack({ NEWADDR: [refused(EEXIST)] })
+  test("sends all of it in one datagram, and fails with the first that is refused", () => {
+    configurePodInterface(stack, { ...plain, addresses: [ipv4, ipv6], routes: [{ dst: prefix("0.0.0.0/0") }] })
+    expect(stack.fake.requests).toHaveLength(1)
+    stack = new LoggingStack({ NEWADDR: [agreed, refused(EEXIST)], NEWLINK: [refused(EPERM)] })
     expect(() => configurePodInterface(stack, { ...plain, addresses: [ipv4, ipv6] })).toThrow(
       "cannot add an address to eth0: EEXIST",
     )
-    expect(stack.log.filter((entry) => /^[A-Z]+$/.test(entry))).toEqual(["NEWADDR"])
   })
 
   test("names the route that fails", () => {

@@ -3,6 +3,7 @@ import type { Prefix } from "../ip/prefix.ts"
 import { Conflict } from "../net/conflict.ts"
 import { waitForDetection } from "../net/events.ts"
 import type { NetworkStack, Sysctls } from "../net/stack.ts"
+import type { Conversation } from "../netlink/conversation.ts"
 import { addAddress } from "../netlink/route/address.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
@@ -24,20 +25,25 @@ export interface PodInterface {
 
 /**
  * Gives the interface its addresses, sets it up and adds its routes. The kernel announces the IPv4 addresses as the link comes up,
- * so that neighbours forget who had them before.
+ * so that neighbours forget who had them before. If one of these steps is refused, the kernel does those behind it all the same.
  */
 export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
   const { index, name, addresses, linkRoutes, detectDuplicates } = wish
   const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
   pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish, hasIPv6))
-  for (const { prefix } of addresses) {
-    const skipDetection = prefix.address.family === 6 && !detectDuplicates
-    addAddress(pod.rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
-  }
-  changeLink(pod.rtnetlink, index, name, { up: true })
-  if (hasIPv6 && detectDuplicates) waitForDetection(pod, index, name)
-  for (const route of linkRoutes ?? []) addRoute(pod.rtnetlink, index, route)
-  addRoutes(pod, wish)
+  const { rtnetlink } = pod
+  const waits = hasIPv6 && detectDuplicates
+  rtnetlink.together(() => {
+    for (const { prefix } of addresses) {
+      const skipDetection = prefix.address.family === 6 && !detectDuplicates
+      addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
+    }
+    changeLink(rtnetlink, index, name, { up: true })
+    if (!waits) addRoutes(rtnetlink, wish)
+  })
+  if (!waits) return
+  waitForDetection(pod, index, name)
+  rtnetlink.together(() => addRoutes(rtnetlink, wish))
 }
 
 function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterface, hasIPv6: boolean): void {
@@ -55,9 +61,10 @@ function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterfa
   sysctls.trySysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1")
 }
 
-function addRoutes(pod: NetworkStack, { index, addresses, routes }: PodInterface): void {
+function addRoutes(rtnetlink: Conversation, { index, addresses, linkRoutes = [], routes }: PodInterface): void {
+  for (const route of linkRoutes) addRoute(rtnetlink, index, route)
   const gatewayOf = (family: Family) => addresses.find(({ gateway }) => gateway?.family === family)?.gateway
   for (const route of routes) {
-    addRoute(pod.rtnetlink, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
+    addRoute(rtnetlink, index, { ...route, gateway: route.gateway ?? gatewayOf(route.dst.address.family) })
   }
 }

@@ -84,6 +84,64 @@ describe("performing", () => {
   })
 })
 
+describe("performing several together", () => {
+  const named = (asked: string): Request => ({ ...question, asked })
+
+  test("takes one datagram, of which the last request is acknowledged", () => {
+    const kernel = answering((request) => (request.flags & 4 ? [acknowledge(request)] : []))
+    const { conversation } = kernel
+    conversation.together(() => {
+      conversation.execute(named("first"))
+      conversation.remove(named("second"))
+    })
+    expect(kernel.requests).toHaveLength(1)
+    expect(sent(kernel).map(({ flags, sequence }) => [flags, sequence])).toEqual([
+      [1, 1],
+      [5, 2],
+    ])
+  })
+
+  test("of nothing asks nothing", () => {
+    const kernel = answering()
+    kernel.conversation.together(() => {})
+    expect(kernel.requests).toEqual([])
+  })
+
+  test("throws the first refusal, once the last is answered; nothing there is none if that is fine", () => {
+    const [ENOENT, EEXIST, EPERM] = [2, 17, 1]
+    const refusing = (...numbers: number[]) =>
+      answering(
+        ...numbers.map(
+          (it): Answer =>
+            (one) => [refuse(one, it)],
+        ),
+      )
+    const attempt = ({ conversation }: FakeKernel) =>
+      conversation.together(() => {
+        conversation.remove(named("forget"))
+        conversation.execute(named("add"))
+        conversation.execute(named("set"))
+      })
+    const kernel = refusing(ENOENT, EEXIST, EPERM)
+    expect(() => attempt(kernel)).toThrow("cannot add: EEXIST")
+    expect(() => kernel.receive()).toThrow("nothing more to say")
+    expect(() => attempt(refusing(EPERM, EEXIST, EPERM))).toThrow("cannot forget: EPERM")
+  })
+
+  test("sends nothing of a body that throws, and gathers no more", () => {
+    const kernel = answering((request) => [acknowledge(request)])
+    const { conversation } = kernel
+    const failing = () =>
+      conversation.together(() => {
+        conversation.execute(named("first"))
+        throw new RangeError("as computed")
+      })
+    expect(failing).toThrow(RangeError)
+    conversation.execute(named("undo"))
+    expect(sent(kernel)).toHaveLength(1)
+  })
+})
+
 describe("asking about one object", () => {
   test("gives what was read of the answer that precedes the acknowledgement", () => {
     const kernel = answering((request) => [part(request, 16, [payload(1, 2, 3, 4)], 0), acknowledge(request)])

@@ -70,6 +70,12 @@ interface Expectations {
   readonly oneIsEnough?: boolean
 }
 
+/** A request whose answer is of no interest, unless it is a refusal that is not `usual`. */
+interface Order {
+  readonly request: Request
+  readonly usual: readonly number[]
+}
+
 /** Requests and their answers, one at a time, over one socket. */
 export class Conversation implements Disposable {
   readonly #transport: Transport
@@ -77,6 +83,8 @@ export class Conversation implements Disposable {
   /** Holds the request that is being answered. */
   readonly #writer = new Writer()
   #sequence = 0
+  /** Those of together(), while its body runs. */
+  #gathered: Order[] | undefined
 
   /** Without a protocol errors do not name the attribute that the kernel refuses. */
   constructor(transport: Transport, protocol?: Protocol) {
@@ -91,12 +99,54 @@ export class Conversation implements Disposable {
 
   /** Executes a request and returns once it is done. Throws KernelError. */
   execute(request: Request): void {
-    this.#ask(request, NLM_F_ACK, nothing)
+    this.#order(request, [])
   }
 
   /** Executes a request to remove something. It is no error if that is not there (ENOENT). */
   remove(request: Request): void {
-    this.#ask(request, NLM_F_ACK, nothing, [NO_ENTRY])
+    this.#order(request, [NO_ENTRY])
+  }
+
+  #order(request: Request, usual: readonly number[]): void {
+    if (this.#gathered) this.#gathered.push({ request, usual })
+    else this.#ask(request, NLM_F_ACK, nothing, usual)
+  }
+
+  /**
+   * Has the requests that `body` executes, and asks nothing beside, sent in one datagram. The kernel does them in their order, those
+   * behind one that it refuses as well. Throws the KernelError of the first that it refuses, once all are done.
+   */
+  together(body: () => void): void {
+    const orders: Order[] = []
+    this.#gathered = orders
+    try {
+      body()
+    } finally {
+      this.#gathered = undefined
+    }
+    if (orders.length === 0) return
+    const writer = this.#writer
+    writer.clear()
+    const first = this.#sequence + 1
+    const last = this.#sequence + orders.length
+    // The last one is acknowledged in any case, after all refusals.
+    for (const { request } of orders) this.#write(writer, request, this.#sequence + 1 === last ? NLM_F_ACK : 0)
+    this.#transport.send(writer.bytes)
+    this.#awaitOrders(first, orders)
+  }
+
+  #awaitOrders(first: number, orders: readonly Order[]): void {
+    const last = first + orders.length - 1
+    let refusal: KernelError | undefined
+    for (let answered = false; !answered; ) {
+      for (const message of decodeMessages(this.#transport.receive())) {
+        const order = orders[message.sequence - first]
+        if (!order || message.type !== NLMSG_ERROR) continue
+        if (!isOneOf(order.usual, message)) refusal ??= this.#refusal(message, order.request.asked, this.#writer)
+        answered ||= message.sequence === last
+      }
+    }
+    if (refusal) throw refusal
   }
 
   /**

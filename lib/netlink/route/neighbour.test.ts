@@ -33,8 +33,8 @@ test("a neighbour that nobody knew is forgotten already", () => {
 })
 
 test("any other refusal is thrown", () => {
-  const { conversation } = new FakeKernel((request) => [refuse(request, 19)])
-  expect(() => forgetNeighbour(conversation, 2, neighbour)).toThrow("cannot forget the neighbour 10.244.1.5: ENODEV")
+  const { conversation } = new FakeKernel((request) => [refuse(request, 1)])
+  expect(() => forgetNeighbour(conversation, 2, neighbour)).toThrow("cannot forget the neighbour 10.244.1.5: EPERM")
 })
 
 const mac = parseMac("02:00:00:00:00:01") as Mac
