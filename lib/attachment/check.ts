@@ -4,7 +4,7 @@ import type { Call } from "../cni/plugin.ts"
 import type { Interface, IpConfig, Result, Route } from "../cni/result.ts"
 import { bits, type Family, sameAddress } from "../ip/address.ts"
 import { formatMac } from "../ip/mac.ts"
-import { formatPrefix, isDefault, networkOf, samePrefix } from "../ip/prefix.ts"
+import { formatPrefix, isDefault, networkOf, onlyFamily, samePrefix } from "../ip/prefix.ts"
 import type { NetworkStack } from "../net/stack.ts"
 import { listAddresses } from "../netlink/route/address.ts"
 import { type Link, readLink } from "../netlink/route/link.ts"
@@ -77,7 +77,7 @@ type Routes = (family: Family, table: number | "any") => readonly KernelRoute[]
 function checkAddresses(pod: NetworkStack, { link, position }: CheckedInterface, result: Result, routes: Routes): void {
   const expected = ownIps(result, position)
   if (expected.length === 0) return
-  const present = listAddresses(pod.rtnetlink, link.index)
+  const present = listAddresses(pod.rtnetlink, link.index, onlyFamily(expected.map(({ address }) => address)))
   for (const { address } of expected) {
     if (!present.some(({ prefix }) => samePrefix(prefix, address))) {
       throw changed(`address ${formatPrefix(address)} is missing on ${link.name}`)

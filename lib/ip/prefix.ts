@@ -67,3 +67,9 @@ export function defaultPrefix(family: Family): Prefix {
 export function hostPrefix(address: Address): Prefix {
   return { address, length: bits(address.family) }
 }
+
+/** Returns the family of the prefixes; undefined if they are of both. */
+export function onlyFamily([first, ...others]: readonly Prefix[]): Family | undefined {
+  const family = first?.address.family
+  return others.every(({ address }) => address.family === family) ? family : undefined
+}

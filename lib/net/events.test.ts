@@ -24,7 +24,7 @@ class AnnouncingStack extends FakeStack {
 describe("waiting until a link is up", () => {
   test("costs one question where it is", () => {
     const stack = new FakeStack({ GETLINK: [up] })
-    expect(waitUntilUp(stack, 3).name).toBe("veth0")
+    expect(waitUntilUp(stack, 3)).toEqual({ operstate: "up", master: 0 })
     expect(stack.log).toEqual(["GETLINK"])
   })
 

@@ -1,5 +1,5 @@
 import { listAddresses } from "../netlink/route/address.ts"
-import { type Link, readLink } from "../netlink/route/link.ts"
+import { type PortState, readLink, readPortState } from "../netlink/route/link.ts"
 import type { Operstate } from "../netlink/route/link-attributes.ts"
 import { RTNLGRP } from "../netlink/route/rtm.ts"
 import { host } from "../sys/host.ts"
@@ -10,15 +10,15 @@ import type { NetworkStack } from "./stack.ts"
 /** Ample for the kernel to bring a port up or to end duplicate address detection. */
 const EVENT_TIMEOUT_SECONDS = 5
 
-/** Waits until traffic passes through the link (operstate up). Throws TimedOut after five seconds, Conflict if the link is gone. */
-export function waitUntilUp(stack: NetworkStack, index: number): Link {
+/** Waits until traffic passes through the port (operstate up). Throws TimedOut after five seconds, Conflict if the port is gone. */
+export function waitUntilUp(stack: NetworkStack, index: number): PortState {
   let state: Operstate = "unknown"
   const up = waitFor(stack, RTNLGRP.LINK, () => {
-    const link = readLink(stack.rtnetlink, index)
-    if (!link)
+    const port = readPortState(stack.rtnetlink, index)
+    if (!port)
       throw new Conflict("the bridge port vanished before it was up", "somebody removed it, or its pod; try again")
-    state = link.operstate
-    return state === "up" ? link : undefined
+    state = port.operstate
+    return state === "up" ? port : undefined
   })
   if (up) return up
   throw new TimedOut(`bridge port in error state: ${state}`, "compare both ends with ip -d link show")

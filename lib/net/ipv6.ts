@@ -22,7 +22,10 @@ export const IPV6_LEAST_MTU = 1280
  * Lets a link of the node that is the pods' gateway have IPv6 addresses: raises an MTU that is too small, of a veth's other end on the node
  * too, and switches IPv6 on if the node makes its links without. The link-local address is usable at once.
  */
-export function admitIPv6(host: NetworkStack, { index, name, kind, peer, mtu }: Link): void {
+export function admitIPv6(
+  host: NetworkStack,
+  { index, name, kind, peer, mtu }: Pick<Link, "index" | "name" | "kind" | "peer" | "mtu">,
+): void {
   const { rtnetlink } = host
   const setting = (key: string) => `net/ipv6/conf/${name}/${key}`
   if (mtu < IPV6_LEAST_MTU) {

@@ -12,7 +12,7 @@ import { waitUntilUp } from "../../lib/net/events.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
-import { changeLink, type Link, readLink } from "../../lib/netlink/route/link.ts"
+import { changeLink, type Link, readPortState } from "../../lib/netlink/route/link.ts"
 import { forgetNeighbour } from "../../lib/netlink/route/neighbour.ts"
 import { attach, settleMtu, type VethPair } from "./attach.ts"
 import {
@@ -42,13 +42,16 @@ export function add(context: AddContext<BridgeConfig>): Result {
   const gateway = layer3 && becomeGateway(host, bridge, config, layer3)
   adaptBridge(host, bridge, wanted)
   const port = config.disableContainerInterface
-    ? readLink(host.rtnetlink, pair.host.index)
+    ? readPortState(host.rtnetlink, pair.host.index)
     : waitUntilUp(host, pair.host.index)
   // The ADD that made the bridge may have failed and removed it before it saw our port.
   if (port?.master !== bridge.index)
     throw new Conflict(`bridge ${bridge.name} vanished while it was being used`, "try again")
   for (const enable of gateway?.forwarding ?? []) enable()
-  changeLink(host.rtnetlink, pair.host.index, pair.host.name, { alias: attachmentAlias(attachment) })
+  host.rtnetlink.together(() => {
+    if (gateway && layer3) forgetNeighbours(host, gateway.link, layer3)
+    changeLink(host.rtnetlink, pair.host.index, pair.host.name, { alias: attachmentAlias(attachment) })
+  })
   return describe(call, { bridge, pair, gateway: gateway?.inVlan, layer3, config })
 }
 
@@ -84,16 +87,14 @@ function masquerade(
 }
 
 interface Gateway {
-  /** The bridge's interface in the VLAN, if there is one. */
+  /** The bridge, or its interface in the VLAN. */
+  readonly link: Link
   readonly inVlan: Link | undefined
   /** Steps that let the node forward the pods' packets. They are not undone, so they come last. */
   readonly forwarding: readonly (() => void)[]
 }
 
-/**
- * Gives the bridge, or its interface in the VLAN, the pods' gateway addresses, and removes neighbour entries of the pod's addresses.
- * Returns undefined if the network wants no gateway.
- */
+/** Gives the bridge, or its interface in the VLAN, the pods' gateway addresses. Returns undefined if the network wants no gateway. */
 function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, layer3: Layer3): Gateway | undefined {
   if (!config.isGateway) return undefined
   const { vlan, preserveDefaultVlan, forceAddress } = config
@@ -103,8 +104,12 @@ function becomeGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, l
   const families = new Set(layer3.gateways.map(({ address }) => address.family))
   const forwarding = [...families].map((family) => planForwarding(host, family)).filter((step) => step !== undefined)
   putGatewayAddresses(host, plan)
-  for (const { address } of layer3.ips) forgetNeighbour(host.rtnetlink, link.index, address.address)
-  return { inVlan, forwarding }
+  return { link, inVlan, forwarding }
+}
+
+/** Removes the neighbour entries of the pod's addresses, which may be of a pod that had them before. */
+function forgetNeighbours(host: NetworkStack, { index }: Link, { ips }: Layer3): void {
+  for (const { address } of ips) forgetNeighbour(host.rtnetlink, index, address.address)
 }
 
 interface Outcome {

@@ -1,5 +1,5 @@
 import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
-import { createPodVeth } from "../../lib/attachment/veth.ts"
+import { createPodVeth, type HostEnd } from "../../lib/attachment/veth.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
 import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
@@ -14,13 +14,13 @@ import { setPortVlans } from "./vlan.ts"
 
 /** A pod's veth pair: the host end, and the pod end by its index in the pod and its MAC address. */
 export interface VethPair {
-  readonly host: Link
+  readonly host: HostEnd
   readonly pod: { readonly index: number; readonly mac: Mac }
 }
 
 /**
- * Makes the veth pair. The host end is a port of the bridge with its settings, and up; the pod end stays down. Throws Conflict if the pod
- * is attached already.
+ * Makes the veth pair. The host end is a port of the bridge with its settings, and up, in this order; the pod end stays down. Throws Conflict
+ * if the pod is attached already.
  */
 export function attach(
   { host, pod, undo, config, attachment }: AddContext<BridgeConfig>,
@@ -32,10 +32,12 @@ export function attach(
   const early = config.mtu >= IPV6_LEAST_MTU || config.ipamType === ""
   const mtu = (early && config.mtu) || bridge.mtu
   const podMac = mac ?? localMac(randomBytes(6))
-  const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
-  const podEnd = { mac: podMac, mtu, namespace: pod.namespace?.fd }
-  const veth = createPodVeth(host, { attachment, host: hostEnd, pod: podEnd }, undo)
+  const plain = isPlainPort(config)
+  const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index, up: plain }
+  const veth = createPodVeth({ host, pod }, { attachment, host: hostEnd, pod: { mac: podMac, mtu } }, undo)
   disableIPv6(host, veth)
+  const pair: VethPair = { host: veth, pod: { index: veth.peer, mac: podMac } }
+  if (plain) return pair
   if (config.macspoofchk) guard(host, veth, attachment, podMac, undo)
   setPortVlans(host.rtnetlink, veth.index, {
     vlan: config.vlan,
@@ -47,11 +49,17 @@ export function attach(
     ...(config.hairpinMode ? { hairpin: true } : {}),
     ...(config.portIsolation ? { isolated: true } : {}),
   })
-  return { host: veth, pod: { index: veth.peer, mac: podMac } }
+  return pair
+}
+
+/** Says if the port has no settings that must be there before anything passes through it. */
+function isPlainPort(config: BridgeConfig): boolean {
+  const { macspoofchk, vlan, vlanTrunk, hairpinMode, portIsolation } = config
+  return !macspoofchk && vlan === 0 && !vlanTrunk?.length && !hairpinMode && !portIsolation
 }
 
 /** Lets the pod send only from its own MAC address, from before its host end is up until the veth is gone. */
-function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac, undo: Undo): void {
+function guard(host: NetworkStack, veth: HostEnd, attachment: Attachment, mac: Mac, undo: Undo): void {
   undo.add(() => removeMacGuard(host, attachment))
   undo.add(() => removeLink(host.rtnetlink, veth.name)) // before the guard
   ensureMacGuard(host, attachment, veth.name, mac)
@@ -61,9 +69,11 @@ function guard(host: NetworkStack, veth: Link, attachment: Attachment, mac: Mac,
  * Switches IPv6 off on the port, which needs no address, and which older kernels (6.1) then delete faster. Router advertisements stay off
  * if somebody removes it from the bridge and switches IPv6 on.
  */
-function disableIPv6(host: NetworkStack, { name }: Link): void {
-  host.trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
-  host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+function disableIPv6(host: NetworkStack, { name }: HostEnd): void {
+  host.withSysctls((sysctls) => {
+    sysctls.trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
+    sysctls.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+  })
 }
 
 /** Sets the MTU of both ends, once it is known if the pod has IPv6. */

@@ -1,6 +1,6 @@
 import { isLinkLocal, sameAddress } from "../../lib/ip/address.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
-import { formatPrefix, overlaps, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
+import { formatPrefix, onlyFamily, overlaps, type Prefix, samePrefix } from "../../lib/ip/prefix.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
 import { admitIPv6, IPV6_LEAST_MTU, refuseAdvertisements } from "../../lib/net/ipv6.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
@@ -39,21 +39,29 @@ export interface UsedLink extends Link {
  * make it at the same moment. Throws Conflict if another link has the name.
  */
 export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Undo): UsedLink {
+  const existing = readBridge(host.rtnetlink, wanted.name)
+  return existing ? useBridge(host, existing, undo) : makeBridge(host, wanted, undo)
+}
+
+function makeBridge(host: NetworkStack, wanted: WantedBridge, undo: Undo): UsedLink {
   const { rtnetlink } = host
-  const existing = readBridge(rtnetlink, wanted.name)
-  const mtu = existing ? 0 : wanted.mtu || uplinkMtu(rtnetlink)
-  const created = !existing && tryCreate(rtnetlink, wanted, initialMtu(mtu), undo)
-  const link = existing ?? readBridge(rtnetlink, wanted.name)
+  const mtu = wanted.mtu || uplinkMtu(rtnetlink)
+  const created = tryCreate(rtnetlink, wanted, initialMtu(mtu), undo)
+  const link = readBridge(rtnetlink, wanted.name)
   if (!link) throw new Conflict(`bridge ${wanted.name} vanished while it was being set up`, "try again")
-  if (created) {
-    // Until the bridge's link-local address leaves DAD, the kernel sends no neighbour solicitations from it, so forwarded IPv6 packets are dropped.
-    host.trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
-    refuseAdvertisements(host, link.name)
-    const change = mtu > 0 ? { up: true, mtu } : { up: true }
-    changeLink(rtnetlink, link.index, link.name, change)
-    return { ...link, ...change, keepsMac: true }
-  }
+  if (!created) return useBridge(host, link, undo)
+  // Until the bridge's link-local address leaves DAD, the kernel sends no neighbour solicitations from it, so forwarded IPv6 packets are dropped.
+  host.trySysctl(`net/ipv6/conf/${link.name}/accept_dad`, "0")
+  refuseAdvertisements(host, link.name)
+  const change = mtu > 0 ? { up: true, mtu } : { up: true }
+  changeLink(rtnetlink, link.index, link.name, change)
+  return { ...link, ...change, keepsMac: true }
+}
+
+function useBridge(host: NetworkStack, link: Link, undo: Undo): UsedLink {
+  const { rtnetlink } = host
   ignorePodAdvertisements(host, link, undo)
+  if (link.up && !mayTakePortMac(link)) return link
   if (!link.up) {
     undo.add(() => unlessUsed(rtnetlink, link, () => changeLink(rtnetlink, link.index, link.name, { up: false })))
   }
@@ -61,7 +69,7 @@ export function ensureBridge(host: NetworkStack, wanted: WantedBridge, undo: Und
     ...(link.up ? {} : { up: true }),
     ...(mayTakePortMac(link) ? { mac: ownMac(link) } : {}),
   }
-  if (Object.keys(change).length > 0) changeLink(rtnetlink, link.index, link.name, change)
+  changeLink(rtnetlink, link.index, link.name, change)
   return { ...link, ...change, keepsMac: change.mac !== undefined }
 }
 
@@ -185,8 +193,9 @@ export function planGatewayAddresses(
   gateways: readonly Prefix[],
   force: boolean,
 ): GatewayPlan {
-  const present = listAddresses(rtnetlink, link.index).map(({ prefix }) => prefix)
+  const present = listAddresses(rtnetlink, link.index, onlyFamily(gateways)).map(({ prefix }) => prefix)
   const add = gateways.filter((gateway) => !present.some((prefix) => samePrefix(prefix, gateway)))
+  if (add.length === 0) return { link, add, remove: [] } // then nothing is in the way, either
   for (const gateway of force ? [] : add) {
     const rival = gateways.find((other) => inTheWay(other, gateway))
     if (rival) throw rivals(link.name, gateway, rival)
@@ -203,6 +212,7 @@ export function planGatewayAddresses(
  * comes first: if the node has it switched off, nothing has changed yet.
  */
 export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: GatewayPlan): void {
+  if (add.length === 0) return
   const { rtnetlink } = host
   if (add.some(({ address }) => address.family === 6)) admitIPv6(host, link)
   for (const family of [6, 4]) {
@@ -210,7 +220,7 @@ export function putGatewayAddresses(host: NetworkStack, { link, remove, add }: G
     for (const prefix of remove.filter(ofFamily)) removeAddress(rtnetlink, link.index, link.name, prefix)
     for (const gateway of add.filter(ofFamily)) addGateway(rtnetlink, link, gateway)
   }
-  if (add.length > 0 && !link.keepsMac) changeLink(rtnetlink, link.index, link.name, { mac: link.mac })
+  if (!link.keepsMac) changeLink(rtnetlink, link.index, link.name, { mac: link.mac })
 }
 
 function addGateway(rtnetlink: Conversation, link: Link, gateway: Prefix): void {

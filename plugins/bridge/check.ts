@@ -11,7 +11,7 @@ import { masqueradeProblem } from "../../lib/attachment/masquerade.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { changed } from "../../lib/cni/errors.ts"
 import type { Result } from "../../lib/cni/result.ts"
-import { formatPrefix, samePrefix } from "../../lib/ip/prefix.ts"
+import { formatPrefix, onlyFamily, samePrefix } from "../../lib/ip/prefix.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import { listAddresses } from "../../lib/netlink/route/address.ts"
 import { type Link, readLink } from "../../lib/netlink/route/link.ts"
@@ -79,8 +79,9 @@ function checkVlans(host: NetworkStack, veth: Link, { vlan, vlanTrunk = [] }: Br
 function checkGateway(host: NetworkStack, bridge: Link, config: BridgeConfig, result: Result): void {
   const link = config.vlan === 0 ? bridge : readLink(host.rtnetlink, `${bridge.name}.${config.vlan}`)
   if (!link) throw changed(`interface ${bridge.name}.${config.vlan} is gone`)
-  const present = listAddresses(host.rtnetlink, link.index)
-  for (const gateway of planGateways(result, config).gateways) {
+  const { gateways } = planGateways(result, config)
+  const present = listAddresses(host.rtnetlink, link.index, onlyFamily(gateways))
+  for (const gateway of gateways) {
     if (!present.some(({ prefix }) => samePrefix(prefix, gateway))) {
       throw changed(`gateway address ${formatPrefix(gateway)} is missing on ${link.name}`)
     }

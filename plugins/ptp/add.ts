@@ -4,12 +4,12 @@ import { assertRoomForIPv6 } from "../../lib/attachment/interface-keys.ts"
 import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { ensureMasquerade } from "../../lib/attachment/masquerade.ts"
 import { configurePodInterface } from "../../lib/attachment/pod-interface.ts"
-import { createPodVeth } from "../../lib/attachment/veth.ts"
+import { createPodVeth, type HostEnd } from "../../lib/attachment/veth.ts"
 import type { Call } from "../../lib/cni/plugin.ts"
 import type { Result } from "../../lib/cni/result.ts"
 import { formatMac, localMac, type Mac } from "../../lib/ip/mac.ts"
 import { planForwarding } from "../../lib/net/forwarding.ts"
-import { changeLink, type Link } from "../../lib/netlink/route/link.ts"
+import { changeLink } from "../../lib/netlink/route/link.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
 import type { PtpConfig } from "./config.ts"
 import { configureHostInterface } from "./host-interface.ts"
@@ -19,8 +19,8 @@ import { planLayer3 } from "./layer3.ts"
 export function add({ call, config, attachment, host, pod, undo, takeAddresses }: AddContext<PtpConfig>): Result {
   const { ipMasq, mtu, dns } = config
   const [hostMac, podMac] = [localMac(randomBytes(6)), localMac(randomBytes(6))]
-  const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu, namespace: pod.namespace?.fd } }
-  const veth = createPodVeth(host, { attachment, ...ends }, undo)
+  const ends = { host: { mac: hostMac, mtu }, pod: { mac: podMac, mtu } }
+  const veth = createPodVeth({ host, pod }, { attachment, ...ends }, undo)
   const given = takeAddresses()
   if (hasIPv6(given.ips)) assertRoomForIPv6("mtu", mtu)
   const layer3 = planLayer3(given.ips)
@@ -42,7 +42,7 @@ export function add({ call, config, attachment, host, pod, undo, takeAddresses }
   return { interfaces: describe(call, veth, podMac), ips: layer3.ips, routes: given.routes, dns: dns ?? given.dns }
 }
 
-function describe({ environment }: Call, veth: Link, podMac: Mac): Result["interfaces"] {
+function describe({ environment }: Call, veth: HostEnd, podMac: Mac): Result["interfaces"] {
   const { ifname, netns } = environment
   return [
     { name: veth.name, mac: formatMac(veth.mac), sandbox: "" },

@@ -18,7 +18,7 @@ test("host-device with host-local keeps to its budgets", () => {
   using node = new Node()
   plugInDevice(node)
   expectBudgets(onLan(node), { netns: node.pod() }, [
-    ["ADD", 6, 116],
+    ["ADD", 5, 112],
     ["CHECK", 3, 44],
   ])
 })

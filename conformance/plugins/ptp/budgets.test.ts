@@ -9,7 +9,7 @@ test.each<[string, readonly string[], readonly Step[]]>([
     "IPv4",
     [V4],
     [
-      ["ADD", 11, 126],
+      ["ADD", 5, 113],
       ["CHECK", 6, 56],
       ["DEL", 7, 57],
       ["DEL", 7, 58],
@@ -19,7 +19,7 @@ test.each<[string, readonly string[], readonly Step[]]>([
     "dual stack",
     DUAL,
     [
-      ["ADD", 16, 169],
+      ["ADD", 6, 143],
       ["CHECK", 8, 65],
       ["DEL", 7, 61],
       ["DEL", 7, 58],

@@ -7,7 +7,7 @@ import { tap } from "./network.ts"
 test("tap with host-local keeps to its budgets", () => {
   using node = new Node()
   expectBudgets(tap(node, { ipam: hostLocal(node) }), { netns: node.pod() }, [
-    ["ADD", 5, 116],
+    ["ADD", 4, 107],
     ["CHECK", 3, 44],
     ["DEL", 3, 42],
     ["DEL", 2, 29],

@@ -8,7 +8,7 @@ test("vlan with host-local keeps to its budgets", () => {
   using node = new Node()
   plugIn(node)
   expectBudgets(vlan(node, { ipam: ofLan(node) }), { netns: node.pod() }, [
-    ["ADD", 7, 117],
+    ["ADD", 6, 114],
     ["CHECK", 4, 50],
     ["DEL", 3, 45],
     ["DEL", 2, 33],

@@ -1,4 +1,4 @@
-import type { Address } from "../../ip/address.ts"
+import type { Address, Family } from "../../ip/address.ts"
 import { lastOf, type Prefix } from "../../ip/prefix.ts"
 import { address, attributeSet, type Body, printed, u32, WireError, wordAt } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
@@ -6,7 +6,7 @@ import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { flagNames, nameOf } from "../print.ts"
 import type { Writer } from "../writer.ts"
 import { prefixIn } from "./prefix.ts"
-import { afOf, familyNames, RTM, scopeNames } from "./rtm.ts"
+import { AF, afOf, familyNames, RTM, scopeNames } from "./rtm.ts"
 
 /** IFA_* from linux/if_addr.h. */
 const attributes = attributeSet({
@@ -116,12 +116,12 @@ export function removeAddress(rtnetlink: Conversation, index: number, link: stri
   })
 }
 
-/** Returns the addresses of one link, of both families. */
-export function listAddresses(rtnetlink: Conversation, index = 0): LinkAddress[] {
+/** Returns the addresses of one link, or of all; of both families unless one is given. */
+export function listAddresses(rtnetlink: Conversation, index = 0, family?: Family): LinkAddress[] {
   const request: Request = {
     asked: index === 0 ? "list addresses" : `list addresses of link ${index}`,
     type: RTM.GETADDR,
-    write: (writer) => void writer.u32(0).u32(index),
+    write: (writer) => void writer.u32(family ? afOf(family) : AF.UNSPEC).u32(index),
   }
   return rtnetlink.dump(request, (message) => {
     const found = message.type === RTM.NEWADDR ? decodeAddress(message) : undefined

@@ -107,6 +107,12 @@ export const linkAttributes = attributeSet({
   furtherName: [53, text, "IFLA_ALT_IFNAME"],
 })
 
+/** Those that tell if traffic passes through a port of a bridge. */
+export const portState = attributeSet({
+  master: [10, u32, "IFLA_MASTER"],
+  operstate: [16, u8, "IFLA_OPERSTATE"],
+})
+
 /** An RTM_NEWLINK and its like. */
 export const linkBody: Body = { header: linkHeader, attributes: linkAttributes }
 

@@ -17,6 +17,7 @@ import {
   type Operstate,
   operstates,
   portData,
+  portState,
   tunData,
   vlanData,
   vrfData,
@@ -96,6 +97,17 @@ export function readLink(rtnetlink: Conversation, key: LinkKey): Link | undefine
 /** Returns the link's index, or undefined if there is none. A request would wait for all who change links, and be answered at length. */
 export function findLinkIndex(rtnetlink: Conversation, name: string): number | undefined {
   return rtnetlink.indexOf(name) ?? askForLink(rtnetlink, name, (message) => headerOf(message).index)
+}
+
+/** Names the states that tell if traffic passes through a port. */
+export type PortState = Pick<Link, "operstate" | "master">
+
+/** Returns the state of a port, or undefined if there is no such link: a tenth of what readLink() decodes. */
+export function readPortState(rtnetlink: Conversation, index: number): PortState | undefined {
+  return askForLink(rtnetlink, index, ({ payload }) => {
+    const { master = 0, operstate = 0 } = portState.read(payload, HEADER)
+    return { master, operstate: operstates[operstate] ?? "unknown" }
+  })
 }
 
 /** Returns the value that `read` returns for the kernel's answer about the link, or undefined if there is no such link. */
