@@ -47,6 +47,15 @@ describe("of a plugin's netlink messages", () => {
     ])
   })
 
+  test("of a datagram's messages, of which the last is acknowledged, a refused one does not count", () => {
+    const last = (message: object) => ({ ...message, flags: ["REQUEST", "ACK"] })
+    expect(told(up(4, 1), up(4, 2), last(up(5, 3)), answer(1, "ENOENT"), answer(3))).toEqual([
+      "ip link set dev cni0 up",
+      "ip link set dev if5 up",
+    ])
+    expect(told(up(4, 1), last(up(5, 2)), answer(2, "EBUSY"))).toEqual(["ip link set dev cni0 up"])
+  })
+
   test("a transaction counts as a whole", () => {
     const nft = (type: string, seq: number, attributes = {}) => ({
       ...{ direction: "sent", family: "netfilter", type, flags: [], seq },

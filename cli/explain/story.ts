@@ -48,7 +48,7 @@ export function tellStory(log: string, teller: Teller): Step[] {
 class Reader {
   readonly steps: Step[] = []
   readonly #teller: Teller
-  /** The requests that are not answered yet, one transaction of nf_tables or one message, by family and namespace. */
+  /** The requests that are not answered yet, one transaction of nf_tables or one datagram, by family and namespace. */
   readonly #asked = new Map<string, Fields[]>()
 
   constructor(teller: Teller) {
@@ -60,16 +60,15 @@ class Reader {
     const inPod = message.has("netns")
     const socket = `${message.string("family")} ${inPod}`
     if (message.string("family") === "sysctl") this.#tell([message], inPod)
-    else if (message.string("direction") === "sent") this.#note(socket, type, message)
+    else if (message.string("direction") === "sent") this.#note(socket, message)
     else if (type === "RTM_NEWLINK") this.#name(message, inPod)
     else if (type === "NLMSG_ERROR") this.#answer(socket, message, inPod)
   }
 
-  #note(socket: string, type: string, message: Fields): void {
+  #note(socket: string, message: Fields): void {
     const before = this.#asked.get(socket) ?? []
-    const isInBatch =
-      before[0]?.string("type") === "NFNL_MSG_BATCH_BEGIN" && before.at(-1)?.string("type") !== "NFNL_MSG_BATCH_END"
-    this.#asked.set(socket, isInBatch && type !== "NFNL_MSG_BATCH_BEGIN" ? [...before, message] : [message])
+    const isFirst = message.string("type") === "NFNL_MSG_BATCH_BEGIN" || !goesOn(before)
+    this.#asked.set(socket, isFirst ? [message] : [...before, message])
   }
 
   #name(message: Fields, inPod: boolean): void {
@@ -95,9 +94,13 @@ class Reader {
 
   #answer(socket: string, answer: Fields, inPod: boolean): void {
     const asked = this.#asked.get(socket) ?? []
-    if (!asked.some((message) => message.integer("seq") === answer.integer("seq"))) return
-    this.#asked.delete(socket)
-    if (answer.get("error") === 0) this.#tell(asked, inPod)
+    const answered = asked.find((message) => message.integer("seq") === answer.integer("seq"))
+    if (!answered) return
+    const isWhole = isTransaction(asked)
+    const done = answer.get("error") === 0 ? asked : isWhole ? [] : asked.filter((message) => message !== answered)
+    const isOver = isWhole || answered === asked.at(-1)
+    this.#asked.set(socket, isOver ? [] : done)
+    if (isOver) this.#tell(done, inPod)
   }
 
   #tell(messages: readonly Fields[], inPod: boolean): void {
@@ -120,6 +123,19 @@ class Reader {
       if (step.commands.length > 0 || step.untold !== undefined) this.steps.push({ inPod, ...step })
     }
   }
+}
+
+/** Says if the requests are a transaction of nf_tables: all are done, or none. */
+function isTransaction([first]: readonly Fields[]): boolean {
+  return first?.string("type") === "NFNL_MSG_BATCH_BEGIN"
+}
+
+/** Says if the next request is of the same transaction, or of the same datagram, of which the last one is to be acknowledged. */
+function goesOn(requests: readonly Fields[]): boolean {
+  const last = requests.at(-1)
+  const type = last?.string("type") ?? ""
+  if (isTransaction(requests)) return type !== "NFNL_MSG_BATCH_END"
+  return last !== undefined && !type.includes("_GET") && !last.strings("flags").includes("ACK")
 }
 
 function stepOf(message: Fields, naming: Naming): Omit<Step, "inPod"> {
