@@ -19,20 +19,23 @@ type Command = (typeof COMMANDS)[number]
 /** The parts of a call, with the host's functions (lib/sys/host.ts) that they are. What is in none of them is TypeScript. */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   netlink: ["send", "receive", "netlink", "linkIndex", "setOption", "getOption"],
-  "the disk": ["sync"],
+  "the disk": ["sync", "createOnDisk"],
   "files, sysctls": [
     "open",
     "close",
     "read",
     "readAt",
     "readFile",
+    "readEnd",
+    "createFile",
+    "writeOver",
+    "replaceContent",
     "write",
     "stat",
     "link",
     "rename",
     "unlink",
     "mkdir",
-    "truncate",
   ],
   "locks, times, namespaces": [
     "lock",

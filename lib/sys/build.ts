@@ -28,11 +28,6 @@ export function isOfThisBuild(path: string): boolean {
   }
 }
 
-/** Returns the last bytes of the file as text, fewer if it is shorter. */
 function endOf(path: string, length: number): string {
-  const { size } = fileStatus(path)
-  using file = openRead(path)
-  const end = new Uint8Array(length)
-  const count = checked(`read ${path}`, host.readAt(file.fd, end, Math.max(0, size - length)))
-  return host.decode(end.subarray(0, count))
+  return checked("read", host.readEnd(path, length), path)
 }

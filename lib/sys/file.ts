@@ -1,7 +1,8 @@
+import { errnoName } from "./errno.ts"
 import { linkStatus, S_IFREG } from "./file-status.ts"
 import { host } from "./host.ts"
-import { O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_WRONLY } from "./open-flags.ts"
-import { checked, failedWith, SystemError } from "./system-error.ts"
+import { O_CREAT, O_NONBLOCK, O_RDONLY } from "./open-flags.ts"
+import { checked, failedWith, isErrno, SystemError } from "./system-error.ts"
 
 /** An open file descriptor; close it with `using`. */
 export class Descriptor implements Disposable {
@@ -18,7 +19,7 @@ export class Descriptor implements Disposable {
 
 /** Opens a file. `purpose` and the path complete "cannot ..." if that fails. */
 export function openFile(path: string, flags: number, mode = 0, purpose = "open"): Descriptor {
-  return new Descriptor(checked(`${purpose} ${path}`, host.open(path, flags, mode)))
+  return new Descriptor(checked(purpose, host.open(path, flags, mode), path))
 }
 
 /** Opens a file to be read; does not wait, even if it is a named pipe. */
@@ -46,7 +47,7 @@ export function readAll(fd: number, what: string, { limit = 16 << 20, before }: 
   let length = 0
   for (;;) {
     before?.()
-    const count = checked(`read ${what}`, host.read(fd, buffer.subarray(length)))
+    const count = checked("read", host.read(fd, buffer.subarray(length)), what)
     if (count === 0) return trimmed(buffer, length)
     length += count
     if (length > limit) throw new SystemError("EFBIG", `read ${what}`)
@@ -69,7 +70,7 @@ function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
 export function writeAll(fd: number, bytes: Uint8Array, what: string): void {
   for (let written = 0; written < bytes.length; ) {
     const rest = written === 0 ? bytes : bytes.subarray(written)
-    written += checked(`write ${what}`, host.write(fd, rest))
+    written += checked("write", host.write(fd, rest), what)
   }
 }
 
@@ -81,8 +82,7 @@ export function readText(path: string, limit?: number): string {
 
 /** Writes to a file that exists, such as a sysctl, in one write. */
 export function writeExisting(path: string, text: string): void {
-  using file = openFile(path, O_WRONLY)
-  writeAll(file.fd, host.encode(text), path)
+  checked("write", host.writeOver(path, text), path)
 }
 
 /**
@@ -90,25 +90,14 @@ export function writeExisting(path: string, text: string): void {
  * leaves, is removed first and not written to: it may have other names.
  */
 export function writeNew(path: string, text: string, { synced }: { synced: boolean }): void {
-  try {
-    using file = createNew(path)
-    writeAll(file.fd, host.encode(text), path)
-    if (synced) checked(`write ${path}`, host.sync(file.fd))
-  } catch (error) {
-    host.unlink(path)
-    throw error
-  }
-}
-
-function createNew(path: string): Descriptor {
-  const create = () => openFile(path, O_WRONLY | O_CREAT | O_EXCL, 0o600, "create")
-  try {
-    return create()
-  } catch (error) {
-    if (!failedWith(error, "EEXIST")) throw error
+  const create = () => (synced ? host.createOnDisk(path, text) : host.createFile(path, text))
+  let answer = create()
+  if (isErrno(answer, "EEXIST")) {
     removeFile(path)
-    return create()
+    answer = create()
   }
+  if (answer < 0) host.unlink(path)
+  checked("create", answer, path)
 }
 
 /**
@@ -116,31 +105,28 @@ function createNew(path: string): Descriptor {
  * cut may leave a mixture of old and new text.
  */
 export function overwriteRegular(path: string, text: string): boolean {
-  const bytes = host.encode(text)
-  try {
-    using file = openFile(path, O_WRONLY | host.O_NOFOLLOW | O_NONBLOCK)
-    writeAll(file.fd, bytes, path)
-    checked(`shorten ${path}`, host.truncate(file.fd, bytes.length))
-    return true
-  } catch (error) {
-    if (failedWith(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO")) return false
-    throw error
-  }
+  const answer = host.replaceContent(path, text)
+  if (answer === 0) return true
+  if (["ENOENT", "ELOOP", "EISDIR", "ENXIO"].includes(errnoName(-answer))) return false
+  throw new SystemError(errnoName(-answer), `write ${path}`)
 }
 
 /** Gives a file a second name. Returns false if that name is taken. */
 export function linkFile(path: string, newName: string): boolean {
-  return unlessExisting(() => checked(`create ${newName}`, host.link(path, newName))) !== undefined
+  const answer = host.link(path, newName)
+  if (isErrno(answer, "EEXIST")) return false
+  checked("create", answer, newName)
+  return true
 }
 
 /** Renames a file, in place of one that has the new name. */
 export function renameFile(path: string, newName: string): void {
-  checked(`replace ${newName}`, host.rename(path, newName))
+  checked("replace", host.rename(path, newName), newName)
 }
 
 /** Returns the text of the file of that very name: follows no symbolic link, never waits. Throws EFBIG beyond `limit` bytes. */
 export function readNamed(path: string, limit: number): string {
-  return checked(`read ${path}`, host.readFile(path, limit))
+  return checked("read", host.readFile(path, limit), path)
 }
 
 /**
@@ -148,26 +134,22 @@ export function readNamed(path: string, limit: number): string {
  * link, a directory, a pipe), or it is longer than `limit` bytes. Never waits. Throws SystemError if a regular file cannot be read.
  */
 export function readRegular(path: string, limit: number): string | undefined {
-  try {
-    return readNamed(path, limit)
-  } catch (error) {
-    if (failedWith(error, "ENOENT", "EFBIG")) return undefined
-    if (error instanceof SystemError && unlessMissing(() => linkStatus(path))?.type !== S_IFREG) return undefined
-    throw error
-  }
+  const answer = host.readFile(path, limit)
+  if (typeof answer === "string") return answer
+  if (isErrno(answer, "ENOENT") || isErrno(answer, "EFBIG")) return undefined
+  if (unlessMissing(() => linkStatus(path))?.type !== S_IFREG) return undefined
+  return checked("read", answer, path)
 }
 
 /** Makes the directory and its parents unless they exist; others may make them at the same time. */
 export function makeDirectories(path: string, mode: number): void {
-  const make = () => unlessExisting(() => checked(`create directory ${path}`, host.mkdir(path, mode)))
-  try {
-    make()
-  } catch (error) {
-    const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0))
-    if (!failedWith(error, "ENOENT") || parent === "") throw error
+  let answer = host.mkdir(path, mode)
+  const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0))
+  if (isErrno(answer, "ENOENT") && parent !== "") {
     makeDirectories(parent, mode)
-    make()
+    answer = host.mkdir(path, mode)
   }
+  if (!isErrno(answer, "EEXIST")) checked("create directory", answer, path)
 }
 
 /** Sets a file's permissions, whatever umask(2) says. */
@@ -177,7 +159,7 @@ export function setMode(path: string, mode: number): void {
 
 /** Returns the content of the symbolic link. */
 export function readLink(path: string): string {
-  return checked(`read ${path}`, host.readLink(path))
+  return checked("read", host.readLink(path), path)
 }
 
 /** Has the disk know of all names in the directory. */
@@ -188,7 +170,10 @@ export function syncDirectory(path: string): void {
 
 /** Removes the file. Returns false if there was none. */
 export function removeFile(path: string): boolean {
-  return unlessMissing(() => checked(`remove ${path}`, host.unlink(path))) !== undefined
+  const answer = host.unlink(path)
+  if (isErrno(answer, "ENOENT")) return false
+  checked("remove", answer, path)
+  return true
 }
 
 /** Returns the value of `action`, or undefined if it fails because a name does not exist. */
@@ -201,16 +186,6 @@ export function unlessMissing<Value>(action: () => Value): Value | undefined {
   }
 }
 
-/** Returns the value of `action`, or undefined if it fails because a name is taken. */
-function unlessExisting<Value>(action: () => Value): Value | undefined {
-  try {
-    return action()
-  } catch (error) {
-    if (failedWith(error, "EEXIST")) return undefined
-    throw error
-  }
-}
-
 /** Lists the names in a directory, in the kernel's order, without `.` and `..`. */
 export function listDirectory(path: string): string[] {
   return checked(`list ${path}`, host.list(path))
@@ -218,5 +193,5 @@ export function listDirectory(path: string): string[] {
 
 /** Sets access and modification time to whole seconds since the epoch. */
 export function setModified(path: string, seconds: bigint): void {
-  checked(`set the time of ${path}`, host.setTimes(path, seconds))
+  checked("set the time of", host.setTimes(path, seconds), path)
 }

@@ -29,7 +29,7 @@ export function lockFile(path: string, mode: number): Descriptor {
 export function lock(fd: number, path: string): void {
   const seconds = timeoutSeconds(LOCK_TIMEOUT_SECONDS)
   try {
-    checked(`lock ${path}`, host.lock(fd, seconds * 1000))
+    checked("lock", host.lock(fd, seconds * 1000), path)
   } catch (error) {
     if (!failedWith(error, "ETIMEDOUT")) throw error
     throw new TimedOut(`cannot lock ${path} within ${seconds} seconds`, describeHolder(path))

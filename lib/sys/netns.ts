@@ -42,7 +42,7 @@ export class NetworkNamespace implements Disposable {
    * start threads or processes, which would stay there. Throws SystemError EINVAL if the path is no network namespace.
    */
   inside<Value>(body: () => Value): Value {
-    checked(`enter network namespace ${this.path}`, host.enterNetwork(this.#file.fd))
+    checked("enter network namespace", host.enterNetwork(this.#file.fd), this.path)
     try {
       return body()
     } finally {
@@ -107,7 +107,7 @@ const NOT_OWN = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL", "EACCES
 /** Returns true if `path` is the network namespace of this process. */
 export function isOwnNamespace(path: string): boolean {
   try {
-    return checked(`examine ${path}`, host.isOwnNetwork(path)) === 1
+    return checked("examine", host.isOwnNetwork(path), path) === 1
   } catch (error) {
     if (failedWith(error, ...NOT_OWN)) return false
     throw error

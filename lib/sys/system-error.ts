@@ -12,12 +12,19 @@ export class SystemError extends Error {
   }
 }
 
-/** Returns the host's answer; throws SystemError if that is a negative errno. */
-export function checked(asked: string, answer: number): number
-export function checked<Value extends object | string>(asked: string, answer: Value | number): Value
-export function checked(asked: string, answer: object | string | number): object | string | number {
-  if (typeof answer === "number" && answer < 0) throw new SystemError(errnoName(-answer), asked)
+/** Returns the host's answer; throws SystemError if that is a negative errno. `asked`, and a name that it ends with, are put together only then. */
+export function checked(asked: string, answer: number, name?: string): number
+export function checked<Value extends object | string>(asked: string, answer: Value | number, name?: string): Value
+export function checked(asked: string, answer: object | string | number, name?: string): object | string | number {
+  if (typeof answer === "number" && answer < 0) {
+    throw new SystemError(errnoName(-answer), name === undefined ? asked : `${asked} ${name}`)
+  }
   return answer
+}
+
+/** Returns true if the host's answer is that errno. */
+export function isErrno(answer: unknown, errno: Errno): boolean {
+  return typeof answer === "number" && answer < 0 && errnoName(-answer) === errno
 }
 
 /** Returns true if a system call failed with one of these errors. */

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,8 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* As open(2). musl's own makes a second system call to have the file closed in programs that are started. */
-static int open_file(const char *path, int flags, mode_t mode)
+int open_file(const char *path, int flags, mode_t mode)
 {
     int fd;
     RETRY(fd, (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
@@ -66,50 +64,6 @@ static JSValue file_read_at(CALL)
     return answer(js, count);
 }
 
-/* The text of a regular file from here to its end, which a read that brings less than it could is at. */
-static JSValue rest_of(JSContext *js, int fd, size_t limit)
-{
-    static uint8_t usual[64 << 10];
-    uint8_t *buffer = usual;
-    size_t size = sizeof usual, length = 0;
-    for (;;) {
-        ssize_t count;
-        RETRY(count, read(fd, buffer + length, size - length));
-        length += count > 0 ? (size_t)count : 0;
-        JSValue result = JS_UNDEFINED;
-        if (count == -1)
-            result = answer(js, count);
-        else if (length > limit)
-            result = JS_NewInt32(js, -EFBIG);
-        else if (length < size)
-            result = text_of(js, buffer, length);
-        uint8_t *larger = JS_IsUndefined(result) ? js_realloc(js, buffer == usual ? NULL : buffer, 2 * size) : NULL;
-        if (!larger) {
-            if (buffer != usual)
-                js_free(js, buffer);
-            return JS_IsUndefined(result) ? JS_EXCEPTION : result;
-        }
-        if (buffer == usual)
-            memcpy(larger, usual, length);
-        buffer = larger;
-        size *= 2;
-    }
-}
-
-static JSValue file_read_file(CALL)
-{
-    (void)self, (void)argc;
-    const char *path = path_of(js, argv[0]);
-    if (!path)
-        return no_path(js);
-    int fd = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    JSValue result = fd == -1 ? answer(js, fd) : rest_of(js, fd, (size_t)integer_of(js, argv[1]));
-    if (fd != -1)
-        close(fd);
-    JS_FreeCString(js, path);
-    return result;
-}
-
 static JSValue file_await_input(CALL)
 {
     (void)self, (void)argc;
@@ -126,25 +80,27 @@ static JSValue file_await_input(CALL)
     return answer(js, result > 0 ? 0 : result);
 }
 
-static JSValue file_write(CALL)
+ssize_t write_waiting(int fd, const void *bytes, size_t length)
 {
-    (void)self, (void)argc;
-    size_t length;
-    int fd = int_of(js, argv[0]);
-    const uint8_t *bytes = bytes_of(js, argv[1], &length);
-    if (!bytes)
-        return JS_EXCEPTION;
     for (;;) {
         ssize_t count;
         RETRY(count, write(fd, bytes, length));
         if (count != -1 || errno != EAGAIN)
-            return answer(js, count);
+            return count;
         struct pollfd writable = {.fd = fd, .events = POLLOUT};
         int ready;
         RETRY(ready, poll(&writable, 1, -1));
         if (ready == -1)
-            return answer(js, ready);
+            return -1;
     }
+}
+
+static JSValue file_write(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const uint8_t *bytes = bytes_of(js, argv[1], &length);
+    return bytes ? answer(js, write_waiting(int_of(js, argv[0]), bytes, length)) : JS_EXCEPTION;
 }
 
 static JSValue file_sync(CALL)
@@ -152,14 +108,6 @@ static JSValue file_sync(CALL)
     (void)self, (void)argc;
     int result;
     RETRY(result, fdatasync(int_of(js, argv[0])));
-    return answer(js, result);
-}
-
-static JSValue file_truncate(CALL)
-{
-    (void)self, (void)argc;
-    int result;
-    RETRY(result, ftruncate(int_of(js, argv[0]), integer_of(js, argv[1])));
     return answer(js, result);
 }
 
@@ -361,10 +309,8 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("read", 2, file_read),
     JS_CFUNC_DEF("awaitInput", 2, file_await_input),
     JS_CFUNC_DEF("readAt", 3, file_read_at),
-    JS_CFUNC_DEF("readFile", 2, file_read_file),
     JS_CFUNC_DEF("write", 2, file_write),
     JS_CFUNC_DEF("sync", 1, file_sync),
-    JS_CFUNC_DEF("truncate", 2, file_truncate),
     JS_CFUNC_DEF("lock", 2, file_lock),
     JS_CFUNC_DEF("link", 2, file_link),
     JS_CFUNC_DEF("rename", 2, file_rename),

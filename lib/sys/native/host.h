@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <quickjs.h>
 
@@ -88,12 +89,20 @@ const char *utf8_of(JSContext *js, JSValueConst value, size_t *length);
 /* The text that the bytes are, U+FFFD standing for what is not UTF-8. */
 JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length);
 
+/* files.c */
+
+/* As open(2). musl's own makes a second system call to have the file closed in programs that are started. */
+int open_file(const char *path, int flags, mode_t mode);
+
+/* As write(2), and waits while the other side is slow. */
+ssize_t write_waiting(int fd, const void *bytes, size_t length);
+
 /* Lists of functions that the bundle gets. */
 
-extern const JSCFunctionListEntry text_functions[], file_functions[], status_functions[], socket_functions[], process_functions[],
-    spawn_functions[], relay_functions[], namespace_functions[], attribute_functions[];
-extern const int text_function_count, file_function_count, status_function_count, socket_function_count, process_function_count,
-    spawn_function_count, relay_function_count, namespace_function_count, attribute_function_count;
+extern const JSCFunctionListEntry text_functions[], file_functions[], content_functions[], status_functions[], socket_functions[],
+    process_functions[], spawn_functions[], relay_functions[], namespace_functions[], attribute_functions[];
+extern const int text_function_count, file_function_count, content_function_count, status_function_count, socket_function_count,
+    process_function_count, spawn_function_count, relay_function_count, namespace_function_count, attribute_function_count;
 
 /* sha512.c */
 

@@ -15,9 +15,9 @@ static int examine(const char *path, int flags, struct statx *status)
     return (int)syscall(SYS_statx, AT_FDCWD, path, flags, STATX_BASIC_STATS, status);
 }
 
-static JSValue status_object(JSContext *js, const struct statx *status)
+/* A list, which the engine makes in a tenth of the time that an object with as many names takes. */
+static JSValue status_list(JSContext *js, const struct statx *status)
 {
-    static const char *names[] = {"device", "inode", "type", "permissions", "size", "modified", "nanoseconds", "isMount"};
     const JSValue values[] = {
         JS_NewInt64(js, (int64_t)status->stx_dev_major << 20 | status->stx_dev_minor),
         JS_NewBigUint64(js, status->stx_ino),
@@ -28,7 +28,9 @@ static JSValue status_object(JSContext *js, const struct statx *status)
         JS_NewInt64(js, status->stx_mtime.tv_nsec),
         JS_NewBool(js, (status->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0),
     };
-    return new_object(js, sizeof values / sizeof *values, names, values);
+    if (JS_IsException(values[1])) /* an inode above 2^63 needs memory */
+        return JS_EXCEPTION;
+    return JS_NewArrayFrom(js, sizeof values / sizeof *values, values);
 }
 
 static JSValue status_stat(CALL)
@@ -40,7 +42,7 @@ static JSValue status_stat(CALL)
     struct statx status;
     int result;
     RETRY(result, examine(path, JS_ToBool(js, argv[1]) ? 0 : AT_SYMLINK_NOFOLLOW, &status));
-    JSValue value = result == -1 ? answer(js, result) : status_object(js, &status);
+    JSValue value = result == -1 ? answer(js, result) : status_list(js, &status);
     JS_FreeCString(js, path);
     return value;
 }

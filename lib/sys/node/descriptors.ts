@@ -2,11 +2,9 @@ import { constants } from "node:os"
 import type { Host } from "../host.ts"
 import { answerOf, answerOn, answerOnce, libc } from "./libc.ts"
 import { sleep } from "./pause.ts"
-import { text } from "./text.ts"
 
-const { EAGAIN, EFBIG, EINTR, ETIMEDOUT } = constants.errno
+const { EAGAIN, EINTR, ETIMEDOUT } = constants.errno
 
-const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
 const POLLIN = 1
 const POLLOUT = 4
@@ -24,10 +22,8 @@ export const descriptors = {
   read: (fd, buffer) => answerOf(() => libc.read(fd, buffer, buffer.length)),
   awaitInput,
   readAt: (fd, buffer, offset) => answerOf(() => libc.pread(fd, buffer, buffer.length, offset)),
-  readFile,
   write,
   sync: (fd) => answerOf(() => libc.fdatasync(fd)),
-  truncate: (fd, length) => answerOf(() => libc.ftruncate(fd, length)),
   lock,
 } satisfies Partial<Host>
 
@@ -35,24 +31,6 @@ export const descriptors = {
 function close(fd: number): number {
   const answer = answerOnce(() => libc.close(fd))
   return answer === -EINTR ? 0 : answer
-}
-
-function readFile(path: string, limit: number): string | number {
-  const fd = descriptors.open(path, descriptors.O_NOFOLLOW | O_NONBLOCK, 0)
-  if (fd < 0) return fd
-  let [buffer, length] = [new Uint8Array(4096), 0]
-  try {
-    for (;;) {
-      const count = descriptors.read(fd, buffer.subarray(length))
-      if (count < 0) return count
-      length += count
-      if (length > limit) return -EFBIG
-      if (length < buffer.length) return text.decode(buffer.subarray(0, length))
-      buffer = Buffer.concat([buffer, new Uint8Array(length)])
-    }
-  } finally {
-    close(fd)
-  }
 }
 
 function awaitInput(fd: number, milliseconds: number): number {

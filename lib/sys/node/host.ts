@@ -1,4 +1,5 @@
 import type { Host } from "../host.ts"
+import { content } from "./content.ts"
 import { descriptors } from "./descriptors.ts"
 import { names } from "./names.ts"
 import { nativeOnly } from "./native-only.ts"
@@ -7,4 +8,12 @@ import { sockets } from "./sockets.ts"
 import { text } from "./text.ts"
 
 /** The host of Node.js and the C library. */
-export const nodeHost: Host = { ...ownProcess, ...text, ...descriptors, ...names, ...sockets, ...nativeOnly }
+export const nodeHost: Host = {
+  ...ownProcess,
+  ...text,
+  ...descriptors,
+  ...content,
+  ...names,
+  ...sockets,
+  ...nativeOnly,
+}

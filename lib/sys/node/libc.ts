@@ -19,6 +19,7 @@ export const libc = {
   ioctl: library.func("ioctl", "int", ["int", "uint64_t", "void *"]),
   ioctlNumber: library.func("ioctl", "int", ["int", "uint64_t", "uint64_t"]),
   link: library.func("int link(const void *path, const void *new_name)"),
+  lseek: library.func("int64_t lseek(int fd, int64_t offset, int whence)"),
   mkdir: library.func("int mkdir(const void *path, uint32_t mode)"),
   mount: library.func(
     "int mount(const void *source, const void *target, const void *type, uint64_t flags, const void *options)",

@@ -12,6 +12,7 @@ import {
 import { constants } from "node:os"
 import { expect, test } from "vitest"
 import { scratchDirectory } from "../../testing/scratch.ts"
+import { FileStatus } from "../file-status.ts"
 import { nodeHost as host } from "./host.ts"
 
 const { ENOENT, ENOTEMPTY, EEXIST, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG } = constants.errno
@@ -104,27 +105,24 @@ test("a name that is not UTF-8 is listed with U+FFFD", () => {
   expect(host.list(directory)).toEqual(["a\ufffdb"])
 })
 
+/** The status that the host tells of a path. */
+function statusOf(path: string, follow: boolean): FileStatus {
+  const answer = host.stat(path, follow)
+  if (typeof answer === "number") throw new Error(`${answer}`)
+  return new FileStatus(answer)
+}
+
 test("stat tells what stat(1) tells", () => {
   const path = `${scratchDirectory()}/file`
   writeFileSync(path, "five!")
   chmodSync(path, 0o4751)
-  const status = host.stat(path, false)
-  if (typeof status === "number") throw new Error(`${status}`)
-  const [device, inode, size, mode, time] = told("stat", "-c", "%Hd:%Ld %i %s %f %.9Y", path).split(" ")
-  const nanoseconds = `${status.nanoseconds}`.padStart(9, "0")
-  expect({
-    ...status,
-    time: `${status.modified}.${nanoseconds}`,
-    device: `${status.device >>> 20}:${status.device & 0xfffff}`,
-  }).toMatchObject({
-    device,
-    inode: BigInt(inode ?? ""),
-    size: Number(size),
-    type: Number.parseInt(mode ?? "", 16) & ~0o7777,
-    time,
-  })
-  expect([status.type, status.permissions]).toEqual([S_IFREG, 0o4751])
-  expect(status.isMount).toBe(false)
+  const { device, inode, type, permissions, size, modified, nanoseconds, isMount } = statusOf(path, false)
+  const time = `${modified}.${`${nanoseconds}`.padStart(9, "0")}`
+  expect(`${device >>> 20}:${device & 0xfffff} ${inode} ${size} ${(type | permissions).toString(16)} ${time}`).toBe(
+    told("stat", "-c", "%Hd:%Ld %i %s %f %.9Y", path),
+  )
+  expect([type, permissions]).toEqual([S_IFREG, 0o4751])
+  expect(isMount).toBe(false)
 })
 
 test("stat looks at a link or at what it leads to", () => {
@@ -132,21 +130,18 @@ test("stat looks at a link or at what it leads to", () => {
   writeFileSync(`${directory}/file`, "12345678")
   symlinkSync("file", `${directory}/link`)
   symlinkSync("none", `${directory}/broken`)
-  expect(host.stat(`${directory}/link`, true)).toMatchObject({
-    size: 8,
-    inode: BigInt(statSync(`${directory}/file`).ino),
-  })
-  expect(host.stat(`${directory}/link`, false)).toMatchObject({ type: S_IFLNK, permissions: 0o777, size: 4 })
+  const { size, inode } = statusOf(`${directory}/link`, true)
+  expect({ size, inode }).toEqual({ size: 8, inode: BigInt(statSync(`${directory}/file`).ino) })
+  const link = statusOf(`${directory}/link`, false)
+  expect([link.type, link.permissions, link.size]).toEqual([S_IFLNK, 0o777, 4])
   expect(host.stat(`${directory}/broken`, true)).toBe(-ENOENT)
   expect(host.stat(`${directory}/file/x`, true)).toBe(-ENOTDIR)
 })
 
 test("stat sees a mount, and an inode above 2^53 whole", () => {
-  expect(host.stat("/proc", true)).toMatchObject({ isMount: true })
-  expect(host.stat("/proc/self", true)).toMatchObject({ isMount: false })
-  expect(host.stat("/proc/self/ns/net", true)).toMatchObject({
-    inode: BigInt(told("stat", "-Lc", "%i", "/proc/self/ns/net")),
-  })
+  expect(statusOf("/proc", true).isMount).toBe(true)
+  expect(statusOf("/proc/self", true).isMount).toBe(false)
+  expect(statusOf("/proc/self/ns/net", true).inode).toBe(BigInt(told("stat", "-Lc", "%i", "/proc/self/ns/net")))
 })
 
 test("fileSystem tells what stat -f tells", () => {

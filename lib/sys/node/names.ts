@@ -68,16 +68,16 @@ function stat(path: string, follow: boolean): Status | number {
   const answer = answerOn(path, (name) => libc.statx(AT_FDCWD, name, flags, STATX_BASIC_STATS, view.buffer))
   if (answer < 0) return answer
   const mode = view.getUint16(28, true)
-  return {
-    device: view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true),
-    inode: view.getBigUint64(32, true),
-    type: mode & files.S_IFMT,
-    permissions: mode & ~files.S_IFMT,
-    size: Number(view.getBigUint64(40, true)),
-    modified: view.getBigInt64(112, true),
-    nanoseconds: view.getUint32(120, true),
-    isMount: (view.getBigUint64(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0n,
-  }
+  return [
+    view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true),
+    view.getBigUint64(32, true),
+    mode & files.S_IFMT,
+    mode & ~files.S_IFMT,
+    Number(view.getBigUint64(40, true)),
+    view.getBigInt64(112, true),
+    view.getUint32(120, true),
+    (view.getBigUint64(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0n,
+  ]
 }
 
 /** Calls statfs itself: node:fs does not tell the flags. */
