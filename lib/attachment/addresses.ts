@@ -16,7 +16,7 @@ export function hasIPv6(ips: readonly IpConfig[]): boolean {
  */
 export function takeAddresses(ipam: Delegate, type: string, undo: Undo): Result {
   const result = addOrReplace(ipam)
-  undo.add(ipam.del)
+  undo.add(() => ipam.del())
   if (result.ips.length === 0) {
     throw new CniError(code.delegate, "IPAM plugin returned missing IP config", `"ipam.type" is ${type}`)
   }

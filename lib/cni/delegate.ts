@@ -5,7 +5,6 @@ import { findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { signalName } from "../sys/signals.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { timeoutSeconds } from "../sys/timeout.ts"
-import { matchConfig } from "./config.ts"
 import type { Command } from "./environment.ts"
 import { CniError, code, invalidConfig } from "./errors.ts"
 import { Fields } from "./fields.ts"
@@ -13,10 +12,15 @@ import { isObject, type Json, JsonError, parseJson } from "./json.ts"
 import type { Call, Plugin } from "./plugin.ts"
 import { emptyResult, type Result } from "./result.ts"
 import { readDelegatedResult } from "./result-read.ts"
+import { matchVersion } from "./version.ts"
 
 /** Another plugin that does part of this one's work, usually IPAM: called with the very same configuration. */
-export type Delegate = { readonly [Verb in "del" | "check" | "gc" | "status"]: () => void } & {
-  readonly add: () => Result
+export interface Delegate {
+  add(): Result
+  del(): void
+  check(): void
+  gc(): void
+  status(): void
 }
 
 /**
@@ -29,7 +33,7 @@ export function findDelegate(call: Call, type: string): Delegate {
   // Called as its own delegate a plugin would go on for ever.
   if (sibling && !sibling.ipam)
     throw invalidConfig("ipam.type", `${type} gives no addresses`, 'name an IPAM plugin: "host-local"')
-  return timed(call, sibling && isOfThisBuild(path) ? inProcess(call, sibling) : executed(call, path))
+  return new Timed(call, sibling && isOfThisBuild(path) ? inProcess(call, sibling) : executed(path))
 }
 
 function locate(call: Call, type: string): string {
@@ -51,34 +55,53 @@ function locate(call: Call, type: string): string {
   )
 }
 
-/** Has the log count the time that goes by in a delegate as a phase of its own. */
-function timed({ log }: Call, { add, del, check, gc, status }: Delegate): Delegate {
-  const during =
-    <Value>(verb: () => Value) =>
-    () =>
-      log.timed("ipam", verb)
-  return { add: during(add), del: during(del), check: during(check), gc: during(gc), status: during(status) }
-}
+/** What a plugin does with a call. */
+type Verbs = Pick<Plugin, "add" | "del" | "check" | "gc" | "status">
 
-function inProcess(call: Call, plugin: Plugin): Delegate {
-  const own: Call = { ...call, config: matchConfig(call.config, plugin.versions) }
-  return {
-    add: () => plugin.add(own),
-    del: () => plugin.del(own),
-    check: () => plugin.check(own),
-    gc: () => plugin.gc(own),
-    status: () => plugin.status(own),
+/** A delegate whose time the log counts as a phase of its own. */
+class Timed implements Delegate {
+  readonly #call: Call
+  readonly #verbs: Verbs
+
+  constructor(call: Call, verbs: Verbs) {
+    this.#call = call
+    this.#verbs = verbs
+  }
+
+  add(): Result {
+    return this.#call.log.timed("ipam", () => this.#verbs.add(this.#call))
+  }
+
+  del(): void {
+    this.#call.log.timed("ipam", () => this.#verbs.del(this.#call))
+  }
+
+  check(): void {
+    this.#call.log.timed("ipam", () => this.#verbs.check(this.#call))
+  }
+
+  gc(): void {
+    this.#call.log.timed("ipam", () => this.#verbs.gc(this.#call))
+  }
+
+  status(): void {
+    this.#call.log.timed("ipam", () => this.#verbs.status(this.#call))
   }
 }
 
-function executed(call: Call, path: string): Delegate {
-  const run = (command: Command) => execute(call, path, command)
+/** Returns the plugin, which is called as it is; throws code 1 if it does not know the configuration's version. */
+function inProcess(call: Call, plugin: Plugin): Verbs {
+  matchVersion(call.config.cniVersion, plugin.versions)
+  return plugin
+}
+
+function executed(path: string): Verbs {
   return {
-    add: () => readOrRelease(call, path),
-    del: () => void run("DEL"),
-    check: () => void run("CHECK"),
-    gc: () => void run("GC"),
-    status: () => void run("STATUS"),
+    add: (call) => readOrRelease(call, path),
+    del: (call) => void execute(call, path, "DEL"),
+    check: (call) => void execute(call, path, "CHECK"),
+    gc: (call) => void execute(call, path, "GC"),
+    status: (call) => void execute(call, path, "STATUS"),
   }
 }
 

@@ -1,5 +1,3 @@
-import { openRead } from "./file.ts"
-import { fileStatus } from "./file-status.ts"
 import { host } from "./host.ts"
 import { checked, failedWith } from "./system-error.ts"
 
