@@ -28,7 +28,7 @@ export function add(call: Call, network: HostLocalConfig): Result {
 
   using leases = openLeases(network.place)
   const reclaim = (of?: LeaseHolder) => network.reclaim && reclaimLeases(leases, call, of)
-  const readHeld = () => [...leases.addressesOf(holder), ...leases.addressesOf(legacyHolderOf(environment))]
+  const readHeld = () => leases.addressesOf(legacyHolderOf(environment)).concat(leases.addressesOf(holder))
   const before = readHeld()
   const held = before.length > 0 && reclaim(holder) ? readHeld() : before
   if (identity && held.length > 0) refuseElsewhere(leases, holder, identity)

@@ -38,8 +38,9 @@ function parseMaybePrefix(text: string): Address | undefined {
   return text.includes("/") ? parsePrefix(text)?.address : parseAddress(text)
 }
 
-/** Returns the address requested from each set, in the sets' order. Throws CniError if no set can give one of them. */
+/** Returns the address requested from each set, in the sets' order; nothing if none is. Throws CniError if no set can give one of them. */
 export function assignRequested(sets: readonly RangeSet[], requested: readonly Address[]): (Address | undefined)[] {
+  if (requested.length === 0) return []
   const assigned = sets.map((set) => requested.find((address) => rangeOf(set, address)))
   const left = requested.filter((address) => !assigned.includes(address))
   if (left.length > 0) {

@@ -33,16 +33,27 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 function parseQuad(text: string): bigint | undefined {
-  const parts = text.split(".")
-  if (parts.length !== 4) return undefined
   let value = 0
-  for (const part of parts) {
-    const byte = Number(part)
-    if (!(byte >= 0 && byte <= 255) || String(byte) !== part) return undefined // not "", "01", "1e1" or " 1"
-    value = value * 256 + byte
+  let dots = 0
+  let byte = -1 // has no digit yet
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - ZERO
+    if (digit === DOT && byte >= 0) {
+      value = value * 256 + byte
+      byte = -1
+      dots++
+    } else {
+      if (!(digit >= 0 && digit <= 9) || byte === 0) return undefined // not "x", "01" or ".."
+      byte = byte < 0 ? digit : byte * 10 + digit
+      if (byte > 255) return undefined
+    }
   }
-  return BigInt(value)
+  return dots === 3 && byte >= 0 ? BigInt(value * 256 + byte) : undefined
 }
+
+/** The character code of 0, and how far the dot is from it. */
+const ZERO = 48
+const DOT = -2
 
 function parseGroups(text: string): bigint | undefined {
   const halves = text.split("::")

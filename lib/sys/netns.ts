@@ -7,6 +7,9 @@ import { checked, failedWith, SystemError } from "./system-error.ts"
 const SOL_SOCKET = 1
 const SO_NETNS_COOKIE = 71
 
+/** The namespace that was opened last, as long as it is open: a pod's, while a plugin is at work in it. */
+let opened: NetworkNamespace | undefined
+
 /** An open network namespace, which exists at least until this is closed. */
 export class NetworkNamespace implements Disposable {
   readonly path: string
@@ -18,6 +21,7 @@ export class NetworkNamespace implements Disposable {
     this.path = path
     this.#file = openRead(path)
     this.#home = new Descriptor(checked("open the host's network namespace", host.openOwnNetwork()))
+    opened = this
   }
 
   get fd(): number {
@@ -66,13 +70,15 @@ export class NetworkNamespace implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (opened === this) opened = undefined
     this.#file[Symbol.dispose]()
     this.#home[Symbol.dispose]()
   }
 }
 
-/** Returns the cookie of the namespace at `path`; undefined also if that cannot be opened. */
+/** Returns the cookie of the namespace at `path`, which may be open already; undefined also if that cannot be opened. */
 export function cookieOf(path: string): bigint | undefined {
+  if (opened?.path === path) return opened.cookie()
   using namespace = openedOrNone(path)
   return namespace?.cookie()
 }

@@ -142,6 +142,7 @@ interface Line {
 }
 
 function findLine(text: string, holder: LeaseHolder): Line | undefined {
+  if (text === emptyBucket) return undefined
   const before = `\n${startOf(holder)}`
   const at = text.indexOf(before)
   return at < 0 ? undefined : { start: at + 1, names: at + before.length, end: text.indexOf("\n", at + 1) }

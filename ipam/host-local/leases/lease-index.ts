@@ -66,6 +66,7 @@ export class LeaseIndex {
   /** Returns the names of the holder's leases; undefined if the index is damaged or cannot be read. */
   get(holder: LeaseHolder): LeaseName[] | undefined {
     const text = unlessUnusable(() => this.#text(bucketOf(holder)))
+    if (text === emptyBucket) return []
     return text !== undefined && isWhole(text) ? readLine(text, holder) : undefined
   }
 
@@ -143,13 +144,16 @@ export class LeaseIndex {
   }
 
   #write(bucket: string, text: string): void {
+    const path = `${this.#path}/${bucket}`
+    const isNew = this.#read?.bucket === bucket && this.#read.text === emptyBucket
     this.#read = undefined
     if (text === emptyBucket) {
-      removeFile(`${this.#path}/${bucket}`)
+      removeFile(path)
     } else {
-      writeNew(`${this.#path}/${SCRATCH}`, text, { synced: false })
-      removeFile(`${this.#path}/${bucket}`) // ext4 takes half a millisecond to rename over a file
-      renameFile(`${this.#path}/${SCRATCH}`, `${this.#path}/${bucket}`)
+      const scratch = `${this.#path}/${SCRATCH}`
+      writeNew(scratch, text, { synced: false })
+      if (!isNew) removeFile(path) // ext4 takes half a millisecond to rename over a file
+      renameFile(scratch, path)
     }
     this.#read = { bucket, text }
   }
@@ -163,7 +167,7 @@ function isBucket(name: string): boolean {
 const FIRST_MARK_SECONDS = 1 << 27
 
 function newMark(): bigint {
-  const [random = 0] = new Uint32Array(randomBytes(4).buffer)
+  const random = new Uint32Array(randomBytes(4).buffer)[0] ?? 0
   return BigInt(FIRST_MARK_SECONDS + (random % FIRST_MARK_SECONDS))
 }
 

@@ -14,5 +14,10 @@ export function isLeaseName(name: string): boolean {
 
 /** Returns the addresses that lease files of those names lease. */
 export function addressesNamed(names: readonly LeaseName[]): Address[] {
-  return names.map(parseAddress).filter((address) => address !== undefined)
+  const addresses: Address[] = []
+  for (const name of names) {
+    const address = parseAddress(name)
+    if (address) addresses.push(address)
+  }
+  return addresses
 }

@@ -52,6 +52,8 @@ export class LeaseStore implements Disposable {
   readonly #index: LeaseIndex
   /** Every lease, if the index cannot be written. */
   #leases: LeasesByHolder | undefined
+  /** The holder that was asked for last, and its leases, as long as nothing was freed. */
+  #known: { readonly holder: LeaseHolder; readonly names: readonly LeaseName[] } | undefined
   /** Taken and not yet kept. */
   #taken: LeaseName[] = []
   #isChanged = false
@@ -77,8 +79,11 @@ export class LeaseStore implements Disposable {
 
   #namesOf(holder: LeaseHolder): readonly LeaseName[] {
     if (this.#leases) return this.#leases.of(holder)
-    const names = this.#index.get(holder)
-    return names && this.#isConfirmed(holder, names) ? names : this.#readAll().of(holder)
+    if (this.#known?.holder === holder) return this.#known.names
+    const indexed = this.#index.get(holder)
+    const names = indexed && this.#isConfirmed(holder, indexed) ? indexed : this.#readAll().of(holder)
+    this.#known = { holder, names }
+    return names
   }
 
   #isConfirmed(holder: LeaseHolder, names: readonly LeaseName[]): boolean {
@@ -110,10 +115,11 @@ export class LeaseStore implements Disposable {
   /** Adds what was taken to what the holder had. Notes the holder's network namespace for `reclaim`. */
   keep(holder: LeaseHolder, identity: NetnsIdentity | undefined): void {
     const taken = this.#taken
-    const [first] = taken
+    const first = taken[0]
     const lease = identity && first && this.#files.stampOf(first)
     const names = [...this.#namesOf(holder).filter((held) => !taken.includes(held)), ...taken]
     this.#taken = []
+    this.#known = undefined
     this.#leases?.set(holder, names)
     this.#tryIndexing(() => this.#index.set(holder, names, lease ? { ...identity, lease } : undefined))
   }
@@ -181,6 +187,7 @@ export class LeaseStore implements Disposable {
   #remove(names: readonly LeaseName[]): void {
     for (const name of names) {
       this.#isChanged = true
+      this.#known = undefined
       this.#files.remove(name)
     }
   }
