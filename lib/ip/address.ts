@@ -32,28 +32,20 @@ export function parseAddress(text: string): Address | undefined {
   return value >> 32n === MAPPED >> 32n ? { family: 4, value: value & MASK32 } : { family: 6, value }
 }
 
-function parseQuad(text: string): bigint | undefined {
-  let value = 0
-  let dots = 0
-  let byte = -1 // has no digit yet
-  for (let at = 0; at < text.length; at++) {
-    const digit = text.charCodeAt(at) - ZERO
-    if (digit === DOT && byte >= 0) {
-      value = value * 256 + byte
-      byte = -1
-      dots++
-    } else {
-      if (!(digit >= 0 && digit <= 9) || byte === 0) return undefined // not "x", "01" or ".."
-      byte = byte < 0 ? digit : byte * 10 + digit
-      if (byte > 255) return undefined
-    }
-  }
-  return dots === 3 && byte >= 0 ? BigInt(value * 256 + byte) : undefined
-}
+/** The bytes of a dotted quad by their texts, of which `""`, `01`, `1e1` and ` 1` are none: found twice as fast as parsed. */
+const BYTES: ReadonlyMap<string, number> = new Map(Array.from({ length: 256 }, (_, byte) => [`${byte}`, byte]))
 
-/** The character code of 0, and how far the dot is from it. */
-const ZERO = 48
-const DOT = -2
+function parseQuad(text: string): bigint | undefined {
+  const parts = text.split(".")
+  if (parts.length !== 4) return undefined
+  let value = 0
+  for (let at = 0; at < 4; at++) {
+    const byte = BYTES.get(parts[at] as string)
+    if (byte === undefined) return undefined
+    value = value * 256 + byte
+  }
+  return BigInt(value)
+}
 
 function parseGroups(text: string): bigint | undefined {
   const halves = text.split("::")

@@ -129,6 +129,12 @@ export function readNamed(path: string, limit: number): string {
   return checked("read", host.readFile(path, limit), path)
 }
 
+/** As readNamed; undefined if there is no such file. */
+export function readNamedIfThere(path: string, limit: number): string | undefined {
+  const answer = host.readFile(path, limit)
+  return isErrno(answer, "ENOENT") ? undefined : checked("read", answer, path)
+}
+
 /**
  * Returns the text of the regular file of that very name; undefined if there is none, something else bears the name (a symbolic
  * link, a directory, a pipe), or it is longer than `limit` bytes. Never waits. Throws SystemError if a regular file cannot be read.

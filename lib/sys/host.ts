@@ -49,6 +49,8 @@ export interface Host {
   hasBytes(bytes: Uint8Array, at: number, part: Uint8Array): boolean
   /** Returns true if a JSON text has, outside its strings, a number with a fraction, with an exponent or of more than fifteen digits. */
   hasOddNumber(json: string): boolean
+  /** Returns the FNV-1a hash of the text in UTF-8, of 32 bits. */
+  fnv1a(text: string): number
   /** Returns the SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */
   sha512(text: string): string
   /** Fills `buffer`, at most 256 bytes, from the kernel's generator. */

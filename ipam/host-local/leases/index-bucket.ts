@@ -20,16 +20,13 @@ let last = { container: "", bucket: "" }
 export function bucketOf(holder: LeaseHolder): string {
   const end = holder.indexOf("\r\n")
   const container = end < 0 ? holder : holder.slice(0, end)
-  if (container !== last.container || last.bucket === "") last = { container, bucket: hashOf(container) }
+  if (container !== last.container || last.bucket === "") last = { container, bucket: digitsOf(container) }
   return last.bucket
 }
 
-/** Returns two hex digits of the text's FNV-1a hash. */
-function hashOf(text: string): string {
-  const id = host.encode(text)
-  const { length } = id // runs for each of up to 65,000 holders
-  let hash = 0x811c9dc5
-  for (let at = 0; at < length; at++) hash = Math.imul(hash ^ (id[at] ?? 0), 0x01000193)
+/** Returns two hex digits of the text's hash. */
+function digitsOf(text: string): string {
+  const hash = host.fnv1a(text)
   return ((hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & 0xff).toString(16).padStart(2, "0")
 }
 

@@ -2,11 +2,10 @@ import { randomBytes } from "../../../lib/sys/digest.ts"
 import {
   listDirectory,
   makeDirectories,
-  readNamed,
+  readNamedIfThere,
   removeFile,
   renameFile,
   setModified,
-  unlessMissing,
   writeNew,
 } from "../../../lib/sys/file.ts"
 import { type FileStatus, fileStatus, linkStatus, S_IFDIR } from "../../../lib/sys/file-status.ts"
@@ -137,7 +136,7 @@ export class LeaseIndex {
 
   #text(bucket: string): string {
     if (this.#read?.bucket !== bucket) {
-      const text = unlessMissing(() => readNamed(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES)) ?? emptyBucket
+      const text = readNamedIfThere(`${this.#path}/${bucket}`, MAX_BUCKET_BYTES) ?? emptyBucket
       this.#read = { bucket, text }
     }
     return this.#read.text

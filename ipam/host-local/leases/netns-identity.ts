@@ -33,7 +33,8 @@ export function existsElsewhere(recorded: NetnsIdentity, own: NetnsIdentity): bo
 
 function identityByInode(netns: string): NetnsIdentity | undefined {
   try {
-    const [namespace, mounts] = [fileStatus(netns), mountNamespace()]
+    const namespace = fileStatus(netns)
+    const mounts = mountNamespace()
     if (namespace.device !== mounts.device) return undefined // every namespace is a file of the one nsfs
     // Below /proc/PID/root begin another process's mounts, which later processes may not see.
     const isOurs = namespace.isMount && !netns.includes("/proc/")

@@ -177,6 +177,20 @@ static JSValue text_has_bytes(CALL)
     return JS_NewBool(js, start <= size && length <= size - start && !memcmp(bytes + start, part, length));
 }
 
+static JSValue text_fnv1a(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const char *text = utf8_of(js, argv[0], &length);
+    if (!text)
+        return JS_EXCEPTION;
+    uint32_t hash = 0x811c9dc5;
+    for (size_t at = 0; at < length; at++)
+        hash = (hash ^ (uint8_t)text[at]) * 0x01000193;
+    JS_FreeCString(js, text);
+    return JS_NewUint32(js, hash);
+}
+
 static JSValue text_sha512(CALL)
 {
     (void)self, (void)argc;
@@ -201,6 +215,7 @@ const JSCFunctionListEntry text_functions[] = {
     JS_CFUNC_DEF("encode", 1, text_encode),
     JS_CFUNC_DEF("hasBytes", 3, text_has_bytes),
     JS_CFUNC_DEF("hasOddNumber", 1, text_has_odd_number),
+    JS_CFUNC_DEF("fnv1a", 1, text_fnv1a),
     JS_CFUNC_DEF("sha512", 1, text_sha512),
 };
 const int text_function_count = sizeof text_functions / sizeof *text_functions;

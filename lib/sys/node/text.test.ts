@@ -71,3 +71,11 @@ test("random fills all of a buffer of 256 bytes, each time anew", () => {
   expect(one).not.toEqual(other)
   expect(new Set(one).size).toBeGreaterThan(50)
 })
+
+test.each([
+  ["", 0x811c9dc5],
+  ["a", 0xe40c292c],
+  ["foobar", 0xbf9cf968],
+])("fnv1a of %j", (text, hash) => {
+  expect(host.fnv1a(text)).toBe(hash)
+})

@@ -11,6 +11,7 @@ export const text = {
   hasBytes: (bytes, at, part) =>
     at >= 0 && at + part.length <= bytes.length && part.every((byte, index) => bytes[at + index] === byte),
   hasOddNumber: (json) => /\d[.eE]|\d{16}/.test(withoutStrings(json)),
+  fnv1a: (text) => encoder.encode(text).reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193), 0x811c9dc5) >>> 0,
   sha512: (text) => createHash("sha512").update(encoder.encode(text)).digest("hex"),
   random(buffer) {
     randomFillSync(buffer)

@@ -87,6 +87,7 @@ const parameters = {
   encode: [text],
   decode: [bytes],
   hasBytes: [bytes, number, bytes],
+  fnv1a: [text],
   sha512: [text],
   random: [bytes],
   open: [path, fc.oneof(number, fc.constantFrom(0o0, 0o100, 0o102, 0o101, 0o1102, 0o200000)), number],
