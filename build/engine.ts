@@ -77,6 +77,15 @@ const CHANGES: readonly (readonly [from: RegExp, to: (...found: string[]) => str
   ],
   // Objects have room for four properties at first, as most get more than two.
   [/#define JS_PROP_INITIAL_SIZE 2/, () => "#define JS_PROP_INITIAL_SIZE 4"],
+  // includes() and indexOf() look for the first character first, as split() does, instead of comparing at each.
+  [
+    /(^static JSValue js_string_includes\(.*?^ {4})(?=if \(start >= 0 && start <= stop\) \{$)/ms,
+    (head) => `${head}if (magic == 0)\n        ret = string_indexof(p, p1, start) >= 0;\n    else `,
+  ],
+  [
+    /(^static JSValue js_string_indexOf\(.*?^ {4})(?=if \(len >= v_len && inc \* \(stop - start\) >= 0\) \{$)/ms,
+    (head) => `${head}if (!lastIndexOf)\n        ret = string_indexof(p, p1, start);\n    else `,
+  ],
   // Nobody interrupts a call, so its steps are not counted.
   [/--ctx->interrupt_counter <= 0/, () => "0"],
 ]

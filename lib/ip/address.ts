@@ -33,7 +33,8 @@ export function parseAddress(text: string): Address | undefined {
 }
 
 /** The bytes of a dotted quad by their texts, of which `""`, `01`, `1e1` and ` 1` are none: found twice as fast as parsed. */
-const BYTES: ReadonlyMap<string, number> = new Map(Array.from({ length: 256 }, (_, byte) => [`${byte}`, byte]))
+const BYTES = new Map<string, number>()
+for (let byte = 0; byte < 256; byte++) BYTES.set(`${byte}`, byte)
 
 function parseQuad(text: string): bigint | undefined {
   const parts = text.split(".")
