@@ -32,14 +32,10 @@ export function add(call: Call, network: HostLocalConfig): Result {
   const before = readHeld()
   const held = before.length > 0 && reclaim(holder) ? readHeld() : before
   if (identity && held.length > 0) refuseElsewhere(leases, holder, identity)
-  const given = network.sets.map((set, index) => {
-    const wanted = requested[index]
-    return explained(index, () => {
-      if (wanted) return takeRequested(leases, set, wanted, { holder, held, reclaim })
-      refuseSecond(set, held, environment.containerId, network)
-      return takeNext(leases, { set, index, place: network.place }, { holder, held, reclaim })
-    })
-  })
+
+  const { sets, place } = network
+  const requester: Requester = { containerId: environment.containerId, holder, held, reclaim }
+  const given = sets.map((set, index) => takeFrom(leases, { set, index, place }, requested[index], requester))
   for (const [index, { address }] of given.entries()) leases.setLastReserved(index, address)
   leases.keep(holder, identity)
   return { interfaces: [], ips: given.map(describe), routes: network.routes, dns }
@@ -71,11 +67,32 @@ function refuseElsewhere(leases: LeaseStore, holder: LeaseHolder, identity: Netn
 
 /** The attachment that asks for addresses. */
 interface Requester {
+  readonly containerId: string
   readonly holder: LeaseHolder
   /** The addresses that it had before. */
   readonly held: readonly Address[]
   /** Frees the leases of pods that are certainly gone, all or that holder's; returns true if there were any. */
   readonly reclaim: (of?: LeaseHolder) => boolean
+}
+
+/** A range set of the network. */
+interface Source {
+  readonly set: RangeSet
+  readonly index: number
+  readonly place: LeasePlace
+}
+
+/** Leases an address of the set, the one that is wanted or the next. Says of a failure which set could not be served. */
+function takeFrom(leases: LeaseStore, from: Source, wanted: Address | undefined, requester: Requester): Candidate {
+  try {
+    if (wanted) return takeRequested(leases, from.set, wanted, requester)
+    refuseSecond(from, requester)
+    return takeNext(leases, from, requester)
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    const message = `failed to allocate for range ${from.index}: ${error.message}`
+    throw new CniError(error.code, message, error.details, { cause: error })
+  }
 }
 
 /** Leases a requested address. Throws code 102 if this attachment holds it already, as after a killed ADD: DEL frees it. */
@@ -98,7 +115,7 @@ function takeRequested(leases: LeaseStore, set: RangeSet, address: Address, requ
 }
 
 /** Throws if the attachment has an address of the set. The Go plugin, too, lets a requested address be a second one. */
-function refuseSecond(set: RangeSet, held: readonly Address[], containerId: string, { place }: HostLocalConfig): void {
+function refuseSecond({ set, place }: Source, { held, containerId }: Requester): void {
   const address = held.find((lease) => rangeOf(set, lease))
   if (!address) return
   const text = formatAddress(address)
@@ -109,12 +126,6 @@ function refuseSecond(set: RangeSet, held: readonly Address[], containerId: stri
   )
 }
 
-interface Source {
-  readonly set: RangeSet
-  readonly index: number
-  readonly place: LeasePlace
-}
-
 function takeNext(leases: LeaseStore, { set, index, place }: Source, { holder, reclaim }: Requester): Candidate {
   const take = () => allocate(set, leases.lastReserved(index), (address) => leases.take(address, holder))
   const next = take()
@@ -122,17 +133,6 @@ function takeNext(leases: LeaseStore, { set, index, place }: Source, { holder, r
   const found = next ?? (reclaim() ? take() : undefined)
   if (found) return found
   throw exhausted(set, leaseDirectory(place))
-}
-
-/** Adds to a failure which range set could not be served. */
-function explained(index: number, attempt: () => Candidate): Candidate {
-  try {
-    return attempt()
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error
-    const message = `failed to allocate for range ${index}: ${error.message}`
-    throw new CniError(error.code, message, error.details, { cause: error })
-  }
 }
 
 function describe({ address, range }: Candidate): IpConfig {

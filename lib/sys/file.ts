@@ -144,7 +144,7 @@ export function readRegular(path: string, limit: number): string | undefined {
   if (typeof answer === "string") return answer
   if (isErrno(answer, "ENOENT") || isErrno(answer, "EFBIG")) return undefined
   if (unlessMissing(() => linkStatus(path))?.type !== S_IFREG) return undefined
-  return checked("read", answer, path)
+  throw new SystemError(errnoName(-answer), `read ${path}`)
 }
 
 /** Makes the directory and its parents unless they exist; others may make them at the same time. */

@@ -117,7 +117,9 @@ export class LeaseStore implements Disposable {
     const taken = this.#taken
     const first = taken[0]
     const lease = identity && first && this.#files.stampOf(first)
-    const names = [...this.#namesOf(holder).filter((held) => !taken.includes(held)), ...taken]
+    const names = this.#namesOf(holder)
+      .filter((held) => !taken.includes(held))
+      .concat(taken)
     this.#taken = []
     this.#known = undefined
     this.#leases?.set(holder, names)
