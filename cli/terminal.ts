@@ -1,5 +1,5 @@
 import { readLink } from "../lib/sys/file.ts"
-import { environment } from "../lib/sys/process.ts"
+import { variable } from "../lib/sys/process.ts"
 import { SystemError } from "../lib/sys/system-error.ts"
 
 /** Each returns the text so that a terminal shows it in that way. */
@@ -21,7 +21,7 @@ let chosen: Colours | undefined
 
 /** Returns colours if stdout is a terminal, and NO_COLOR is not set. */
 export function colours(): Colours {
-  chosen ??= isTerminal() && !environment()["NO_COLOR"] ? all : none
+  chosen ??= isTerminal() && !variable("NO_COLOR") ? all : none
   return chosen
 }
 

@@ -35,6 +35,7 @@ test("a module that asks when it is loaded is caught", () => {
   for (const ask of [
     () => host.uptime(),
     () => host.environment(),
+    () => host.variable("PATH"),
     () => Date.now(),
     () => new Date(),
     () => Math.random(),

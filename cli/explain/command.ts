@@ -2,7 +2,7 @@ import { isObject, type Json, JsonError, parseJson } from "../../lib/cni/json.ts
 import { NetworkStack } from "../../lib/net/stack.ts"
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText } from "../../lib/sys/file.ts"
-import { environment, writeStdout } from "../../lib/sys/process.ts"
+import { variable, writeStdout } from "../../lib/sys/process.ts"
 import { ticksPerMicrosecond } from "../../plugins/bandwidth/token-bucket.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
@@ -63,7 +63,7 @@ function readWish(file: string, options: Options): Omit<Wish, "firewalld"> {
     ifname: options.get("--ifname") ?? "eth0",
     args: options.get("--cni-args") ?? "",
     capabilities: readCapabilities(options.get("--capability-args") ?? "{}"),
-    path: environment()["CNI_PATH"]?.split(":").filter(Boolean) ?? usualPlaces.plugins,
+    path: variable("CNI_PATH")?.split(":").filter(Boolean) ?? usualPlaces.plugins,
   }
 }
 

@@ -5,7 +5,7 @@ import { listLinks } from "../../lib/netlink/route/link.ts"
 import { readText, removeFile, unlessMissing } from "../../lib/sys/file.ts"
 import { linkStatus } from "../../lib/sys/file-status.ts"
 import { type Ended, host } from "../../lib/sys/host.ts"
-import { environment, findExecutable, runExecutable } from "../../lib/sys/process.ts"
+import { findExecutable, runExecutable, variable } from "../../lib/sys/process.ts"
 import { printConfig, TIMEOUT_SECONDS } from "../gc/plugin-call.ts"
 import { originalName } from "../record/wrapping.ts"
 import type { NetworkList, PluginConfig } from "../survey/network-list.ts"
@@ -128,7 +128,7 @@ function call(plugin: PluginConfig, wish: Wish, { scratch, files, result }: Situ
     ...{ name: list.name, cniVersion: list.cniVersion, runtimeConfig, prevResult: result, cniTsLog: LOG },
   }
   const env = {
-    ...{ PATH: environment()["PATH"], CNI_COMMAND: "ADD", CNI_CONTAINERID: wish.containerId, CNI_NETNS: scratch.pod },
+    ...{ PATH: variable("PATH"), CNI_COMMAND: "ADD", CNI_CONTAINERID: wish.containerId, CNI_NETNS: scratch.pod },
     ...{ CNI_IFNAME: wish.ifname, CNI_ARGS: wish.args, CNI_PATH: wish.path.join(":"), CNI_TS_NETLINK: "brief" },
     ...{ XTABLES_LOCKFILE: `${SCRATCH}/xtables.lock`, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${SCRATCH}/nothing` },
   }

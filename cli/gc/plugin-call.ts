@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../lib/cni/json.ts"
 import { host } from "../../lib/sys/host.ts"
-import { environment, findExecutable, runExecutable, writeStderr } from "../../lib/sys/process.ts"
+import { findExecutable, runExecutable, variable, writeStderr } from "../../lib/sys/process.ts"
 import { Unusable } from "../command.ts"
 
 export interface PluginCall {
@@ -18,7 +18,7 @@ export const TIMEOUT_SECONDS = 120
 export function callPlugin(directories: readonly string[], { type, command, variables, config }: PluginCall): void {
   const path = findExecutable(type, directories)
   if (path === undefined) throw new Unusable(`plugin ${type} is not in ${directories.join(" ")}`)
-  const env = { PATH: environment()["PATH"], ...variables, CNI_COMMAND: command, CNI_PATH: directories.join(":") }
+  const env = { PATH: variable("PATH"), ...variables, CNI_COMMAND: command, CNI_PATH: directories.join(":") }
   const stdin = host.encode(printConfig(config))
   const ended = runExecutable(path, { env, stdin, timeoutSeconds: TIMEOUT_SECONDS })
   writeStderr(ended.stderr)

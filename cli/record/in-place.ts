@@ -1,5 +1,5 @@
 import { host } from "../../lib/sys/host.ts"
-import { environment, executablePath, programArguments, writeStderr } from "../../lib/sys/process.ts"
+import { executablePath, programArguments, variable, writeStderr } from "../../lib/sys/process.ts"
 import { CallFile } from "./call-file.ts"
 import { currentRecording, isRecorder, originalName, type Recording, rawDirectory } from "./wrapping.ts"
 
@@ -42,7 +42,7 @@ function placeOf(executable: string): Place | undefined {
 
 /** Returns the recording that this call belongs to, if it is one of a runtime's. */
 function wanted(directory: string): Recording | undefined {
-  const isCall = environment()["CNI_COMMAND"] !== undefined && programArguments().length === 0
+  const isCall = variable("CNI_COMMAND") !== undefined && programArguments().length === 0
   return isCall ? currentRecording(directory) : undefined
 }
 

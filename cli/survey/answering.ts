@@ -1,6 +1,6 @@
 import { listDirectory, readNamed } from "../../lib/sys/file.ts"
 import { host } from "../../lib/sys/host.ts"
-import { environment, executablePath, exit } from "../../lib/sys/process.ts"
+import { executablePath, exit, variable } from "../../lib/sys/process.ts"
 import { SystemError } from "../../lib/sys/system-error.ts"
 
 /** Names, in the environment, the directory that this executable is only to look into. */
@@ -18,7 +18,7 @@ export function answers(directory: string): boolean {
 
 /** Looks into the directory and ends this process, if it was started by answers(). */
 export function lookForAnother(): void {
-  const directory = environment()[VARIABLE]
+  const directory = variable(VARIABLE)
   if (directory === undefined) return
   try {
     const [first] = listDirectory(directory)

@@ -5,7 +5,8 @@ import { invalidArgs } from "./errors.ts"
  * An unknown key, or a pair without exactly one `=`, is refused with code 4, unless IgnoreUnknown (1 or true) allows unknown keys.
  */
 export function parseArgs<Key extends string>(text: string, known: readonly Key[]): Partial<Record<Key, string>> {
-  const pairs = text === "" ? [] : text.split(";").map(splitPair)
+  if (text === "") return {}
+  const pairs = text.split(";").map(splitPair)
   const ignoreUnknown = pairs.filter(([key]) => key === "IgnoreUnknown").map(([, value]) => readIgnoreUnknown(value))
   const values: Partial<Record<Key, string>> = {}
   const unknown: string[] = []

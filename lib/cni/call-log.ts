@@ -1,7 +1,7 @@
 import { traceNetlink } from "../netlink/trace.ts"
 import { host } from "../sys/host.ts"
 import { appendLine, sendToJournal } from "../sys/log-line.ts"
-import { writeStderr } from "../sys/process.ts"
+import { environment, variable, writeStderr } from "../sys/process.ts"
 import type { UnmatchedConfig } from "./config.ts"
 import type { CniError } from "./errors.ts"
 import type { Log } from "./log.ts"
@@ -16,17 +16,15 @@ const JOURNAL = "/run/systemd/journal/socket"
  */
 export class CallLog implements Log {
   readonly #plugin: string
-  readonly #variables: Readonly<Record<string, string | undefined>>
   #destination: string
   #network: string | undefined
   readonly #removed: string[] = []
   readonly #noticed = new Set<string>()
   readonly #phases: Record<string, number> = {}
 
-  constructor(plugin: string, variables: Readonly<Record<string, string | undefined>>) {
+  constructor(plugin: string) {
     this.#plugin = plugin
-    this.#variables = variables
-    this.#destination = variables["CNI_TS_LOG"] ?? ""
+    this.#destination = variable("CNI_TS_LOG") ?? ""
     if (this.#destination !== "") this.#phases["start"] = host.uptime()
   }
 
@@ -35,7 +33,7 @@ export class CallLog implements Log {
     const destination = fields.get("cniTsLog")
     if (typeof destination === "string") this.#destination = destination
     this.#network = name
-    const netlink = this.#variables["CNI_TS_NETLINK"] ?? ""
+    const netlink = variable("CNI_TS_NETLINK") ?? ""
     if (["", "0"].includes(netlink)) return
     if (this.#destination !== "") traceNetlink((message) => this.#exchanged(message), netlink === "brief")
     else this.noticed("CNI_TS_NETLINK is set, but neither CNI_TS_LOG nor cniTsLog says where to log")
@@ -79,7 +77,7 @@ export class CallLog implements Log {
   #about(): CallMoment {
     return {
       plugin: this.#plugin,
-      variables: this.#variables,
+      variables: environment(),
       network: this.#network,
       at: new Date(),
       sinceStart: host.uptime(),

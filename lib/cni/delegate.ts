@@ -1,7 +1,7 @@
 import { Undo } from "../net/undo.ts"
 import { isOfThisBuild } from "../sys/build.ts"
 import { type Ended, host } from "../sys/host.ts"
-import { findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
+import { environment, findExecutable, runExecutable, writeStderr } from "../sys/process.ts"
 import { signalName } from "../sys/signals.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { timeoutSeconds } from "../sys/timeout.ts"
@@ -129,7 +129,7 @@ function execute(call: Call, path: string, command: Command, most = DELEGATE_TIM
 
 function runDelegate(call: Call, path: string, command: Command, most: number): Ended {
   const seconds = timeoutSeconds(most)
-  const env = { ...call.variables, CNI_COMMAND: command }
+  const env = { ...environment(), CNI_COMMAND: command }
   const ended = runExecutable(path, { env, stdin: call.config.bytes, timeoutSeconds: seconds })
   if (!ended.timedOut) return ended
   throw new TimedOut(`${path} ${command} did not end within ${seconds} seconds`, "it was killed; try again later")

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { commands, ifnameProblem, isIdentifier, readEnvironment } from "./environment.ts"
+import { commands, type Environment, ifnameProblem, isIdentifier, readEnvironment } from "./environment.ts"
 
 const complete = {
   CNI_COMMAND: "ADD",
@@ -28,8 +28,12 @@ function failure(act: () => unknown): unknown {
   }
 }
 
+function read(variables: Readonly<Record<string, string | undefined>>): Environment {
+  return readEnvironment((name) => variables[name])
+}
+
 function readWith(changes: Record<string, string | undefined>): unknown {
-  return failure(() => readEnvironment({ ...complete, ...changes }))
+  return failure(() => read({ ...complete, ...changes }))
 }
 
 function missing(...names: string[]): unknown {
@@ -38,7 +42,7 @@ function missing(...names: string[]): unknown {
 
 describe("readEnvironment", () => {
   it("hands over what it was given", () => {
-    expect(readEnvironment({ ...complete, CNI_ARGS: "IgnoreUnknown=1", CNI_PATH: "/a:/b" })).toEqual({
+    expect(read({ ...complete, CNI_ARGS: "IgnoreUnknown=1", CNI_PATH: "/a:/b" })).toEqual({
       command: "ADD",
       containerId: "c1",
       netns: "/run/netns/pod",
@@ -50,7 +54,7 @@ describe("readEnvironment", () => {
   })
 
   it.each(required)("reports everything that is missing for %s at once, in order", (command, names) => {
-    expect(failure(() => readEnvironment({ CNI_COMMAND: command }))).toEqual(missing(...names))
+    expect(failure(() => read({ CNI_COMMAND: command }))).toEqual(missing(...names))
   })
 
   it.each(required)("reports each variable that %s alone is missing, and requires no other", (command, names) => {
@@ -65,23 +69,21 @@ describe("readEnvironment", () => {
   })
 
   it("needs no variable but CNI_COMMAND for VERSION and for a command it does not know", () => {
-    expect(readEnvironment({ CNI_COMMAND: "VERSION" })).toEqual(
-      expect.objectContaining({ command: "VERSION", path: [] }),
-    )
-    expect(readEnvironment({ CNI_COMMAND: "PROBE" })).toEqual(expect.objectContaining({ command: "PROBE" }))
+    expect(read({ CNI_COMMAND: "VERSION" })).toEqual(expect.objectContaining({ command: "VERSION", path: [] }))
+    expect(read({ CNI_COMMAND: "PROBE" })).toEqual(expect.objectContaining({ command: "PROBE" }))
   })
 
   it("knows commands in upper case only: `add` is unknown, and requires nothing", () => {
-    expect(readEnvironment({ CNI_COMMAND: "add" }).command).toBe("add")
+    expect(read({ CNI_COMMAND: "add" }).command).toBe("add")
     expect(commands).not.toContain("add")
   })
 
   it("reports CNI_COMMAND itself as missing", () => {
-    expect(failure(() => readEnvironment({}))).toEqual(missing("CNI_COMMAND"))
+    expect(failure(() => read({}))).toEqual(missing("CNI_COMMAND"))
   })
 
   it("works without CNI_NETNS for DEL", () => {
-    expect(readEnvironment({ ...complete, CNI_COMMAND: "DEL", CNI_NETNS: "" }).netns).toBe("")
+    expect(read({ ...complete, CNI_COMMAND: "DEL", CNI_NETNS: "" }).netns).toBe("")
   })
 
   it("reports an invalid value before what is missing", () => {
@@ -103,9 +105,9 @@ describe("readEnvironment", () => {
 
   it("does not judge variables that the command does not require", () => {
     const odd = { CNI_CONTAINERID: "../..", CNI_IFNAME: "a/b", CNI_PATH: "/x" }
-    expect(readEnvironment({ ...odd, CNI_COMMAND: "GC" }).ifname).toBe("a/b")
-    expect(readEnvironment({ ...odd, CNI_COMMAND: "STATUS" }).containerId).toBe("../..")
-    expect(readEnvironment({ ...odd, CNI_COMMAND: "VERSION" }).ifname).toBe("a/b")
+    expect(read({ ...odd, CNI_COMMAND: "GC" }).ifname).toBe("a/b")
+    expect(read({ ...odd, CNI_COMMAND: "STATUS" }).containerId).toBe("../..")
+    expect(read({ ...odd, CNI_COMMAND: "VERSION" }).ifname).toBe("a/b")
   })
 
   it.each([

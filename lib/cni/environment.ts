@@ -18,20 +18,15 @@ export interface Environment {
   readonly netnsOverride: boolean
 }
 
-interface Variable {
-  readonly name: string
-  readonly requiredBy: readonly string[]
-  readonly validate?: (value: string, command: string) => void
-}
-
-/** In the order in which missing ones are reported. */
-const variables: readonly Variable[] = [
-  { name: "CNI_COMMAND", requiredBy: commands },
-  { name: "CNI_CONTAINERID", requiredBy: ["ADD", "DEL", "CHECK"], validate: validateContainerId },
-  { name: "CNI_NETNS", requiredBy: ["ADD", "CHECK"] },
-  { name: "CNI_IFNAME", requiredBy: ["ADD", "DEL", "CHECK"], validate: validateIfname },
-  { name: "CNI_PATH", requiredBy: ["ADD", "DEL", "CHECK", "GC", "STATUS"] },
-]
+/** The variables that a command requires, in the order in which missing ones are reported. */
+const REQUIRED: ReadonlyMap<string, readonly string[]> = new Map([
+  ["", ["CNI_COMMAND"]],
+  ["ADD", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"]],
+  ["CHECK", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"]],
+  ["DEL", ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"]],
+  ["GC", ["CNI_PATH"]],
+  ["STATUS", ["CNI_PATH"]],
+])
 
 /**
  * Says if a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. Two expressions:
@@ -52,15 +47,15 @@ export function quoted(text: string): string {
  * Reads the call's variables. Throws code 4 at the first invalid one, or naming all that are missing for the command.
  * Variables a command does not require are taken as they come.
  */
-export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
-  const command = env["CNI_COMMAND"] ?? ""
+export function readEnvironment(variable: (name: string) => string | undefined): Environment {
+  const given = (name: string) => variable(name) ?? ""
+  const command = given("CNI_COMMAND")
   const missing: string[] = []
-  for (const { name, requiredBy, validate } of variables) {
-    const required = requiredBy.includes(command) || name === "CNI_COMMAND"
-    const value = env[name] ?? ""
-    if (!required) continue
+  for (const name of REQUIRED.get(command) ?? []) {
+    const value = given(name)
     if (value === "") missing.push(name)
-    else validate?.(value, command)
+    else if (name === "CNI_CONTAINERID") validateContainerId(value)
+    else if (name === "CNI_IFNAME") validateIfname(value, command)
   }
   if (missing.length > 0) {
     throw new CniError(
@@ -71,12 +66,14 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   }
   return {
     command,
-    containerId: env["CNI_CONTAINERID"] ?? "",
-    netns: env["CNI_NETNS"] ?? "",
-    ifname: env["CNI_IFNAME"] ?? "",
-    args: env["CNI_ARGS"] ?? "",
-    path: (env["CNI_PATH"] ?? "").split(":").filter((directory) => directory !== ""),
-    netnsOverride: ["true", "1"].includes((env["CNI_NETNS_OVERRIDE"] ?? "").toLowerCase()),
+    containerId: given("CNI_CONTAINERID"),
+    netns: given("CNI_NETNS"),
+    ifname: given("CNI_IFNAME"),
+    args: given("CNI_ARGS"),
+    path: given("CNI_PATH")
+      .split(":")
+      .filter((directory) => directory !== ""),
+    netnsOverride: ["true", "1"].includes(given("CNI_NETNS_OVERRIDE").toLowerCase()),
   }
 }
 
@@ -100,11 +97,15 @@ function validateIfname(name: string, command: string): void {
 /** The entries of /proc/sys/net/ipv4/conf that are no interfaces: the kernel refuses them as names without a word. */
 const RESERVED = ["all", "default"]
 
+/** Most names there are, which need not be looked at for each problem. */
+const PLAIN_IFNAME = /^[\w-][\w.-]{0,14}$/
+
 /**
  * Says why no interface can have that name; undefined if one can: the kernel's dev_valid_name(), stricter about white space
  * and about `%` and NUL, for the kernel makes an eth0 when asked for an `eth%d`, and ends a name at its NUL.
  */
 export function ifnameProblem(name: string): string | undefined {
+  if (PLAIN_IFNAME.test(name) && !RESERVED.includes(name)) return undefined
   if (name === "") return "interface name is empty"
   if (host.encode(name).length > 15) return "interface name is too long: at most 15 bytes"
   if (name === "." || name === "..") return "interface name is . or .."

@@ -26,8 +26,6 @@ export interface Plugin {
 export interface Call {
   readonly environment: Environment
   readonly config: NetworkConfig
-  /** The variables as given, for delegates. */
-  readonly variables: Readonly<Record<string, string | undefined>>
   /** Tells the operator about the call, beside its result. */
   readonly log: Log
   /** The plugins inside this executable, by name. */

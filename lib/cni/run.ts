@@ -1,5 +1,5 @@
 import { isOwnNamespace, requireProc } from "../sys/netns.ts"
-import { environment, exit, writeStderr, writeStdout } from "../sys/process.ts"
+import { exit, variable, writeStderr, writeStdout } from "../sys/process.ts"
 import { readStdin } from "../sys/stdin.ts"
 import { SystemError } from "../sys/system-error.ts"
 import { CallLog } from "./call-log.ts"
@@ -14,11 +14,10 @@ import { atLeast, latest, type Version } from "./version.ts"
 
 /** Answers the one call this process was started for, then ends the process: 0 for success, 1 after an error. */
 export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
-  const variables = environment()
-  const log = new CallLog(plugin.name, variables)
+  const log = new CallLog(plugin.name)
   let config: UnmatchedConfig | undefined
   try {
-    const asked = variables["CNI_COMMAND"] ? readEnvironment(variables) : undefined
+    const asked = variable("CNI_COMMAND") ? readEnvironment(variable) : undefined
     if (!asked) {
       introduce(plugin)
     } else if (asked.command === "VERSION") {
@@ -27,7 +26,7 @@ export function runPlugin(plugin: Plugin, siblings: Call["siblings"]): void {
       const read = log.timed("input", () => readConfig(readInput()))
       config = read
       log.configured(read)
-      log.timed("plugin", () => perform(plugin, asked, read, { variables, siblings, log }))
+      log.timed("plugin", () => perform(plugin, asked, read, { siblings, log }))
       log.end()
     }
     exit(0)
@@ -65,7 +64,7 @@ function readInput(): Uint8Array {
   }
 }
 
-type Context = Pick<Call, "variables" | "siblings" | "log">
+type Context = Pick<Call, "siblings" | "log">
 
 /** Has the plugin do the command, if the version allows it and the namespace is not the plugin's own. */
 function perform(plugin: Plugin, asked: Environment, unmatched: UnmatchedConfig, context: Context): void {

@@ -10,7 +10,9 @@ export interface Host {
 
   /** Returns the arguments of the process; the first is the name that it was started under. */
   arguments(): string[]
-  /** Returns the environment's variables by their names, without a prototype. Of one that is given twice the first counts, as for getenv(3). */
+  /** Returns the value of the environment's variable of that name, undefined if there is none (getenv(3)). */
+  variable(name: string): string | undefined
+  /** Returns all of the environment's variables by their names, without a prototype. Of one that is given twice the first counts, as for getenv(3). */
   environment(): Record<string, string>
   /** Ends the process at once. */
   exit(status: number): never

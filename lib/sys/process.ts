@@ -22,11 +22,13 @@ export function executablePath(): string {
 /** The variables of the environment. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
-let variables: Variables | undefined
-
 export function environment(): Variables {
-  variables ??= host.environment()
-  return variables
+  return host.environment()
+}
+
+/** Returns one variable of the environment, for which the others need not be looked at. */
+export function variable(name: string): string | undefined {
+  return host.variable(name)
 }
 
 export function writeStdout(text: string): void {

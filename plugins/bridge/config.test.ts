@@ -263,7 +263,7 @@ describe("the MAC address asked for", () => {
       path: [],
       netnsOverride: false,
     }
-    const call: Call = { environment, config: network(config), variables: {}, log: silentLog, siblings: {} }
+    const call: Call = { environment, config: network(config), log: silentLog, siblings: {} }
     const mac = readRequestedMac(call)
     return mac && formatMac(mac)
   }

@@ -90,7 +90,7 @@ function callOf(
   const environment = { command, containerId, netns, ifname, args: "", path: [], netnsOverride: false }
   const fields = new Fields(whole)
   const read = { name: network, cniVersion: version, fields, bytes: new Uint8Array() }
-  return { environment, config: read, variables: {}, log: silent, siblings: {} }
+  return { environment, config: read, log: silent, siblings: {} }
 }
 
 function* checkMasquerade(survey: Survey, attached: Attached): Generator<Finding> {

@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -58,6 +59,18 @@ static JSValue process_arguments(CALL)
 {
     (void)self, (void)argc, (void)argv;
     return list_of(js, arguments, (uint32_t)argument_count);
+}
+
+static JSValue process_variable(CALL)
+{
+    (void)self, (void)argc;
+    size_t length;
+    const char *name = utf8_of(js, argv[0], &length);
+    if (!name)
+        return JS_EXCEPTION;
+    const char *value = getenv(name);
+    JS_FreeCString(js, name);
+    return value ? JS_NewString(js, value) : JS_UNDEFINED;
 }
 
 /* Adds a variable, unless there is one of that name. What has no name is none. False, and an exception, if there is no memory. */
@@ -143,6 +156,7 @@ static JSValue process_random(CALL)
 
 const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("arguments", 0, process_arguments),
+    JS_CFUNC_DEF("variable", 1, process_variable),
     JS_CFUNC_DEF("environment", 0, process_environment),
     JS_CFUNC_DEF("exit", 1, process_exit),
     JS_CFUNC_DEF("uptime", 0, process_uptime),

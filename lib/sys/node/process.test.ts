@@ -17,5 +17,6 @@ test("the process is told by its arguments, environment, age and exit status", (
   const told = run(["bridge", "--x"], environment)
   expect(told).toMatchObject({ status: 7, arguments: ["bridge", "--x"] })
   expect(told.environment).toMatchObject(environment)
+  expect([told.b, told.none]).toEqual(["2=2", null])
   expect(told.after - told.before).toBeGreaterThanOrEqual(50)
 })

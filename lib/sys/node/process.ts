@@ -5,6 +5,7 @@ import { spawn } from "./spawn.ts"
 /** The process, without Node.js and its script in the arguments. */
 export const ownProcess = {
   arguments: () => process.argv.slice(2),
+  variable: (name) => process.env[name],
   environment: () => Object.assign(Object.create(null), process.env),
   exit: (status) => process.exit(status),
   uptime: () => performance.now(),

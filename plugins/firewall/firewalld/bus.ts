@@ -1,5 +1,5 @@
 import { host } from "../../../lib/sys/host.ts"
-import { environment } from "../../../lib/sys/process.ts"
+import { variable } from "../../../lib/sys/process.ts"
 import { timeoutSeconds } from "../../../lib/sys/timeout.ts"
 import { UnixStream } from "../../../lib/sys/unix-stream.ts"
 import { lengthOfMessage, MalformedMessage, type MethodCall, type Reply, readReply, writeCall } from "./message.ts"
@@ -17,7 +17,7 @@ export class NotLetIn extends Error {}
 
 /** Returns the path of the system bus's socket, by DBUS_SYSTEM_BUS_ADDRESS if that is set; undefined if it is no path. */
 export function systemBusPath(): string | undefined {
-  const addresses = environment()["DBUS_SYSTEM_BUS_ADDRESS"] || USUAL_ADDRESS
+  const addresses = variable("DBUS_SYSTEM_BUS_ADDRESS") || USUAL_ADDRESS
   for (const address of addresses.split(";")) {
     const path = /^unix:(?:[^,]*,)*path=([^,]+)/.exec(address)?.[1]
     if (path !== undefined) return path.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)))
