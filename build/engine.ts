@@ -33,12 +33,12 @@ export function engineSources(): string {
 export function engineObjects(target: Target): Promise<string[]> {
   if (target === "compiler")
     return objectsOf({ name: "engine", sources: engineSources(), flags: flagsFor[target] }, target)
-  return changedObjects("engine", target, ["image.inc"])
+  return changedObjects("engine", target, ["image.inc", "member.inc"])
 }
 
 /** The engine's objects for profiles: it can say which functions are at work at any moment. */
 export function profiledEngineObjects(target: Target): Promise<string[]> {
-  return changedObjects("engine-profiled", target, ["image.inc", "profile.inc"])
+  return changedObjects("engine-profiled", target, ["image.inc", "member.inc", "profile.inc"])
 }
 
 const own = (file: string) => readFileSync(join(fetch, "..", file), "utf8")

@@ -2,7 +2,18 @@ import { afterEach, expect, test, vi } from "vitest"
 import { nodeHost } from "../lib/sys/node/host.ts"
 
 /** Members of the host that the executable's heap image may use: they are the same on every machine, at every time. */
-const TIMELESS = ["encode", "decode", "sha512", "writeAttributes", "readAttributes", "O_NOFOLLOW"]
+const TIMELESS = [
+  "encode",
+  "decode",
+  "formatIPv4",
+  "hex",
+  "parseIPv4",
+  "printJson",
+  "sha512",
+  "writeAttributes",
+  "readAttributes",
+  "O_NOFOLLOW",
+]
 
 afterEach(() => vi.unstubAllGlobals())
 

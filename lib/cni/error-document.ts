@@ -1,11 +1,11 @@
 import { Conflict } from "../net/conflict.ts"
 import { KernelError } from "../netlink/kernel-error.ts"
 import { adviceOn } from "../sys/advice.ts"
+import { host } from "../sys/host.ts"
 import { NoProc } from "../sys/netns.ts"
 import { failedWith, SystemError } from "../sys/system-error.ts"
 import { TimedOut } from "../sys/timed-out.ts"
 import { CniError, code } from "./errors.ts"
-import { printJson } from "./json.ts"
 
 /** Turns any failure into the error that the runtime reads. One that nobody foresaw is code 999, without a stack trace. */
 export function toCniError(error: unknown): CniError {
@@ -38,7 +38,7 @@ export function isLackOfMemory(error: unknown): boolean {
 
 /** Prints the error document of the specification; `version` is the configuration's, if it got that far. */
 export function printFailure(error: CniError, version: string | undefined): string {
-  return printJson({
+  return host.printJson({
     cniVersion: version,
     code: error.code,
     msg: error.message,

@@ -1,5 +1,6 @@
 import { type Address, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
+import { host } from "../sys/host.ts"
 import { type CniError, invalidConfig, undecodable } from "./errors.ts"
 import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
 
@@ -11,33 +12,15 @@ export class Fields {
   /** The object's path in the document; empty for the document itself. */
   readonly path: string
   readonly #object: JsonObject
-  readonly #names: readonly string[]
-  /** A bit for each length that a name has, modulo 32: most keys that are asked for are not there. */
-  #lengths = 0
 
   constructor(object: JsonObject, path = "") {
     this.path = path
     this.#object = object
-    this.#names = Object.keys(object)
-    for (let at = 0; at < this.#names.length; at++) this.#lengths |= 1 << (this.#names[at] as string).length
   }
 
   /** Returns the value of `key`, or undefined if it is absent or null. */
   get(key: string): Json | undefined {
-    if ((this.#lengths & (1 << key.length)) === 0) return undefined
-    const exact = Object.hasOwn(this.#object, key) ? this.#object[key] : undefined
-    return exact ?? this.#inAnyCase(key)
-  }
-
-  #inAnyCase(key: string): Json | undefined {
-    const names = this.#names
-    const wanted = key.toLowerCase()
-    let last: Json | undefined
-    for (let at = 0; at < names.length; at++) {
-      const name = names[at] as string
-      if (name.length === key.length && name.toLowerCase() === wanted) last = this.#object[name] ?? last
-    }
-    return last
+    return host.member(this.#object, key) as Json | undefined
   }
 
   has(key: string): boolean {
@@ -88,7 +71,7 @@ export class Fields {
   }
 
   #read<Value>(key: string, read: Reader<Value>): Value | undefined {
-    const value = this.get(key)
+    const value = host.member(this.#object, key) as Json | undefined
     return value === undefined ? undefined : read(value, this.pathOf(key))
   }
 }

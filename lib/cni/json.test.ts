@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { isObject, type Json, JsonError, oddNumber, parseJson, printJson } from "./json.ts"
+import { host } from "../sys/host.ts"
+import { isObject, type Json, JsonError, oddNumber, parseJson } from "./json.ts"
 
 /** Returns the document as JSON.parse reads it. */
 function plain(value: Json): unknown {
@@ -171,10 +172,10 @@ describe("a text that nobody closes", () => {
   })
 })
 
-describe("printJson", () => {
+describe("host.printJson", () => {
   // Every expectation here is what Go's json.MarshalIndent(value, "", "    ") printed.
   it("escapes what could end a script, as Go does", () => {
-    expect(printJson({ msg: "<a> & \u2028\u2029", "<key>": 1 })).toBe(
+    expect(host.printJson({ msg: "<a> & \u2028\u2029", "<key>": 1 })).toBe(
       String.raw`{
     "msg": "\u003ca\u003e \u0026 \u2028\u2029",
     "\u003ckey\u003e": 1
@@ -183,13 +184,13 @@ describe("printJson", () => {
   })
 
   it("escapes control characters, quotes and backslashes, and leaves everything else as it is", () => {
-    expect(printJson('\u0000\u0001\b\t\n\v\f\r\u001f"\\/\u007f é😀\ufffd')).toBe(
+    expect(host.printJson('\u0000\u0001\b\t\n\v\f\r\u001f"\\/\u007f é😀\ufffd')).toBe(
       `${String.raw`"\u0000\u0001\b\t\n\u000b\f\r\u001f\"\\/`}\u007f é😀\ufffd"`,
     )
   })
 
   it("keeps empty lists and objects on their line, and ends without a newline", () => {
-    expect(printJson({ a: [], b: {}, c: [[]] })).toBe(`{
+    expect(host.printJson({ a: [], b: {}, c: [[]] })).toBe(`{
     "a": [],
     "b": {},
     "c": [
@@ -199,7 +200,7 @@ describe("printJson", () => {
   })
 
   it("leaves undefined members out and keeps the order of the others", () => {
-    expect(printJson({ z: 1, gone: undefined, a: false, n: null })).toBe(`{
+    expect(host.printJson({ z: 1, gone: undefined, a: false, n: null })).toBe(`{
     "z": 1,
     "a": false,
     "n": null
@@ -211,7 +212,7 @@ describe("printJson", () => {
     fc.assert(
       fc.property(value, (data) => {
         fc.pre(!hasLeadingNul(JSON.stringify(data)))
-        expect(plain(parseJson(printJson(data)))).toEqual(JSON.parse(JSON.stringify(data)))
+        expect(plain(parseJson(host.printJson(data)))).toEqual(JSON.parse(JSON.stringify(data)))
       }),
     )
   })

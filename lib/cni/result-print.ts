@@ -1,7 +1,7 @@
 import { type Family, families, formatAddress } from "../ip/address.ts"
 import { formatPrefix } from "../ip/prefix.ts"
+import { host } from "../sys/host.ts"
 import { CniError, code } from "./errors.ts"
-import { printJson } from "./json.ts"
 import type { Dns, Interface, IpConfig, Result, Route } from "./result.ts"
 import { atLeast, type Version } from "./version.ts"
 
@@ -11,8 +11,8 @@ import { atLeast, type Version } from "./version.ts"
  * and an empty `dns` is left out. Throws if `version` has no room for the result: 0.1.0 and 0.2.0 need an address.
  */
 export function printResult(result: Result, version: Version): string {
-  if (atLeast(version, "1.0.0")) return printJson(sorted(result, version))
-  return printJson(atLeast(version, "0.3.0") ? declared(result, version) : early(result, version))
+  if (atLeast(version, "1.0.0")) return host.printJson(sorted(result, version))
+  return host.printJson(atLeast(version, "0.3.0") ? declared(result, version) : early(result, version))
 }
 
 type Printed = Record<string, unknown>

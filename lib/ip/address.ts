@@ -1,3 +1,5 @@
+import { host } from "../sys/host.ts"
+
 /** 4 or 6, as in IPv4 and IPv6. */
 export type Family = 4 | 6
 
@@ -32,20 +34,9 @@ export function parseAddress(text: string): Address | undefined {
   return value >> 32n === MAPPED >> 32n ? { family: 4, value: value & MASK32 } : { family: 6, value }
 }
 
-/** The bytes of a dotted quad by their texts, of which `""`, `01`, `1e1` and ` 1` are none: found twice as fast as parsed. */
-const BYTES = new Map<string, number>()
-for (let byte = 0; byte < 256; byte++) BYTES.set(`${byte}`, byte)
-
 function parseQuad(text: string): bigint | undefined {
-  const parts = text.split(".")
-  if (parts.length !== 4) return undefined
-  let value = 0
-  for (let at = 0; at < 4; at++) {
-    const byte = BYTES.get(parts[at] as string)
-    if (byte === undefined) return undefined
-    value = value * 256 + byte
-  }
-  return BigInt(value)
+  const value = host.parseIPv4(text)
+  return value < 0 ? undefined : BigInt(value)
 }
 
 function parseGroups(text: string): bigint | undefined {
@@ -79,12 +70,7 @@ function groupsOf(text: string, last: boolean): number[] | undefined {
 
 /** The one canonical text of an address: dotted quad, or RFC 5952 in lower case. */
 export function formatAddress({ family, value }: Address): string {
-  return family === 4 ? formatQuad(value) : formatGroups(value)
-}
-
-function formatQuad(value: bigint): string {
-  const number = Number(value)
-  return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`
+  return family === 4 ? host.formatIPv4(Number(value)) : formatGroups(value)
 }
 
 function formatGroups(value: bigint): string {

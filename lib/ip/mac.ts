@@ -1,3 +1,5 @@
+import { host } from "../sys/host.ts"
+
 /** A MAC address: its six bytes. */
 export type Mac = Uint8Array
 
@@ -26,9 +28,7 @@ const DIGITS = "0123456789abcdef"
 
 /** Lower-case pairs with colons. */
 export function formatMac(mac: Mac): string {
-  let text = ""
-  for (const byte of mac) text += (text && ":") + (byte < 16 ? "0" : "") + byte.toString(16)
-  return text
+  return host.hex(mac, ":")
 }
 
 /** Six random bytes made a unicast, locally administered address. */

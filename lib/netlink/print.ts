@@ -1,3 +1,4 @@
+import { host } from "../sys/host.ts"
 import { type AnyKind, type Body, type Entries, eachAttribute, type Printed, viewOf, WireError } from "./attribute.ts"
 
 /** Returns the content of a payload, attributes by the kernel's names. Throws WireError if the lengths of attributes do not fit. */
@@ -43,9 +44,7 @@ function plain(value: unknown): unknown {
 }
 
 export function printHex(bytes: Uint8Array): string {
-  let text = ""
-  for (const byte of bytes) text += (byte < 16 ? "0" : "") + byte.toString(16)
-  return text
+  return host.hex(bytes, "")
 }
 
 /** Returns the kernel's name of the attribute at byte `offset` of a payload, the innermost that is known; undefined if there is none. */

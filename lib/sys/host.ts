@@ -49,10 +49,29 @@ export interface Host {
   decode(bytes: Uint8Array): string
   /** Returns true if `part` is what stands in `bytes` from byte `at` on. */
   hasBytes(bytes: Uint8Array, at: number, part: Uint8Array): boolean
-  /** Returns true if a JSON text has, outside its strings, a number with a fraction, with an exponent or of more than fifteen digits. */
-  hasOddNumber(json: string): boolean
   /** Returns the FNV-1a hash of the text in UTF-8, of 32 bits. */
   fnv1a(text: string): number
+  /**
+   * Returns false if a JSON text has, outside its strings, a number with a fraction, with an exponent or of more than fifteen digits, or in them an
+   * escape of a code unit (`\\u`).
+   */
+  isPlainJson(json: string): boolean
+  /**
+   * Returns the value of the object's own member of that name; if there is none, or null, the last one that is not null of those whose names
+   * differ from it in case alone; undefined if there is none.
+   */
+  member(object: object, name: string): unknown
+  /**
+   * Prints JSON as Go's encoder does, indented by four spaces and with `<`, `>`, `&`, U+2028 and U+2029 escaped. Undefined members are left out;
+   * members come in the order they were set.
+   */
+  printJson(value: unknown): string
+  /** Returns the bytes in lower-case hex, two digits each, with that text between them. */
+  hex(bytes: Uint8Array, between: string): string
+  /** Returns the IPv4 address, as a number, that the text writes as four decimal numbers without leading zeros; -1 if it writes none (inet_pton(3)). */
+  parseIPv4(text: string): number
+  /** Writes an IPv4 address as four decimal numbers. */
+  formatIPv4(address: number): string
   /** Returns the SHA-512 (FIPS 180-4) of the text in UTF-8, in lower-case hex. */
   sha512(text: string): string
   /** Fills `buffer`, at most 256 bytes, from the kernel's generator. */

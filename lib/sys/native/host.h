@@ -54,6 +54,9 @@ bool image_write(int fd, const void *stack);
 /* build/engine/image.inc: has processes write as little of the image as can be. False if there is no memory for that. */
 bool engine_seal(JSRuntime *runtime);
 
+/* build/engine/member.inc: the value of the object's own member of that name, or else the last of those whose names differ in case alone; null is none. */
+JSValue engine_member(JSContext *js, JSValueConst object, JSAtom name);
+
 /* values.c: between JavaScript and C. */
 
 /* An integer as the bundle gets it; -1 becomes the negated errno. */
@@ -99,10 +102,11 @@ ssize_t write_waiting(int fd, const void *bytes, size_t length);
 
 /* Lists of functions that the bundle gets. */
 
-extern const JSCFunctionListEntry text_functions[], file_functions[], content_functions[], status_functions[], socket_functions[],
+extern const JSCFunctionListEntry text_functions[], json_functions[], file_functions[], content_functions[], status_functions[], socket_functions[],
     process_functions[], spawn_functions[], relay_functions[], namespace_functions[], attribute_functions[];
-extern const int text_function_count, file_function_count, content_function_count, status_function_count, socket_function_count,
-    process_function_count, spawn_function_count, relay_function_count, namespace_function_count, attribute_function_count;
+extern const int text_function_count, json_function_count, file_function_count, content_function_count, status_function_count,
+    socket_function_count, process_function_count, spawn_function_count, relay_function_count, namespace_function_count,
+    attribute_function_count;
 
 /* sha512.c */
 

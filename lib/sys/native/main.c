@@ -46,11 +46,12 @@ static bool add_functions(JSContext *js, JSValueConst host)
         const JSCFunctionListEntry *functions;
         int count;
     } lists[] = {
-        {text_functions, text_function_count},       {file_functions, file_function_count},
-        {content_functions, content_function_count}, {status_functions, status_function_count},
-        {socket_functions, socket_function_count},   {process_functions, process_function_count},
-        {spawn_functions, spawn_function_count},     {relay_functions, relay_function_count},
-        {namespace_functions, namespace_function_count}, {attribute_functions, attribute_function_count},
+        {text_functions, text_function_count},           {json_functions, json_function_count},
+        {file_functions, file_function_count},           {content_functions, content_function_count},
+        {status_functions, status_function_count},       {socket_functions, socket_function_count},
+        {process_functions, process_function_count},     {spawn_functions, spawn_function_count},
+        {relay_functions, relay_function_count},         {namespace_functions, namespace_function_count},
+        {attribute_functions, attribute_function_count},
     };
     for (size_t at = 0; at < sizeof lists / sizeof *lists; at++) {
         if (JS_SetPropertyFunctionList(js, host, lists[at].functions, lists[at].count) < 0)

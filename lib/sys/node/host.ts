@@ -1,6 +1,7 @@
 import type { Host } from "../host.ts"
 import { content } from "./content.ts"
 import { descriptors } from "./descriptors.ts"
+import { json } from "./json.ts"
 import { names } from "./names.ts"
 import { nativeOnly } from "./native-only.ts"
 import { ownProcess } from "./process.ts"
@@ -11,6 +12,7 @@ import { text } from "./text.ts"
 export const nodeHost: Host = {
   ...ownProcess,
   ...text,
+  ...json,
   ...descriptors,
   ...content,
   ...names,

@@ -38,21 +38,6 @@ test.each([
   expect(host.hasBytes(host.encode("-abcd-").subarray(1, 5), at, host.encode(part))).toBe(there)
 })
 
-test.each([
-  ['{"a": 1500, "b": [-1, 123456789012345]}', false],
-  ['{"a": "1.5", "1e3": "1234567890123456"}', false],
-  ['{"a": "\\\\", "b": "\\"1.5"}', false],
-  ['{"a": 1500.0}', true],
-  ["[-1e3]", true],
-  ["[1,1E3]", true],
-  ["1234567890123456", true],
-  ['{"a": "\\"", "b": 1.5}', true],
-  ['"never closed 1.5', false],
-  ["", false],
-])("%s has an odd number: %j", (json, odd) => {
-  expect(host.hasOddNumber(json)).toBe(odd)
-})
-
 test.each(["", "abc", "é漢😀", "x".repeat(111), "x".repeat(112), "x".repeat(5000)])(
   "sha512 of %j is sha512sum's",
   (text) => {
@@ -79,3 +64,31 @@ test.each([
 ])("fnv1a of %j", (text, hash) => {
   expect(host.fnv1a(text)).toBe(hash)
 })
+
+test("hex writes bytes as pairs", () => {
+  expect(host.hex(Uint8Array.of(0, 1, 0xa, 0xff), ":")).toBe("00:01:0a:ff")
+  expect([host.hex(Uint8Array.of(0xab, 0xcd), ""), host.hex(new Uint8Array(), ":")]).toEqual(["abcd", ""])
+})
+
+test.each([
+  ["0.0.0.0", 0],
+  ["10.1.2.3", 0x0a010203],
+  ["255.255.255.255", 0xffffffff],
+])("the IPv4 address %s is %d", (text, address) => {
+  expect([host.parseIPv4(text), host.formatIPv4(address)]).toEqual([address, text])
+})
+
+test.each([
+  "",
+  "1.2.3",
+  "1.2.3.4.5",
+  "01.2.3.4",
+  "256.1.1.1",
+  "1.2.3.4 ",
+  " 1.2.3.4",
+  "1.2.3.4\0",
+  "1..2.3",
+  "1e1.1.1.1",
+  "::1",
+  "١.1.1.1",
+])("%j is no IPv4 address", (text) => expect(host.parseIPv4(text)).toBe(-1))

@@ -154,6 +154,32 @@ test("encode and sha512 take a text as TextEncoder does", { timeout }, async () 
   })
 })
 
+test("printJson and member do as the host of Node.js does", { timeout }, async () => {
+  const name = fc.stringMatching(/^[abAB\u212ak0é]{0,2}$/)
+  const value = fc.oneof(units16, fc.integer(), fc.double(), fc.boolean(), fc.constant(null))
+  const objects = fc.dictionary(name, fc.oneof(value, fc.array(value), fc.dictionary(units16, value)))
+  await check(fc.tuple(objects, name), (batch) => {
+    const replies = ask(
+      batch.flatMap(([object, key]) => {
+        const json = ascii(object)
+        return [request("printJson", { json }), { name: "member", values: [{ json }, key] }]
+      }),
+    )
+    const expected = batch.flatMap(([object, key]) => {
+      const found = nodeHost.member(object, key)
+      return [{ text: units(nodeHost.printJson(object)) }, toReply(found)]
+    })
+    expect(replies).toEqual(expected)
+  })
+})
+
+/** A member as the program replies it: of lists and objects, those of numbers alone. */
+function toReply(value: unknown): Reply {
+  if (typeof value === "string") return { text: units(value) }
+  if (typeof value === "number" || typeof value === "boolean") return value
+  return Array.isArray(value) && value.every((item) => typeof item === "number") ? value : null
+}
+
 /** A message of netfilter or the end of a dump, whole or nearly. */
 const nearlyMessage = fc
   .tuple(

@@ -14,6 +14,8 @@ export type Value =
   | { readonly bytes: string; readonly from: number; readonly to: number }
   | { readonly integer: string }
   | { readonly members: { readonly [name: string]: Value } }
+  /** What this text parses as. */
+  | { readonly json: string }
   | { readonly odd: "undefined" | "NaN" | "symbol" | "throws" | "function" | "detached" | "shrunk" }
 
 export interface Request {
@@ -74,6 +76,7 @@ function meant(value: Value): unknown {
   if ("bytes" in value) return bytesOf(value.bytes).subarray(value.from, value.to)
   if ("integer" in value) return BigInt(value.integer)
   if ("members" in value) return mapped(value.members, meant)
+  if ("json" in value) return JSON.parse(value.json)
   return "odd" in value ? odd(value.odd) : undefined
 }
 

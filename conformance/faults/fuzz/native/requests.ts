@@ -59,6 +59,11 @@ const moment: fc.Arbitrary<Value> = fc.constantFrom<Value>(
 const timeoutMilliseconds: fc.Arbitrary<Value> = fc.constantFrom<Value>(0, 1, -1, 50, 5000)
 
 const text: fc.Arbitrary<Value> = fc.oneof(path, fc.string({ unit: "binary", maxLength: 300 }))
+const json: fc.Arbitrary<Value> = fc.oneof(
+  fc.json({ stringUnit: "binary" }).map((text) => ({ json: text })),
+  fc.nat(200).map((depth) => ({ json: "[".repeat(depth + 1) + "]".repeat(depth + 1) })),
+  odd,
+)
 const flag: fc.Arbitrary<Value> = fc.boolean()
 
 const name: fc.Arbitrary<Value> = fc.constantFrom("a", "b", "1")
@@ -79,6 +84,7 @@ const { values } = fc.letrec<{ value: Value; values: Value }>((tie) => ({
 /** The parameters of each function, save `exit`. */
 const parameters = {
   arguments: [],
+  variable: [path],
   environment: [],
   uptime: [],
   sleep: [moment],
@@ -88,7 +94,13 @@ const parameters = {
   decode: [bytes],
   hasBytes: [bytes, number, bytes],
   fnv1a: [text],
+  hex: [bytes, text],
+  parseIPv4: [text],
+  formatIPv4: [number],
   sha512: [text],
+  isPlainJson: [text],
+  member: [json, text],
+  printJson: [json],
   random: [bytes],
   open: [path, fc.oneof(number, fc.constantFrom(0o0, 0o100, 0o102, 0o101, 0o1102, 0o200000)), number],
   close: [descriptor],
