@@ -41,19 +41,22 @@ export function readHostLocal(config: NetworkConfig, args: string): HostLocalCon
     "range sets",
   )
   return {
-    place: readPlace(config),
+    place: placeIn(config, ipam),
     sets,
     routes: ipam.list("routes", readRoute) ?? [],
     resolvConf: readPath(ipam, "resolvConf"),
     requested,
-    reclaim: readReclaim(config),
+    reclaim: mayReclaim(ipam),
   }
 }
 
 /** Reads what DEL and GC need. They free leases even if ranges or arguments have become invalid since ADD. */
 export function readPlace(config: NetworkConfig): LeasePlace {
-  const dataDir = readPath(readIpam(config.fields), "dataDir") ?? DEFAULT_DATA_DIR
-  return { dataDir, network: directoryName(config.name) }
+  return placeIn(config, readIpam(config.fields))
+}
+
+function placeIn({ name }: NetworkConfig, ipam: Fields): LeasePlace {
+  return { dataDir: readPath(ipam, "dataDir") ?? DEFAULT_DATA_DIR, network: directoryName(name) }
 }
 
 /** NAME_MAX. */
@@ -66,7 +69,11 @@ function directoryName(network: string): string {
 
 /** Returns true unless `ipam.reclaim` forbids to free the leases of pods that are gone. */
 export function readReclaim(config: NetworkConfig): boolean {
-  return readIpam(config.fields).boolean("reclaim") ?? true
+  return mayReclaim(readIpam(config.fields))
+}
+
+function mayReclaim(ipam: Fields): boolean {
+  return ipam.boolean("reclaim") ?? true
 }
 
 function readIpam(fields: Fields): Fields {
@@ -102,10 +109,15 @@ function readSets(fields: Fields, ipam: Fields): RangeSet[] {
 function readWrittenSets(fields: Fields, ipam: Fields): RangeSet[] {
   const fromRuntime = fields.fields("runtimeConfig")?.list("ipRanges", readRangeSet) ?? []
   const legacy: RangeSet[] = ipam.has("subnet") ? [[rangeFrom(ipam)]] : []
-  const sets = [...fromRuntime, ...legacy, ...(ipam.list("ranges", readRangeSet) ?? [])]
+  const sets = fromRuntime.concat(legacy, ipam.list("ranges", readRangeSet) ?? [])
   if (sets.length === 0) {
     throw new CniError(code.invalidConfig, "no IP ranges specified", "the config needs ipam.ranges or ipam.subnet")
   }
+  if (sets.length > 1) refuseOverlaps(sets)
+  return sets
+}
+
+function refuseOverlaps(sets: readonly RangeSet[]): void {
   for (const [index, set] of sets.entries()) {
     const other = sets.findIndex((later, at) => at > index && setsOverlap(set, later))
     if (other > 0) {
@@ -116,5 +128,4 @@ function readWrittenSets(fields: Fields, ipam: Fields): RangeSet[] {
       )
     }
   }
-  return sets
 }

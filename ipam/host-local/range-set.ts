@@ -36,10 +36,13 @@ export function setsOverlap(a: RangeSet, b: RangeSet): boolean {
 export function readRangeSet(value: Json, path: string): RangeSet {
   const [head, ...rest] = readList(value, path, readRange)
   if (!head) throw invalidConfig(path, "empty range set", "give it a range, or leave it out")
-  return checkedSet([head, ...rest], path)
+  const set: RangeSet = [head, ...rest]
+  if (rest.length > 0) refuseMixture(set, path)
+  return set
 }
 
-function checkedSet(set: RangeSet, path: string): RangeSet {
+/** Refuses ranges of two families, and ones that overlap. */
+function refuseMixture(set: RangeSet, path: string): void {
   for (const [index, range] of set.entries()) {
     if (range.first.family !== set[0].first.family) {
       throw invalidConfig(path, "mixed address families", "put IPv4 and IPv6 ranges into range sets of their own")
@@ -47,7 +50,6 @@ function checkedSet(set: RangeSet, path: string): RangeSet {
     const other = set.slice(0, index).find((earlier) => rangesOverlap(earlier, range))
     if (other) throw invalidConfig(path, `subnets ${formatRange(other)} and ${formatRange(range)} overlap`)
   }
-  return set
 }
 
 function readRange(value: Json, path: string): LeaseRange {

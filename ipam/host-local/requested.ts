@@ -12,9 +12,10 @@ import { formatSet, type RangeSet, rangeOf } from "./range-set.ts"
  */
 export function readRequested(fields: Fields, args: string): Address[] {
   const { IP = "" } = parseArgs(args, ["IP"])
-  const fromArgs = IP === "" ? [] : [readArgument(IP)]
-  const lists = [fields.fields("args")?.fields("cni"), fields.fields("runtimeConfig")]
-  const all = [...fromArgs, ...lists.flatMap((list) => list?.list("ips", readMaybePrefix) ?? [])]
+  const all = IP === "" ? [] : [readArgument(IP)]
+  const cni = fields.fields("args")?.fields("cni")
+  const runtime = fields.fields("runtimeConfig")
+  for (const list of [cni, runtime]) if (list) all.push(...(list.list("ips", readMaybePrefix) ?? []))
   return all.filter((address, index) => all.findIndex((other) => sameAddress(other, address)) === index)
 }
 

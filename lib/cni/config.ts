@@ -51,7 +51,8 @@ function encodingProblem([first, second, third]: Uint8Array): string | undefined
 }
 
 export function matchConfig(config: UnmatchedConfig, supported: readonly Version[]): NetworkConfig {
-  return { ...config, cniVersion: matchVersion(config.cniVersion, supported) }
+  const cniVersion = matchVersion(config.cniVersion, supported)
+  return cniVersion === config.cniVersion ? (config as NetworkConfig) : { ...config, cniVersion }
 }
 
 /** The result that was read last: an IPAM plugin that is called in this process is given the same one. */

@@ -42,8 +42,7 @@ function numbersOf(version: string): number[] {
 /** Returns the supported version spelled exactly like `asked` (empty: 0.1.0); throws code 1 if there is none. */
 export function matchVersion(asked: string, supported: readonly Version[]): Version {
   const wanted = asked === "" ? "0.1.0" : asked
-  const match = supported.find((version) => version === wanted)
-  if (match) return match
+  if (supported.includes(wanted as Version)) return wanted as Version
   const list = supported.map((version) => JSON.stringify(version)).join(" ")
   throw new CniError(
     code.incompatibleVersion,

@@ -145,11 +145,9 @@ function expand(min: number, max: number, path: string): number[] {
 /** Returns the MAC address requested for the pod's interface, from runtimeConfig, else args.cni, else CNI_ARGS. */
 export function readRequestedMac(call: Call): Mac | undefined {
   const { fields } = call.config
-  const candidates: [string, string | undefined][] = [
-    ["runtimeConfig.mac", fields.fields("runtimeConfig")?.string("mac")],
-    ["args.cni.mac", fields.fields("args")?.fields("cni")?.string("mac")],
-    ["CNI_ARGS MAC", macOfArgs(call)],
-  ]
-  const [name = "", text] = candidates.find(([, value]) => value) ?? []
-  return readMac(name, text)
+  const ofRuntime = fields.fields("runtimeConfig")?.string("mac")
+  const ofArgs = fields.fields("args")?.fields("cni")?.string("mac")
+  const ofVariable = macOfArgs(call)
+  if (ofRuntime) return readMac("runtimeConfig.mac", ofRuntime)
+  return ofArgs ? readMac("args.cni.mac", ofArgs) : readMac("CNI_ARGS MAC", ofVariable)
 }
