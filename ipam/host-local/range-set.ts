@@ -60,25 +60,25 @@ function readRange(value: Json, path: string): LeaseRange {
 export function rangeFrom(fields: Fields): LeaseRange {
   const subnet = readSubnet(fields)
   const afterNetwork = plus(subnet.address, 1n)
-  const [start, end] = [readBound(fields, "rangeStart", subnet), readBound(fields, "rangeEnd", subnet)]
+  const start = readBound(fields, "rangeStart", subnet)
+  const end = readBound(fields, "rangeEnd", subnet)
   const isPair = isPointToPoint(subnet)
   const first = start ?? (isPair ? subnet.address : afterNetwork)
   const last = end ?? lastLeasable(subnet)
-  const outside = (name: string, address: Address) => notIn(subnet, name, address)
   if (!contains(subnet, first) || (start && first.value > last.value)) {
     const details = `${fields.pathOf("rangeEnd")} is ${formatAddress(last)}; the start must not lie behind it`
-    throw invalidConfig(fields.pathOf("rangeStart"), outside("RangeStart", first), details)
+    throw invalidConfig(fields.pathOf("rangeStart"), notIn(subnet, "RangeStart", first), details)
   }
   if (!contains(subnet, last) || first.value > last.value) {
     const details = `the range starts at ${formatAddress(first)}; the end must not lie before it`
-    throw invalidConfig(fields.pathOf("rangeEnd"), outside("RangeEnd", last), details)
+    throw invalidConfig(fields.pathOf("rangeEnd"), notIn(subnet, "RangeEnd", last), details)
   }
   return { subnet, first, last, gateway: fields.address("gateway") ?? (isPair ? undefined : afterNetwork) }
 }
 
 /** Returns the range with a gateway in it, for plugins that need one: in a subnet of two addresses the second. */
 export function withGateway(range: LeaseRange): LeaseRange {
-  return { ...range, gateway: range.gateway ?? lastOf(range.subnet) }
+  return range.gateway ? range : { ...range, gateway: lastOf(range.subnet) }
 }
 
 /** Returns true for a /31 or /127, of which both addresses can be leased (RFC 3021, RFC 6164). */

@@ -21,7 +21,7 @@ export interface OnMaster {
 export function readOnMaster(fields: Fields): OnMaster {
   return {
     master: fields.string("master") ?? "",
-    linkInContainer: fields.boolean("linkInContainer") ?? false,
+    linkInContainer: fields.flag("linkInContainer"),
     mtu: readMtu(fields),
   }
 }

@@ -18,16 +18,6 @@ export interface Environment {
   readonly netnsOverride: boolean
 }
 
-/** The variables that a command requires, in the order in which missing ones are reported. */
-const REQUIRED: ReadonlyMap<string, readonly string[]> = new Map([
-  ["", ["CNI_COMMAND"]],
-  ["ADD", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"]],
-  ["CHECK", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"]],
-  ["DEL", ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"]],
-  ["GC", ["CNI_PATH"]],
-  ["STATUS", ["CNI_PATH"]],
-])
-
 /**
  * Says if a text may be a container id or a network name. Such a text is safe in a path, a rule and a log. Two expressions:
  * one for both ends would backtrack over megabytes.
@@ -50,31 +40,38 @@ export function quoted(text: string): string {
 export function readEnvironment(variable: (name: string) => string | undefined): Environment {
   const given = (name: string) => variable(name) ?? ""
   const command = given("CNI_COMMAND")
+  const containerId = given("CNI_CONTAINERID")
+  const netns = given("CNI_NETNS")
+  const ifname = given("CNI_IFNAME")
+  const path = given("CNI_PATH")
+  const ofAttachment = command === "ADD" || command === "CHECK" || command === "DEL"
+  if (ofAttachment && containerId !== "") validateContainerId(containerId)
+  if (ofAttachment && ifname !== "") validateIfname(ifname, command)
   const missing: string[] = []
-  for (const name of REQUIRED.get(command) ?? []) {
-    const value = given(name)
-    if (value === "") missing.push(name)
-    else if (name === "CNI_CONTAINERID") validateContainerId(value)
-    else if (name === "CNI_IFNAME") validateIfname(value, command)
-  }
-  if (missing.length > 0) {
-    throw new CniError(
-      code.badEnvironment,
-      `required env variables [${missing.join(",")}] missing`,
-      "the runtime sets these for every call; by hand, cnitool does",
-    )
-  }
+  if (command === "") missing.push("CNI_COMMAND")
+  if (ofAttachment && containerId === "") missing.push("CNI_CONTAINERID")
+  if (ofAttachment && netns === "" && command !== "DEL") missing.push("CNI_NETNS")
+  if (ofAttachment && ifname === "") missing.push("CNI_IFNAME")
+  if ((ofAttachment || command === "GC" || command === "STATUS") && path === "") missing.push("CNI_PATH")
+  if (missing.length > 0) throw required(missing)
+  const override = given("CNI_NETNS_OVERRIDE").toLowerCase()
   return {
     command,
-    containerId: given("CNI_CONTAINERID"),
-    netns: given("CNI_NETNS"),
-    ifname: given("CNI_IFNAME"),
+    containerId,
+    netns,
+    ifname,
     args: given("CNI_ARGS"),
-    path: given("CNI_PATH")
-      .split(":")
-      .filter((directory) => directory !== ""),
-    netnsOverride: ["true", "1"].includes(given("CNI_NETNS_OVERRIDE").toLowerCase()),
+    path: path.split(":").filter((directory) => directory !== ""),
+    netnsOverride: override === "true" || override === "1",
   }
+}
+
+function required(missing: readonly string[]): CniError {
+  return new CniError(
+    code.badEnvironment,
+    `required env variables [${missing.join(",")}] missing`,
+    "the runtime sets these for every call; by hand, cnitool does",
+  )
 }
 
 function validateContainerId(id: string): void {

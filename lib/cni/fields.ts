@@ -2,7 +2,7 @@ import { type Address, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { host } from "../sys/host.ts"
 import { type CniError, invalidConfig, undecodable } from "./errors.ts"
-import { isObject, type Json, type JsonObject, oddNumber } from "./json.ts"
+import { isObject, type Json, type JsonObject, ODD, oddNumber } from "./json.ts"
 
 /**
  * Reads one JSON object key by key, the way Go's decoder does: keys match in any case, null and absent are the same, a value of another type
@@ -39,9 +39,15 @@ export class Fields {
     return this.#read(key, readBoolean)
   }
 
+  /** Returns true if the key is there and true. */
+  flag(key: string): boolean {
+    return this.#read(key, readBoolean) ?? false
+  }
+
   /** Reads a whole number; JavaScript's safe range and `limits` bound it. */
-  integer(key: string, limits: Limits = {}): number | undefined {
-    return this.#read(key, (value, path) => readInteger(value, path, limits))
+  integer(key: string, limits = NO_LIMITS): number | undefined {
+    const value = this.get(key)
+    return value === undefined ? undefined : readInteger(value, this.pathOf(key), limits)
   }
 
   address(key: string): Address | undefined {
@@ -58,7 +64,8 @@ export class Fields {
 
   /** Reads every element of a list by `read`; undefined if there is no list. */
   list<Item>(key: string, read: Reader<Item>): Item[] | undefined {
-    return this.#read(key, (value, path) => readList(value, path, read))
+    const value = this.get(key)
+    return value === undefined ? undefined : readList(value, this.pathOf(key), read)
   }
 
   strings(key: string): string[] {
@@ -84,8 +91,10 @@ export interface Limits {
   readonly max?: number
 }
 
+const NO_LIMITS: Limits = {}
+
 export function readString(value: Json, path: string): string {
-  if (typeof value !== "string" || oddNumber(value) !== undefined) throw wrongType(path, "a string", value)
+  if (typeof value !== "string" || value.startsWith(ODD)) throw wrongType(path, "a string", value)
   return value
 }
 

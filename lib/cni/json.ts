@@ -60,9 +60,12 @@ function markOddNumber(token: string): string {
   return plain ? token : `"\\u0000${token}"`
 }
 
+/** Begins an odd number, and no other string. */
+export const ODD = "\0"
+
 /** Returns the digits of an odd number, or undefined if it is none. */
 export function oddNumber(value: Json): string | undefined {
-  return typeof value === "string" && value.startsWith("\0") ? value.slice(1) : undefined
+  return typeof value === "string" && value.startsWith(ODD) ? value.slice(1) : undefined
 }
 
 export function isObject(value: Json): value is JsonObject {

@@ -108,7 +108,7 @@ function requireVersion(plugin: Plugin, config: string, command: string, least: 
       `${command} came with CNI ${least}, the config says ${JSON.stringify(config || "0.1.0")}`,
     )
   }
-  if (!plugin.versions.some((version) => atLeast(version, config as Version))) {
+  if (!plugin.versions.findLast((version) => atLeast(version, config as Version))) {
     throw new CniError(
       code.incompatibleVersion,
       `plugin version does not allow ${command}`,

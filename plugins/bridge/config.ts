@@ -47,24 +47,23 @@ const MAX_VLAN = 4094
 
 /** Reads and checks the configuration for the commands that need all of it. */
 export function readBridgeConfig({ fields }: NetworkConfig): BridgeConfig {
-  const flag = (key: string) => fields.boolean(key) ?? false
-  const isDefaultGateway = flag("isDefaultGateway")
+  const isDefaultGateway = fields.flag("isDefaultGateway")
   const config: BridgeConfig = {
     bridge: readBridgeName(fields),
-    isGateway: flag("isGateway") || isDefaultGateway,
+    isGateway: fields.flag("isGateway") || isDefaultGateway,
     isDefaultGateway,
-    forceAddress: flag("forceAddress"),
+    forceAddress: fields.flag("forceAddress"),
     mtu: readMtu(fields),
-    hairpinMode: flag("hairpinMode"),
-    promiscMode: flag("promiscMode"),
+    hairpinMode: fields.flag("hairpinMode"),
+    promiscMode: fields.flag("promiscMode"),
     vlan: readVlan(fields),
     vlanTrunk: readTrunk(fields),
-    preserveDefaultVlan: flag("preserveDefaultVlan"),
-    enableDad: flag("enabledad"),
-    disableContainerInterface: flag("disableContainerInterface"),
-    portIsolation: flag("portIsolation"),
+    preserveDefaultVlan: fields.flag("preserveDefaultVlan"),
+    enableDad: fields.flag("enabledad"),
+    disableContainerInterface: fields.flag("disableContainerInterface"),
+    portIsolation: fields.flag("portIsolation"),
     ipMasq: readMasquerade(fields),
-    macspoofchk: flag("macspoofchk"),
+    macspoofchk: fields.flag("macspoofchk"),
     ipamType: readIpamType(fields),
     dns: readOwnDns(fields),
   }

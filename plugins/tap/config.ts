@@ -26,7 +26,7 @@ export function readTapConfig({ fields }: NetworkConfig): TapConfig {
     throw unsupportedField("selinuxContext", context, advice)
   }
   return {
-    multiQueue: fields.boolean("multiQueue") ?? false,
+    multiQueue: fields.flag("multiQueue"),
     owner: fields.integer("owner", { min: 0, max: MOST_ID }),
     group: fields.integer("group", { min: 0, max: MOST_ID }),
     bridge: fields.string("bridge") ?? "",
