@@ -29,7 +29,7 @@ describe("arrows between layers", () => {
     ["lib/cni/run.ts", "../net/stack.ts", "touches no kernel"],
     ["lib/attachment/veth.ts", "../cni/run.ts", "only plugins/main.ts"],
     ["plugins/bridge/plugin.ts", "../../lib/cni/run.ts", "only plugins/main.ts"],
-    ["lib/ip/mac.ts", "../sys/errno.ts", "above"],
+    ["lib/sys/errno.ts", "../ip/mac.ts", "above"],
     ["plugins/bridge/add.ts", "../../ipam/host-local/plugin.ts", "neither"],
     ["ipam/host-local/add.ts", "../../plugins/bridge/plugin.ts", "neither"],
     ["plugins/bridge/add.ts", "../ptp/config.ts", "plugins do not import each other"],

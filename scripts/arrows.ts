@@ -5,7 +5,7 @@ import { type Breach, lineAt, ROOT, report, repositoryFiles } from "./repository
 import { codeOnly, importsIn } from "./source.ts"
 
 /** From the top: a layer may import itself and those behind it. */
-const layers = ["cli", "plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/sys", "lib/ip"]
+const layers = ["cli", "plugins", "ipam", "lib/attachment", "lib/cni", "lib/net", "lib/netlink", "lib/ip", "lib/sys"]
 
 /** Files that lib/cni may import: the protocol touches no kernel, but knows the errors of the layers below, Undo, and the netlink log. */
 const KNOWN_TO_CNI = ["lib/net/conflict.ts", "lib/net/undo.ts", "lib/netlink/kernel-error.ts", "lib/netlink/trace.ts"]
