@@ -3,7 +3,7 @@ import { NetworkStack } from "../../lib/net/stack.ts"
 import { listWholeRoutes } from "../../lib/netlink/route/whole-route.ts"
 import { readText } from "../../lib/sys/file.ts"
 import { variable, writeStdout } from "../../lib/sys/process.ts"
-import { ticksPerMicrosecond } from "../../plugins/bandwidth/token-bucket.ts"
+import { TICKS } from "../../plugins/bandwidth/token-bucket.ts"
 import { type Command, type Options, Unusable } from "../command.ts"
 import { formatFrom } from "../format.ts"
 import { BadList, type NetworkList, problemOf, readNetworkList } from "../survey/network-list.ts"
@@ -107,12 +107,11 @@ function readOrigin(path: string | undefined): Origin {
 
 function rehearseOn(origin: Origin, asked: Omit<Wish, "firewalld">): Explanation {
   const wish = { ...asked, firewalld: origin.node.firewalld }
-  const ticks = ticksPerMicrosecond(readText("/proc/net/psched"))
   const scratch = enterScratch(origin)
   const pairs = pairHandles(origin.node.ruleset, readRuleset(scratch.host.nfnetlink))
   const netns = origin.pod ? netnsName(origin.pod.path) : "POD"
   const rehearsal = rehearse(wish, scratch, copyPluginFiles(wish.list, origin.pod?.path ?? "/run/netns/POD"), {
-    ...{ ticks, podName: netns, host: placeOf(scratch.host), pod: placeOf(scratch.podStack) },
+    ...{ ticks: TICKS, podName: netns, host: placeOf(scratch.host), pod: placeOf(scratch.podStack) },
     handle: (table, copy) => pairs.get(table)?.get(copy),
   })
   return { wish, netns, isNewPod: !origin.pod, rehearsal, lacks: scratch.lacks }

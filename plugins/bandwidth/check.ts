@@ -9,20 +9,18 @@ import { readQdisc, type TokenBucket } from "../../lib/netlink/tc/qdisc.ts"
 import type { BandwidthConfig } from "./config.ts"
 import { findHostVeth } from "./host-veth.ts"
 import { readIfb } from "./ifb.ts"
-import { readTicks } from "./shaping.ts"
 import { type Limit, policed, tokenBucketOf, wrappedTokenBucketOf } from "./token-bucket.ts"
 
 /** Returns if both limits are as ADD, ours or the Go plugin's, left them; throws the first difference. */
 export function check(context: ChainedCheckContext<BandwidthConfig>, result: Result): void {
   const { call, config, host } = context
   const veth = findHostVeth(host, call, result)
-  const ticks = readTicks()
-  checkTokenBucket(host, veth, config.ingress, ticks)
-  checkEgress(context, veth, ticks)
+  checkTokenBucket(host, veth, config.ingress)
+  checkEgress(context, veth)
 }
 
 /** Throws unless the link sends through a token bucket with the limit's parameters, or, without a limit, through none. */
-function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit | undefined, ticks: number): void {
+function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit | undefined): void {
   const qdisc = readQdisc(rtnetlink, link.index, "ROOT")
   const bucket = qdisc?.tokenBucket
   if (!limit) {
@@ -31,23 +29,23 @@ function checkTokenBucket({ rtnetlink }: NetworkStack, link: Link, limit: Limit 
   }
   if (!qdisc) throw changed(`${link.name} has no token bucket: nothing limits what it sends`)
   if (!bucket) throw changed(`the root qdisc of ${link.name} is ${qdisc.kind}, not tbf`)
-  compare(`the token bucket of ${link.name}`, bucket, limit, ticks)
+  compare(`the token bucket of ${link.name}`, bucket, limit)
 }
 
 /** Throws if a value is neither ours nor the Go plugin's, whose values wrap around. */
-function compare(what: string, present: Partial<TokenBucket>, limit: Limit, ticks: number): void {
-  const ours = tokenBucketOf(limit, ticks)
-  const theirs = wrappedTokenBucketOf(limit, ticks)
+function compare(what: string, present: Partial<TokenBucket>, limit: Limit): void {
+  const ours = tokenBucketOf(limit)
   const units = { rate: "bytes/s", buffer: "ticks", limit: "bytes" } as const
   for (const key of ["rate", "buffer", "limit"] as const) {
     const value = present[key]
-    if (value === undefined || value === ours[key] || value === theirs[key]) continue
+    if (value === undefined || value === ours[key]) continue
+    if (value === wrappedTokenBucketOf(limit)[key]) continue
     throw changed(`${key} of ${what} is ${value} ${units[key]}, not ${ours[key]}`)
   }
 }
 
 /** Throws unless the pod's egress is policed or redirected to the attachment's ifb, within the limit. */
-function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link, ticks: number): void {
+function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link): void {
   const { config, attachment, host } = context
   const { egress: limit, egressMode: mode } = config
   const action = readEgress(host, veth)
@@ -62,7 +60,7 @@ function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link, 
     throw changed(`egress of ${veth.name} is limited by ${action.kind}, not by ${mode}`)
   }
   if (action.kind === "police") {
-    compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, policed(limit), ticks)
+    compare(`the policing of ${veth.name}`, { rate: action.rate, buffer: action.burst }, policed(limit))
     return
   }
   const ifb = readIfb(host, attachment)
@@ -70,7 +68,7 @@ function checkEgress(context: ChainedCheckContext<BandwidthConfig>, veth: Link, 
   if (action.to !== ifb.index)
     throw changed(`what ${veth.name} receives is redirected to link ${action.to}, not to ${ifb.name}`)
   if (!ifb.up) throw changed(`${ifb.name} is down`)
-  checkTokenBucket(host, ifb, limit, ticks)
+  checkTokenBucket(host, ifb, limit)
 }
 
 /** Returns the first action on all that the link receives. */

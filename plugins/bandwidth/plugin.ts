@@ -9,7 +9,7 @@ import { add } from "./add.ts"
 import { check } from "./check.ts"
 import { readBandwidthConfig } from "./config.ts"
 import { listStaleIfbs, removeIfbs } from "./ifb.ts"
-import { readTicks } from "./shaping.ts"
+import { requireScheduler } from "./shaping.ts"
 import { takeBack } from "./take-back.ts"
 
 /** Limits what a pod receives and sends. Follows a plugin that made a veth pair, which results before 0.3.0 do not list. */
@@ -21,7 +21,7 @@ export const bandwidth = chainedPlugin({
   isIdle: ({ ingress, egress }) => !ingress && !egress,
   add,
   check,
-  status: () => void readTicks(),
+  status: requireScheduler,
   remove: removeIfbs, // the limits on the host veth go with the veth
   collect,
   takeBack,

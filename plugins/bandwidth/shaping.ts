@@ -18,11 +18,11 @@ import {
 } from "../../lib/netlink/tc/qdisc.ts"
 import { readNamed } from "../../lib/sys/file.ts"
 import { createOwnIfb, type NewIfb } from "./ifb.ts"
-import { ticksPerMicrosecond } from "./token-bucket.ts"
+import { requireTicks } from "./token-bucket.ts"
 
-/** Returns the ticks of this node's packet scheduler per microsecond. */
-export function readTicks(): number {
-  return ticksPerMicrosecond(readNamed("/proc/net/psched", 4096))
+/** Throws if the node's kernel has no packet scheduler, or one with another clock. */
+export function requireScheduler(): void {
+  requireTicks(readNamed("/proc/net/psched", 4096))
 }
 
 /** Limits what the pod receives: the host veth delays packets that come too fast. */

@@ -15,34 +15,32 @@ const MICROSECONDS = 1e6
 /** Bytes of a packet before it is segmented, headers of every layer included. */
 const LARGEST_PACKET = 68 * 1024
 
-/** Returns the packet scheduler's ticks per microsecond, from the four hexadecimal numbers of /proc/net/psched. */
-export function ticksPerMicrosecond(psched: string): number {
-  const [ticks = Number.NaN, microseconds = Number.NaN, resolution = Number.NaN] = psched
-    .split(" ")
-    .map((field) => Number.parseInt(field, 16))
-  const perTick = resolution === 1e9 ? 1 : ticks / microseconds
-  const perMicrosecond = (perTick * resolution) / MICROSECONDS
-  if (!(perMicrosecond > 0)) throw new Error(`/proc/net/psched says nothing of the clock: ${JSON.stringify(psched)}`)
-  return perMicrosecond
+/** The ticks of the packet scheduler in a microsecond, of 64 ns each since Linux 2.6.31: requests say times in them. */
+export const TICKS = 1000 / 64
+
+/** Throws unless /proc/net/psched says that the packet scheduler has ticks of this length: nanoseconds in a microsecond, and in a tick. */
+export function requireTicks(psched: string): void {
+  const [microsecond = Number.NaN, tick = Number.NaN] = psched.split(" ").map((field) => Number.parseInt(field, 16))
+  if (microsecond / tick !== TICKS) throw new Error(`/proc/net/psched has ticks of others: ${JSON.stringify(psched)}`)
 }
 
 /**
  * Returns the limit in the kernel's units. Values that exceed 32 bits become the greatest that fit: a burst of 4.6 minutes, a queue of 4
  * GiB.
  */
-export function tokenBucketOf(limit: Limit, ticks: number): TokenBucket {
+export function tokenBucketOf(limit: Limit): TokenBucket {
   const { rate, microseconds, waiting, burst } = measure(limit)
   return {
     rate,
-    buffer: Math.min(Math.trunc(microseconds * ticks), MAX),
+    buffer: Math.min(Math.trunc(microseconds * TICKS), MAX),
     limit: Math.min(waiting + burst, MAX),
   }
 }
 
 /** Returns the limit as the Go plugin calculates it on amd64: values that exceed 32 bits wrap around. */
-export function wrappedTokenBucketOf(limit: Limit, ticks: number): TokenBucket {
+export function wrappedTokenBucketOf(limit: Limit): TokenBucket {
   const { rate, microseconds, waiting, burst } = measure(limit)
-  return { rate, buffer: wrap(Math.trunc(wrap(microseconds) * ticks)), limit: wrap(wrap(waiting) + burst) }
+  return { rate, buffer: wrap(Math.trunc(wrap(microseconds) * TICKS)), limit: wrap(wrap(waiting) + burst) }
 }
 
 /**

@@ -10,7 +10,7 @@ import { bodyWith, decode, HANDLE, PLACE, type TcHeader, tc, writeHeader } from 
 export interface TokenBucket {
   /** Bytes per second, below 2^64. */
   readonly rate: number
-  /** The time the bucket takes to fill, in ticks of the packet scheduler (/proc/net/psched); 32 bits. */
+  /** The time the bucket takes to fill, in ticks of the packet scheduler, of 64 ns; 32 bits. */
   readonly buffer: number
   /** The longest queue, in bytes; 32 bits. */
   readonly limit: number
