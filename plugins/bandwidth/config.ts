@@ -42,13 +42,13 @@ interface Shape {
 function readLimit(fields: Fields, direction: "ingress" | "egress", { maxBurst, latency }: Shape): Limit | undefined {
   const rate = fields.integer(`${direction}Rate`, { min: 0 }) ?? 0
   const burst = fields.integer(`${direction}Burst`, { min: 0 }) ?? 0
-  const [rateKey, burstKey] = [fields.pathOf(`${direction}Rate`), fields.pathOf(`${direction}Burst`)]
-  if (rate !== 0 && burst === 0) throw invalidConfig(burstKey, "if rate is set, burst must also be set")
-  if (rate === 0 && burst !== 0) throw invalidConfig(rateKey, "if burst is set, rate must also be set")
-  if (Math.floor(burst / 8) >= MAX_BURST_BYTES) throw invalidConfig(burstKey, "burst cannot be more than 4GB")
+  const refused = (key: "Rate" | "Burst", reason: string) => invalidConfig(fields.pathOf(direction + key), reason)
+  if (rate !== 0 && burst === 0) throw refused("Burst", "if rate is set, burst must also be set")
+  if (rate === 0 && burst !== 0) throw refused("Rate", "if burst is set, rate must also be set")
+  if (Math.floor(burst / 8) >= MAX_BURST_BYTES) throw refused("Burst", "burst cannot be more than 4GB")
   if (rate === 0) return undefined
-  if (rate < MIN_BITS) throw invalidConfig(rateKey, `${rate} bit/s is less than a byte per second`)
-  if (burst < MIN_BITS) throw invalidConfig(burstKey, `${burst} bits are less than a byte`)
+  if (rate < MIN_BITS) throw refused("Rate", `${rate} bit/s is less than a byte per second`)
+  if (burst < MIN_BITS) throw refused("Burst", `${burst} bits are less than a byte`)
   return { rate, burst: Math.min(burst, maxBurst ?? burst), latency }
 }
 

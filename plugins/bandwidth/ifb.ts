@@ -10,6 +10,7 @@ import { refusedWith } from "../../lib/netlink/kernel-error.ts"
 import { changeLink, findLinkIndex, type Link, listLinks, readLink, removeLink } from "../../lib/netlink/route/link.ts"
 import { createIfb } from "../../lib/netlink/route/new-link.ts"
 import { listFilters } from "../../lib/netlink/tc/filter.ts"
+import { sameBytes } from "../../lib/sys/bytes.ts"
 import { sha512Hex } from "../../lib/sys/digest.ts"
 
 const PREFIX = "bwp"
@@ -19,8 +20,19 @@ const DIGITS = 12
  * Returns the two names that an attachment's ifb may have: the Go plugin's, which is the same for all interfaces that a network has in a
  * container, and one of its own for the second interface.
  */
-export function ifbNames({ network, containerId, ifname }: Attachment): readonly [string, string] {
-  return [nameOf(`${network}${containerId}`), nameOf(`${network}\n${containerId}\n${ifname}`)]
+export function ifbNames(attachment: Attachment): readonly [string, string] {
+  return [firstName(attachment), secondName(attachment)]
+}
+
+/** Compute them one by one: the second is rarely needed. */
+const NAMES = [firstName, secondName] as const
+
+function firstName({ network, containerId }: Attachment): string {
+  return nameOf(`${network}${containerId}`)
+}
+
+function secondName({ network, containerId, ifname }: Attachment): string {
+  return nameOf(`${network}\n${containerId}\n${ifname}`)
 }
 
 function nameOf(text: string): string {
@@ -32,18 +44,15 @@ function nameOf(text: string): string {
  * whose the ifb is while that is unfinished.
  */
 export function ifbMac({ network, containerId, ifname }: Attachment): Uint8Array {
-  return Uint8Array.of(...networkMac(network), ...bytesOf(`${network}\n${containerId}\n${ifname}`, 2))
+  const [ofNetwork, own] = [numberOf(network, 3), numberOf(`${network}\n${containerId}\n${ifname}`, 2)]
+  return Uint8Array.of(0x02, ofNetwork >> 16, ofNetwork >> 8, ofNetwork, own >> 8, own)
 }
 
-function networkMac(network: string): number[] {
-  return [0x02, ...bytesOf(network, 3)]
-}
+/** The bytes that the MAC addresses of a network's ifbs begin with. */
+const NETWORK_BYTES = 4
 
-function bytesOf(text: string, count: number): number[] {
-  const digest = sha512Hex(text)
-  const bytes: number[] = []
-  for (let index = 0; index < count; index++) bytes.push(Number.parseInt(digest.slice(2 * index, 2 * index + 2), 16))
-  return bytes
+function numberOf(text: string, bytes: number): number {
+  return Number.parseInt(sha512Hex(text).slice(0, 2 * bytes), 16)
 }
 
 /** An ifb that has just been made. */
@@ -66,7 +75,8 @@ export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: L
 
 function createOrReplace(rtnetlink: Conversation, attachment: Attachment, veth: Link, mac: Mac): string {
   const { mtu } = veth
-  for (const name of ifbNames(attachment)) {
+  for (const nameFor of NAMES) {
+    const name = nameFor(attachment)
     if (created(rtnetlink, { name, mac, mtu })) return name
     const present = readLink(rtnetlink, name)
     if (present && present.kind !== "ifb") {
@@ -116,8 +126,8 @@ export function removeIfbs(host: NetworkStack, attachment: Attachment): void {
 /** Returns the attachment's ifb, whoever made it, or undefined. One without an alias is another interface's if there is one with its own. */
 export function readIfb(host: NetworkStack, attachment: Attachment): Link | undefined {
   let withoutAlias: Link | undefined
-  for (const name of ifbNames(attachment)) {
-    const link = readCandidate(host, name, attachment)
+  for (const nameFor of NAMES) {
+    const link = readCandidate(host, nameFor(attachment), attachment)
     if (link && isIfbOf(link, attachment)) return link
     withoutAlias ??= link
   }
@@ -146,11 +156,11 @@ export function listStaleIfbs(host: NetworkStack, network: string, valid: readon
  * alias of an attachment that is too long to be spelt out.
  */
 function listIfbs({ rtnetlink }: NetworkStack, network: string): Link[] {
-  const start = networkMac(network)
+  const start = ifbMac({ network, containerId: "", ifname: "" }).subarray(0, NETWORK_BYTES)
   const isOurs = ({ kind, name, alias, mac }: Link) =>
     kind === "ifb" &&
     name.startsWith(PREFIX) &&
     isOursOrUnfinishedIn(alias, network) &&
-    start.every((byte, index) => mac[index] === byte)
+    sameBytes(mac.subarray(0, NETWORK_BYTES), start)
   return listLinks(rtnetlink).links.filter(isOurs)
 }

@@ -1,4 +1,4 @@
-import { attributeSet, bytes, encode, sized, u32 } from "../attribute.ts"
+import { attributeSet, bytes, encode, sized, u32, viewOf } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
@@ -49,13 +49,26 @@ export interface Filter {
 
 /** Applies `action` to all that the link receives. The link needs an ingress qdisc. Throws ENOENT if the kernel lacks the action. */
 export function createFilter(rtnetlink: Conversation, link: number, action: Action): void {
-  const options = encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
+  const options = action.kind === "redirect" ? redirectionTo(action.to) : optionsOf(action)
   rtnetlink.execute({
     asked: `put all that link ${link} receives through ${action.kind}`,
     type: RTM.NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     write: (writer) => tc.write(writeHeader(writer, placeOf(link)), { kind: "u32", options }),
   })
+}
+
+function optionsOf(action: Action): Uint8Array {
+  return encode(u32Options, { classId: CLASS_ID, selector: everything(), action })
+}
+
+/** The options of a redirection, which end with the link's index: they are encoded but once, when the heap image is made. */
+const REDIRECTION = optionsOf({ kind: "redirect", to: 0 })
+
+function redirectionTo(link: number): Uint8Array {
+  const options = REDIRECTION.slice()
+  viewOf(options).setUint32(options.length - 4, link, true)
+  return options
 }
 
 /** Removes the filter that createFilter() made, if there is one. One of another kind in its place stays. */
@@ -92,23 +105,26 @@ export function listFilters(rtnetlink: Conversation, link: number): Filter[] {
     type: RTM.GETTFILTER,
     write: (writer) => void writeHeader(writer, { link, parent: HANDLE.INGRESS }),
   }
-  return rtnetlink.dump(request, (message) => (isFilter(message) ? decodeFilter(message) : undefined)).values
+  return rtnetlink.dump(request, decodeListed).values
 }
 
-/** Returns true for a filter. Hash tables are listed too, without handle or with the handle of a table. */
-function isFilter(message: Message): boolean {
-  const { header, kind } = decode(message)
-  return kind !== "u32" || (header.handle & 0xfff) !== 0
+/** Returns the filter. Hash tables are listed too, without handle or with the handle of a table. */
+function decodeListed(message: Message): Filter | undefined {
+  const decoded = decode(message)
+  return decoded.kind === "u32" && (decoded.handle & 0xfff) === 0 ? undefined : filterOf(decoded)
 }
 
 /** Returns the filter that an RTM_NEWTFILTER describes. Throws WireError. */
 export function decodeFilter(message: Message): Filter {
-  const { header, kind, options } = decode(message)
+  return filterOf(decode(message))
+}
+
+function filterOf({ kind, info, options }: ReturnType<typeof decode>): Filter {
   const { selector, action } = kind === "u32" ? u32Options.read(options) : {}
   return {
     kind,
-    priority: header.info >>> 16,
-    matchesAll: (header.info & 0xffff) === ALL_PROTOCOLS && selector !== undefined && selectsAll(selector),
+    priority: info >>> 16,
+    matchesAll: (info & 0xffff) === ALL_PROTOCOLS && selector !== undefined && selectsAll(selector),
     action,
   }
 }

@@ -1,4 +1,4 @@
-import { attributeSet, encode, type Kind, sized, u64 } from "../attribute.ts"
+import { attributeSet, type Kind, sized, text, u64 } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from "../message.ts"
@@ -35,6 +35,12 @@ const tbf = attributeSet({ parameters: [1, parameters, "TCA_TBF_PARMS"], rate64:
 /** An RTM_NEWQDISC and its like. */
 export const qdiscBody = bodyWith({ tbf })
 
+/** An RTM_NEWQDISC of a token bucket, whose options are written where they belong. */
+const tbfQdisc = attributeSet({
+  kind: [1, text, "TCA_KIND"],
+  options: [2, { write: tbf.write, read: tbf.read }, "TCA_OPTIONS"],
+})
+
 /** A qdisc as the kernel has it. */
 export interface Qdisc {
   readonly kind: string
@@ -67,8 +73,8 @@ function answered(rtnetlink: Conversation, request: Request): Qdisc | undefined 
 
 /** Returns the qdisc that an RTM_NEWQDISC describes. Throws WireError. */
 export function decodeQdisc(message: Message): Qdisc {
-  const { header, kind, options } = decode(message)
-  return { kind, handle: header.handle, tokenBucket: kind === "tbf" ? decodeTokenBucket(options) : undefined }
+  const { handle, kind, options } = decode(message)
+  return { kind, handle, tokenBucket: kind === "tbf" ? decodeTokenBucket(options) : undefined }
 }
 
 function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
@@ -79,13 +85,15 @@ function decodeTokenBucket(options: Uint8Array): TokenBucket | undefined {
 
 /** Makes this token bucket the link's root qdisc, or changes one to it. Throws EEXIST if another qdisc is there. */
 export function ensureTokenBucket(rtnetlink: Conversation, link: number, bucket: TokenBucket): void {
-  const options = encode(tbf, { parameters: bucket, rate64: rate64(bucket.rate) })
   rtnetlink.execute({
     asked: `have link ${link} send through a token bucket`,
     type: RTM.NEWQDISC,
     flags: NLM_F_CREATE,
     write: (writer) =>
-      tc.write(writeHeader(writer, { link, handle: HANDLE.FIRST, parent: PLACE.ROOT }), { kind: "tbf", options }),
+      tbfQdisc.write(writeHeader(writer, placeOf(link, "ROOT")), {
+        kind: "tbf",
+        options: { parameters: bucket, rate64: rate64(bucket.rate) },
+      }),
   })
 }
 

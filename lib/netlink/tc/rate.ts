@@ -6,11 +6,8 @@ const TOO_FAST = 0xffffffff
 /** Writes struct tc_ratespec of `rate` bytes per second. `cellLog` belongs to a rate table; it is 0 without one. */
 export function writeRate(writer: Writer, rate: number, cellLog = 0): Writer {
   return writer
-    .u8(cellLog)
-    .u8(0) // link layer: the kernel takes it to be Ethernet
-    .u16(0) // overhead
-    .u16(0) // cell alignment
-    .u16(0) // smallest packet
+    .u32(cellLog) // then link layer, which the kernel takes to be Ethernet, and overhead
+    .u32(0) // cell alignment, smallest packet
     .u32(Math.min(rate, TOO_FAST))
 }
 

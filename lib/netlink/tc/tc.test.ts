@@ -7,7 +7,6 @@ import { RTM } from "../route/rtm.ts"
 import type { Action } from "./action.ts"
 import { createFilter, decodeFilter, listFilters, removeFilter } from "./filter.ts"
 import { createIngressQdisc, decodeQdisc, ensureTokenBucket } from "./qdisc.ts"
-import { decode } from "./tcm.ts"
 
 /** A request has the attributes and the header that the kernel's listing has. */
 function asked(ask: Parameters<typeof requestOf>[0]): Message {
@@ -108,7 +107,7 @@ describe("what the kernel lists is read as tc shows it", () => {
     const command = `tc -j qdisc show dev ${link}`
     const shown: { kind: string; handle: string; options: { rate?: number } }[] = recorded(command).output
     const read = listed(command, RTM.NEWQDISC)
-      .filter((message) => decode(message).header.link === index)
+      .filter((message) => new DataView(message.payload.slice().buffer).getInt32(4, true) === index)
       .map(decodeQdisc)
     for (const { kind, handle, options } of shown) {
       const qdisc = read.find((each) => each.kind === kind && each.handle === Number.parseInt(handle, 16) * 0x10000)

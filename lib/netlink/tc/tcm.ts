@@ -1,4 +1,4 @@
-import { attributeSet, type Body, chosen, type Entries, text, WireError } from "../attribute.ts"
+import { attributeSet, type Body, chosen, type Entries, text, u32, WireError } from "../attribute.ts"
 import type { Message } from "../message.ts"
 import { nameOf } from "../print.ts"
 import { AF } from "../route/rtm.ts"
@@ -57,16 +57,20 @@ export function writeHeader(writer: Writer, { link, handle = 0, parent = 0, info
   return writer.u8(AF.UNSPEC).u8(0).u16(0).u32(link).u32(handle).u32(parent).u32(info)
 }
 
-/** Returns the header and the attributes of a qdisc or filter. Throws WireError. */
-export function decode({ payload }: Message): { header: Required<TcHeader>; kind: string; options: Uint8Array } {
-  if (payload.length < HEADER) throw new WireError("traffic control message cut short", payload.byteOffset)
-  const view = new DataView(payload.buffer, payload.byteOffset, HEADER)
-  const { kind = "", options = new Uint8Array() } = tc.read(payload, HEADER)
-  const header = {
-    link: view.getInt32(4, true),
-    handle: view.getUint32(8, true),
-    parent: view.getUint32(12, true),
-    info: view.getUint32(16, true),
-  }
-  return { header, kind, options }
+/** What a message says of a qdisc or filter, beside its place. */
+interface Decoded {
+  readonly handle: number
+  /** Of a filter, as in TcHeader. */
+  readonly info: number
+  readonly kind: string
+  readonly options: Uint8Array
 }
+
+/** Returns what the message says of a qdisc or filter. Throws WireError. */
+export function decode({ payload }: Message): Decoded {
+  if (payload.length < HEADER) throw new WireError("traffic control message cut short", payload.byteOffset)
+  const { kind = "", options = NOTHING } = tc.read(payload, HEADER)
+  return { handle: u32.read(payload, 8, HEADER), info: u32.read(payload, 16, HEADER), kind, options }
+}
+
+const NOTHING = new Uint8Array()
