@@ -26,6 +26,11 @@ export function commentData(comment: string | undefined, note?: string): Uint8Ar
   return data
 }
 
+/** Returns commentData(), or undefined if there is neither comment nor note. */
+export function dataOf(comment: string | undefined, note?: string): Uint8Array | undefined {
+  return comment === undefined && note === undefined ? undefined : commentData(comment, note)
+}
+
 function entry(type: number, content: string | undefined): Uint8Array {
   if (content === undefined) return new Uint8Array()
   const text = host.encode(content)

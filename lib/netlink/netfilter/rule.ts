@@ -1,10 +1,10 @@
 import { ENCODING, host } from "../../sys/host.ts"
-import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, nested, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, be64, findAttribute, type Kind, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, type Sieve } from "../message.ts"
 import { Writer } from "../writer.ts"
-import { commentData, commentIn, commentTest, NOTE, noteIn, noteTest, userData } from "./comment.ts"
+import { commentIn, commentTest, dataOf, NOTE, noteIn, noteTest, userData } from "./comment.ts"
 import { decodeSteps, expressionList, type FoundExpression, type Step } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { type Chain, formatChain, formatTable, MSG, type Table } from "./ruleset.ts"
@@ -36,14 +36,6 @@ const written = attributeSet({
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
-/** NFTA_RULE_* without the attributes that cost most to read. */
-const skimmed = attributeSet({
-  chain: [2, text, "NFTA_RULE_CHAIN"],
-  handle: [3, be64, "NFTA_RULE_HANDLE"],
-  expressions: [4, bytes, "NFTA_RULE_EXPRESSIONS"],
-  userData: [7, userData, "NFTA_RULE_USERDATA"],
-})
-
 /** An NFT_MSG_NEWRULE and its like. */
 export const ruleBody: Body = { header: nfnetlinkHeader, attributes: written }
 
@@ -53,6 +45,8 @@ export interface Rule {
   readonly comment?: string | undefined
   /** A text beside the comment that only these plugins read. */
   readonly note?: string | undefined
+  /** Both of them, if they are encoded already. */
+  readonly userData?: Uint8Array | undefined
   /** The IPPROTO_* that the rule matches, for matches and targets of xtables; 0 for none. */
   readonly compat?: { readonly protocol: number; readonly flags: 0 }
 }
@@ -65,6 +59,8 @@ export interface FoundRule {
   readonly chain: string
   readonly comment: string | undefined
   readonly note: string | undefined
+  /** NFTA_RULE_USERDATA, in which comment and note are; empty if there is none. */
+  readonly userData: Uint8Array
   /** NFTA_RULE_EXPRESSIONS */
   readonly steps: Uint8Array
   /** Decodes the rule's steps. */
@@ -97,7 +93,7 @@ export function insertRule(chain: ChainKey, rule: Rule): Request {
   return addRule(chain, rule, 0)
 }
 
-function addRule(chain: ChainKey, { expressions, comment, note, compat }: Rule, where: number): Request {
+function addRule(chain: ChainKey, { expressions, comment, note, userData, compat }: Rule, where: number): Request {
   return {
     asked: `add a rule to ${formatChain(chain)}`,
     type: typeOf(SUBSYSTEM.NFTABLES, MSG.NEWRULE),
@@ -106,7 +102,7 @@ function addRule(chain: ChainKey, { expressions, comment, note, compat }: Rule, 
       written.write(writePlace(writer, chain), {
         expressions,
         compat,
-        userData: comment === undefined && note === undefined ? undefined : commentData(comment, note),
+        userData: userData ?? dataOf(comment, note),
       }),
   }
 }
@@ -202,6 +198,8 @@ interface Wanted {
   readonly sieve?: Sieve | undefined
 }
 
+const NFTA_RULE_CHAIN = 2
+const NFTA_RULE_HANDLE = 3
 const NFTA_RULE_EXPRESSIONS = 4
 const NFTA_RULE_USERDATA = 7
 const NOTHING = new Uint8Array()
@@ -258,21 +256,53 @@ export interface KeptMessage extends Message {
 
 /** Returns the message with its rule, whose steps are decoded once, when they are first asked for. */
 export function keepRule(message: Message): KeptMessage {
-  const { expressions, ...rest } = decodeRule(message)
+  const { handle, chain, comment, note, userData, steps } = decodeRule(message)
   let decoded: readonly FoundExpression[] | undefined
-  return { ...message, rule: { ...rest, expressions: () => (decoded ??= expressions()) } }
+  const expressions = () => (decoded ??= decodeSteps(steps))
+  return { ...message, rule: { handle, chain, comment, note, userData, steps, expressions } }
 }
 
-/** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
-export function decodeRule(message: KeptMessage): FoundRule {
-  if (message.rule) return message.rule
-  const { handle = 0n, chain = "", expressions = NOTHING, userData } = skimmed.read(message.payload, HEADER)
-  return {
-    handle,
-    chain,
-    comment: userData && commentIn(userData),
-    note: userData && noteIn(userData),
-    steps: expressions,
-    expressions: () => decodeSteps(expressions),
+/** Returns the rule that an NFT_MSG_NEWRULE describes, which throws WireError when what is asked for cannot be read. */
+export function decodeRule({ rule, payload }: KeptMessage): FoundRule {
+  return rule ?? new ReceivedRule(payload.slice())
+}
+
+/** A rule of which nothing is decoded but what is asked for: most are compared byte for byte, and no more. */
+class ReceivedRule implements FoundRule {
+  readonly #payload: Uint8Array
+  readonly expressions = () => decodeSteps(this.steps)
+
+  constructor(payload: Uint8Array) {
+    this.#payload = payload
+  }
+
+  get handle(): bigint {
+    const number = this.#attribute(NFTA_RULE_HANDLE)
+    return be64.read(number, 0, number.length)
+  }
+
+  get chain(): string {
+    const name = this.#attribute(NFTA_RULE_CHAIN)
+    return text.read(name, 0, name.length)
+  }
+
+  get comment(): string | undefined {
+    return commentIn(this.userData)
+  }
+
+  get note(): string | undefined {
+    return noteIn(this.userData)
+  }
+
+  get userData(): Uint8Array {
+    return this.#attribute(NFTA_RULE_USERDATA)
+  }
+
+  get steps(): Uint8Array {
+    return this.#attribute(NFTA_RULE_EXPRESSIONS)
+  }
+
+  #attribute(number: number): Uint8Array {
+    return findAttribute(this.#payload, number, HEADER) ?? NOTHING
   }
 }

@@ -2,7 +2,7 @@ import { attributeSet, type Body, be32, be64, nested, printed, signedBe32, text 
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_CREATE } from "../message.ts"
-import { commentData, commentIn, noteIn, userData } from "./comment.ts"
+import { commentIn, dataOf, noteIn, userData } from "./comment.ts"
 import { familyIn, HEADER, type NetfilterFamily, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 
 /** NFT_MSG_* */
@@ -219,8 +219,4 @@ export function decodeChain({ payload }: Message, family: NetfilterFamily): Foun
       policy: policies[values.policy ?? 1] ?? "accept",
     },
   }
-}
-
-function dataOf(comment: string | undefined, note?: string): Uint8Array | undefined {
-  return comment === undefined && note === undefined ? undefined : commentData(comment, note)
 }

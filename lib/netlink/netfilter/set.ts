@@ -1,6 +1,7 @@
-import { attributeSet, type Body, be32, bytes, nested, repeated, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, bytes, NESTED, nested, repeated, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
+import { Writer } from "../writer.ts"
 import { data } from "./expression.ts"
 import { HEADER, nfnetlinkHeader, SUBSYSTEM, typeOf, writeHeader } from "./nfnetlink.ts"
 import { formatTable, MSG, type Table } from "./ruleset.ts"
@@ -54,7 +55,22 @@ const types = {
 export interface NamedSet {
   readonly table: Table
   readonly name: string
+  /** The bytes that name it in messages about its elements, of a set that is the same in all calls: see placedSet(). */
+  readonly place?: Uint8Array
   readonly type: keyof typeof types
+}
+
+/** Returns the set with its place, which is encoded but once, when the heap image is made. */
+export function placedSet(set: NamedSet): NamedSet {
+  const writer = new Writer()
+  writePlace(writer, set)
+  return { ...set, place: writer.bytes.slice() }
+}
+
+/** Begins a message about elements of the set. */
+function writePlace(writer: Writer, { table, name, place }: NamedSet): void {
+  if (place) writer.raw(place)
+  else elementsOf.write(writeHeader(writer, table.family), { table: table.name, set: name })
 }
 
 /** Returns `set claims of table ip cni_hostport`, for messages. */
@@ -166,7 +182,7 @@ function* elementRequests(set: NamedSet, keys: Iterable<Uint8Array>, request: El
 
 /** Returns the request for these elements, or, if `keys` is undefined, for all of the set. */
 function elementRequest(
-  { table, name }: NamedSet,
+  set: NamedSet,
   keys: readonly Uint8Array[] | undefined,
   { asked, message, flags = 0 }: ElementRequest,
 ): Request {
@@ -174,11 +190,27 @@ function elementRequest(
     asked,
     type: typeOf(SUBSYSTEM.NFTABLES, message),
     flags,
-    write: (writer) =>
-      elementsOf.write(writeHeader(writer, table.family), {
-        table: table.name,
-        set: name,
-        elements: keys && { elements: keys.map((value) => ({ key: { value } })) },
-      }),
+    write(writer) {
+      writePlace(writer, set)
+      if (keys) writeKeys(writer, keys)
+    },
   }
+}
+
+const NFTA_SET_ELEM_LIST_ELEMENTS = 3 | NESTED
+const NFTA_LIST_ELEM = 1 | NESTED
+const NFTA_SET_ELEM_KEY = 1 | NESTED
+const NFTA_DATA_VALUE = 1
+
+/** Writes elements that are nothing but keys. */
+function writeKeys(writer: Writer, keys: readonly Uint8Array[]): void {
+  const list = writer.begin()
+  for (const key of keys) {
+    const [element, data, value] = [writer.begin(), writer.begin(), writer.begin()]
+    writer.raw(key)
+    writer.end(value, NFTA_DATA_VALUE)
+    writer.end(data, NFTA_SET_ELEM_KEY)
+    writer.end(element, NFTA_LIST_ELEM)
+  }
+  writer.end(list, NFTA_SET_ELEM_LIST_ELEMENTS)
 }

@@ -21,8 +21,9 @@ import {
   readChain,
   type Table,
 } from "../../../lib/netlink/netfilter/ruleset.ts"
-import { ensureSet, type NamedSet } from "../../../lib/netlink/netfilter/set.ts"
-import { SHARED_NOTE } from "./rule-tag.ts"
+import { ensureSet, type NamedSet, placedSet } from "../../../lib/netlink/netfilter/set.ts"
+import { sameBytes } from "../../../lib/sys/bytes.ts"
+import { SHARED_DATA } from "./rule-tag.ts"
 
 /** One family's table, laid out as the Go plugin's: table, chains and hooks have its names, order and priorities. */
 export interface Layout {
@@ -58,7 +59,7 @@ const nat = (hook: BaseChain["hook"], priority: number): BaseChain => ({
 
 function sharedChain(chain: Chain, targets: readonly Chain[], conditions: readonly Step[] = []): SharedChain {
   const names = targets.map(({ name }) => name)
-  const rules = names.map((name) => ({ expressions: [...conditions, transfer("jump", name)], note: SHARED_NOTE }))
+  const rules = names.map((name) => ({ expressions: [...conditions, transfer("jump", name)], userData: SHARED_DATA }))
   return { chain: placed(chain), targets: names, rules }
 }
 
@@ -79,8 +80,8 @@ function makeLayout(family: Family): Layout {
     hostports,
     hostIpHostports,
     masquerading: placed({ table, name: "masquerading", base: nat("postrouting", 100) }),
-    claims: { table, name: "claims", type: "inet_proto . inet_service" },
-    containers: { table, name: "containers", type: "ifname" },
+    claims: placedSet({ table, name: "claims", type: "inet_proto . inet_service" }),
+    containers: placedSet({ table, name: "containers", type: "ifname" }),
     shared: [
       sharedChain(all, [hostIpHostports, hostports]),
       sharedChain({ table, name: "prerouting", base: nat("prerouting", -100) }, [all], toThisHost()),
@@ -127,7 +128,7 @@ export function sharedReader(nfnetlink: Conversation): (part: SharedChain) => re
 
 /** Returns true if the rules of the chain are as many as we write, and ours. */
 function areOurs({ rules }: SharedChain, found: readonly FoundRule[]): boolean {
-  return found.length === rules.length && found.every(({ note }) => note === SHARED_NOTE)
+  return found.length === rules.length && found.every(({ userData }) => sameBytes(userData, SHARED_DATA))
 }
 
 /** Plans to make the chains and sets that the pods' rules need, and to write the shared rules anew unless they are there. */

@@ -7,8 +7,10 @@ import {
   type PlacedRule,
   readAnchor,
 } from "../../../lib/netlink/netfilter/anchor.ts"
+import { commentData } from "../../../lib/netlink/netfilter/comment.ts"
 import { appendRule, type FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { type Chain, readChain } from "../../../lib/netlink/netfilter/ruleset.ts"
+import { sameBytes } from "../../../lib/sys/bytes.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 import type { PodMappings } from "../pod-mappings.ts"
 import type { Layout } from "./layout.ts"
@@ -57,18 +59,20 @@ export function* podRules(
   tag: RuleTag,
   wanted: PodMappings,
 ): Generator<PlacedRule> {
+  const userData = commentData(tag.comment, tag.note)
   for (const mapping of wanted.mappings) {
-    yield { chain: hostports, rule: { expressions: mappingRule(wanted, mapping), ...tag } }
+    yield { chain: hostports, rule: { expressions: mappingRule(wanted, mapping), userData } }
   }
   for (const expressions of hostportMasqueradeRules(wanted)) {
-    yield { chain: masquerading, rule: { expressions, ...tag } }
+    yield { chain: masquerading, rule: { expressions, userData } }
   }
 }
 
 /** Returns the anchor of the attachment with that tag, with its rules if they are whole. */
 export function readPodAnchor(nfnetlink: Conversation, layout: Layout, tag: RuleTag): FoundAnchor | undefined {
   const { hostports, masquerading } = layout
-  const isOwn = ({ comment, note }: FoundRule) => comment === tag.comment && note === tag.note
+  const own = commentData(tag.comment, tag.note)
+  const isOwn = ({ userData }: FoundRule) => sameBytes(userData, own)
   return readAnchor(nfnetlink, anchorOf(layout, tag), [hostports, masquerading], isOwn)
 }
 

@@ -1,5 +1,6 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
 import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
+import { commentData } from "../../../lib/netlink/netfilter/comment.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 
 /**
@@ -11,8 +12,8 @@ export interface RuleTag {
   readonly note: string
 }
 
-/** The note of our shared rules: the Go plugin writes them without. */
-export const SHARED_NOTE = "cni-ts"
+/** Our shared rules have a note and no comment: the Go plugin writes them without. */
+export const SHARED_DATA = commentData(undefined, "cni-ts")
 
 const MAX_ID = 128
 const MAX_NETWORK = 100
