@@ -25,8 +25,7 @@ export class WireError extends Error {
 }
 
 const HEADER = 4 // struct nlattr: length, type
-/** NLA_F_NESTED, in the number of an attribute that consists of attributes. */
-export const NESTED = 0x8000
+const NESTED = 0x8000
 const TYPE_MASK = 0x3fff
 
 /** Calls `visit` with number and payload bounds of each attribute in `bytes`; throws WireError at the first one that does not fit. */

@@ -3,6 +3,7 @@ import "../../../lib/sys/node/register.ts"
 import { parsePrefix } from "../../../lib/ip/prefix.ts"
 import { decodeSteps, encodeStep, type Step } from "../../../lib/netlink/netfilter/expression.ts"
 import {
+  compare,
   destinationPort,
   fromInterface,
   ofFamily,
@@ -93,7 +94,7 @@ describe("a packet", () => {
 
   test("of which an unknown step decides may come to anything", () => {
     const unknown = encodeStep({ name: "numgen", data: undefined } as never)
-    const compared = ofProtocol(6)[1] as Step
+    const compared = compare(Uint8Array.of(6))
     expect(ends({ forward: [[unknown, compared, accept]] })).toEqual(["accept", "drop"])
   })
 })

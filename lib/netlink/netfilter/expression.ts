@@ -126,7 +126,7 @@ export interface FoundExpression {
   readonly data: object | undefined
 }
 
-/** A step as it is written: an NFTA_LIST_ELEM, byte for byte as the kernel lists it. */
+/** A step as it is written: an NFTA_LIST_ELEM, byte for byte as the kernel lists it, or several that belong together. */
 export type Step = Uint8Array
 
 interface AnySet {
@@ -194,12 +194,10 @@ export function isAmong(rules: readonly Comparable[], wanted: readonly Step[]): 
 export function isMadeOf(rule: Comparable, wanted: readonly Step[]): boolean {
   if (isWritten(rule, wanted)) return true
   const found = decodeSteps(rule.steps)
+  const expected = wanted.flatMap(decodeSteps)
   return (
-    found.length === wanted.length &&
-    wanted.every((step, index) => {
-      const [decoded] = decodeSteps(step)
-      return found[index]?.name === decoded?.name && same(found[index]?.data, decoded?.data)
-    })
+    found.length === expected.length &&
+    expected.every(({ name, data: values }, index) => found[index]?.name === name && same(found[index]?.data, values))
   )
 }
 

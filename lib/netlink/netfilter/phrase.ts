@@ -3,6 +3,7 @@ import type { Mac } from "../../ip/mac.ts"
 import type { Prefix } from "../../ip/prefix.ts"
 import { host } from "../../sys/host.ts"
 import { text } from "../attribute.ts"
+import { Writer } from "../writer.ts"
 import { BASE, COMPARE, encodeStep, type FoundExpression, META, NAT, type Step, VERDICT } from "./expression.ts"
 
 /**
@@ -48,12 +49,24 @@ function withValue({ step, lengths }: OpenStep, value: Uint8Array): Step {
   return whole
 }
 
+/** Returns the steps as one, for what never is without the others. */
+function joined(...steps: readonly Step[]): Step {
+  const writer = new Writer()
+  for (const step of steps) writer.raw(step)
+  return writer.bytes.slice()
+}
+
+/** Returns a copy of the steps, which end with a value of this length, with this one in its place. */
+function endingWith(steps: Step, value: Uint8Array): Step {
+  const copy = steps.slice()
+  copy.set(value, copy.length - ((value.length + 3) & ~3))
+  return copy
+}
+
 const NOTHING = { value: new Uint8Array() }
 const EQUAL = openCompare(COMPARE.equal)
 const DIFFERS = openCompare(COMPARE.differs)
-const [FIRST, SECOND] = [openImmediate(REGISTER), openImmediate(SECOND_REGISTER)]
 const MARK = loadMeta("mark")
-const L4PROTO = loadMeta("l4proto")
 const IIFNAME = loadMeta("iifname")
 const OIFNAME = loadMeta("oifname")
 
@@ -61,8 +74,8 @@ function openCompare(operation: number): OpenStep {
   return openStep(encodeStep({ name: "cmp", data: { source: REGISTER, operation, data: NOTHING } }))
 }
 
-function openImmediate(target: number): OpenStep {
-  return openStep(encodeStep({ name: "immediate", data: { target, data: NOTHING } }))
+function immediate(target: number, value: Uint8Array): Step {
+  return encodeStep({ name: "immediate", data: { target, data: { value } } })
 }
 
 const OF_FAMILY = {
@@ -86,18 +99,29 @@ export function destination(prefix: Prefix, { not = false } = {}): Step[] {
 }
 
 const LOAD_ADDRESS = load("network", 0, 0)
+/** It ends with the attributes of offset and length, a number of four bytes each. */
+const [OFFSET_AT, SIZE_AT] = [LOAD_ADDRESS.length - 9, LOAD_ADDRESS.length - 1]
+const ADDRESS_EQUALS = openStep(joined(LOAD_ADDRESS, EQUAL.step))
+const ADDRESS_DIFFERS = openStep(joined(LOAD_ADDRESS, DIFFERS.step))
 
 /** Compares whole bytes as they are, other lengths through a mask of the whole address, as `nft` does. */
 function addressWithin(offset: number, { address, length }: Prefix, not: boolean): Step[] {
   const whole = addressBytes(address)
   const size = length % 8 === 0 ? length / 8 : whole.length
-  const loaded = LOAD_ADDRESS.slice() // it ends with the attributes of offset and length, a number of four bytes each
-  loaded[loaded.length - 9] = offset
-  loaded[loaded.length - 1] = size
-  if (length % 8 === 0) return [loaded, compare(whole.subarray(0, size), not)]
+  if (length % 8 === 0) {
+    const steps = withValue(not ? ADDRESS_DIFFERS : ADDRESS_EQUALS, whole.subarray(0, size))
+    return [loading(steps, offset, size)]
+  }
   const mask = maskOf(length, size)
   for (const [index, bits] of mask.entries()) whole[index] = (whole[index] ?? 0) & bits
-  return [loaded, bitsOf(mask), compare(whole, not)]
+  return [loading(LOAD_ADDRESS.slice(), offset, size), bitsOf(mask), compare(whole, not)]
+}
+
+/** Has steps that begin with LOAD_ADDRESS load these bytes of the packet. */
+function loading(steps: Step, offset: number, size: number): Step {
+  steps[OFFSET_AT] = offset
+  steps[SIZE_AT] = size
+  return steps
 }
 
 function maskOf(length: number, size: number): Uint8Array {
@@ -134,22 +158,26 @@ export function etherSource(mac: Mac): Step[] {
   return [load("link", 6, 6), compare(mac)]
 }
 
+const L4PROTO = joined(loadMeta("l4proto"), compare(new Uint8Array(1)))
+
 /** `meta l4proto N`: 6 is TCP, 17 UDP, 132 SCTP. */
 export function ofProtocol(protocol: number): Step[] {
-  return [L4PROTO, compare(Uint8Array.of(protocol))]
+  return [endingWith(L4PROTO, Uint8Array.of(protocol))]
 }
 
-const LOAD_PORT = load("transport", 2, 2)
+const PORT = joined(load("transport", 2, 2), compare(new Uint8Array(2)))
 
 /** `tcp dport PORT` after ofProtocol(6), and so on. */
 export function destinationPort(port: number): Step[] {
-  return [LOAD_PORT, compare(portBytes(port))]
+  return [endingWith(PORT, portBytes(port))]
 }
 
 const TO_THIS_HOST = [
-  // FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR is RTN_LOCAL
-  encodeStep({ name: "fib", data: { target: REGISTER, result: 3, flags: 2 } }),
-  compare(hostOrder(2)),
+  joined(
+    // FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR is RTN_LOCAL
+    encodeStep({ name: "fib", data: { target: REGISTER, result: 3, flags: 2 } }),
+    compare(hostOrder(2)),
+  ),
 ]
 
 /** `fib daddr type local`: the destination is an address of this host. */
@@ -181,13 +209,12 @@ export function redirected(): readonly Step[] {
 
 /** Returns the steps that let pass what has one of these bits in that number of its connection. */
 function withBits(key: number, bits: number): Step[] {
-  return [
-    encodeStep({ name: "ct", data: { target: REGISTER, key } }),
-    bitsOf(hostOrder(bits)),
-    compare(hostOrder(0), true),
-  ]
+  const loaded = encodeStep({ name: "ct", data: { target: REGISTER, key } })
+  return [joined(loaded, bitsOf(hostOrder(bits)), compare(hostOrder(0), true))]
 }
 
+const DNAT_ADDRESS = { 4: immediate(REGISTER, new Uint8Array(4)), 6: immediate(REGISTER, new Uint8Array(16)) }
+const DNAT_PORT = immediate(SECOND_REGISTER, new Uint8Array(2))
 const DNAT = { 4: dnatOf(NFPROTO[4]), 6: dnatOf(NFPROTO[6]) }
 
 function dnatOf(family: number): Step {
@@ -204,7 +231,8 @@ function dnatOf(family: number): Step {
 
 /** `dnat to ADDRESS:PORT`, in a table of family inet `dnat ip to ...`. */
 export function dnat(address: Uint8Array, port: number): Step[] {
-  return [withValue(FIRST, address), withValue(SECOND, portBytes(port)), DNAT[address.length === 4 ? 4 : 6]]
+  const family = address.length === 4 ? 4 : 6
+  return [endingWith(DNAT_ADDRESS[family], address), endingWith(DNAT_PORT, portBytes(port)), DNAT[family]]
 }
 
 /** `masquerade` */

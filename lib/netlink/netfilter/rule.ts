@@ -1,5 +1,5 @@
 import { ENCODING, host } from "../../sys/host.ts"
-import { attributeSet, type Body, be32, be64, findAttribute, type Kind, nested, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, be64, bytes, findAttribute, type Kind, nested, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { KernelError } from "../kernel-error.ts"
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, type Sieve } from "../message.ts"
@@ -33,6 +33,14 @@ const written = attributeSet({
   handle: [3, be64, "NFTA_RULE_HANDLE"],
   expressions: [4, steps, "NFTA_RULE_EXPRESSIONS"],
   compat: [5, nested(compat), "NFTA_RULE_COMPAT"],
+  userData: [7, userData, "NFTA_RULE_USERDATA"],
+})
+
+/** NFTA_RULE_* without the attributes that cost most to read. */
+const skimmed = attributeSet({
+  chain: [2, text, "NFTA_RULE_CHAIN"],
+  handle: [3, be64, "NFTA_RULE_HANDLE"],
+  expressions: [4, bytes, "NFTA_RULE_EXPRESSIONS"],
   userData: [7, userData, "NFTA_RULE_USERDATA"],
 })
 
@@ -198,8 +206,6 @@ interface Wanted {
   readonly sieve?: Sieve | undefined
 }
 
-const NFTA_RULE_CHAIN = 2
-const NFTA_RULE_HANDLE = 3
 const NFTA_RULE_EXPRESSIONS = 4
 const NFTA_RULE_USERDATA = 7
 const NOTHING = new Uint8Array()
@@ -262,28 +268,23 @@ export function keepRule(message: Message): KeptMessage {
   return { ...message, rule: { handle, chain, comment, note, userData, steps, expressions } }
 }
 
-/** Returns the rule that an NFT_MSG_NEWRULE describes, which throws WireError when what is asked for cannot be read. */
+/** Returns the rule that an NFT_MSG_NEWRULE describes. Throws WireError; `expressions` does so when it is called. */
 export function decodeRule({ rule, payload }: KeptMessage): FoundRule {
-  return rule ?? new ReceivedRule(payload.slice())
+  return rule ?? new ReceivedRule(skimmed.read(payload, HEADER))
 }
 
-/** A rule of which nothing is decoded but what is asked for: most are compared byte for byte, and no more. */
+/** A rule whose comment, note and steps are decoded when they are asked for: most are compared byte for byte, and no more. */
 class ReceivedRule implements FoundRule {
-  readonly #payload: Uint8Array
-  readonly expressions = () => decodeSteps(this.steps)
+  readonly handle: bigint
+  readonly chain: string
+  readonly userData: Uint8Array
+  readonly steps: Uint8Array
 
-  constructor(payload: Uint8Array) {
-    this.#payload = payload
-  }
-
-  get handle(): bigint {
-    const number = this.#attribute(NFTA_RULE_HANDLE)
-    return be64.read(number, 0, number.length)
-  }
-
-  get chain(): string {
-    const name = this.#attribute(NFTA_RULE_CHAIN)
-    return text.read(name, 0, name.length)
+  constructor({ handle = 0n, chain = "", userData = NOTHING, expressions = NOTHING }: ReturnType<typeof skimmed.read>) {
+    this.handle = handle
+    this.chain = chain
+    this.userData = userData
+    this.steps = expressions
   }
 
   get comment(): string | undefined {
@@ -294,15 +295,5 @@ class ReceivedRule implements FoundRule {
     return noteIn(this.userData)
   }
 
-  get userData(): Uint8Array {
-    return this.#attribute(NFTA_RULE_USERDATA)
-  }
-
-  get steps(): Uint8Array {
-    return this.#attribute(NFTA_RULE_EXPRESSIONS)
-  }
-
-  #attribute(number: number): Uint8Array {
-    return findAttribute(this.#payload, number, HEADER) ?? NOTHING
-  }
+  readonly expressions = () => decodeSteps(this.steps)
 }

@@ -1,4 +1,4 @@
-import { attributeSet, type Body, be32, bytes, NESTED, nested, repeated, text } from "../attribute.ts"
+import { attributeSet, type Body, be32, bytes, nested, repeated, text } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { Writer } from "../writer.ts"
@@ -192,25 +192,7 @@ function elementRequest(
     flags,
     write(writer) {
       writePlace(writer, set)
-      if (keys) writeKeys(writer, keys)
+      if (keys) elementsOf.write(writer, { elements: { elements: keys.map((value) => ({ key: { value } })) } })
     },
   }
-}
-
-const NFTA_SET_ELEM_LIST_ELEMENTS = 3 | NESTED
-const NFTA_LIST_ELEM = 1 | NESTED
-const NFTA_SET_ELEM_KEY = 1 | NESTED
-const NFTA_DATA_VALUE = 1
-
-/** Writes elements that are nothing but keys. */
-function writeKeys(writer: Writer, keys: readonly Uint8Array[]): void {
-  const list = writer.begin()
-  for (const key of keys) {
-    const [element, data, value] = [writer.begin(), writer.begin(), writer.begin()]
-    writer.raw(key)
-    writer.end(value, NFTA_DATA_VALUE)
-    writer.end(data, NFTA_SET_ELEM_KEY)
-    writer.end(element, NFTA_LIST_ELEM)
-  }
-  writer.end(list, NFTA_SET_ELEM_LIST_ELEMENTS)
 }

@@ -1,5 +1,5 @@
 import { addressBytes } from "../../../lib/ip/address.ts"
-import { hostPrefix, networkOf, type Prefix } from "../../../lib/ip/prefix.ts"
+import { hostPrefix, networkOf } from "../../../lib/ip/prefix.ts"
 import type { Step } from "../../../lib/netlink/netfilter/expression.ts"
 import {
   destination,
@@ -26,7 +26,7 @@ export function mappingRule({ address, conditions }: PodMappings, mapping: PortM
   ]
 }
 
-const LOCALHOST: Prefix = { address: { family: 4, value: 0x7f000001n }, length: 32 }
+const FROM_LOCALHOST = source({ address: { family: 4, value: 0x7f000001n }, length: 32 })
 
 /**
  * Returns the rules that let others reach the pod by the node's ports. `ip saddr NETWORK ip daddr ADDRESS ct status dnat masquerade` is for
@@ -38,7 +38,7 @@ export function hostportMasqueradeRules({ family, address, network, masquerade: 
   const toPod = destination(hostPrefix(address))
   const everybody = [...toPod, ...redirected(), masquerade]
   const rules = [network.length === 0 ? everybody : [...source(networkOf(network)), ...everybody]]
-  if (family === 4) rules.push([...source(LOCALHOST), ...toPod, masquerade])
+  if (family === 4) rules.push([...FROM_LOCALHOST, ...toPod, masquerade])
   if (wanted === "all") rules.push(everybody)
   return rules
 }

@@ -1,6 +1,6 @@
 import type { Attachment } from "../../../lib/cni/attachment.ts"
-import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { commentData } from "../../../lib/netlink/netfilter/comment.ts"
+import type { FoundRule } from "../../../lib/netlink/netfilter/rule.ts"
 import { sha512Hex } from "../../../lib/sys/digest.ts"
 
 /**
