@@ -8,21 +8,27 @@ import type { Match } from "./packet-match.ts"
 const KNOWN =
   "known are ip|ip6 saddr|daddr [!=] ADDRESS[/LENGTH], iifname [!=] NAME and meta mark [& MASK] [!=] NUMBER, one after the other"
 
-/**
- * Reads `conditionsV4` or `conditionsV6`, which limit the packets that are mapped, in the syntax of nft; none if they are options of
- * iptables. Throws code 7 for a word that is not understood.
- */
-export function readConditions(fields: Fields, family: Family): Match[] {
-  const key = `conditionsV${family}`
-  if (backendOfConditions(fields, key) !== "nftables") return []
-  return new ConditionParser(key, fields.strings(key).join(" "), family).conditions()
+/** The conditions of one family, which limit the packets that are mapped, as the configuration has them. */
+export interface GivenConditions {
+  readonly family: Family
+  /** `conditionsV4` or `conditionsV6` */
+  readonly key: string
+  readonly text: string
+  /** The backend in whose words they are, as the Go plugin recognizes it. */
+  readonly backend: "iptables" | "nftables"
 }
 
-/** Returns the backend in whose words the conditions are, as the Go plugin recognizes it; undefined if there are none. */
-export function backendOfConditions(fields: Fields, key: string): "iptables" | "nftables" | undefined {
+/** Returns the conditions of the family, or undefined if there are none. */
+export function givenConditions(fields: Fields, family: Family): GivenConditions | undefined {
+  const key = `conditionsV${family}`
   const text = fields.has(key) ? fields.strings(key).join(" ").trim() : ""
   if (text === "") return undefined
-  return text.startsWith("-") || text.startsWith("!") ? "iptables" : "nftables"
+  return { family, key, text, backend: text.startsWith("-") || text.startsWith("!") ? "iptables" : "nftables" }
+}
+
+/** Reads conditions in the syntax of nft; none if they are options of iptables. Throws code 7 for a word that is not understood. */
+export function readConditions(given: GivenConditions | undefined): Match[] {
+  return given?.backend === "nftables" ? new ConditionParser(given).conditions() : []
 }
 
 class ConditionParser {
@@ -30,7 +36,7 @@ class ConditionParser {
   readonly #family: Family
   readonly #words: string[]
 
-  constructor(key: string, text: string, family: Family) {
+  constructor({ key, text, family }: GivenConditions) {
     this.#key = key
     this.#family = family
     this.#words = text.split(/\s+/).filter((word) => word !== "")

@@ -3,7 +3,7 @@ import { type Fields, readFields, readInteger } from "../../lib/cni/fields.ts"
 import type { Json } from "../../lib/cni/json.ts"
 import type { NetworkConfig } from "../../lib/cni/plugin.ts"
 import { type Address, type Family, families } from "../../lib/ip/address.ts"
-import { backendOfConditions, readConditions } from "./conditions.ts"
+import { type GivenConditions, givenConditions, readConditions } from "./conditions.ts"
 import { type IptablesConditions, readIptablesConditions } from "./iptables/conditions.ts"
 import type { Match } from "./packet-match.ts"
 import { type HostPort, isKnownToIptables, type PortMapping, type Protocol, protocols } from "./port-mapping.ts"
@@ -50,7 +50,8 @@ const DEFAULT_BIT = 13
 export function readPortmapConfig({ fields }: NetworkConfig): PortmapConfig {
   const markChain = fields.string("externalSetMarkChain") || undefined
   const markBit = readMarkBit(fields, markChain)
-  const backend = readBackend(fields, markChain)
+  const [ipv4, ipv6] = [givenConditions(fields, 4), givenConditions(fields, 6)]
+  const backend = readBackend(fields, markChain, [ipv4, ipv6])
   const lists = fields.fields("runtimeConfig")?.list("portMappings", readMappings) ?? []
   const published = lists.flatMap((list) => list.slice(0, 1))
   if (backend === "iptables") refuseUnknownToIptables(published)
@@ -60,34 +61,34 @@ export function readPortmapConfig({ fields }: NetworkConfig): PortmapConfig {
     published,
     snat: fields.boolean("snat") ?? true,
     masqAll: fields.boolean("masqAll") ?? false,
-    conditions: { 4: readConditions(fields, 4), 6: readConditions(fields, 6) },
-    iptables: { markBit, markChain, conditions: { 4: ofIptables(fields, 4), 6: ofIptables(fields, 6) } },
+    conditions: { 4: readConditions(ipv4), 6: readConditions(ipv6) },
+    iptables: { markBit, markChain, conditions: { 4: ofIptables(ipv4), 6: ofIptables(ipv6) } },
   }
 }
 
-function ofIptables(fields: Fields, family: Family): IptablesConditions {
-  const key = `conditionsV${family}`
-  if (backendOfConditions(fields, key) !== "iptables") return {}
-  return readIptablesConditions(key, fields.strings(key).join(" "), family)
+function ofIptables(given: GivenConditions | undefined): IptablesConditions {
+  return given?.backend === "iptables" ? readIptablesConditions(given.key, given.text, given.family) : {}
 }
 
 /** Returns the backend that is asked for, by name or in that the configuration has options that are only of one. */
-function readBackend(fields: Fields, markChain: string | undefined): Backend | undefined {
+function readBackend(
+  fields: Fields,
+  markChain: string | undefined,
+  conditions: readonly (GivenConditions | undefined)[],
+): Backend | undefined {
   const name = fields.string("backend") ?? ""
   const asked = backends.find((known) => known === name)
   if (!asked && name !== "") throw invalidConfig("backend", `unrecognized backend ${JSON.stringify(name)}`)
-  const options: Record<Backend, string[]> = { iptables: [], nftables: [] }
-  if (markChain !== undefined) options.iptables.push("externalSetMarkChain")
-  for (const key of ["conditionsV4", "conditionsV6"]) {
-    const backend = backendOfConditions(fields, key)
-    if (backend) options[backend].push(key)
-  }
-  const backend = asked ?? backends.find((known) => options[known].length > 0)
+  const options: Pick<GivenConditions, "key" | "backend">[] = []
+  if (markChain !== undefined) options.push({ key: "externalSetMarkChain", backend: "iptables" })
+  for (const given of conditions) if (given) options.push(given)
+  const backend = asked ?? (options.some((option) => option.backend === "iptables") ? "iptables" : options[0]?.backend)
+  const others = options.filter((option) => option.backend !== backend).map(({ key }) => key)
+  if (others.length === 0) return backend
   const other = backend === "iptables" ? "nftables" : "iptables"
-  if (!backend || options[other].length === 0) return backend
   throw invalidConfig(
     "backend",
-    `${backend} backend was requested but configuration contains ${other}-specific options [${options[other].join(" ")}]`,
+    `${backend} backend was requested but configuration contains ${other}-specific options [${others.join(" ")}]`,
     `say them in the words of ${backend}, or ask for ${other}`,
   )
 }

@@ -35,10 +35,20 @@ export function mayBeAnchored(rules: number): boolean {
  * table, of which those of one chain follow each other.
  */
 export function anchoredRules(anchor: Chain, rules: readonly PlacedRule[]): Request[] {
-  const places = rules.map(({ chain }) => chain.name)
-  const counts = [...new Set(places)].map((name) => places.filter((place) => place === name).length)
-  const chain = ensureChain({ ...anchor, comment: COMMENT, note: counts.join(SEPARATOR) })
+  const chain = ensureChain({ ...anchor, comment: COMMENT, note: noteOf(rules) })
   return [{ ...chain, flags: NLM_F_CREATE | NLM_F_EXCL }, ...rules.map(({ chain, rule }) => appendRule(chain, rule))]
+}
+
+/** Returns what an anchor's note says of these rules: how many there are in each chain. */
+function noteOf(rules: readonly PlacedRule[]): string {
+  const counts: number[] = []
+  let before: Chain | undefined
+  for (const { chain } of rules) {
+    if (chain === before) counts.push((counts.pop() ?? 0) + 1)
+    else counts.push(1)
+    before = chain
+  }
+  return counts.join(SEPARATOR)
 }
 
 /** Begins the names of anchors. */
