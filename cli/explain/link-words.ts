@@ -1,5 +1,5 @@
 import { type Fields, readFields } from "../../lib/cni/fields.ts"
-import { attributesOf, given, type Naming, Untold, type Words, within } from "./told.ts"
+import { attributesOf, given, type Naming, sysctlWords, Untold, type Words, within } from "./told.ts"
 
 const OWN = ["IFLA_IFNAME", "IFLA_ADDRESS", "IFLA_MTU", "IFLA_TXQLEN", "IFLA_MASTER", "IFLA_NET_NS_FD", "IFLA_IFALIAS"]
 
@@ -8,6 +8,7 @@ export function linkCommands(message: Fields, naming: Naming): Words[] {
   const type = message.string("type")
   const header = within(message, "header")
   if (header.string("family") === "bridge") return vlanCommands(message, naming)
+  if (type === "RTM_SETLINK") return [settingCommand(message, naming)]
   if (type === "RTM_DELLINK") return [["ip", "link", "del", "dev", keyOf(message, naming)]]
   return message.strings("flags").includes("CREATE") ? [addition(message, naming)] : changes(message, naming)
 }
@@ -108,6 +109,13 @@ function settingsOf(info: Fields, link: string, naming: Naming): Words[] {
       ...switched("isolated", port.integer("IFLA_BRPORT_ISOLATED")),
     ],
   ]
+}
+
+/** Returns the command that sets what is a sysctl as well. */
+function settingCommand(message: Fields, naming: Naming): Words {
+  const ipv4 = within(within(attributesOf(message, ["IFLA_AF_SPEC"]), "IFLA_AF_SPEC", ["AF_INET"]), "AF_INET")
+  const value = within(ipv4, "IFLA_INET_CONF", ["IPV4_DEVCONF_ARP_NOTIFY"]).integer("IPV4_DEVCONF_ARP_NOTIFY")
+  return sysctlWords(`net/ipv4/conf/${keyOf(message, naming)}/arp_notify`, String(value))
 }
 
 /** IFLA_BRIDGE_FLAGS: the VLAN is of the bridge itself. */

@@ -5,7 +5,7 @@ import { linkCommands } from "./link-words.ts"
 import { nftCommand } from "./nft-words.ts"
 import { addressCommand, neighbourCommand, policyCommand, routeCommand } from "./route-words.ts"
 import { filterCommand, qdiscCommand } from "./tc-words.ts"
-import { given, type Naming, Untold, type Words, within } from "./told.ts"
+import { given, type Naming, sysctlWords, Untold, type Words, within } from "./told.ts"
 
 /** One thing that a plugin has done: commands that do the same, in the node's namespace or in the pod's. */
 export interface Step {
@@ -164,8 +164,7 @@ function commandsOf(message: Fields, naming: Naming): Words[] {
 }
 
 function sysctlCommand(message: Fields): Words {
-  const name = message.string("name") ?? ""
-  return ["sysctl", "-qw", `${name.includes(".") ? name : name.replaceAll("/", ".")}=${message.string("value")}`]
+  return sysctlWords(message.string("name") ?? "", message.string("value") ?? "")
 }
 
 /** Returns the command that makes a tap of these settings. */

@@ -39,3 +39,8 @@ export function attributesOf(message: Fields, known: readonly string[]): Fields 
 export function given(words: string, value: string | number | undefined): string[] {
   return value === undefined ? [] : [...words.split(" "), String(value)]
 }
+
+/** Returns the command that sets the sysctl, whose name has slashes. */
+export function sysctlWords(name: string, value: string): Words {
+  return ["sysctl", "-qw", `${name.includes(".") ? name : name.replaceAll("/", ".")}=${value}`]
+}

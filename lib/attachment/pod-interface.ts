@@ -5,6 +5,7 @@ import { waitForDetection } from "../net/events.ts"
 import type { NetworkStack, Sysctls } from "../net/stack.ts"
 import type { Conversation } from "../netlink/conversation.ts"
 import { addAddress } from "../netlink/route/address.ts"
+import { announceAddresses } from "../netlink/route/ip-settings.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
 
@@ -33,6 +34,7 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish, hasIPv6))
   const { rtnetlink } = pod
   const waits = hasIPv6 && detectDuplicates
+  announceAddresses(rtnetlink, index, name)
   rtnetlink.together(() => {
     for (const { prefix } of addresses) {
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
@@ -49,7 +51,6 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
 function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterface, hasIPv6: boolean): void {
   sysctls.trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
   if (detectDuplicates) sysctls.trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
-  sysctls.trySysctl(`net/ipv4/conf/${name}/arp_notify`, "1")
   if (!hasIPv6) return
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`

@@ -12,6 +12,7 @@ const HEADERS = [
     "if_addr",
     "if_bridge",
     "if_link",
+    "ip",
     "neighbour",
     "net_namespace",
     "netlink",

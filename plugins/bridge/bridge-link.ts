@@ -116,11 +116,11 @@ export function adaptBridge({ rtnetlink }: NetworkStack, link: Link, wanted: Wan
 /** Makes a bridge that exists ignore router advertisements from pods, unless it is the node's uplink. */
 function ignorePodAdvertisements(host: NetworkStack, bridge: Link, undo: Undo): void {
   const { rtnetlink } = host
-  const setting = `net/ipv6/conf/${bridge.name}/accept_ra`
-  const value = host.readSysctl(setting) ?? "0"
-  if (value === "0" || listUplinks(rtnetlink, [6]).has(bridge.index)) return
-  undo.add(() => unlessUsed(rtnetlink, bridge, () => host.trySysctl(setting, value)))
-  refuseAdvertisements(host, bridge.name)
+  const { index, name, acceptRa = 0 } = bridge
+  if (acceptRa === 0 || listUplinks(rtnetlink, [6]).has(index)) return
+  const restore = () => host.trySysctl(`net/ipv6/conf/${name}/accept_ra`, String(acceptRa))
+  undo.add(() => unlessUsed(rtnetlink, bridge, restore))
+  refuseAdvertisements(host, name)
 }
 
 /** Returns the bridge of that name, or undefined. Throws Conflict if another link has the name. */

@@ -170,6 +170,7 @@ function asPrinted(shown: {
     peerNamespace: shown["link_netnsid"],
     vlanFiltering: linkinfo?.info_kind === "bridge" ? linkinfo.info_data?.["vlan_filtering"] === 1 : undefined,
     defaultVlan: linkinfo?.info_data?.["vlan_default_pvid"],
+    acceptRa: linkinfo?.info_kind === "bridge" ? 1 : undefined,
     port: port && { hairpin: port["hairpin"], isolated: port["isolated"] },
   }
 }

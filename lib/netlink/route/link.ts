@@ -4,6 +4,7 @@ import type { Conversation, Request } from "../conversation.ts"
 import { refusedWith } from "../kernel-error.ts"
 import type { Message } from "../message.ts"
 import type { Writer } from "../writer.ts"
+import { ipSettingIn } from "./ip-settings.ts"
 import {
   bridgeData,
   type IpvlanMode,
@@ -66,6 +67,8 @@ export interface Link {
   /** Set for a bridge. */
   readonly vlanFiltering: boolean | undefined
   readonly defaultVlan: number | undefined
+  /** The sysctl `accept_ra` of a bridge that has IPv6. */
+  readonly acceptRa: number | undefined
   /** Set for a port of a bridge. */
   readonly port: { readonly hairpin: boolean; readonly isolated: boolean } | undefined
 }
@@ -176,6 +179,7 @@ export function decodeLink(message: Message): Link {
     tun: kind === "tun" && data ? decodeTun(data) : undefined,
     vlanFiltering: bridge && bridge.vlanFiltering === 1,
     defaultVlan: bridge?.defaultPvid,
+    acceptRa: bridge && ipSettingIn(message.payload, "acceptRa"),
     port: portKind === "bridge" && port ? decodePort(port) : undefined,
   }
 }

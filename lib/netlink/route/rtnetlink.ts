@@ -3,6 +3,7 @@ import type { Protocol } from "../protocol.ts"
 import { filterBody } from "../tc/filter.ts"
 import { qdiscBody } from "../tc/qdisc.ts"
 import { addressBody } from "./address.ts"
+import { settingsBody } from "./ip-settings.ts"
 import { linkBody } from "./link-attributes.ts"
 import { namespaceIdBody } from "./namespace-id.ts"
 import { neighbourBody } from "./neighbour.ts"
@@ -36,6 +37,11 @@ export const rtnetlink: Protocol = {
     const name = Object.keys(RTM).find((candidate) => RTM[candidate as keyof typeof RTM] === type)
     const body = name?.endsWith("NSID") ? namespaceIdBody : bodies[(type - RTM.NEWLINK) >> 2]
     if (!name || !body) return undefined
-    return { name: `RTM_${name}`, body: body === linkBody && payload[0] === AF.BRIDGE ? bridgePortBody : body }
+    return { name: `RTM_${name}`, body: body === linkBody ? linkBodyOf(type, payload[0]) : body }
   },
+}
+
+function linkBodyOf(type: number, family: number | undefined): Body {
+  if (family === AF.BRIDGE) return bridgePortBody
+  return type === RTM.SETLINK ? settingsBody : linkBody
 }
