@@ -13,9 +13,9 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "ingress by tbf",
     INGRESS,
     [
-      ["ADD", 4, 36],
-      ["ADD", 4, 36],
-      ["CHECK", 5, 37],
+      ["ADD", 4, 33],
+      ["ADD", 4, 33],
+      ["CHECK", 5, 34],
       ["DEL", 2, 16],
       ["DEL", 2, 16],
     ],
@@ -24,9 +24,9 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "egress by ifb",
     EGRESS,
     [
-      ["ADD", 9, 51],
-      ["ADD", 14, 62],
-      ["CHECK", 7, 43],
+      ["ADD", 9, 48],
+      ["ADD", 14, 59],
+      ["CHECK", 7, 40],
       ["DEL", 3, 18],
       ["DEL", 2, 16],
     ],
@@ -35,9 +35,9 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "both",
     { ...INGRESS, ...EGRESS },
     [
-      ["ADD", 10, 53],
-      ["ADD", 15, 64],
-      ["CHECK", 7, 43],
+      ["ADD", 10, 50],
+      ["ADD", 15, 61],
+      ["CHECK", 7, 40],
       ["DEL", 3, 18],
       ["DEL", 2, 16],
     ],
@@ -59,7 +59,7 @@ test("behind ptp or bridge of ours the pod is not entered", () => {
   const prevResult = ptp(node).connect(pod)
   const config = { cniVersion: "1.1.0", name: "net", type: "bandwidth", ...INGRESS, prevResult }
   const traced = (["ADD", "CHECK"] as const).map((command) => node.trace("bandwidth", { command, netns: pod, config }))
-  expectBudget(traced[0] as Trace, { requests: 2, systemCalls: 16 })
-  expectBudget(traced[1] as Trace, { requests: 3, systemCalls: 17 })
+  expectBudget(traced[0] as Trace, { requests: 2, systemCalls: 13 })
+  expectBudget(traced[1] as Trace, { requests: 3, systemCalls: 14 })
   expect(traced.flatMap(({ calls }) => calls).filter(({ name }) => name === "setns")).toEqual([])
 })
