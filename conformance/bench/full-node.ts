@@ -14,6 +14,9 @@ const SUBNETS = { ours: "10.152.0.0/16", reference: "10.153.0.0/16" }
 /** The most runs of the Go plugins: a call takes up to a second. */
 const MOST_OF_REFERENCE = 5
 
+/** Seconds in which new pods come to ask for routers less often: the bridge sends each question to all ports, at first 20 of them a second. */
+const CALM = 60
+
 /** The first host ports of the pods that are measured, and of the others. */
 const [MEASURED_PORTS, OTHER_PORTS] = [40_000, 20_000]
 
@@ -120,6 +123,7 @@ export function measureFullNode(rows: Rows, options: Options): void {
     const times = side === "ours" ? runs : Math.min(runs, MOST_OF_REFERENCE)
     for (const filling of FILLINGS) {
       node.fill(filling - 1)
+      output(["sleep", String(CALM)])
       node.measure(rows, rowOfFilling(filling), side, times)
     }
     if (side !== "ours") continue
