@@ -34,8 +34,8 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish, hasIPv6))
   const { rtnetlink } = pod
   const waits = hasIPv6 && detectDuplicates
-  announceAddresses(rtnetlink, index, name)
   rtnetlink.together(() => {
+    if (addresses.some(({ prefix }) => prefix.address.family === 4)) announceAddresses(rtnetlink, index, name)
     for (const { prefix } of addresses) {
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
       addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })

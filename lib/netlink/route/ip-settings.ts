@@ -1,6 +1,5 @@
 import { attributeSet, type Body, bytes, encode, nested, sized, u32 } from "../attribute.ts"
 import type { Conversation } from "../conversation.ts"
-import { KernelError } from "../kernel-error.ts"
 import { HEADER, linkHeader, writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
@@ -39,15 +38,11 @@ export const settingsBody: Body = { header: linkHeader, attributes: settingsLink
 
 const ANNOUNCE = encode(settingsLink, { families: { ipv4: { settings: { arpNotify: 1 } } } })
 
-/** Sets the sysctl `arp_notify` of the link, which is down: the kernel announces its IPv4 addresses as it comes up. A link without IPv4 has none. */
+/** Sets the sysctl `arp_notify` of the link, which is down and has IPv4: the kernel announces its IPv4 addresses as it comes up. Throws KernelError. */
 export function announceAddresses(rtnetlink: Conversation, index: number, name: string): void {
-  try {
-    rtnetlink.execute({
-      asked: `have link ${name} announce its addresses`,
-      type: RTM.SETLINK,
-      write: (writer) => void writeHeader(writer, { index }).raw(ANNOUNCE),
-    })
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error
-  }
+  rtnetlink.execute({
+    asked: `have link ${name} announce its addresses`,
+    type: RTM.SETLINK,
+    write: (writer) => void writeHeader(writer, { index }).raw(ANNOUNCE),
+  })
 }
