@@ -34,8 +34,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const limited = new LimitedPod(node)
       return (command) => limited.asCall(command, LIMITS)
     },
-    1960,
-    1700,
+    1465,
+    1365,
   ],
   [
     "tuning",
@@ -44,8 +44,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = tuning(node, { ...ALL, ...prepare(node, netns) })
       return (command) => ({ command, netns, config })
     },
-    1770,
-    1365,
+    1285,
+    1030,
   ],
   [
     "sbr",
@@ -55,8 +55,8 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       const { config } = new Sbr(node, netns)
       return (command) => ({ command, netns, config, ifname: "net1" })
     },
-    3155,
-    1755,
+    2915,
+    1575,
   ],
   [
     "firewall",
@@ -66,11 +66,11 @@ const BUDGETS: readonly (readonly [plugin: string, how: string, Prepare, add: nu
       firewall.allow(node.pod(), ["10.1.0.9/24"])
       return behind(pod, (...call) => firewall.call(...call))
     },
-    2480,
-    2025,
+    2275,
+    1880,
   ],
-  ["portmap", "one port", mapped("nftables"), 2360, 1815],
-  ["portmap", "one port, by iptables", mapped("iptables"), 4930, 4790],
+  ["portmap", "one port", mapped("nftables"), 1905, 1475],
+  ["portmap", "one port, by iptables", mapped("iptables"), 4655, 4585],
 ]
 
 /** Names differ from run to run, and with them digests. */
