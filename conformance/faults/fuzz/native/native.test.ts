@@ -167,18 +167,11 @@ test("printJson and member do as the host of Node.js does", { timeout }, async (
     )
     const expected = batch.flatMap(([object, key]) => {
       const parsed = JSON.parse(ascii(object)) // -0 and NaN are no JSON
-      return [{ text: units(nodeHost.printJson(parsed)) }, toReply(nodeHost.member(parsed, key))]
+      return [{ text: units(nodeHost.printJson(parsed)) }, printed(nodeHost.member(parsed, key))]
     })
     expect(replies).toEqual(expected)
   })
 })
-
-/** A member as the program replies it: of lists and objects, those of numbers alone. */
-function toReply(value: unknown): Reply {
-  if (typeof value === "string") return { text: units(value) }
-  if (typeof value === "number" || typeof value === "boolean") return value
-  return Array.isArray(value) && value.every((item) => typeof item === "number") ? value : null
-}
 
 /** A message of netfilter or the end of a dump, whole or nearly. */
 const nearlyMessage = fc
