@@ -33,7 +33,7 @@ const LIMITS = {
   "ulimit -s 64": { launcher: ulimit("-s 64"), isEnough: false },
   "ulimit -d 10000": { launcher: ulimit("-d 10000"), isEnough: true },
   "ulimit -v 100000": { launcher: ulimit("-v 100000"), isEnough: true },
-  "ulimit -v 4000": { launcher: ulimit("-v 4000"), isEnough: false },
+  "ulimit -v 4200": { launcher: ulimit("-v 4200"), isEnough: false },
   "ulimit -n 4": { launcher: ulimit("-n 4"), isEnough: false },
   "ulimit -n 3": { launcher: ulimit("-n 3"), isEnough: false },
   "pids.max 1": { launcher: group("pids", 1), isEnough: true },

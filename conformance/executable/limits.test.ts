@@ -56,8 +56,8 @@ const MIB = 1024 * KIB
 
 describe("a call under a limit does all or nothing, and says what it lacks:", () => {
   test.each([
-    ["address space", "as", [3.9 * MIB, 4 * MIB, 5 * MIB, 8 * MIB, 16 * MIB, 100 * MIB]],
-    ["data", "data", [2.9 * MIB, 3.2 * MIB, 10 * MIB]],
+    ["address space", "as", [4 * MIB, 4.1 * MIB, 5 * MIB, 8 * MIB, 16 * MIB, 100 * MIB]],
+    ["data", "data", [3 * MIB, 3.3 * MIB, 10 * MIB]],
     ["stack", "stack", [32, 64, 128, 160, 192, 256, 1024, 8192].map((size) => size * KIB)],
   ])("%s", (_, limit, sizes) => {
     const ends = sizes.map((size) => attempt(["prlimit", `--${limit}=${size}`]))
@@ -93,7 +93,7 @@ describe("a call under a limit does all or nothing, and says what it lacks:", ()
   })
 
   test("the size of files", () => {
-    expect(attempt(["prlimit", "--fsize=0"])).toMatch(/^cannot write .*: EFBIG/)
+    expect(attempt(["prlimit", "--fsize=0"])).toMatch(/^cannot create .*: EFBIG/)
     expect(attempt(["prlimit", "--fsize=4096"])).toBe("done")
   })
 

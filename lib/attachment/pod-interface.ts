@@ -35,7 +35,7 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   const { rtnetlink } = pod
   const waits = hasIPv6 && detectDuplicates
   rtnetlink.together(() => {
-    if (addresses.some(({ prefix }) => prefix.address.family === 4)) announceAddresses(rtnetlink, index, name)
+    announceAddresses(rtnetlink, index, name)
     for (const { prefix } of addresses) {
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
       addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })

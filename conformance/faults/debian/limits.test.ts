@@ -17,4 +17,4 @@ const TASKS: Readonly<Record<string, Task>> = {
   vrf: (node, pod) => ({ vrfname: "blue", ...prepare(node, pod) }),
 }
 
-testUnderLimits(TASKS, ["ulimit -v 4000", "ulimit -n 3", "memory.max 4 MB"])
+testUnderLimits(TASKS, ["ulimit -v 4200", "ulimit -n 3", "memory.max 4 MB"])

@@ -38,7 +38,7 @@ export const settingsBody: Body = { header: linkHeader, attributes: settingsLink
 
 const ANNOUNCE = encode(settingsLink, { families: { ipv4: { settings: { arpNotify: 1 } } } })
 
-/** Sets the sysctl `arp_notify` of the link, which is down and has IPv4: the kernel announces its IPv4 addresses as it comes up. Throws KernelError. */
+/** Sets the sysctl `arp_notify` of the link, which is down: the kernel announces its IPv4 addresses as it comes up. Throws KernelError. */
 export function announceAddresses(rtnetlink: Conversation, index: number, name: string): void {
   rtnetlink.execute({
     asked: `have link ${name} announce its addresses`,
