@@ -80,7 +80,7 @@ test("CHECK finds a route that is missing (the reference does not look)", () => 
 test.each([
   ["before it has the pod's name", 2],
   ["before it has an address", 4],
-  ["before it has its alias", 6],
+  ["before it has its alias", 5],
 ])("what an ADD left that was killed %s is replaced by the next, and removed by DEL", (_, nth) => {
   using node = new Node()
   const network = dummy(node)
