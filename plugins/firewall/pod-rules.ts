@@ -46,10 +46,11 @@ function ofIptables(rule: ListedRule): PodRule {
   }
 }
 
-function ofNftables(chain: Chain, { handle, comment = "", expressions }: FoundRule): PodRule {
+function ofNftables(chain: Chain, rule: FoundRule): PodRule {
+  const { handle, comment = "" } = rule
   return {
     key: keyIn(comment),
-    address: () => addressIn(expressions()),
+    address: () => addressIn(rule.expressions()),
     text: () => undefined,
     words: () => `a rule (${JSON.stringify(comment)})`,
     removal: deleteRule(chain, handle),

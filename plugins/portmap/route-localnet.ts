@@ -88,8 +88,8 @@ function closeUnneeded(host: NetworkStack, links: readonly Link[], pod?: MappedP
 function isNeeded({ rtnetlink, nfnetlink }: NetworkStack, { index }: Link): boolean {
   try {
     const isBehind = (pod: Address) => lookupRoute(rtnetlink, pod)?.index === index
-    const masquerades = ({ expressions }: FoundRule) => {
-      const pod = readRule(expressions()).destination
+    const masquerades = (rule: FoundRule) => {
+      const pod = readRule(rule.expressions()).destination
       return pod !== undefined && isBehind(pod)
     }
     return hasRule(nfnetlink, layoutOf(4).masquerading, masquerades) || someReachedByLocalhost(nfnetlink, isBehind)

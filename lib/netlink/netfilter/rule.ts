@@ -295,5 +295,7 @@ class ReceivedRule implements FoundRule {
     return noteIn(this.userData)
   }
 
-  readonly expressions = () => decodeSteps(this.steps)
+  expressions(): readonly FoundExpression[] {
+    return decodeSteps(this.steps)
+  }
 }

@@ -45,8 +45,9 @@ export function readPodRules<Value>(
 /**
  * Returns the rule without its expressions. Strings and the address are those of `before` if they are equal, so that they are kept once.
  */
-export function toPodRule({ handle, chain, comment, note, expressions }: FoundRule, before?: PodRule): PodRule {
-  const read = readRule(expressions())
+export function toPodRule(rule: FoundRule, before?: PodRule): PodRule {
+  const { handle, chain, comment, note } = rule
+  const read = readRule(rule.expressions())
   const to = before?.reading.to
   const reading = to && read.to && sameAddress(to, read.to) ? { ...read, to } : read
   if (before?.comment !== comment || before?.note !== note || before?.chain !== chain) {
