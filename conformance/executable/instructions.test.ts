@@ -9,8 +9,8 @@ import { hostLocal, Network, V4 } from "../plugins/bridge/network.ts"
  * prints what it counts in this form. Whoever makes a call cheaper lowers its number.
  */
 const BUDGETS: Readonly<Record<string, Readonly<Record<Command, number>>>> = {
-  IPv4: { VERSION: 73, ADD: 1880, CHECK: 1685, DEL: 1395 },
-  "IPv4, ipMasq": { VERSION: 73, ADD: 2620, CHECK: 2235, DEL: 1565 },
+  IPv4: { VERSION: 73, ADD: 1925, CHECK: 1685, DEL: 1395 },
+  "IPv4, ipMasq": { VERSION: 73, ADD: 2660, CHECK: 2235, DEL: 1565 },
 }
 
 /** Names differ from run to run, and with them digests: by some thousandth. */

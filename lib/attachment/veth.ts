@@ -28,7 +28,7 @@ interface Stacks {
 }
 
 /**
- * Makes the pod's veth pair, the pod's end down, and returns its host end, whose name is computed from the attachment. It takes the place of
+ * Makes the pod's veth pair, both ends down, and returns its host end, whose name is computed from the attachment. It takes the place of
  * what a killed ADD left: an unfinished veth, and rules. Throws Conflict if the pod is attached already, or if an unfinished veth leads to
  * another namespace, in which another ADD may be at work.
  */

@@ -16,7 +16,7 @@ import {
   vlanData,
   vrfData,
 } from "./link-attributes.ts"
-import { IFF_UP, writeHeader } from "./link-header.ts"
+import { writeHeader } from "./link-header.ts"
 import { RTM } from "./rtm.ts"
 
 /** A bridge to make. It keeps its MAC address, whatever ports come and go. */
@@ -36,7 +36,6 @@ export function createBridge(rtnetlink: Conversation, { name, mac, mtu, vlanFilt
 
 /** A veth to make in one request with its peer, which is at once in its namespace. */
 export interface NewVeth extends VethEnd {
-  readonly up?: boolean
   readonly master?: number | undefined
   /** `namespace` is an open file descriptor of a network namespace; absent: that of the veth. */
   readonly peer: VethEnd & { readonly namespace?: number | undefined }
@@ -48,8 +47,8 @@ export interface VethEnd {
   readonly mtu: number
 }
 
-/** Makes a veth pair; its peer is down. Throws EEXIST if either name is taken. */
-export function createVeth(rtnetlink: Conversation, { name, mac, mtu, master, up, peer }: NewVeth): void {
+/** Makes a veth pair, both ends down. Throws EEXIST if either name is taken. */
+export function createVeth(rtnetlink: Conversation, { name, mac, mtu, master, peer }: NewVeth): void {
   const peerMessage = new Writer()
   linkAttributes.write(writeHeader(peerMessage, {}), { ...peer, mtu: peer.mtu || undefined })
   const values = {
@@ -59,7 +58,7 @@ export function createVeth(rtnetlink: Conversation, { name, mac, mtu, master, up
     master,
     info: { kind: "veth", data: encode(vethData, { peer: peerMessage.bytes }) },
   }
-  create(rtnetlink, `create veth pair ${name} and ${peer.name}`, values, up ? IFF_UP : 0)
+  create(rtnetlink, `create veth pair ${name} and ${peer.name}`, values)
 }
 
 /** A link to make on another one, of which it uses the wire. */
@@ -147,11 +146,11 @@ export function createIfb(rtnetlink: Conversation, { name, mac, mtu }: NewIfb): 
   create(rtnetlink, `create ifb ${name}`, values)
 }
 
-function create(rtnetlink: Conversation, asked: string, values: LinkValues, flags = 0): void {
+function create(rtnetlink: Conversation, asked: string, values: LinkValues): void {
   rtnetlink.execute({
     asked,
     type: RTM.NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    write: (writer) => linkAttributes.write(writeHeader(writer, { flags, change: flags }), values),
+    write: (writer) => linkAttributes.write(writeHeader(writer, {}), values),
   })
 }
