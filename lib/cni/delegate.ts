@@ -55,7 +55,7 @@ function locate(call: Call, type: string): string {
   )
 }
 
-/** What a plugin does with a call. */
+/** The commands of a plugin, each with the call. */
 type Verbs = Pick<Plugin, "add" | "del" | "check" | "gc" | "status">
 
 /** A delegate whose time the log counts as a phase of its own. */

@@ -3,7 +3,7 @@ import { nfnetlink } from "../netlink/netfilter/protocol.ts"
 import type { Protocol } from "../netlink/protocol.ts"
 import { rtnetlink } from "../netlink/route/rtnetlink.ts"
 import { tracer, traceSysctl } from "../netlink/trace.ts"
-import { readNamed, unlessMissing, writeExisting } from "../sys/file.ts"
+import { readNamedIfThere, writeExisting } from "../sys/file.ts"
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "../sys/netlink-socket.ts"
 import { NetworkNamespace } from "../sys/netns.ts"
 
@@ -122,7 +122,7 @@ class SysctlsHere implements Sysctls {
   }
 
   readSysctl(name: string): string | undefined {
-    return unlessMissing(() => readNamed(`/proc/sys/${name}`, SYSCTL_LIMIT).trim())
+    return readNamedIfThere(`/proc/sys/${name}`, SYSCTL_LIMIT)?.trim()
   }
 
   writeSysctl(name: string, value: string): void {

@@ -22,8 +22,12 @@ export function executablePath(): string {
 /** The variables of the environment. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
+let variables: Variables | undefined
+
+/** Returns all of them, asked for once: a log of netlink messages names some with each. */
 export function environment(): Variables {
-  return host.environment()
+  variables ??= host.environment()
+  return variables
 }
 
 /** Returns one variable of the environment, for which the others need not be looked at. */

@@ -57,7 +57,7 @@ export function writeHeader(writer: Writer, { link, handle = 0, parent = 0, info
   return writer.u8(AF.UNSPEC).u8(0).u16(0).u32(link).u32(handle).u32(parent).u32(info)
 }
 
-/** What a message says of a qdisc or filter, beside its place. */
+/** The attributes of a qdisc or filter in a message, beside its place. */
 interface Decoded {
   readonly handle: number
   /** Of a filter, as in TcHeader. */

@@ -5,7 +5,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 
-/* What a payload is, as `Encoding` of host.ts numbers it, and two bits beside that. */
+/* The encodings of a payload, as `Encoding` of host.ts numbers it, and two bits beside that. */
 enum { U8, U16, U32, U64, BE16, BE32, SIGNED_BE32, BE64, TEXT, BYTES, PIECES, ADDRESS, NESTED };
 enum { MARKED = 0x40, REPEATED = 0x80, ENCODING = 0x3f };
 
@@ -228,12 +228,8 @@ static JSValue attributes_write(CALL)
 /* An IPv6 address has more bits than the engine takes at once, and goes by way of its text. */
 static JSValue large_number(JSContext *js, const uint8_t bytes[16])
 {
-    static const char digits[] = "0123456789abcdef";
     char text[2 + 32] = "0x";
-    for (size_t at = 0; at < 16; at++) {
-        text[2 + 2 * at] = digits[bytes[at] >> 4];
-        text[3 + 2 * at] = digits[bytes[at] & 15];
-    }
+    put_hex(text + 2, bytes, 16);
     JSValue global = JS_GetGlobalObject(js), make = JS_GetPropertyStr(js, global, "BigInt");
     JSValue hex = JS_NewStringLen(js, text, sizeof text);
     JSValue number = JS_Call(js, make, JS_UNDEFINED, 1, (JSValueConst *)&hex);

@@ -79,7 +79,7 @@ static JSValue content_read_end(CALL)
     return result;
 }
 
-/* What is done to a file that has been written, before it is closed. */
+/* Does something to a file that has been written, before it is closed. */
 typedef int ending(int fd, off_t length);
 
 static int leave(int fd, off_t length)

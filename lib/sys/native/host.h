@@ -92,6 +92,9 @@ const char *utf8_of(JSContext *js, JSValueConst value, size_t *length);
 /* The text that the bytes are, U+FFFD standing for what is not UTF-8. */
 JSValue text_of(JSContext *js, const uint8_t *bytes, size_t length);
 
+/* Writes the bytes as pairs of hex digits, without an end. */
+void put_hex(char *text, const uint8_t *bytes, size_t count);
+
 /* files.c */
 
 /* As open(2). musl's own makes a second system call to have the file closed in programs that are started. */

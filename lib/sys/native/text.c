@@ -153,6 +153,14 @@ static JSValue text_fnv1a(CALL)
 
 static const char digits[] = "0123456789abcdef";
 
+void put_hex(char *text, const uint8_t *bytes, size_t count)
+{
+    for (size_t at = 0; at < count; at++) {
+        text[2 * at] = digits[bytes[at] >> 4];
+        text[2 * at + 1] = digits[bytes[at] & 15];
+    }
+}
+
 static JSValue text_hex(CALL)
 {
     (void)self, (void)argc;
@@ -163,8 +171,8 @@ static JSValue text_hex(CALL)
     for (size_t at = 0; text && at < count; at++) {
         if (at > 0)
             end = (char *)memcpy(end, between, width) + width;
-        *end++ = digits[bytes[at] >> 4];
-        *end++ = digits[bytes[at] & 15];
+        put_hex(end, bytes + at, 1);
+        end += 2;
     }
     JSValue string = text ? JS_NewStringLen(js, text, (size_t)(end - text)) : JS_EXCEPTION;
     JS_FreeCString(js, between);
@@ -215,10 +223,7 @@ static JSValue text_sha512(CALL)
     char hex[2 * sizeof digest];
     sha512((const uint8_t *)text, length, digest);
     JS_FreeCString(js, text);
-    for (size_t at = 0; at < sizeof digest; at++) {
-        hex[2 * at] = digits[digest[at] >> 4];
-        hex[2 * at + 1] = digits[digest[at] & 15];
-    }
+    put_hex(hex, digest, sizeof digest);
     return JS_NewStringLen(js, hex, sizeof hex);
 }
 

@@ -14,7 +14,7 @@ export type Value =
   | { readonly bytes: string; readonly from: number; readonly to: number }
   | { readonly integer: string }
   | { readonly members: { readonly [name: string]: Value } }
-  /** What this text parses as. */
+  /** The value that this JSON text parses as. */
   | { readonly json: string }
   | { readonly odd: "undefined" | "NaN" | "symbol" | "throws" | "function" | "detached" | "shrunk" }
 
