@@ -132,6 +132,13 @@ describe("the record of a network namespace", () => {
     )
   })
 
+  test.each(["/run/\u2028a", "/run/\u2029a"])(
+    "of the path %j can be read again, which has a line's end in JavaScript alone",
+    (path) => {
+      expect(parseLeaseRecord(printLeaseRecord({ ...home, path }))).toEqual({ ...home, path })
+    },
+  )
+
   test.each(["", "a b", 'boot 1 - 3 "unfinished', 'boot x 2 3 "/run"', 'boot 1 - 3 "a"b"', "boot 1 - 3 /run"])(
     "is none if the line says %j",
     (text) => {

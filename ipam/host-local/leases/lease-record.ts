@@ -14,7 +14,7 @@ export function printLeaseRecord({ boot, mounts, namespace, lease, path }: Lease
 /** Parses what printLeaseRecord prints; undefined if the text is anything else. */
 export function parseLeaseRecord(text: string): LeaseRecord | undefined {
   const [, boot, mounts, namespace, lease, path] =
-    /^(\S+) (\d+) (-|\d+(?:[@#][\d.]+)?) ([\d.-]+) (".*")$/.exec(text) ?? []
+    /^(\S+) (\d+) (-|\d+(?:[@#][\d.]+)?) ([\d.-]+) (".*")$/s.exec(text) ?? []
   if (!boot || !mounts || !namespace || !lease || !path) return undefined
   try {
     return { boot, mounts, namespace, lease, path: String(JSON.parse(path)) }
