@@ -137,7 +137,10 @@ function outcome(action: () => unknown): unknown {
 
 /** Lists the rules of a table, with all that a test may look at. */
 function rulesIn(nfnetlink: Conversation, table: Table): unknown[] {
-  return readTableRules(nfnetlink, table, ({ expressions, ...rule }) => ({ ...rule, steps: expressions() }))
+  return readTableRules(nfnetlink, table, (rule) => {
+    const { handle, chain, comment, note, userData } = rule
+    return { handle, chain, comment, note, userData, steps: rule.expressions() }
+  })
 }
 
 const CHAINS = ["a", "b", "p"]

@@ -1,3 +1,4 @@
+import "../../lib/sys/node/register.ts"
 import { describe, expect, test } from "vitest"
 import { type Family, families, parseAddress } from "../../lib/ip/address.ts"
 import { parsePrefix } from "../../lib/ip/prefix.ts"

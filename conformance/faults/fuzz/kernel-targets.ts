@@ -64,9 +64,9 @@ const routing: readonly ((rtnetlink: Conversation) => unknown)[] = [
 ]
 
 const filtering: readonly ((rtnetlink: Conversation) => unknown)[] = [
-  (rtnetlink) => listRules(rtnetlink, CHAIN).map(({ expressions }) => readRule(expressions())),
+  (rtnetlink) => listRules(rtnetlink, CHAIN).map((rule) => readRule(rule.expressions())),
   (rtnetlink) => listRules(rtnetlink, CHAIN).map((rule) => decodeIptablesRule(rule, 4)),
-  (rtnetlink) => readTableRules(rtnetlink, TABLE, ({ expressions }) => readRule(expressions())),
+  (rtnetlink) => readTableRules(rtnetlink, TABLE, (rule) => readRule(rule.expressions())),
   (rtnetlink) => readChain(rtnetlink, CHAIN),
   (rtnetlink) => readGeneration(rtnetlink),
   (rtnetlink) => findFlows(rtnetlink, { family: 4, protocol: 17, destinationPorts: new Set([53, 54]) }, () => true, 9),

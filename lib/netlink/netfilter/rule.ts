@@ -72,7 +72,7 @@ export interface FoundRule {
   /** NFTA_RULE_EXPRESSIONS */
   readonly steps: Uint8Array
   /** Decodes the rule's steps. */
-  readonly expressions: () => readonly FoundExpression[]
+  expressions(): readonly FoundExpression[]
 }
 
 type ChainKey = Pick<Chain, "table" | "name" | "place">
