@@ -74,10 +74,12 @@ function valueIn(data: Fields, key: string): string | number | undefined {
 }
 
 function changes(message: Fields, naming: Naming): Words[] {
-  const attributes = message.has("attributes") ? attributesOf(message, [...OWN, "IFLA_LINKINFO"]) : undefined
+  const attributes = message.has("attributes")
+    ? attributesOf(message, [...OWN, "IFLA_LINKINFO", "IFLA_AF_SPEC"])
+    : undefined
   const [header, link] = [within(message, "header"), keyOf(message, naming)]
   const own = attributes ? [...ownWords(attributes, naming), ...newName(attributes, header)] : []
-  const words = [...own, ...flagWords(header)]
+  const words = [...own, ...flagWords(header), ...addressWords(attributes)]
   const info = attributes?.fields("IFLA_LINKINFO")
   const changed = words.length > 0 ? [["ip", "link", "set", "dev", link, ...words]] : []
   return info ? [...settingsOf(info, link, naming), ...changed] : changed
@@ -94,6 +96,13 @@ function flagWords(header: Fields): string[] {
     if (flag !== "PROMISC" && flag !== "ALLMULTI") throw new Untold(`the flag ${flag} of a link`)
     return [flag === "PROMISC" ? "promisc" : "allmulticast", set.includes(flag) ? "on" : "off"]
   })
+}
+
+/** Returns how IPv6 makes the link's own addresses. */
+function addressWords(attributes: Fields | undefined): string[] {
+  if (!attributes?.has("IFLA_AF_SPEC")) return []
+  const ipv6 = within(within(attributes, "IFLA_AF_SPEC", ["AF_INET6"]), "AF_INET6", ["IFLA_INET6_ADDR_GEN_MODE"])
+  return given("addrgenmode", ipv6.string("IFLA_INET6_ADDR_GEN_MODE"))
 }
 
 function settingsOf(info: Fields, link: string, naming: Naming): Words[] {

@@ -11,7 +11,6 @@ import { createBridge, createVeth } from "../../lib/netlink/route/new-link.ts"
 import { addRoute } from "../../lib/netlink/route/route.ts"
 import { Writer } from "../../lib/netlink/writer.ts"
 import { randomBytes } from "../../lib/sys/digest.ts"
-import { writeExisting } from "../../lib/sys/file.ts"
 import { NETLINK_ROUTE, NetlinkSocket } from "../../lib/sys/netlink-socket.ts"
 import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import { inKernel } from "./kernel-clock.ts"
@@ -61,8 +60,7 @@ export class Floor {
       peer: { name: "eth0", mac: localMac(randomBytes(6)), mtu: MTU, namespace: namespace.fd },
     })
     const { index, peer } = expectLink(this.#host, name)
-    writeExisting(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, "1")
-    changeLink(this.#host, index, name, { up: true })
+    changeLink(this.#host, index, name, { up: true, addrGenMode: "none" })
     batch(inPod, (rtnetlink) => this.#configure(rtnetlink, peer, offset))
   }
 

@@ -129,7 +129,7 @@ test("of all links that plugins make on the node, none takes router advertisemen
   const kinds = made.map(({ linkinfo }) => linkinfo?.info_kind).sort()
   expect(kinds).toEqual(["bridge", "ifb", "veth", "veth"])
   for (const { ifname = "", linkinfo } of made) {
-    const refusal = linkinfo?.info_kind === "ifb" ? "disable_ipv6:1" : "accept_ra:0"
+    const refusal = linkinfo?.info_kind === "ifb" ? "addr_gen_mode:1" : "accept_ra:0"
     expect([ifname, ...readSysctls(node, ifname)]).toContain(`ipv6/conf/LINK/${refusal}`)
   }
 })

@@ -1,4 +1,6 @@
-import { changeLink, type Link, readLink } from "../netlink/route/link.ts"
+import type { Conversation } from "../netlink/conversation.ts"
+import { refusedWith } from "../netlink/kernel-error.ts"
+import { changeLink, type Link, type LinkChange, readLink } from "../netlink/route/link.ts"
 import type { NetworkStack } from "./stack.ts"
 
 /**
@@ -12,6 +14,24 @@ export function refuseAdvertisements(host: NetworkStack, link: string): void {
   } catch (error) {
     const listens = (host.readSysctl(setting("accept_ra")) ?? "0") !== "0"
     if (listens && host.readSysctl(setting("disable_ipv6")) !== "1") throw error
+  }
+}
+
+/**
+ * Changes a link, and keeps the kernel from giving it an IPv6 address of its own from then on. It is for links that need none: what the kernel
+ * does for one more address grows with their number. The sysctl `disable_ipv6` would do as well, but a write to it does not wait in line for the
+ * kernel's lock: it is tried again and again until nobody else has it.
+ */
+export function changeWithoutAddress(
+  rtnetlink: Conversation,
+  { index, name }: Pick<Link, "index" | "name">,
+  change: LinkChange,
+): void {
+  try {
+    changeLink(rtnetlink, index, name, { ...change, addrGenMode: "none" })
+  } catch (error) {
+    if (!refusedWith(error, "EAFNOSUPPORT")) throw error
+    changeLink(rtnetlink, index, name, change) // it has no IPv6 at all
   }
 }
 

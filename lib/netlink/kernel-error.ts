@@ -57,6 +57,8 @@ const advice: Partial<Record<Errno, string>> = {
   ENOBUFS: NO_MEMORY,
   ENOSPC: FULL,
   EMLINK: FULL,
+  EXFULL:
+    "the bridge has as many ports as the kernel lets it have, 1,023: give pods another, or fewer (GC removes stale ones)",
   EMFILE: FULL,
   ENFILE: FULL,
   ERESTART: "others on the node never cease to change the nftables ruleset: find out who, and try again",

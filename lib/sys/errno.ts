@@ -32,6 +32,7 @@ const errnos = {
   ENOSYS: [38, "function not implemented"],
   ENOTEMPTY: [39, "directory not empty"],
   ELOOP: [40, "too many symbolic links"],
+  EXFULL: [54, "exchange full"],
   EOVERFLOW: [75, "value too large for defined data type"],
   ERESTART: [85, "interrupted system call should be restarted"],
   EMSGSIZE: [90, "message too long"],

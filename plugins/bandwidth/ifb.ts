@@ -3,6 +3,7 @@ import { readLivingAttachments } from "../../lib/attachment/living.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { formatMac, type Mac } from "../../lib/ip/mac.ts"
 import { Conflict } from "../../lib/net/conflict.ts"
+import { changeWithoutAddress } from "../../lib/net/ipv6.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import type { Conversation } from "../../lib/netlink/conversation.ts"
@@ -60,7 +61,7 @@ export type NewIfb = Pick<Link, "index" | "name" | "mac">
 
 /**
  * Makes the attachment's ifb, up and without alias, for what `veth` receives. Replaces one that an earlier ADD left. It receives nothing itself
- * and has no IPv6: what the kernel does for one more address of a node with hundreds grows with them.
+ * and needs no address.
  */
 export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: Link, undo: Undo): NewIfb {
   undo.add(() => removeIfbs(host, attachment))
@@ -68,7 +69,7 @@ export function createOwnIfb(host: NetworkStack, attachment: Attachment, veth: L
   const name = createOrReplace(host.rtnetlink, attachment, veth, mac)
   const index = findLinkIndex(host.rtnetlink, name)
   if (index === undefined) throw new Conflict(`ifb ${name} vanished while it was being set up`, "try again")
-  host.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
+  changeWithoutAddress(host.rtnetlink, { index, name }, {})
   changeLink(host.rtnetlink, index, name, { up: true })
   return { index, name, mac }
 }

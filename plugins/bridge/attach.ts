@@ -2,7 +2,7 @@ import type { AddContext } from "../../lib/attachment/interface-plugin.ts"
 import { createPodVeth, type HostEnd } from "../../lib/attachment/veth.ts"
 import type { Attachment } from "../../lib/cni/attachment.ts"
 import { localMac, type Mac } from "../../lib/ip/mac.ts"
-import { IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
+import { changeWithoutAddress, IPV6_LEAST_MTU } from "../../lib/net/ipv6.ts"
 import type { NetworkStack } from "../../lib/net/stack.ts"
 import type { Undo } from "../../lib/net/undo.ts"
 import { changeLink, type Link, removeLink } from "../../lib/netlink/route/link.ts"
@@ -19,8 +19,8 @@ export interface VethPair {
 }
 
 /**
- * Makes the veth pair. The host end is a port of the bridge with its settings, and up, in this order; the pod end stays down. Throws Conflict
- * if the pod is attached already. A port that is up before IPv6 is switched off on it costs the kernel milliseconds.
+ * Makes the veth pair. The host end is a port of the bridge with its settings, and up, in this order; the pod end stays down: else the kernel
+ * would give the port an IPv6 address before it is told not to. Throws Conflict if the pod is attached already.
  */
 export function attach(
   { host, pod, undo, config, attachment }: AddContext<BridgeConfig>,
@@ -34,14 +34,14 @@ export function attach(
   const podMac = mac ?? localMac(randomBytes(6))
   const hostEnd = { mac: portMac(bridge), mtu, master: bridge.index }
   const veth = createPodVeth({ host, pod }, { attachment, host: hostEnd, pod: { mac: podMac, mtu } }, undo)
-  disableIPv6(host, veth)
+  refuseRouters(host, veth)
   if (config.macspoofchk) guard(host, veth, attachment, podMac, undo)
   setPortVlans(host.rtnetlink, veth.index, {
     vlan: config.vlan,
     trunk: config.vlanTrunk ?? [],
     keepDefault: config.preserveDefaultVlan,
   })
-  changeLink(host.rtnetlink, veth.index, veth.name, {
+  changeWithoutAddress(host.rtnetlink, veth, {
     up: true,
     ...(config.hairpinMode ? { hairpin: true } : {}),
     ...(config.portIsolation ? { isolated: true } : {}),
@@ -56,15 +56,9 @@ function guard(host: NetworkStack, veth: HostEnd, attachment: Attachment, mac: M
   ensureMacGuard(host, attachment, veth.name, mac)
 }
 
-/**
- * Switches IPv6 off on the port, which needs no address, and which older kernels (6.1) then delete faster. Router advertisements stay off
- * if somebody removes it from the bridge and switches IPv6 on.
- */
-function disableIPv6(host: NetworkStack, { name }: HostEnd): void {
-  host.withSysctls((sysctls) => {
-    sysctls.trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
-    sysctls.trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1")
-  })
+/** Has the port take no router advertisements, which only come to it if somebody removes it from the bridge. */
+function refuseRouters(host: NetworkStack, { name }: HostEnd): void {
+  host.trySysctl(`net/ipv6/conf/${name}/accept_ra`, "0")
 }
 
 /** Sets the MTU of both ends, once it is known if the pod has IPv6. */
@@ -75,6 +69,9 @@ export function settleMtu(
 ): void {
   if (veth.mtu === mtu) return
   changeLink(host.rtnetlink, veth.index, veth.name, { mtu })
-  disableIPv6(host, veth) // below IPv6's least MTU there was nothing to switch off
+  if (veth.mtu < IPV6_LEAST_MTU) {
+    refuseRouters(host, veth) // it had no IPv6 until now
+    changeWithoutAddress(host.rtnetlink, veth, {})
+  }
   changeLink(pod.rtnetlink, inPod.index, `peer of ${veth.name}`, { mtu })
 }

@@ -24,8 +24,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "egress by ifb",
     EGRESS,
     [
-      ["ADD", 9, 48],
-      ["ADD", 14, 59],
+      ["ADD", 10, 46],
+      ["ADD", 15, 57],
       ["CHECK", 7, 40],
       ["DEL", 3, 18],
       ["DEL", 2, 16],
@@ -35,8 +35,8 @@ const BUDGETS: readonly (readonly [string, Config, readonly Step[]])[] = [
     "both",
     { ...INGRESS, ...EGRESS },
     [
-      ["ADD", 10, 50],
-      ["ADD", 15, 61],
+      ["ADD", 11, 48],
+      ["ADD", 16, 59],
       ["CHECK", 7, 40],
       ["DEL", 3, 18],
       ["DEL", 2, 16],

@@ -56,9 +56,12 @@ const DIFFERENCES: readonly Difference[] = [
     }),
   },
   {
-    what: "the host's veth has IPv6 disabled",
-    why: "a bridge port needs no address, and older kernels delete it faster without",
-    apply: onSysctls("node", { "ipv6/conf/VETH/disable_ipv6": "1" }),
+    what: "the host's veth has no IPv6 address of its own",
+    why: "a bridge port needs none, and what the kernel does for one more of a node with hundreds grows with them",
+    apply: (attached, context) =>
+      onSysctls("node", { "ipv6/conf/VETH/addr_gen_mode": "1" })(
+        onVeth((veth) => ({ ...veth, inet6_addr_gen_mode: "none" }))(attached, context),
+      ),
   },
   {
     what: "IPv6 addresses are made without duplicate address detection",
@@ -89,8 +92,8 @@ export function asOurs(attached: Attached, context: Context): Attached {
 function onVeth(change: (veth: Described, context: Context) => Described): Difference["apply"] {
   return ({ node, pod }, context) => {
     const changed = (link: Described) => (link.ifname === "VETH" ? change(link, context) : link)
-    const { ifalias: _, ...none } = change({}, context) as { ifalias?: string }
-    const inList = (link: Described) => (link.ifname === "VETH" ? { ...link, ...none } : link)
+    const { txqlen } = change({}, context)
+    const inList = (link: Described) => (link.ifname === "VETH" && txqlen ? { ...link, txqlen } : link)
     return { pod, node: { ...node, links: node.links.map(changed), addresses: node.addresses.map(inList) } }
   }
 }

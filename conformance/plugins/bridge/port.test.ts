@@ -33,15 +33,48 @@ describe("the host end of the veth", () => {
     using node = new Node()
     new Network(node, { isGateway: true, ipam: hostLocal(node) }).connect(node.pod())
     const { ifname } = port(node)
-    expect(node.sysctl(`net/ipv6/conf/${ifname}/disable_ipv6`)).toBe("1")
+    expect(node.ip("-d", "link", "show", "dev", ifname)[0]).toMatchObject({ inet6_addr_gen_mode: "none" })
+    expect(node.sysctl(`net/ipv6/conf/${ifname}/accept_ra`)).toBe("0")
     expect(node.ip("addr", "show", "dev", ifname)[0]?.addr_info).toEqual([])
     expect(node.sysctl("net/ipv6/conf/cni0/accept_ra")).toBe("0")
+  })
+
+  test("is set up too if it is too small for IPv6", () => {
+    using node = new Node()
+    output(node.inside(["ip", "link", "add", "cni0", "mtu", "1200", "type", "bridge"]))
+    output(node.inside(["ip", "link", "set", "cni0", "mtu", "1200"]))
+    const pod = node.pod()
+    new Network(node, { isGateway: true, ipam: hostLocal(node) }).connect(pod)
+    expect(node.link(port(node).ifname)).toMatchObject({ mtu: 1200, operstate: "UP" })
+    expect(pod.pings("10.244.1.1")).toBe(true)
   })
 
   test("forwards as soon as ADD returns", () => {
     using node = new Node()
     new Network(node).connect(node.pod())
     expect(port(node)).toMatchObject({ state: "forwarding", flags: expect.arrayContaining(["UP", "LOWER_UP"]) })
+  })
+})
+
+test("a bridge that has no room for one more port is told", () => {
+  using node = new Node()
+  const pairs = Array.from({ length: 512 }, (_, at) => `link add a${at} master cni0 type veth peer name b${at}`)
+  const peers = pairs.slice(1).map((_, at) => `link set b${at} master cni0`)
+  output(
+    node.inside([
+      "sh",
+      "-ec",
+      `printf '%s\\n' "$@" | ip -batch -`,
+      "sh",
+      "link add cni0 type bridge",
+      ...pairs,
+      ...peers,
+    ]),
+  )
+  const { error } = new Network(node).add(node.pod())
+  expect(error).toMatchObject({
+    msg: expect.stringContaining("exchange full"),
+    details: expect.stringContaining("1,023"),
   })
 })
 

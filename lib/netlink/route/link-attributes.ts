@@ -89,7 +89,7 @@ const linkInfo = attributeSet({
 })
 
 /** IFLA_*: any link. */
-export const linkAttributes = attributeSet({
+const ofLinks = {
   mac: [1, mac, "IFLA_ADDRESS"],
   name: [3, text, "IFLA_IFNAME"],
   mtu: [4, u32, "IFLA_MTU"],
@@ -105,7 +105,21 @@ export const linkAttributes = attributeSet({
   promiscuity: [30, u32, "IFLA_PROMISCUITY"],
   peerNamespace: [37, u32, "IFLA_LINK_NETNSID"],
   furtherName: [53, text, "IFLA_ALT_IFNAME"],
+} as const
+export const linkAttributes = attributeSet(ofLinks)
+
+/** IFLA_INET6_*: what IPv6 has on the link. */
+const ipv6 = attributeSet({
+  addrGenMode: [8, printed(u8, (mode) => nameOf(addrGenModes, mode)), "IFLA_INET6_ADDR_GEN_MODE"],
 })
+const families = attributeSet({ ipv6: [10, nested(ipv6), "AF_INET6"] })
+/** Not among those of any link, as the kernel tells hundreds of numbers there, which nobody reads. */
+const ofFamilies = { families: [26, nested(families), "IFLA_AF_SPEC"] } as const
+export const linkFamilies = attributeSet(ofFamilies)
+
+/** IN6_ADDR_GEN_MODE_*: how the kernel makes the link's own IPv6 addresses. */
+export const addrGenModes = { eui64: 0, none: 1 } as const
+export type AddrGenMode = keyof typeof addrGenModes
 
 /** Those that tell if traffic passes through a port of a bridge. */
 export const portState = attributeSet({
@@ -114,7 +128,10 @@ export const portState = attributeSet({
 })
 
 /** An RTM_NEWLINK and its like. */
-export const linkBody: Body = { header: linkHeader, attributes: linkAttributes }
+export const linkBody: Body = {
+  header: linkHeader,
+  attributes: attributeSet({ ...ofLinks, ...ofFamilies }),
+}
 
 /** IF_OPER_* (RFC 2863); the index is the kernel's number. */
 export const operstates = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"] as const

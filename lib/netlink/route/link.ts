@@ -6,12 +6,15 @@ import type { Message } from "../message.ts"
 import type { Writer } from "../writer.ts"
 import { ipSettingIn } from "./ip-settings.ts"
 import {
+  type AddrGenMode,
+  addrGenModes,
   bridgeData,
   type IpvlanMode,
   ipvlanData,
   ipvlanModes,
   type LinkValues,
   linkAttributes,
+  linkFamilies,
   type MacvlanMode,
   macvlanData,
   macvlanModes,
@@ -222,6 +225,8 @@ export interface LinkChange {
   readonly vlanFiltering?: boolean
   readonly hairpin?: boolean
   readonly isolated?: boolean
+  /** A link without IPv6 refuses it, and all other changes with it (EAFNOSUPPORT). */
+  readonly addrGenMode?: AddrGenMode
 }
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
@@ -232,8 +237,14 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
     write(writer) {
       const info = infoOf(change)
       linkAttributes.write(writeFlags(writer, index, change), info ? { ...change, info } : change)
+      if (change.addrGenMode) linkFamilies.write(writer, { families: FAMILIES[change.addrGenMode] })
     },
   })
+}
+
+const FAMILIES = {
+  eui64: { ipv6: { addrGenMode: addrGenModes.eui64 } },
+  none: { ipv6: { addrGenMode: addrGenModes.none } },
 }
 
 function writeFlags(writer: Writer, index: number, { up, promiscuous, allMulticast }: LinkChange): Writer {
