@@ -128,6 +128,20 @@ describe("performing several together", () => {
     expect(() => attempt(refusing(EPERM, EEXIST, EPERM))).toThrow("cannot forget: EPERM")
   })
 
+  test("goes on after what may be refused", () => {
+    const refusing = answering(
+      (one) => [refuse(one, 1)],
+      (one) => [acknowledge(one)],
+    )
+    expect(() =>
+      refusing.conversation.together(() => {
+        refusing.conversation.attempt(named("try"))
+        refusing.conversation.execute(named("set"))
+      }),
+    ).not.toThrow()
+    expect(() => refusing.receive()).toThrow("nothing more to say")
+  })
+
   test("sends nothing of a body that throws, and gathers no more", () => {
     const kernel = answering((request) => [acknowledge(request)])
     const { conversation } = kernel

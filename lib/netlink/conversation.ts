@@ -63,6 +63,9 @@ const DUMP_ATTEMPTS = 5
 const SUCCESS = [0]
 const NOT_THERE = [NO_ENTRY, NO_DEVICE]
 
+/** The refusals that are an answer as well, by their numbers, or all of them. */
+type Usual = readonly number[] | "all"
+
 /** The part of a dump that is wanted. */
 interface Expectations {
   readonly sieve?: Sieve | undefined
@@ -73,7 +76,7 @@ interface Expectations {
 /** A request whose answer is of no interest, unless it is a refusal that is not `usual`. */
 interface Order {
   readonly request: Request
-  readonly usual: readonly number[]
+  readonly usual: Usual
 }
 
 /** Requests and their answers, one at a time, over one socket. */
@@ -107,7 +110,12 @@ export class Conversation implements Disposable {
     this.#order(request, [NO_ENTRY])
   }
 
-  #order(request: Request, usual: readonly number[]): void {
+  /** Executes a request for what may as well not be done: the kernel may refuse it. */
+  attempt(request: Request): void {
+    this.#order(request, "all")
+  }
+
+  #order(request: Request, usual: Usual): void {
     if (this.#gathered) this.#gathered.push({ request, usual })
     else this.#ask(request, NLM_F_ACK, nothing, usual)
   }
@@ -142,7 +150,7 @@ export class Conversation implements Disposable {
       for (const message of decodeMessages(this.#transport.receive())) {
         const order = orders[message.sequence - first]
         if (!order || message.type !== NLMSG_ERROR) continue
-        if (!isOneOf(order.usual, message)) refusal ??= this.#refusal(message, order.request.asked, this.#writer)
+        refusal ??= this.#refusal(message, order.request.asked, this.#writer, order.usual)
         answered ||= message.sequence === last
       }
     }
@@ -235,8 +243,8 @@ export class Conversation implements Disposable {
     }
   }
 
-  #refusal(message: Message, asked: string, sent: Writer): KernelError | undefined {
-    if (isOneOf(SUCCESS, message)) return undefined
+  #refusal(message: Message, asked: string, sent: Writer, usual: Usual = []): KernelError | undefined {
+    if (usual === "all" || isOneOf(usual, message) || isOneOf(SUCCESS, message)) return undefined
     return refusalIn(
       message,
       asked,
@@ -266,7 +274,7 @@ export class Conversation implements Disposable {
     request: Request,
     flags: number,
     read: (message: Message) => Value | undefined,
-    usual: readonly number[] = [],
+    usual: Usual = [],
   ): Value | undefined {
     const sequence = this.#send(request, flags)
     let value: Value | undefined
@@ -276,7 +284,7 @@ export class Conversation implements Disposable {
       for (const message of decodeMessages(datagram)) {
         if (message.sequence !== sequence) continue // an answer to a request given up on
         if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const refusal = isOneOf(usual, message) ? undefined : this.#refusal(message, request.asked, this.#writer)
+          const refusal = this.#refusal(message, request.asked, this.#writer, usual)
           if (refusal) throw refusal
           return value
         }

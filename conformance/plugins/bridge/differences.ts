@@ -77,6 +77,12 @@ const DIFFERENCES: readonly Difference[] = [
     apply: onSysctls("node", { "ipv6/conf/cni0/accept_dad": "0" }),
   },
   {
+    what: "a pod without IPv6 addresses keeps the kernel's settings of IPv6",
+    why: "its link-local address is given without detection; and a sysctl in every pod makes those of the node slower",
+    apply: (attached) =>
+      hasIPv6(attached.pod) ? attached : onSysctls("pod", { "ipv6/conf/eth0/accept_dad": "1" })(attached),
+  },
+  {
     what: "a pod's IPv6 addresses are announced",
     why: "neighbours forget at once who had the address before, as they do with IPv4",
     apply: (attached) =>

@@ -237,14 +237,16 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
     write(writer) {
       const info = infoOf(change)
       linkAttributes.write(writeFlags(writer, index, change), info ? { ...change, info } : change)
-      if (change.addrGenMode) linkFamilies.write(writer, { families: FAMILIES[change.addrGenMode] })
+      if (change.addrGenMode) writer.raw(FAMILIES[change.addrGenMode])
     },
   })
 }
 
-const FAMILIES = {
-  eui64: { ipv6: { addrGenMode: addrGenModes.eui64 } },
-  none: { ipv6: { addrGenMode: addrGenModes.none } },
+/** Encoded but once, when the heap image is made. */
+const FAMILIES: Readonly<Record<AddrGenMode, Uint8Array>> = { eui64: familiesOf("eui64"), none: familiesOf("none") }
+
+function familiesOf(mode: AddrGenMode): Uint8Array {
+  return encode(linkFamilies, { families: { ipv6: { addrGenMode: addrGenModes[mode] } } })
 }
 
 function writeFlags(writer: Writer, index: number, { up, promiscuous, allMulticast }: LinkChange): Writer {
