@@ -20,6 +20,10 @@ export class ChainContender {
   readonly links: readonly ChainLink[]
   readonly #env: Readonly<Record<string, string>>
 
+  get bridge(): string {
+    return this.name.slice(0, 15)
+  }
+
   /** `dir` holds the executables and the leases; the subnet must be no other network's. */
   constructor(implementation: string, dir: string, subnet: string, name = `chain-${implementation}`) {
     this.name = name
@@ -27,7 +31,7 @@ export class ChainContender {
     this.links = [
       {
         type: "bridge",
-        bridge: name.slice(0, 15),
+        bridge: this.bridge,
         isDefaultGateway: true,
         ipMasq: true,
         ipam: { type: "host-local", dataDir: `${dir}/leases`, ranges: [[{ subnet }]] },

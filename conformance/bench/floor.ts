@@ -1,5 +1,3 @@
-import "./kernel-clock.ts" // before what needs a host
-
 import { type Address, plus } from "../../lib/ip/address.ts"
 import { localMac } from "../../lib/ip/mac.ts"
 import { defaultPrefix, type Prefix, parsePrefix } from "../../lib/ip/prefix.ts"
@@ -27,15 +25,15 @@ export class Floor {
   readonly #host = new Conversation(this.#socket)
   readonly #subnets: readonly Prefix[]
   readonly #bridge: Link
-  readonly #name: string
   #pods = 0n
 
-  constructor(subnets: readonly string[]) {
-    this.#name = `floor-${subnets.length === 1 ? "4" : "6"}`
+  /** With a bridge that is there, or else with one of its own. */
+  constructor(subnets: readonly string[], present?: string) {
+    const name = present ?? `floor-${subnets.length === 1 ? "4" : "6"}`
     this.#subnets = subnets.flatMap((subnet) => parsePrefix(subnet) ?? [])
-    createBridge(this.#host, { name: this.#name, mac: localMac(randomBytes(6)), mtu: 0, vlanFiltering: false })
-    this.#bridge = expectLink(this.#host, this.#name)
-    changeLink(this.#host, this.#bridge.index, this.#name, { up: true, mtu: MTU })
+    if (!present) createBridge(this.#host, { name, mac: localMac(randomBytes(6)), mtu: MTU, vlanFiltering: false })
+    this.#bridge = expectLink(this.#host, name)
+    changeLink(this.#host, this.#bridge.index, name, { up: true })
   }
 
   /** The milliseconds it takes to connect the pod. */
@@ -55,9 +53,9 @@ export class Floor {
     createVeth(this.#host, {
       name,
       mac: localMac(randomBytes(6)),
-      mtu: MTU,
+      mtu: this.#bridge.mtu,
       master: this.#bridge.index,
-      peer: { name: "eth0", mac: localMac(randomBytes(6)), mtu: MTU, namespace: namespace.fd },
+      peer: { name: "eth0", mac: localMac(randomBytes(6)), mtu: this.#bridge.mtu, namespace: namespace.fd },
     })
     const { index, peer } = expectLink(this.#host, name)
     changeLink(this.#host, index, name, { up: true, addrGenMode: "none" })

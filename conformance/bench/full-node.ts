@@ -1,14 +1,17 @@
+import { NetworkNamespace } from "../../lib/sys/netns.ts"
 import type { Implementation } from "../lab/executables.ts"
 import { Namespace } from "../lab/namespace.ts"
 import { output } from "../lab/run.ts"
 import { ChainContender, type ChainLink, LIMITS } from "./chain.ts"
 import { FILLINGS, rowOfFilling } from "./filling.ts"
+import { Floor } from "./floor.ts"
 import { Pod } from "./pod.ts"
-import { type Rows, record } from "./rows.ts"
+import { type Rows, record, rowOf } from "./rows.ts"
 import { COMMANDS, type Options, repeat } from "./runs.ts"
 import { type Cost, inNamespace, timed } from "./stopwatch.ts"
 
 const SIDES = ["ours", "reference"] as const
+const KERNELS_SUBNET = "10.154.0.0/16"
 const SUBNETS = { ours: "10.152.0.0/16", reference: "10.153.0.0/16" }
 
 /** The most runs of the Go plugins: a call takes up to a second. */
@@ -82,6 +85,18 @@ class FullNode implements Disposable {
     repeat(rows, runs, measure, 1)
   }
 
+  /** Measures what the kernel alone takes to connect one pod more to the bridge, which is the least part of the chain. */
+  measureKernel(rows: Rows, name: string, runs: number): void {
+    using namespace = new NetworkNamespace(this.#node.path)
+    const floor = namespace.inside(() => new Floor([KERNELS_SUBNET], this.#contender.bridge))
+    const measure = (target: Rows) => {
+      const pod = new Pod()
+      rowOf(target, `${name} ADD, ms`).floor.push(floor.add(pod))
+      rowOf(target, `${name} DEL, ms`).floor.push(floor.del(pod))
+    }
+    repeat(rows, runs, measure, 1)
+  }
+
   /** Returns the cost of GC of all plugins of the chain, one after the other, when so many pods are left. */
   collect(left: number): Cost {
     const valid = Array.from({ length: left }, (_, pod) => attachmentOf(pod))
@@ -125,6 +140,7 @@ export function measureFullNode(rows: Rows, options: Options): void {
       node.fill(filling - 1)
       output(["sleep", String(CALM)])
       node.measure(rows, rowOfFilling(filling), side, times)
+      if (side === "ours") node.measureKernel(rows, rowOfFilling(filling), times)
     }
     if (side !== "ours") continue
     const most = Math.max(...FILLINGS) - 1

@@ -1,3 +1,5 @@
+import "./kernel-clock.ts" // before what needs a host
+
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { basename } from "node:path"
