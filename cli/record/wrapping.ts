@@ -169,8 +169,5 @@ function isRecorderNamed(path: string): boolean {
 
 /** Says if the file is a recorder of any version. Throws SystemError. */
 export function isRecorder(path: string): boolean {
-  using file = openRead(path)
-  const end = new Uint8Array(RECORDER.length)
-  const count = host.readAt(file.fd, end, Math.max(0, fileStatus(path).size - end.length))
-  return count === end.length && host.decode(end) === RECORDER
+  return checked("read", host.readEnd(path, RECORDER.length), path) === RECORDER
 }
