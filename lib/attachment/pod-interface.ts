@@ -23,7 +23,7 @@ export interface PodInterface {
   readonly routes: readonly LinkRoute[]
   /** Have the kernel detect duplicates of the IPv6 addresses, and wait until it has. */
   readonly detectDuplicates: boolean
-  /** If it is told, a pod without IPv6 addresses gets the link-local one that the kernel would make of it, at once and without a sysctl. */
+  /** If it is told, a pod without IPv6 addresses gets the link-local one that the kernel would make of it, without detection. */
   readonly mac?: Mac
 }
 
@@ -34,8 +34,7 @@ export interface PodInterface {
 export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
   const { index, name, addresses, linkRoutes, detectDuplicates, mac } = wish
   const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
-  const bySysctl = hasIPv6 || detectDuplicates || !mac
-  if (bySysctl) pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish, hasIPv6))
+  if (hasIPv6) pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish))
   const { rtnetlink } = pod
   const waits = hasIPv6 && detectDuplicates
   rtnetlink.together(() => {
@@ -44,7 +43,7 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
       addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
     }
-    if (!bySysctl) tryLinkLocal(rtnetlink, index, name, mac)
+    if (mac && !hasIPv6 && !detectDuplicates) tryLinkLocal(rtnetlink, index, name, mac)
     changeLink(rtnetlink, index, name, { up: true })
     if (!waits) addRoutes(rtnetlink, wish)
   })
@@ -53,10 +52,9 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
   rtnetlink.together(() => addRoutes(rtnetlink, wish))
 }
 
-function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterface, hasIPv6: boolean): void {
+function prepareSysctls(sysctls: Sysctls, { name, detectDuplicates }: PodInterface): void {
   sysctls.trySysctl(`net/ipv6/conf/${name}/accept_dad`, detectDuplicates ? "1" : "0")
   if (detectDuplicates) sysctls.trySysctl(`net/ipv6/conf/${name}/enhanced_dad`, "1")
-  if (!hasIPv6) return
   for (const link of ["lo", name]) {
     const disabled = `net/ipv6/conf/${link}/disable_ipv6`
     const value = sysctls.readSysctl(disabled)
