@@ -50,6 +50,15 @@ test("each address of a pod is masqueraded, but for one that nothing is outside 
   expect(problem(neighbour)).toContain("no rule")
 })
 
+test("each of more addresses than an anchor has rules is masqueraded", () => {
+  const many = Array.from({ length: 41 }, (_, at) => `10.1.0.${at + 2}/24`)
+  ensure(pod, many)
+  expect(masqueraded()).toHaveLength(41)
+  expect(problem(pod, many)).toBeUndefined()
+  removeMasquerade(node, pod)
+  expect(masqueraded()).toEqual([])
+})
+
 describe("DEL", () => {
   test("removes the rules that a killed ADD left, too", () => {
     ensure(pod, ["10.1.0.9/24"])

@@ -133,7 +133,10 @@ function chooseBackend(
 function planNftablesMasquerade(nfnetlink: Conversation, attachment: Attachment, pods: readonly Prefix[]): Request[] {
   const comment = ruleComment(attachment)
   const rules = pods.map((pod) => ({ chain: checks, rule: { expressions: ruleFor(pod), comment } }))
-  return [...planLayout(nfnetlink), ...(mayBeAnchored(rules.length) ? anchoredRules(anchorOf(attachment), rules) : [])]
+  const added = mayBeAnchored(rules.length)
+    ? anchoredRules(anchorOf(attachment), rules)
+    : rules.map(({ chain, rule }) => appendRule(chain, rule))
+  return [...planLayout(nfnetlink), ...added]
 }
 
 /** Returns the anchor of the attachment's rules, which spares reading those of all pods. */
