@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
+import { SystemError } from "../sys/system-error.ts"
 import { type Answer, acknowledge, done, FakeKernel, part, refuse, refuseAt } from "../testing/fake-kernel.ts"
 import { WireError } from "./attribute.ts"
 import type { Request } from "./conversation.ts"
@@ -142,6 +143,19 @@ describe("performing several together", () => {
     expect(() => refusing.receive()).toThrow("nothing more to say")
   })
 
+  test("takes several datagrams if there are so many that a socket has no room for their refusals", () => {
+    const refusing: Answer = (request) => [refuse(request, request.sequence < 100 ? 2 : 17)]
+    const kernel = new FakeKernel(refusing)
+    const { conversation } = kernel
+    const attempt = () =>
+      conversation.together(() => {
+        for (let at = 1; at <= 150; at++) conversation.remove(named(`forget ${at}`))
+      })
+    expect(attempt).toThrow("cannot forget 100: EEXIST")
+    expect(kernel.requests.map((datagram) => decodeMessages(datagram).length)).toEqual([64, 64, 22])
+    expect(() => kernel.receive()).toThrow("nothing more to say")
+  })
+
   test("sends nothing of a body that throws, and gathers no more", () => {
     const kernel = answering((request) => [acknowledge(request)])
     const { conversation } = kernel
@@ -154,6 +168,18 @@ describe("performing several together", () => {
     conversation.execute(named("undo"))
     expect(sent(kernel)).toHaveLength(1)
   })
+})
+
+test("a transaction with more refusals than the socket has room for goes on with another socket", () => {
+  const lost = () => {
+    throw new SystemError("ENOBUFS", "receive from the kernel")
+  }
+  const kernel = answering((request) => (request.sequence === 2 ? [refuse(request, 2)] : []))
+  const receive = vi.spyOn(kernel, "receive").mockImplementationOnce(lost)
+  const abandon = vi.fn()
+  const { conversation } = Object.assign(kernel, { abandon })
+  expect(() => conversation.batch(question, [question, question], question)).toThrow("cannot ask: ENOENT")
+  expect([receive.mock.calls.length, abandon.mock.calls.length]).toEqual([2, 1])
 })
 
 describe("asking about one object", () => {

@@ -59,6 +59,12 @@ export interface Readings<Value> {
 
 const DUMP_ATTEMPTS = 5
 
+/**
+ * Requests in one datagram: all of them may be refused, and a socket has room for some 200 refusals. The kernel drops what comes behind, and
+ * every answer afterwards until the last of them is read.
+ */
+const MOST_TOGETHER = 64
+
 /** The numbers by which the kernel says that all is done, or that there is no such object. */
 const SUCCESS = [0]
 const NOT_THERE = [NO_ENTRY, NO_DEVICE]
@@ -121,8 +127,8 @@ export class Conversation implements Disposable {
   }
 
   /**
-   * Has the requests that `body` executes, and asks nothing beside, sent in one datagram. The kernel does them in their order, those
-   * behind one that it refuses as well. Throws the KernelError of the first that it refuses, once all are done.
+   * Has the requests that `body` executes, and asks nothing beside, sent in one datagram, or many in several. The kernel does them in their
+   * order, those behind one that it refuses as well. Throws the KernelError of the first that it refuses, once all are done.
    */
   together(body: () => void): void {
     const orders: Order[] = []
@@ -132,7 +138,16 @@ export class Conversation implements Disposable {
     } finally {
       this.#gathered = undefined
     }
-    if (orders.length === 0) return
+    let refusal: KernelError | undefined
+    for (let at = 0; at < orders.length; at += MOST_TOGETHER) {
+      const refused = this.#perform(orders.slice(at, at + MOST_TOGETHER))
+      refusal ??= refused
+    }
+    if (refusal) throw refusal
+  }
+
+  /** Sends the requests in one datagram, and returns the first refusal. */
+  #perform(orders: readonly Order[]): KernelError | undefined {
     const writer = this.#writer
     writer.clear()
     const first = this.#sequence + 1
@@ -140,10 +155,10 @@ export class Conversation implements Disposable {
     // The last one is acknowledged in any case, after all refusals.
     for (const { request } of orders) this.#write(writer, request, this.#sequence + 1 === last ? NLM_F_ACK : 0)
     this.#transport.send(writer.bytes)
-    this.#awaitOrders(first, orders)
+    return this.#refusalOfOrders(first, orders)
   }
 
-  #awaitOrders(first: number, orders: readonly Order[]): void {
+  #refusalOfOrders(first: number, orders: readonly Order[]): KernelError | undefined {
     const last = first + orders.length - 1
     let refusal: KernelError | undefined
     for (let answered = false; !answered; ) {
@@ -154,7 +169,7 @@ export class Conversation implements Disposable {
         answered ||= message.sequence === last
       }
     }
-    if (refusal) throw refusal
+    return refusal
   }
 
   /**
@@ -239,7 +254,10 @@ export class Conversation implements Disposable {
         if (!failedWith(error, "ENOBUFS")) throw error
         overrun = true // so many refusals that the last are lost; the first is there
       }
-      if (overrun && refusal) return refusal
+      if (overrun && refusal) {
+        this.#transport.abandon?.() // else the kernel drops what it answers next, until all that the socket holds is read
+        return refusal
+      }
     }
   }
 

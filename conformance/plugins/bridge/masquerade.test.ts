@@ -91,6 +91,18 @@ function inOrder(listed: string): string[] {
     .sort()
 }
 
+test("each of a pod's 300 addresses is masqueraded, and DEL leaves none of their rules", () => {
+  using node = new Node()
+  const pod = node.pod()
+  const addresses = Array.from({ length: 300 }, (_, at) => ({ address: `10.46.${1 + (at >> 7)}.${1 + (at & 127)}/16` }))
+  const network = new Network(node, { ipMasq: true, isGateway: true, ipam: { type: "static", addresses } })
+  const prevResult = network.connect(pod)
+  expect(masqRules(node)).toHaveLength(300)
+  expect(network.ask("CHECK", pod, { config: { prevResult } })).toEqual(QUIET)
+  expect(network.ask("DEL", pod)).toEqual(QUIET)
+  expect(masqRules(node)).toEqual([])
+})
+
 describe("DEL removes the rules", () => {
   test.each([
     ["without namespace and previous result (the reference leaves them)", {}],
