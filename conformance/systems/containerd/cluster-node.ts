@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import type { NetworkList } from "../../lab/cnitool.ts"
 import { binDirectory } from "../../lab/executables.ts"
@@ -64,6 +64,18 @@ export class ClusterNode {
   async settle(): Promise<void> {
     await this.containerd.runPod({ port_mappings: [{ container_port: 8080, host_port: 1 }] })
     this.containerd.removePods()
+  }
+
+  /** Removes what libcni was writing when it was killed, as doctor says (broken-memory): containerd before 2.0 cannot stop those pods. */
+  removeTornMemory(): void {
+    const results = this.containerd.machine.path("/var/lib/cni/results")
+    for (const name of readdirSync(results)) {
+      try {
+        JSON.parse(readFileSync(join(results, name), "utf8"))
+      } catch {
+        rmSync(join(results, name))
+      }
+    }
   }
 
   /** Has the plugins remove what is no pod's, as runtimes do that know GC: containerd does from 2.0 on. */

@@ -33,6 +33,7 @@ test.each(["bridge", "portmap", "bandwidth"])(
     await plugins.added(plugin)
     await containerd.kill()
     await Promise.all(starting)
+    node.removeTornMemory()
     await containerd.start()
     containerd.removePods()
     // Debian 13's containerd (1.7) forgets pods that it was making when it was killed, so that no DEL comes for them.
