@@ -210,11 +210,6 @@ class View extends Conversation {
     this.#memory.kernel.remove(request)
   }
 
-  override attempt(request: Request): void {
-    this.#memory.forget()
-    this.#memory.kernel.attempt(request)
-  }
-
   override together(body: () => void): void {
     body() // one by one
   }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest"
-import { type Address, addressFromBytes, formatAddress, parseAddress } from "../ip/address.ts"
+import { type Address, formatAddress, parseAddress } from "../ip/address.ts"
 import { type Prefix, parsePrefix } from "../ip/prefix.ts"
 import { decodeRoute } from "../netlink/route/route.ts"
 import { agreed, EEXIST, EPERM, FakeStack, refused } from "../testing/fake-stack.ts"
@@ -53,18 +53,9 @@ describe("configuring the pod's interface", () => {
     expect(flags).toEqual([IFA_F_NOPREFIXROUTE])
   })
 
-  test("without IPv6 touches nothing that a kernel without IPv6 must have", () => {
+  test("without IPv6 sets no sysctl", () => {
     configurePodInterface(stack, plain)
-    expect(stack.writeSysctl).not.toHaveBeenCalled()
-  })
-
-  test("without IPv6 gives the link-local address of the MAC address, if the kernel takes it, and sets no sysctl", () => {
-    const mac = Uint8Array.of(0x02, 0x11, 0x22, 0x33, 0x44, 0x55)
-    stack = new LoggingStack({ NEWADDR: [agreed, refused(EPERM)] })
-    configurePodInterface(stack, { ...plain, mac })
-    expect(stack.log).toEqual(["SETLINK", "NEWADDR", "NEWADDR", "NEWLINK"])
-    const linkLocal = addressFromBytes(stack.bodies("NEWADDR")[1]?.subarray(12, 28) ?? new Uint8Array())
-    expect(linkLocal && formatAddress(linkLocal)).toBe("fe80::11:22ff:fe33:4455")
+    expect(stack.log).toEqual(["SETLINK", "NEWADDR", "NEWLINK"])
   })
 
   test("switches IPv6 on where it is off, on lo too", () => {

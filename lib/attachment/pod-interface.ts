@@ -1,11 +1,10 @@
 import type { Address, Family } from "../ip/address.ts"
-import type { Mac } from "../ip/mac.ts"
 import type { Prefix } from "../ip/prefix.ts"
 import { Conflict } from "../net/conflict.ts"
 import { waitForDetection } from "../net/events.ts"
 import type { NetworkStack, Sysctls } from "../net/stack.ts"
 import type { Conversation } from "../netlink/conversation.ts"
-import { addAddress, tryLinkLocal } from "../netlink/route/address.ts"
+import { addAddress } from "../netlink/route/address.ts"
 import { announceAddresses } from "../netlink/route/ip-settings.ts"
 import { changeLink } from "../netlink/route/link.ts"
 import { addRoute, type LinkRoute } from "../netlink/route/route.ts"
@@ -23,8 +22,6 @@ export interface PodInterface {
   readonly routes: readonly LinkRoute[]
   /** Have the kernel detect duplicates of the IPv6 addresses, and wait until it has. */
   readonly detectDuplicates: boolean
-  /** If it is told, a pod without IPv6 addresses gets the link-local one that the kernel would make of it, without detection. */
-  readonly mac?: Mac
 }
 
 /**
@@ -32,7 +29,7 @@ export interface PodInterface {
  * so that neighbours forget who had them before. If one of these steps is refused, the kernel does those behind it all the same.
  */
 export function configurePodInterface(pod: NetworkStack, wish: PodInterface): void {
-  const { index, name, addresses, linkRoutes, detectDuplicates, mac } = wish
+  const { index, name, addresses, linkRoutes, detectDuplicates } = wish
   const hasIPv6 = addresses.some(({ prefix }) => prefix.address.family === 6)
   if (hasIPv6) pod.withSysctls((sysctls) => prepareSysctls(sysctls, wish))
   const { rtnetlink } = pod
@@ -43,7 +40,7 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
       addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
     }
-    if (mac && !hasIPv6 && !detectDuplicates) tryLinkLocal(rtnetlink, index, name, mac)
+
     changeLink(rtnetlink, index, name, { up: true })
     if (!waits) addRoutes(rtnetlink, wish)
   })

@@ -129,20 +129,6 @@ describe("performing several together", () => {
     expect(() => attempt(refusing(EPERM, EEXIST, EPERM))).toThrow("cannot forget: EPERM")
   })
 
-  test("goes on after what may be refused", () => {
-    const refusing = answering(
-      (one) => [refuse(one, 1)],
-      (one) => [acknowledge(one)],
-    )
-    expect(() =>
-      refusing.conversation.together(() => {
-        refusing.conversation.attempt(named("try"))
-        refusing.conversation.execute(named("set"))
-      }),
-    ).not.toThrow()
-    expect(() => refusing.receive()).toThrow("nothing more to say")
-  })
-
   test("takes several datagrams if there are so many that a socket has no room for their refusals", () => {
     const refusing: Answer = (request) => [refuse(request, request.sequence < 100 ? 2 : 17)]
     const kernel = new FakeKernel(refusing)

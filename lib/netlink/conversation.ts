@@ -69,9 +69,6 @@ const MOST_TOGETHER = 64
 const SUCCESS = [0]
 const NOT_THERE = [NO_ENTRY, NO_DEVICE]
 
-/** The refusals that are an answer as well, by their numbers, or all of them. */
-type Usual = readonly number[] | "all"
-
 /** The part of a dump that is wanted. */
 interface Expectations {
   readonly sieve?: Sieve | undefined
@@ -82,7 +79,7 @@ interface Expectations {
 /** A request whose answer is of no interest, unless it is a refusal that is not `usual`. */
 interface Order {
   readonly request: Request
-  readonly usual: Usual
+  readonly usual: readonly number[]
 }
 
 /** Requests and their answers, one at a time, over one socket. */
@@ -116,12 +113,7 @@ export class Conversation implements Disposable {
     this.#order(request, [NO_ENTRY])
   }
 
-  /** Executes a request for what may as well not be done: the kernel may refuse it. */
-  attempt(request: Request): void {
-    this.#order(request, "all")
-  }
-
-  #order(request: Request, usual: Usual): void {
+  #order(request: Request, usual: readonly number[]): void {
     if (this.#gathered) this.#gathered.push({ request, usual })
     else this.#ask(request, NLM_F_ACK, nothing, usual)
   }
@@ -261,8 +253,8 @@ export class Conversation implements Disposable {
     }
   }
 
-  #refusal(message: Message, asked: string, sent: Writer, usual: Usual = []): KernelError | undefined {
-    if (usual === "all" || isOneOf(usual, message) || isOneOf(SUCCESS, message)) return undefined
+  #refusal(message: Message, asked: string, sent: Writer, usual: readonly number[] = []): KernelError | undefined {
+    if (isOneOf(usual, message) || isOneOf(SUCCESS, message)) return undefined
     return refusalIn(
       message,
       asked,
@@ -292,7 +284,7 @@ export class Conversation implements Disposable {
     request: Request,
     flags: number,
     read: (message: Message) => Value | undefined,
-    usual: Usual = [],
+    usual: readonly number[] = [],
   ): Value | undefined {
     const sequence = this.#send(request, flags)
     let value: Value | undefined

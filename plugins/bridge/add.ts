@@ -71,7 +71,6 @@ function configurePod(
   configurePodInterface(pod, {
     index: pair.pod.index,
     name: attachment.ifname,
-    mac: pair.pod.mac,
     addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
     routes: layer3.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),
     detectDuplicates: config.enableDad,

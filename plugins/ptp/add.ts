@@ -30,7 +30,6 @@ export function add({ call, config, attachment, host, pod, undo, takeAddresses }
   configurePodInterface(pod, {
     index: veth.peer,
     name: attachment.ifname,
-    mac: podMac,
     addresses: layer3.ips.map(({ address, gateway }) => ({ prefix: address, gateway })),
     linkRoutes: layer3.podRoutes,
     routes: given.routes.map(({ gw, ...route }) => ({ ...route, gateway: gw })),

@@ -78,7 +78,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: "a pod without IPv6 addresses keeps the kernel's settings of IPv6",
-    why: "its link-local address is given without detection; and a sysctl in every pod makes those of the node slower",
+    why: "a sysctl that is set in every pod makes all of the node slower",
     apply: (attached) =>
       hasIPv6(attached.pod) ? attached : onSysctls("pod", { "ipv6/conf/eth0/accept_dad": "1" })(attached),
   },

@@ -1,7 +1,6 @@
 import type { Address, Family } from "../../ip/address.ts"
-import type { Mac } from "../../ip/mac.ts"
 import { lastOf, type Prefix } from "../../ip/prefix.ts"
-import { address, attributeSet, type Body, encode, printed, u32, WireError, wordAt } from "../attribute.ts"
+import { address, attributeSet, type Body, printed, u32, WireError, wordAt } from "../attribute.ts"
 import type { Conversation, Request } from "../conversation.ts"
 import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "../message.ts"
 import { flagNames, nameOf } from "../print.ts"
@@ -91,34 +90,6 @@ export function addAddress(rtnetlink: Conversation, wanted: NewAddress): void {
     },
   })
 }
-
-/**
- * Adds the link-local address that the kernel would make of the link's MAC address when it comes up, so that it need not be looked for
- * duplicates of that. A kernel or a link without IPv6 has none.
- */
-export function tryLinkLocal(rtnetlink: Conversation, index: number, link: string, mac: Mac): void {
-  rtnetlink.attempt({
-    asked: `add a link-local address to ${link}`,
-    type: RTM.NEWADDR,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    write(writer) {
-      const values = LINK_LOCAL.slice()
-      values.set(mac.subarray(0, 3), 12)
-      values.set(mac.subarray(3), 17)
-      values[12] = (mac[0] as number) ^ 2
-      writer
-        .u32(AF.INET6 | (64 << 8))
-        .u32(index)
-        .raw(values)
-    },
-  })
-}
-
-/** Its attributes, encoded but once, when the heap image is made: fe80::/64, and behind it the EUI-64 of a MAC address (RFC 4291, appendix A). */
-const LINK_LOCAL = encode(attributes, {
-  address: { family: 6, value: (0xfe80n << 112n) | (0xfffen << 24n) },
-  flags: IFA_F_NODAD,
-})
 
 function writeHeader(writer: Writer, { address: { family }, length }: Prefix, index: number): void {
   writer.u32(afOf(family) | (length << 8)).u32(index)
