@@ -279,19 +279,20 @@ static JSValue value_of(JSContext *js, const uint8_t *bytes, size_t length, int 
 /* Appends a value to the list of that name. Takes the value. */
 static bool add_to_list(JSContext *js, JSValueConst values, JSAtom name, JSValue value)
 {
-    int64_t count = 0;
+    int64_t count;
     JSValue list = JS_GetProperty(js, values, name);
+    bool there = !JS_IsException(list);
     if (JS_IsUndefined(list)) {
         list = JS_NewArray(js);
-        if (JS_DefinePropertyValue(js, values, name, JS_DupValue(js, list), JS_PROP_C_W_E) < 0)
-            count = -1;
+        there = !JS_IsException(list) && JS_DefinePropertyValue(js, values, name, JS_DupValue(js, list), JS_PROP_C_W_E) >= 0;
     }
-    if (count < 0 || JS_GetLength(js, list, &count) < 0)
+    bool added = there && JS_GetLength(js, list, &count) >= 0;
+    if (added)
+        added = JS_DefinePropertyValueUint32(js, list, (uint32_t)count, value, JS_PROP_C_W_E) >= 0;
+    else
         JS_FreeValue(js, value);
-    else if (JS_DefinePropertyValueUint32(js, list, (uint32_t)count, value, JS_PROP_C_W_E) < 0)
-        count = -1;
     JS_FreeValue(js, list);
-    return count >= 0;
+    return added;
 }
 
 static bool read_one(JSContext *js, JSValueConst values, const struct layout *layout, size_t row, const uint8_t *bytes, size_t length)
@@ -319,6 +320,7 @@ static JSValue read_all(JSContext *js, const uint8_t *bytes, size_t length, JSVa
     for (size_t at = 0; at < layout.count && read; at++)
         row_behind[layout.rows[2 * at]] = (uint8_t)(at + 1);
     JSValue values = JS_NewObject(js);
+    read = read && !JS_IsException(values);
     for (size_t at = 0; read && at + sizeof header <= length; at += (size_t)NLA_ALIGN(header.nla_len)) {
         memcpy(&header, bytes + at, sizeof header);
         const int number = header.nla_type & NLA_TYPE_MASK;
@@ -328,7 +330,7 @@ static JSValue read_all(JSContext *js, const uint8_t *bytes, size_t length, JSVa
             read = read_one(js, values, &layout, behind - 1, bytes + at + sizeof header, header.nla_len - sizeof header);
     }
     layout_end(js, &layout);
-    if (read && !JS_IsException(values))
+    if (read)
         return values;
     JS_FreeValue(js, values);
     return JS_HasException(js) ? JS_EXCEPTION : JS_UNDEFINED;
