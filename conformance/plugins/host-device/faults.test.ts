@@ -48,13 +48,16 @@ describe("a failed ADD leaves the device on the node, as it was, and no lease (t
 test("a device that is in another pod: ADD says who has it (the reference says that there is no such link)", () => {
   using node = new Node()
   plugInDevice(node)
+  // All pods of this machine are looked through, those of other tests, which have their `uplink`, too.
+  const [device, hwaddr] = ["rare", "02:00:00:e1:5e:01"]
+  node.ip("link", "set", "uplink", "name", device, "address", hwaddr)
   const [first, second] = [node.pod(), node.pod()]
-  const network = onLan(node)
+  const network = onLan(node, { device })
   const result = network.connect(first, { ifname: "net1" })
   const refused = (config: Config) => network.add(second, { config }).error
   const msg = `in the network namespace ${first.path}, as "net1"`
   expect(refused({})).toMatchObject({ code: 102, msg: expect.stringContaining(msg) })
-  expect(refused({ device: "", hwaddr: MAC })).toMatchObject({ code: 102, msg: expect.stringContaining(msg) })
+  expect(refused({ device: "", hwaddr })).toMatchObject({ code: 102, msg: expect.stringContaining(msg) })
   expect(network.as("reference").add(second).error?.msg).toContain("Link not found")
   expect(network.del(second)).toMatchObject(QUIET)
   expect(network.check(first, result, { ifname: "net1" })).toMatchObject(QUIET)
