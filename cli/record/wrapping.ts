@@ -6,6 +6,7 @@ import {
   makeDirectories,
   openFile,
   openRead,
+  readEnd,
   readRegular,
   removeFile,
   renameFile,
@@ -169,5 +170,5 @@ function isRecorderNamed(path: string): boolean {
 
 /** Says if the file is a recorder of any version. Throws SystemError. */
 export function isRecorder(path: string): boolean {
-  return checked("read", host.readEnd(path, RECORDER.length), path) === RECORDER
+  return readEnd(path, RECORDER.length) === RECORDER
 }

@@ -20,7 +20,7 @@ export interface PluginConfig {
   readonly json: JsonObject
 }
 
-/** Why a text is no network configuration list. */
+/** Reports that a text is no network configuration list, and the reason. */
 export class BadList extends Error {}
 
 /** Reads a network configuration list. Throws BadList. */

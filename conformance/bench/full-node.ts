@@ -85,7 +85,7 @@ class FullNode implements Disposable {
     repeat(rows, runs, measure, 1)
   }
 
-  /** Measures what the kernel alone takes to connect one pod more to the bridge, which is the least part of the chain. */
+  /** Measures what the kernel alone takes to connect one pod more to the bridge, without what the chain adds to that. */
   measureKernel(rows: Rows, name: string, runs: number): void {
     using namespace = new NetworkNamespace(this.#node.path)
     const floor = namespace.inside(() => new Floor([KERNELS_SUBNET], this.#contender.bridge))

@@ -40,7 +40,6 @@ export function configurePodInterface(pod: NetworkStack, wish: PodInterface): vo
       const skipDetection = prefix.address.family === 6 && !detectDuplicates
       addAddress(rtnetlink, { index, link: name, prefix, skipDetection, withoutRoute: linkRoutes !== undefined })
     }
-
     changeLink(rtnetlink, index, name, { up: true })
     if (!waits) addRoutes(rtnetlink, wish)
   })

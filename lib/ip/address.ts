@@ -132,12 +132,12 @@ export function plus({ family, value }: Address, count: bigint): Address {
   return { family, value: BigInt.asUintN(bits(family), value + count) }
 }
 
-/** Whether the address belongs to the host itself: 127.0.0.0/8 or ::1. */
+/** Says if the address belongs to the host itself: 127.0.0.0/8 or ::1. */
 export function isLoopback({ family, value }: Address): boolean {
   return family === 4 ? value >> 24n === 127n : value === 1n
 }
 
-/** Whether the address is of fe80::/10, which hold on one link alone. */
+/** Says if the address is of fe80::/10, which hold on one link alone. */
 export function isLinkLocal({ family, value }: Address): boolean {
   return family === 6 && value >> 118n === 0xfe80n >> 6n
 }

@@ -44,7 +44,7 @@ export function contains(prefix: Prefix, address: Address): boolean {
   return address.family === prefix.address.family && ((address.value ^ prefix.address.value) & ~hostMask(prefix)) === 0n
 }
 
-/** Whether the two networks share an address. */
+/** Says if the two networks share an address. */
 export function overlaps(a: Prefix, b: Prefix): boolean {
   return contains(a, b.address) || contains(b, a.address)
 }
@@ -53,7 +53,7 @@ export function samePrefix(a: Prefix, b: Prefix): boolean {
   return a.length === b.length && a.address.family === b.address.family && a.address.value === b.address.value
 }
 
-/** Whether it is `0.0.0.0/0` or `::/0`, host bits left aside. */
+/** Says if it is `0.0.0.0/0` or `::/0`, host bits left aside. */
 export function isDefault({ length }: Prefix): boolean {
   return length === 0
 }

@@ -10,7 +10,7 @@ export function inRange({ first, last }: AddressRange, address: Address): boolea
   return address.family === first.family && first.value <= address.value && address.value <= last.value
 }
 
-/** Whether the two ranges share an address. */
+/** Says if the two ranges share an address. */
 export function rangesOverlap(a: AddressRange, b: AddressRange): boolean {
   return inRange(a, b.first) || inRange(b, a.first)
 }

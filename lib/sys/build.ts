@@ -1,5 +1,5 @@
-import { host } from "./host.ts"
-import { checked, failedWith } from "./system-error.ts"
+import { readEnd } from "./file.ts"
+import { failedWith } from "./system-error.ts"
 
 /** The end of our executables: a digest of all that they were made from. The build sets it; under Node.js there is none. */
 declare const BUILD_MARK: string
@@ -9,7 +9,7 @@ declare const BUILD_MARK: string
  * not.
  */
 export function isOfAnyBuild(path: string): boolean {
-  return /^cni-ts build [0-9a-f]{64}$/.test(endOf(path, "cni-ts build ".length + 64))
+  return /^cni-ts build [0-9a-f]{64}$/.test(readEnd(path, "cni-ts build ".length + 64))
 }
 
 /**
@@ -19,13 +19,9 @@ export function isOfAnyBuild(path: string): boolean {
 export function isOfThisBuild(path: string): boolean {
   if (typeof BUILD_MARK === "undefined") return false
   try {
-    return endOf(path, BUILD_MARK.length) === BUILD_MARK // in ASCII
+    return readEnd(path, BUILD_MARK.length) === BUILD_MARK // in ASCII
   } catch (error) {
     if (failedWith(error, "ENOENT", "EACCES")) return false
     throw error
   }
-}
-
-function endOf(path: string, length: number): string {
-  return checked("read", host.readEnd(path, length), path)
 }

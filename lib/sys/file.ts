@@ -100,6 +100,11 @@ export function writeNew(path: string, text: string, { synced }: { synced: boole
   checked("create", answer, path)
 }
 
+/** Returns the last bytes of the file as text, at most 256; fewer if it is shorter. */
+export function readEnd(path: string, length: number): string {
+  return checked("read", host.readEnd(path, length), path)
+}
+
 /**
  * Replaces the content of the regular file of that very name, which is at no time empty. Returns false if there is no such file. A power
  * cut may leave a mixture of old and new text.

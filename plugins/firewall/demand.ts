@@ -17,7 +17,7 @@ export interface BridgePolicy {
   readonly ports: readonly string[]
 }
 
-/** What rules have to say for a pod. */
+/** The demands of a pod that rules have to meet. */
 export interface Wanted {
   /** One for each family of which the pod has an address. */
   readonly demands: readonly Demand[]

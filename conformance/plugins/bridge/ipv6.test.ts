@@ -62,8 +62,8 @@ test("the sysctls of a pod without IPv6 addresses are not looked at: in each nam
   const { config } = new Network(node, { isGateway: true, ipam: hostLocal(node) })
   const { calls } = node.trace("bridge", { command: "ADD", netns: pod, config })
   const looks = calls.filter(({ args }) => args.includes("/proc/sys/net/"))
-  expect(looks.map(({ args }) => /(?:cni0|veth\w+|ip_forward|eth0|lo)/.exec(args)?.[0])).not.toContain("eth0")
-  expect(looks.length).toBeGreaterThan(0)
+  expect(looks).not.toEqual([])
+  expect(looks.filter(({ args }) => /\/(eth0|lo)\//.test(args))).toEqual([])
 })
 
 test("IPv6 is switched on in a pod that had it off", () => {

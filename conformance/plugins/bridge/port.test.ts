@@ -60,17 +60,8 @@ test("a bridge that has no room for one more port is told", () => {
   using node = new Node()
   const pairs = Array.from({ length: 512 }, (_, at) => `link add a${at} master cni0 type veth peer name b${at}`)
   const peers = pairs.slice(1).map((_, at) => `link set b${at} master cni0`)
-  output(
-    node.inside([
-      "sh",
-      "-ec",
-      `printf '%s\\n' "$@" | ip -batch -`,
-      "sh",
-      "link add cni0 type bridge",
-      ...pairs,
-      ...peers,
-    ]),
-  )
+  const stdin = ["link add cni0 type bridge", ...pairs, ...peers].join("\n")
+  output(node.inside(["ip", "-batch", "-"]), { stdin })
   const { error } = new Network(node).add(node.pod())
   expect(error).toMatchObject({
     msg: expect.stringContaining("exchange full"),

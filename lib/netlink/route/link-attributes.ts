@@ -118,8 +118,7 @@ const ofFamilies = { families: [26, nested(families), "IFLA_AF_SPEC"] } as const
 export const linkFamilies = attributeSet(ofFamilies)
 
 /** IN6_ADDR_GEN_MODE_*: how the kernel makes the link's own IPv6 addresses. */
-export const addrGenModes = { eui64: 0, none: 1 } as const
-export type AddrGenMode = keyof typeof addrGenModes
+export const addrGenModes = { none: 1 } as const
 
 /** Those that tell if traffic passes through a port of a bridge. */
 export const portState = attributeSet({

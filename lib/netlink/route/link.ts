@@ -6,7 +6,6 @@ import type { Message } from "../message.ts"
 import type { Writer } from "../writer.ts"
 import { ipSettingIn } from "./ip-settings.ts"
 import {
-  type AddrGenMode,
   addrGenModes,
   bridgeData,
   type IpvlanMode,
@@ -226,7 +225,7 @@ export interface LinkChange {
   readonly hairpin?: boolean
   readonly isolated?: boolean
   /** A link without IPv6 refuses it, and all other changes with it (EAFNOSUPPORT). */
-  readonly addrGenMode?: AddrGenMode
+  readonly addrGenMode?: keyof typeof addrGenModes
 }
 
 /** Changes a link in one request, port settings of a bridge's port included. `name` is for the error only. */
@@ -237,17 +236,13 @@ export function changeLink(rtnetlink: Conversation, index: number, name: string,
     write(writer) {
       const info = infoOf(change)
       linkAttributes.write(writeFlags(writer, index, change), info ? { ...change, info } : change)
-      if (change.addrGenMode) writer.raw(FAMILIES[change.addrGenMode])
+      if (change.addrGenMode) writer.raw(WITHOUT_ADDRESS)
     },
   })
 }
 
-/** Encoded but once, when the heap image is made. */
-const FAMILIES: Readonly<Record<AddrGenMode, Uint8Array>> = { eui64: familiesOf("eui64"), none: familiesOf("none") }
-
-function familiesOf(mode: AddrGenMode): Uint8Array {
-  return encode(linkFamilies, { families: { ipv6: { addrGenMode: addrGenModes[mode] } } })
-}
+/** The only mode, encoded but once, when the heap image is made. */
+const WITHOUT_ADDRESS = encode(linkFamilies, { families: { ipv6: { addrGenMode: addrGenModes.none } } })
 
 function writeFlags(writer: Writer, index: number, { up, promiscuous, allMulticast }: LinkChange): Writer {
   const flags = (up ? IFF_UP : 0) | (promiscuous ? IFF_PROMISC : 0) | (allMulticast ? IFF_ALLMULTI : 0)

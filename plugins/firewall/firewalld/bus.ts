@@ -4,12 +4,12 @@ import { timeoutSeconds } from "../../../lib/sys/timeout.ts"
 import { UnixStream } from "../../../lib/sys/unix-stream.ts"
 import { lengthOfMessage, MalformedMessage, type MethodCall, type Reply, readReply, writeCall } from "./message.ts"
 
-/** What firewalld may need to be loaded anew, with all that it has to load. */
+/** The time that firewalld may need to be loaded anew, with all that it has to load. */
 const TIMEOUT_SECONDS = 30
 
 const USUAL_ADDRESS = "unix:path=/var/run/dbus/system_bus_socket"
 
-/** Who is on the other side tells the bus the socket's owner; the first byte goes with the credentials. */
+/** Leaves it to the socket's owner to tell the bus who asks; the first byte goes with the credentials. */
 const AUTHENTICATION = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
 
 /** The bus does not let this process in. */

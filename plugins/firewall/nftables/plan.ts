@@ -23,7 +23,7 @@ import {
   ways,
 } from "./rules.ts"
 
-/** What the table of our own says of a pod. */
+/** The rules of a pod in the table of our own. */
 export interface NftablesWanted {
   readonly attachment: Attachment
   /** Those of the families whose rules are in this table. */

@@ -22,7 +22,7 @@ import type { RuleTag } from "./rule-tag.ts"
  * container has: an ADD for another attachment of it takes the anchor away.
  */
 
-/** What bears the parts of a tag, or others'. */
+/** A rule as far as it bears the parts of a tag, or others'. */
 export type Tagged = Pick<FoundRule, "comment" | "note">
 
 /** Returns the anchor of the attachment with that tag. */
